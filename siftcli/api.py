@@ -1,0 +1,110 @@
+"""``siftcli.detect`` and ``siftcli.describe``: from a file or an array to features in input pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .features import Features
+from .image import read_image, read_mask
+from .params import SiftParams
+from .sift import pipeline
+
+ImageSource = str | PathLike[str] | NDArray[Any]
+
+
+def detect(
+    image: ImageSource,
+    params: SiftParams | None = None,
+    *,
+    mask: ImageSource | None = None,
+    threads: int | None = None,
+    exif_orientation: str = "apply",
+    max_image_size: int | None = None,
+    **options: Any,
+) -> Features:
+    """Find the SIFT features of an image.
+
+    Parameters
+    ----------
+    image
+        Path of an image file, or an array (H, W) or (H, W, 3 or 4), uint8, uint16 or
+        float (nominally in [0, 1]).
+    params
+        Parameters; the default preset when not given.
+    mask
+        Path or array (H, W); features whose centre falls on zero are dropped.
+    threads
+        Threads inside the image; all cores when not given. The result does not depend on it.
+    exif_orientation
+        ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
+    max_image_size
+        Detect on a copy reduced to this longest side, in pixels; coordinates and
+        scales still come back in input pixels.
+    **options
+        Any field of :class:`SiftParams`.
+
+    Returns
+    -------
+    Features
+        Strongest first; possibly none.
+
+    Raises
+    ------
+    InputError
+        If the image or the mask cannot be read, or the mask has another size.
+    ParameterError
+        If a parameter is unknown or out of range.
+    """
+    params = (params or SiftParams()).override(**options)
+    picture = read_image(image, exif_orientation=exif_orientation, max_image_size=max_image_size)
+    allowed = None if mask is None else read_mask(mask, picture)
+    features = pipeline.detect(picture.grey, params, mask=allowed, threads=threads)
+    return replace(
+        picture.to_input_frame(features),
+        image_name=picture.name,
+        exif_orientation=picture.exif_orientation,
+    )
+
+
+def describe(
+    image: ImageSource,
+    features: Features,
+    params: SiftParams | None = None,
+    *,
+    threads: int | None = None,
+    **options: Any,
+) -> Features:
+    """Compute the descriptors of given frames (position, scale, orientation, octave).
+
+    Parameters
+    ----------
+    image
+        As for :func:`detect`, in the frame that the features refer to.
+    features
+        The frames; their descriptors are replaced.
+    params
+        Parameters; those the features were made with, or else the default preset.
+    threads, **options
+        As for :func:`detect`.
+
+    Returns
+    -------
+    Features
+        The same rows in the same order, with new descriptors.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read or its size is not that of the features.
+    ParameterError
+        If a parameter is unknown or out of range.
+    """
+    params = (params or features.params or SiftParams()).override(**options)
+    picture = read_image(image, exif_orientation="apply" if features.exif_orientation != 1 else "ignore")
+    picture.require_size(features.image_size)
+    return pipeline.describe(np.ascontiguousarray(picture.grey), features, params, threads=threads)

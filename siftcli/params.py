@@ -1,0 +1,180 @@
+"""Every parameter of the detector and the descriptor, with its default, unit and source.
+
+One frozen dataclass per stage; :class:`SiftParams` is all of them together, so a
+stage asks for its own group and any field can be given by its name. This module
+is the only home of a default value: the command line and the API read them here.
+
+References: Lowe, *Distinctive Image Features from Scale-Invariant Keypoints*,
+IJCV 2004; Rey-Otero and Delbracio, *Anatomy of the SIFT Method*, IPOL 2014.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+from .errors import ParameterError
+
+PRESETS = ("classic",)
+DEFAULT_PRESET = "classic"
+
+
+def _param(
+    default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A dataclass field with its documentation and its permitted closed range or choices."""
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleSpaceParams:
+    """The Gaussian pyramid (Lowe, section 3; Rey-Otero and Delbracio, section 2)."""
+
+    levels_per_octave: int = _param(3, "scales per octave S (Lowe, section 3.2)", low=1, high=16)
+    sigma: float = _param(
+        1.6, "blur σ₀ of the first level of an octave, in its samples (Lowe, section 3.3)", low=0.8, high=10
+    )
+    first_octave: int = _param(-1, "first octave; -1 starts from the doubled image", low=-1, high=8)
+    min_octave_side: int = _param(12, "no octave is made whose smaller side has fewer samples", low=3)
+    doubling: Literal["linear", "direct"] = _param(
+        "linear",
+        "interpolation of the doubled image: linear (Lowe, section 3.3), or none, "
+        "the Gaussian being evaluated on the doubled grid",
+        choices=("linear", "direct"),
+    )
+    assumed_variance: float = _param(
+        0.25,
+        "blur that the input is assumed to have, variance in square pixels (Lowe, section 3.3: σ = 0.5)",
+        low=-4,
+        high=0.6,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointParams:
+    """Extrema, their refinement and the two rejections (Lowe, sections 3.1, 4 and 4.1)."""
+
+    contrast_threshold: float = _param(
+        0.04,
+        "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4)",
+        low=0,
+        high=1,
+    )
+    candidate_fraction: float = _param(
+        0.5, "share of that threshold a sample must reach before it is refined", low=0, high=1
+    )
+    edge_threshold: float = _param(
+        10.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
+    )
+    max_offset: float = _param(
+        0.6, "offset, in samples, above which refinement moves on (IPOL, algorithm 6)", low=0.5, high=1
+    )
+    max_moves: int = _param(5, "moves of the refinement before a candidate is dropped", low=0, high=5)
+    merge_distance: float = _param(
+        0.2, "candidates that refine to within this distance (samples, levels) are one keypoint", low=0, high=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrientationParams:
+    """The orientation histogram (Lowe, section 5)."""
+
+    upright: bool = _param(False, "assign orientation 0 to every keypoint")
+    orientation_bins: int = _param(36, "bins of the histogram", low=8, high=360)
+    orientation_window: float = _param(1.5, "Gaussian window of the histogram, in units of σ", low=0.5, high=6)
+    orientation_radius: float = _param(3.0, "radius at which it is cut, in units of the window", low=1, high=4)
+    orientation_smoothing: int = _param(2, "passes of circular three-bin averaging", low=0, high=12)
+    peak_ratio: float = _param(0.8, "smallest peak, relative to the largest, with an orientation", low=0.1, high=1)
+    max_orientations: int = _param(36, "most orientations of one keypoint, strongest first", low=1, high=36)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescriptorParams:
+    """The 4 × 4 × 8 descriptor (Lowe, section 6.1)."""
+
+    cell_width: float = _param(3.0, "side of one of the 4 × 4 cells, in units of σ", low=1, high=12)
+    descriptor_clip: float = _param(0.2, "largest component before the second normalisation", low=0.05, high=1)
+    rootsift: bool = _param(False, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, DescriptorParams):
+    """All parameters of ``detect`` and ``describe``; frozen, and checked when made.
+
+    Raises
+    ------
+    ParameterError
+        If a value is of the wrong type or out of its range.
+    """
+
+    max_features: int | None = _param(
+        None, "keep the strongest N features, after masking; all when not given", low=1
+    )
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+
+    @classmethod
+    def classic(cls, **options: Any) -> Self:
+        """Lowe's SIFT, comparable with OpenCV keypoint by keypoint; fields may be overridden."""
+        return cls.preset("classic", **options)
+
+    @classmethod
+    def preset(cls, name: str = DEFAULT_PRESET, **options: Any) -> Self:
+        """The named preset, with fields overridden by ``options``.
+
+        Raises
+        ------
+        ParameterError
+            If the preset or an option is unknown, or a value is out of range.
+        """
+        if name not in PRESETS:
+            raise ParameterError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+        return cls().override(**options)
+
+    def override(self, **options: Any) -> Self:
+        """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""
+        names = [f.name for f in fields(self)]
+        for name in options:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}"
+                raise ParameterError(f"unknown parameter {name!r}{hint}")
+        return replace(self, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain names and values, for JSON."""
+        return asdict(self)
+
+
+def _checked(f: Any, value: Any) -> Any:
+    """The value in its field's own type, if it is acceptable."""
+    if value is None and f.default is None:
+        return None
+    choices, low, high = (f.metadata[key] for key in ("choices", "low", "high"))
+    if choices:
+        if value not in choices:
+            raise ParameterError(f"{f.name} must be one of {', '.join(choices)}; got {value!r}")
+        return value
+    kind = int if f.default is None else type(f.default)
+    try:
+        converted = kind(value)
+        exact = bool(converted == value) and not (kind is not bool and isinstance(value, bool))
+    except (TypeError, ValueError, OverflowError):
+        exact = False
+    if not exact:
+        raise ParameterError(f"{f.name} must be {_KIND_NAMES[kind]}; got {value!r}")
+    if (low is not None and converted < low) or (high is not None and converted > high):
+        raise ParameterError(f"{f.name} must be {_range_text(low, high)}; got {value!r}")
+    return converted
+
+
+_KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False"}
+
+
+def _range_text(low: float | None, high: float | None) -> str:
+    if high is None:
+        return f"at least {low}"
+    return f"between {low} and {high}"

@@ -1,0 +1,1 @@
+"""The algorithm, a file a stage; read ``pipeline.py`` first."""
