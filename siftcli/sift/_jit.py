@@ -1,0 +1,102 @@
+"""How kernels are compiled, and where the compiled code is kept.
+
+Every kernel has an explicit signature, so it is compiled (or loaded from the
+cache) when its module is imported and never again; it releases the GIL; it uses
+no fast-math flag, so its result does not depend on the vector width. The cache
+is the user's own (mode 0700): ``NUMBA_CACHE_DIR`` when set, otherwise a folder
+of the user's cache directory that is named after the source of all kernels, so
+that no stale code can be loaded. Where none can be written, kernels are
+compiled without a cache at every start, with one line on stderr.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core import config, event
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+def kernel(signature: str) -> Callable[[_Function], _Function]:
+    """Compile a function for one signature, without the GIL, with an on-disk cache."""
+
+    def compiled(function: _Function) -> _Function:
+        folder = _cache_folder()
+        # Numba reads the folder when a function is decorated; a user's own kernels keep theirs.
+        users_folder, config.CACHE_DIR = config.CACHE_DIR, folder or config.CACHE_DIR
+        try:
+            return numba.njit(signature, cache=folder is not None, **_OPTIONS)(function)  # type: ignore[no-any-return]
+        finally:
+            config.CACHE_DIR = users_folder
+
+    return compiled
+
+
+def subroutine(function: _Function) -> _Function:
+    """Compile a function into the kernels that call it."""
+    return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+@cache
+def _cache_folder() -> str | None:
+    """A writable folder for compiled kernels, or None (said once, on stderr)."""
+    if config.DISABLE_JIT:
+        return None
+    folder = Path(config.CACHE_DIR) if config.CACHE_DIR else _user_cache() / f"kernels-{_source_digest()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        print(
+            f"siftcli: compiled kernels cannot be kept in {folder} ({error.strerror}); "
+            "compiling them at every start. Set NUMBA_CACHE_DIR to a writable folder.",
+            file=sys.stderr,
+        )
+        return None
+    return str(folder)
+
+
+def _user_cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118
+    return Path(home) / "siftcli"
+
+
+def _source_digest() -> str:
+    """Twelve hex digits of the source of every kernel: Numba itself looks at one file at a time."""
+    package = Path(__file__).parents[1]
+    sources = sorted([*package.glob("sift/*.py"), package / "matching.py"])
+    digest = hashlib.sha256()
+    for source in sources:
+        if source.exists():
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class _FirstCompilation(event.Listener):  # type: ignore[misc]
+    """Says once why the first run takes longer."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        dispatcher = event.data["dispatcher"]
+        if not self.said and dispatcher.py_func.__module__.startswith(__package__.split(".")[0]):
+            self.said = True
+            print("siftcli: compiling its kernels for this machine, once (about 15 s) ...", file=sys.stderr)
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _FirstCompilation())

@@ -1,0 +1,51 @@
+"""Rows and keypoints shared out among threads; kernels release the GIL.
+
+Every block writes to its own part of the result, so the result does not depend
+on the number of threads or on their timing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+_Result = TypeVar("_Result")
+
+SMALLEST_SHARE = 1 << 15
+"""Samples a block must have before handing it to a thread pays."""
+
+
+class Threads:
+    """A pool of ``n`` threads; all cores this process may use when ``n`` is None. A context manager."""
+
+    def __init__(self, n: int | None = None) -> None:
+        self.n = n or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self.n) if self.n > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._pool:
+            self._pool.shutdown()
+
+    def over_rows(self, n_rows: int, n_samples: int, work: Callable[[int, int], _Result]) -> list[_Result]:
+        """``work(start, stop)`` over blocks of ``n_rows`` rows; results in the order of the rows.
+
+        Parameters
+        ----------
+        n_rows
+            Rows (or keypoints) to share out.
+        n_samples
+            Size of the whole work; small work is not shared out.
+        work
+            Called once a block, from any thread.
+        """
+        n_blocks = max(1, min(self.n, n_rows, n_samples // SMALLEST_SHARE))
+        if n_blocks == 1 or self._pool is None:
+            return [work(0, n_rows)]
+        edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
+        return list(self._pool.map(work, edges[:-1], edges[1:]))

@@ -1,0 +1,212 @@
+"""Integer extrema to refined, filtered keypoints (Lowe, sections 4 and 4.1; IPOL, algorithms 6 to 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..params import KeypointParams
+from ._jit import kernel, subroutine
+from ._threads import Threads
+from .scalespace import Octave
+
+KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
+"""What became of a candidate."""
+
+_SAMPLES_PER_CANDIDATE = 512
+"""Work of refining a candidate, in the units of ``Threads.over_rows``."""
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """N refined extrema."""
+
+    octave: NDArray[np.int16]
+    """(N,) number of the octave."""
+    xy: NDArray[np.float64]
+    """(N, 2) positions in input pixels."""
+    sigma: NDArray[np.float64]
+    """(N,) σ in input pixels."""
+    value: NDArray[np.float64]
+    """(N,) interpolated DoG value."""
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
+        """The keypoints of these rows, in that order."""
+        return Keypoints(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Keypoints]) -> Keypoints:
+        """All of the parts, in order."""
+        none = Keypoints(np.empty(0, np.int16), np.empty((0, 2)), np.empty(0), np.empty(0))
+        return Keypoints(*(np.concatenate([getattr(p, f.name) for p in (none, *parts)]) for f in fields(Keypoints)))
+
+
+def refine(
+    octave: Octave, candidates: NDArray[np.int32], params: KeypointParams, threads: Threads
+) -> tuple[Keypoints, dict[str, int]]:
+    """Fit a quadratic around each candidate and keep those that are stable, strong and no edge.
+
+    Parameters
+    ----------
+    octave
+        The Gaussian levels.
+    candidates
+        (N, 3) DoG index, row and column.
+    params
+        Thresholds of the refinement and of the two rejections.
+    threads
+        Where the candidates are shared out.
+
+    Returns
+    -------
+    keypoints
+        Those kept, each once, by row, column and level.
+    removed
+        How many candidates each filter removed.
+    """
+    n_scales = len(octave.levels) - 3
+    refined = np.empty((len(candidates), 4))
+    fate = np.empty(len(candidates), np.uint8)
+    limits = (
+        params.max_offset,
+        params.max_moves,
+        params.contrast_threshold / n_scales,
+        (params.edge_threshold + 1) ** 2 / params.edge_threshold,
+    )
+    threads.over_rows(
+        len(candidates),
+        len(candidates) * _SAMPLES_PER_CANDIDATE,
+        lambda start, stop: _refine(octave.levels, candidates, *limits, refined, fate, start, stop),
+    )
+    kept = refined[fate == KEPT]
+    unique = _merge_same_places(kept, params.merge_distance)
+    removed = {
+        "unstable": int(np.sum(fate == UNSTABLE)),
+        "low_contrast": int(np.sum(fate == LOW_CONTRAST)),
+        "edge": int(np.sum(fate == EDGE)),
+        "duplicate": len(kept) - len(unique),
+    }
+    keypoints = Keypoints(
+        octave=np.full(len(unique), octave.number, np.int16),
+        xy=octave.to_input(unique[:, :2]),
+        sigma=octave.sigma_of(unique[:, 2]),
+        value=unique[:, 3],
+    )
+    return keypoints, removed
+
+
+def _merge_same_places(refined: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+    """Replace candidates that refined to the same place by their mean; rows x, y, level, value in and out.
+
+    Equal samples around a symmetric structure are all candidates (``extrema.py``). Taking
+    one of them would favour a side; their mean does not.
+    """
+    refined = refined[np.lexsort(refined.T[[2, 0, 1]])]
+    first = np.arange(len(refined))
+    _label_same_places(refined, distance, first)
+    n_same = np.bincount(first, minlength=len(refined))
+    is_first = n_same > 0
+    sums = [np.bincount(first, column, minlength=len(refined)) for column in refined.T]
+    return (np.stack(sums, axis=1)[is_first] / n_same[is_first, None]).reshape(-1, 4)
+
+
+@kernel("void(float64[:, ::1], float64, int64[::1])")
+def _label_same_places(refined, distance, first):  # type: ignore[no-untyped-def]
+    """Give every row the index of the first row that is connected to it; rows are sorted by y."""
+    for i in range(len(refined)):
+        j = i + 1
+        while j < len(refined) and refined[j, 1] - refined[i, 1] <= distance:
+            same = (
+                abs(refined[j, 0] - refined[i, 0]) <= distance
+                and abs(refined[j, 2] - refined[i, 2]) <= distance
+                and refined[j, 3] * refined[i, 3] > 0
+            )
+            if same:
+                low, high = min(first[i], first[j]), max(first[i], first[j])
+                for k in range(low, j + 1):
+                    if first[k] == high:
+                        first[k] = low
+            j += 1
+
+
+@subroutine
+def _fit(levels, i, y, x, gradient, hessian):  # type: ignore[no-untyped-def]
+    """Gradient and Hessian (x, y, scale) of the DoG at a sample, by central differences; returns its value."""
+    block = np.empty((3, 3, 3))
+    for ds in range(3):
+        for dy in range(3):
+            for dx in range(3):
+                upper, lower = levels[i + ds, y + dy - 1, x + dx - 1], levels[i + ds - 1, y + dy - 1, x + dx - 1]
+                block[ds, dy, dx] = np.float64(upper) - np.float64(lower)
+    centre = block[1, 1, 1]
+    gradient[0] = (block[1, 1, 2] - block[1, 1, 0]) / 2
+    gradient[1] = (block[1, 2, 1] - block[1, 0, 1]) / 2
+    gradient[2] = (block[2, 1, 1] - block[0, 1, 1]) / 2
+    hessian[0, 0] = block[1, 1, 2] + block[1, 1, 0] - 2 * centre
+    hessian[1, 1] = block[1, 2, 1] + block[1, 0, 1] - 2 * centre
+    hessian[2, 2] = block[2, 1, 1] + block[0, 1, 1] - 2 * centre
+    hessian[0, 1] = ((block[1, 2, 2] + block[1, 0, 0]) - (block[1, 2, 0] + block[1, 0, 2])) / 4
+    hessian[0, 2] = ((block[2, 1, 2] + block[0, 1, 0]) - (block[2, 1, 0] + block[0, 1, 2])) / 4
+    hessian[1, 2] = ((block[2, 2, 1] + block[0, 0, 1]) - (block[2, 0, 1] + block[0, 2, 1])) / 4
+    return centre
+
+
+@subroutine
+def _solve(hessian, gradient, offset):  # type: ignore[no-untyped-def]
+    """Offset of the quadratic's extremum, −H⁻¹g, by Cramer's rule; False where H is singular."""
+    a, b, c = hessian[0, 0], hessian[0, 1], hessian[0, 2]
+    d, e, f = hessian[1, 1], hessian[1, 2], hessian[2, 2]
+    aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
+    determinant = a * aa + b * bb + c * cc
+    if determinant == 0:
+        return False
+    g, h, k = gradient[0], gradient[1], gradient[2]
+    offset[0] = -(aa * g + bb * h + cc * k) / determinant
+    offset[1] = -(bb * g + (a * f - c * c) * h + (b * c - a * e) * k) / determinant
+    offset[2] = -(cc * g + (b * c - a * e) * h + (a * d - b * b) * k) / determinant
+    return True
+
+
+@subroutine
+def _move(offset, limit):  # type: ignore[no-untyped-def]
+    """One sample towards an offset beyond the limit."""
+    return int(offset > limit) - int(offset < -limit)
+
+
+@kernel(
+    "void(float32[:, :, ::1], int32[:, ::1], float64, int64, float64, float64,"
+    " float64[:, ::1], uint8[::1], int64, int64)"
+)
+def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio, refined, fate, start, stop):  # type: ignore[no-untyped-def]
+    """Refine candidates start to stop (Lowe, equations 2 to 4) and say what became of each."""
+    n_scales, height, width = levels.shape[0] - 3, levels.shape[1], levels.shape[2]
+    gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
+    for n in range(start, stop):
+        i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
+        fate[n] = UNSTABLE
+        for _ in range(max_moves + 1):
+            value = _fit(levels, i, y, x, gradient, hessian)
+            if not _solve(hessian, gradient, offset):
+                break
+            dx, dy, di = _move(offset[0], max_offset), _move(offset[1], max_offset), _move(offset[2], max_offset)
+            if dx == 0 and dy == 0 and di == 0:
+                fate[n] = KEPT
+                break
+            x, y, i = x + dx, y + dy, i + di
+            if not (1 <= x < width - 1 and 1 <= y < height - 1 and 1 <= i <= n_scales):
+                break
+        if fate[n] != KEPT:
+            continue
+        value += (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
+        refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = x + offset[0], y + offset[1], i + offset[2], value
+        trace, determinant = hessian[0, 0] + hessian[1, 1], hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2
+        if abs(value) < contrast:
+            fate[n] = LOW_CONTRAST
+        elif trace**2 >= curvature_ratio * determinant:
+            fate[n] = EDGE
