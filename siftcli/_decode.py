@@ -1,0 +1,320 @@
+"""Image file -> samples, exactly as stored; everything that is said about files that cannot be read.
+
+The file's first bytes name its format. Pillow decodes 8-bit images, since a
+truncated file is an error there, where OpenCV returns half a picture. OpenCV
+decodes 16-bit and float ones, which Pillow would cut to 8 bits. Portable pixmaps
+are plain arrays, and are read here with the maximum they state.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from . import _tiff
+from ._cv2 import import_cv2
+from .errors import InputError
+
+MAX_PIXELS = 200_000_000
+"""Largest image that is decoded; a small hostile file can state any size."""
+
+EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP image"
+_HEAD_BYTES = 16
+_PIL_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Samples as stored, in the stored frame."""
+
+    samples: NDArray[Any]
+    """(H, W, C): grey, grey and alpha, RGB, or RGBA for C = 1 to 4."""
+    full_scale: float
+    """The sample value of white."""
+    exif_orientation: int = 1
+
+
+class _BadImageError(Exception):
+    """Why an image cannot be read, without its name."""
+
+
+def decode(path: str | PathLike[str]) -> Decoded:
+    """Decode the first frame of an image file.
+
+    Parameters
+    ----------
+    path
+        The file; its format is told from its content, not from its suffix.
+
+    Returns
+    -------
+    Decoded
+        8-bit, 16-bit or float samples.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, truncated, not an image, or larger than ``MAX_PIXELS``.
+    MissingDependencyError
+        If a 16-bit or float image is read where OpenCV is not installed.
+    """
+    name = os.fspath(path)
+    try:
+        return _decode(_read(name))
+    except _BadImageError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _read(name: str) -> tuple[bytes, Callable[[bytes], Decoded]]:
+    """Read a file whole, if its head is that of an image, and choose the decoder."""
+    try:
+        with Path(name).open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+            decoder = _decoder(head)
+            return head + stream.read(), decoder
+    except FileNotFoundError as error:
+        raise _BadImageError("no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise _BadImageError(f"expected {EXPECTED}, got a folder; name a file in it") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _BadImageError(f"cannot be read ({reason}); check the path and its permissions") from error
+
+
+def _decoder(head: bytes) -> Callable[[bytes], Decoded]:
+    for pattern, decoder in _DECODERS:
+        if re.match(pattern, head, re.DOTALL):
+            return decoder
+    if not head:
+        raise _BadImageError(f"expected {EXPECTED}, got an empty file; copy or export it again")
+    raise _BadImageError(f"expected {EXPECTED}, got something else; convert it to one of these")
+
+
+def _decode(file: tuple[bytes, Callable[[bytes], Decoded]]) -> Decoded:
+    data, decoder = file
+    try:
+        return decoder(data)
+    except MemoryError as error:
+        raise _BadImageError("not enough memory to decode it; reduce the image first") from error
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise _BadImageError(f"expected at least one pixel, got {width} x {height}; export it again")
+    if width * height > MAX_PIXELS:
+        raise _BadImageError(
+            f"expected at most {MAX_PIXELS // 1_000_000} megapixels, got {width} x {height}; "
+            "reduce the image or cut it into tiles first"
+        )
+
+
+def _truncated(reason: object) -> _BadImageError:
+    return _BadImageError(
+        f"the image is truncated or damaged ({' '.join(str(reason).split())}); copy or export it again"
+    )
+
+
+# --- Pillow: 8-bit -------------------------------------------------------------------------------------
+
+
+def _decode_pillow(data: bytes, *formats: str) -> Decoded:
+    with _opened(data, formats) as image:
+        _check_size(image.size)
+        try:
+            image.load()
+            orientation = _orientation(image)
+            samples = _samples(image)
+        except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, KeyError) as error:
+            raise _truncated(error) from error
+    return Decoded(samples, 255, orientation)
+
+
+@contextmanager
+def _opened(data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """Pillow's image, its header read, under this module's pixel limit instead of Pillow's."""
+    with _PIL_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(io.BytesIO(data), formats=formats)
+        except UnidentifiedImageError as error:
+            raise _truncated(f"its {formats[0]} header cannot be read") from error
+        except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, KeyError) as error:
+            raise _truncated(error) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    with image:
+        yield image
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        tag = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF is no reason to refuse the pixels; Pillow raises many kinds
+        return 1
+    return tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
+
+
+def _samples(image: Image.Image) -> NDArray[Any]:
+    """(H, W, C) uint8 of any 8-bit Pillow image."""
+    transparent = image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"):
+        raise ValueError(f"{image.mode} samples are not supported; save it as 8-bit RGB")
+    mode = {(True, False): "L", (True, True): "LA", (False, False): "RGB", (False, True): "RGBA"}[
+        grey, transparent
+    ]
+    array = np.asarray(image.convert(mode))
+    return array.reshape(*array.shape[:2], -1)
+
+
+# --- OpenCV: 16-bit and float --------------------------------------------------------------------------
+
+
+def _decode_opencv(data: bytes) -> NDArray[Any]:
+    """(H, W, C) samples in their own type, colours in RGB order."""
+    cv2 = import_cv2()
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise _truncated("OpenCV cannot decode it") from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if array is None:
+        raise _truncated("OpenCV cannot decode it")
+    array = array.reshape(*array.shape[:2], -1)
+    if array.shape[2] >= 3:
+        array = array[:, :, [2, 1, 0, 3][: array.shape[2]]]
+    return np.asarray(array)
+
+
+def _full_scale(samples: NDArray[Any]) -> float:
+    if samples.dtype.kind == "f":
+        return 1
+    if samples.dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(samples.dtype).max)
+    raise _BadImageError(
+        f"expected 8-bit, unsigned 16-bit or float samples, got {samples.dtype}; convert it to one of these"
+    )
+
+
+def _decode_png(data: bytes) -> Decoded:
+    if data[24:25] != b"\x10":  # IHDR's bit depth
+        return _decode_pillow(data, "PNG")
+    with _opened(data, ("PNG",)) as image:
+        _check_size(image.size)
+        try:
+            image.load()  # Pillow notices what is missing; OpenCV would return half a picture
+        except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
+            raise _truncated(error) from error
+        orientation = _orientation(image)
+    samples = _decode_opencv(data)
+    return Decoded(samples, _full_scale(samples), orientation)
+
+
+_WHITE_IS_ZERO, _RGB = 0, 2
+
+
+def _decode_tiff(data: bytes) -> Decoded:
+    try:
+        header = _tiff.read_header(data)
+    except ValueError as error:
+        raise _truncated(error) from error
+    _check_size(header.size)
+    stored = _tiff.without_orientation(data, header)
+    orientation = header.orientation if 1 <= header.orientation <= 8 else 1
+    if header.bits <= 8 and not (header.is_float or header.is_signed):
+        return Decoded(_decode_pillow(stored, "TIFF").samples, 255, orientation)
+    if header.data_end > len(data):
+        raise _truncated(f"{header.data_end - len(data)} bytes of its pixels are missing")
+    _check_deep_tiff(header)
+    samples = _decode_opencv(stored)
+    full_scale = _full_scale(samples)
+    if header.photometric == _WHITE_IS_ZERO:  # OpenCV leaves them as they are
+        samples = np.subtract(full_scale, samples, dtype=samples.dtype)
+    return Decoded(samples, full_scale, orientation)
+
+
+def _check_deep_tiff(header: _tiff.TiffHeader) -> None:
+    """Refuse what OpenCV would decode wrongly, or not at all."""
+    kind = "signed " if header.is_signed else "float " if header.is_float else ""
+    if header.is_signed or header.bits not in (16, 32, 64) or header.photometric > _RGB:
+        raise _BadImageError(
+            f"expected grey or RGB of 8-bit, unsigned 16-bit or float samples, got {header.bits}-bit {kind}"
+            f"samples of photometric interpretation {header.photometric}; convert it to one of these"
+        )
+    if header.n_samples not in (1, 3, 4) or (header.is_planar and header.n_samples > 1):
+        layout = "separate planes" if header.is_planar else "pixels"
+        raise _BadImageError(
+            f"expected pixels of 1, 3 or 4 samples of {header.bits} bits, got {layout} of "
+            f"{header.n_samples}; save it as interleaved grey, RGB or RGBA"
+        )
+
+
+# --- Portable pixmaps ----------------------------------------------------------------------------------
+
+_PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PNM_HEADER = re.compile(
+    rb"P([2356])" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,5})\s"
+)
+
+
+def _decode_pnm(data: bytes) -> Decoded:
+    header = _PNM_HEADER.match(data)
+    if header is None:
+        raise _truncated("its PGM/PPM header cannot be read")
+    kind, width, height, full_scale = (int(group) for group in header.groups())
+    _check_size((width, height))
+    if not 0 < full_scale <= np.iinfo(np.uint16).max:
+        raise _BadImageError(f"expected a maximum of 1 to 65535, got {full_scale}; export it again")
+    channels = 3 if kind in (3, 6) else 1
+    n = width * height * channels
+    body = memoryview(data)[header.end() :]
+    flat = _plain_samples(bytes(body), n) if kind in (2, 3) else _raw_samples(body, n, full_scale)
+    if flat.size < n:
+        raise _truncated(f"{n - flat.size} of its {n} samples are missing")
+    if flat.max() > full_scale:
+        raise _BadImageError(f"a sample of {flat.max()} exceeds the maximum {full_scale} it states")
+    return Decoded(flat.reshape(height, width, channels), full_scale)
+
+
+def _raw_samples(body: memoryview, n: int, full_scale: int) -> NDArray[Any]:
+    dtype = np.dtype(">u2") if full_scale > np.iinfo(np.uint8).max else np.dtype(np.uint8)
+    flat = np.frombuffer(body, dtype, count=min(n, len(body) // dtype.itemsize))
+    return flat.astype(dtype.newbyteorder("="))
+
+
+def _plain_samples(body: bytes, n: int) -> NDArray[Any]:
+    words = re.sub(rb"#[^\r\n]*", b"", body).split(maxsplit=n)[:n]
+    try:
+        return np.array([int(word) for word in words], dtype=np.uint16)
+    except (ValueError, OverflowError) as error:
+        raise _truncated("its samples are not whole numbers from 0 to 65535") from error
+
+
+_DECODERS: tuple[tuple[bytes, Callable[[bytes], Decoded]], ...] = (
+    (rb"\x89PNG\r\n\x1a\n", _decode_png),
+    (rb"\xff\xd8\xff", lambda data: _decode_pillow(data, "JPEG", "MPO")),
+    (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", _decode_tiff),
+    (rb"RIFF....WEBP", lambda data: _decode_pillow(data, "WEBP")),
+    (rb"P[2356]\s", _decode_pnm),
+    (rb"P[14]\s", lambda data: _decode_pillow(data, "PPM")),
+    (rb"BM", lambda data: _decode_pillow(data, "BMP")),
+)
