@@ -1,0 +1,96 @@
+"""Output that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from os import PathLike
+from pathlib import Path
+
+from ..errors import OutputError
+
+
+def check_output(path: str | PathLike[str], *, overwrite: bool = False) -> None:
+    """Check, before any work, that a file can be written.
+
+    Raises
+    ------
+    OutputError
+        If it exists and may not be overwritten, is a folder, or its folder is missing
+        or not writable.
+    """
+    name = os.fspath(path)
+    try:
+        target = Path(os.path.realpath(name))
+        if target.is_dir():
+            raise OutputError(f"{name} is a folder; name a file in it")
+        if _is_special(target):
+            return
+        if os.path.lexists(name) and not overwrite:
+            raise OutputError(f"{name} exists; pass --overwrite to replace it")
+        _check_folder(name, target.parent)
+    except (OSError, ValueError) as error:
+        raise _cannot_write(name, error) from error
+
+
+def write_output(path: str | PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
+    """Write a file under a temporary name in its folder, and rename it when complete.
+
+    Permissions follow the umask. A link to a file is followed, as by an editor; an
+    existing device, pipe or socket is written to directly.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and may not be overwritten, or cannot be written.
+    """
+    check_output(path, overwrite=overwrite)
+    name = os.fspath(path)
+    target = Path(os.path.realpath(name))
+    try:
+        if _is_special(target):
+            with target.open("wb") as stream:
+                stream.write(data)
+        else:
+            _write_and_rename(target, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _cannot_write(name, error) from error
+
+
+def _is_special(target: Path) -> bool:
+    """Whether it exists and is neither a regular file nor a folder."""
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise OutputError(f"{name} cannot be written: {folder} is not a folder; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{name} cannot be written: {folder} is not writable; choose another folder")
+
+
+def _write_and_rename(target: Path, data: bytes) -> None:
+    temporary = target.with_name(f".siftcli-{secrets.token_hex(8)}.tmp")
+    # O_EXCL refuses whatever is there already, so a link planted under this name is never followed.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+        temporary.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _cannot_write(name: str, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return OutputError(f"{name} cannot be written: {reason}; choose another place")

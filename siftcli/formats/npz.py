@@ -1,0 +1,100 @@
+"""npz, the native format: the arrays of ``Features`` by their names, and its metadata.
+
+A zip of npy arrays, not compressed (descriptors hardly shrink) and without a clock in
+it: the same features give the same bytes. Lists and dictionaries are JSON text.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..features import Features, array_fields
+from ._record import METADATA_KEYS, FeatureFile, build, metadata, parse_json
+
+_AS_JSON = ("params", "removed")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip
+_UNIX = 3
+_SMALL_BYTES = 1 << 26
+_MOST_COMPRESSION = 100
+
+
+def encode(features: Features) -> bytes:
+    """Encode features as an npz file."""
+    arrays = {f.name: getattr(features, f.name) for f in array_fields()}
+    for name, value in metadata(features).items():
+        arrays[name] = np.array(json.dumps(value) if name in _AS_JSON else value)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            entry.create_system = _UNIX  # else it depends on the platform
+            entry.external_attr = 0o644 << 16
+            member = io.BytesIO()
+            npy.write_array(member, np.asanyarray(array), allow_pickle=False)
+            archive.writestr(entry, member.getvalue())
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> FeatureFile:
+    """Decode an npz file."""
+    names = [f.name for f in array_fields()] + list(METADATA_KEYS)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_volume(archive, len(data))
+            present = set(archive.namelist())
+            arrays = {name: _member(archive, f"{name}.npy") for name in names if f"{name}.npy" in present}
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+        SyntaxError,
+        MemoryError,
+        OverflowError,
+        TypeError,
+    ) as error:
+        raise InputError(f"damaged npz ({' '.join(str(error).split())[:100]})") from error
+    columns = {f.name: arrays[f.name] for f in array_fields() if f.name in arrays}
+    meta = {name: _plain(name, arrays[name]) for name in METADATA_KEYS if name in arrays}
+    return build(columns, meta, "npz")
+
+
+def _check_volume(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    total = sum(entry.file_size for entry in archive.infolist())
+    if total > max(_SMALL_BYTES, _MOST_COMPRESSION * n_bytes):
+        raise ValueError(f"it claims to hold {total} bytes in a file of {n_bytes}")
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """One array, allocated only after its header agrees with the bytes that are there."""
+    data = archive.read(name)
+    stream = io.BytesIO(data)
+    version = npy.read_magic(stream)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read_header(stream)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{name} does not hold what its header says")
+    stream.seek(0)
+    return np.asarray(npy.read_array(stream, allow_pickle=False))
+
+
+def _plain(name: str, array: NDArray[Any]) -> Any:
+    value = array.tolist()
+    if name not in _AS_JSON:
+        return value
+    if not isinstance(value, str):
+        raise InputError(f"expected {name} as JSON text")
+    return parse_json(value)
