@@ -1,0 +1,111 @@
+"""One pair of views and the features found in them -> one row of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import matching
+from ..features import Features
+from . import metrics
+from .planar import Matrix, Points, Region, local_scale, map_points
+from .transforms import Pair
+
+RATIO = 0.8
+"""Ratio of the ratio test (Lowe, section 7.1)."""
+LOCALISATION_BINS_PX = np.linspace(0, 1.5, 31)
+"""Edges of the histogram of localisation errors."""
+ORIENTATION_BINS_DEG = np.linspace(0, 15, 31)
+"""Edges of the histogram of orientation errors; larger errors are in no bin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was measured for one detector on one pair of views; field names carry their threshold."""
+
+    n_reference: int
+    """Keypoints (places) of the reference in the region that counts."""
+    n_view: int
+    repeatability_025px: float
+    repeatability_05px: float
+    repeatability_1px: float
+    repeatability_15px: float
+    repeatability_3px: float
+    overlap_repeatability: float
+    localisation_median_px: float
+    localisation_p90_px: float
+    orientation_median_deg: float
+    orientation_within_5deg: float
+    orientation_within_15deg: float
+    n_putative: int
+    n_correct: int
+    """Correct matches (features, within 2 px)."""
+    precision: float
+    matching_score: float
+    localisation_histogram: list[int] = field(default_factory=list)
+    orientation_histogram: list[int] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain names and values, for JSON."""
+        return asdict(self)
+
+
+def counted(features: Features, own: Region, other: Region, to_other: Matrix, pair: Pair) -> Features:
+    """The features whose centre lies in what both views see, less the margin and their support."""
+    margin = pair.margin_px + pair.support_sigmas * features.scale.astype(np.float64)
+    mapped: Points = map_points(to_other, features.xy)
+    mapped_margin = margin * local_scale(to_other, features.xy) if pair.support_sigmas else margin
+    inside = (own.depth(features.xy) >= margin) & (other.depth(mapped) >= mapped_margin)
+    return features.select(inside)
+
+
+def measure(pair: Pair, reference: Features, view: Features, ratio: float = RATIO) -> Row:
+    """All metrics of one detector on one pair of views.
+
+    Parameters
+    ----------
+    pair
+        The views and their geometry.
+    reference, view
+        The features found in each.
+    ratio
+        Ratio of the mutual nearest-neighbour test.
+    """
+    back = np.linalg.inv(pair.matrix)
+    f = counted(reference, pair.reference_region, pair.view_region, pair.matrix, pair)
+    g = counted(view, pair.view_region, pair.reference_region, back, pair)
+    first, second = metrics.locations(f), metrics.locations(g)
+    found = metrics.correspondences(first, second, pair.matrix)
+    errors = metrics.localisation_errors(found)
+    repeated = metrics.repeatability(found, len(first), len(second))
+    matches = matching.match(f, g, ratio=ratio, mutual=True, threads=1)
+    near = metrics.match_distances(f, g, matches, pair.matrix) <= metrics.CORRECT_MATCH_PX
+    correct = matches.pairs[near]
+    turned = metrics.orientation_errors_deg(f, g, correct, pair.matrix)
+    return Row(
+        n_reference=len(first),
+        n_view=len(second),
+        repeatability_025px=repeated[0.25],
+        repeatability_05px=repeated[0.5],
+        repeatability_1px=repeated[1.0],
+        repeatability_15px=repeated[1.5],
+        repeatability_3px=repeated[3.0],
+        overlap_repeatability=metrics.overlap_repeatability(first, second, pair.matrix),
+        localisation_median_px=metrics.median(errors),
+        localisation_p90_px=metrics.quantile(errors, 0.9),
+        orientation_median_deg=metrics.median(turned),
+        orientation_within_5deg=metrics.share(int(np.sum(turned <= 5)), len(turned)),
+        orientation_within_15deg=metrics.share(int(np.sum(turned <= 15)), len(turned)),
+        n_putative=len(matches),
+        n_correct=len(correct),
+        precision=metrics.share(len(correct), len(matches)),
+        matching_score=metrics.matching_score(correct, first, second),
+        localisation_histogram=_histogram(errors, LOCALISATION_BINS_PX),
+        orientation_histogram=_histogram(turned, ORIENTATION_BINS_DEG),
+    )
+
+
+def _histogram(values: NDArray[np.float64], edges: NDArray[np.float64]) -> list[int]:
+    return [int(n) for n in np.histogram(values, edges)[0]]
