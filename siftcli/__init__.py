@@ -14,33 +14,46 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from . import compat
     from .api import describe, detect
     from .errors import SiftcliError
     from .features import Features, Matches
     from .formats import load, save
+    from .geometry import Verification, verify
+    from .matching import Guide, match
     from .params import SiftParams
 
 _HOMES = {
     "Features": ".features",
+    "Guide": ".matching",
     "Matches": ".features",
     "SiftParams": ".params",
     "SiftcliError": ".errors",
+    "Verification": ".geometry",
     "describe": ".api",
     "detect": ".api",
     "load": ".formats",
+    "match": ".matching",
     "save": ".formats",
+    "verify": ".geometry",
 }
+_MODULES = ("compat",)
 
 __all__ = [
     "Features",
+    "Guide",
     "Matches",
     "SiftParams",
     "SiftcliError",
+    "Verification",
     "__version__",
+    "compat",
     "describe",
     "detect",
     "load",
+    "match",
     "save",
+    "verify",
 ]
 
 
@@ -48,6 +61,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name], __name__), name)

@@ -1,0 +1,243 @@
+"""A drop-in for programs written against OpenCV's SIFT.
+
+>>> from siftcli.compat import SIFT_create
+>>> sift = SIFT_create(nfeatures=2000)
+>>> keypoints, descriptors = sift.detectAndCompute(image, None)
+
+Images are BGR or grey, as ``cv2.imread`` returns them; keypoints are ``cv2.KeyPoint``,
+descriptors float32 (or uint8) arrays in OpenCV's order. What differs: keypoints come
+strongest first, and their positions have no bias, whatever ``enable_precise_upscale`` says.
+"""
+
+# ruff: noqa: N802 - the names are OpenCV's
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import api
+from ._cv2 import import_cv2
+from .errors import InputError, ParameterError
+from .features import DESCRIPTOR_LENGTH, Features
+from .params import SiftParams
+
+CV_8U, CV_32F = 0, 5
+NORM_L2 = 4
+_DTYPES: dict[int, type[np.generic]] = {CV_8U: np.uint8, CV_32F: np.float32}
+
+SIZE_IN_SIGMAS = 2.0
+"""OpenCV's ``KeyPoint.size`` is a diameter: twice σ."""
+
+Image = NDArray[Any]
+
+
+def SIFT_create(
+    nfeatures: int = 0,
+    nOctaveLayers: int = 3,
+    contrastThreshold: float = 0.04,
+    edgeThreshold: float = 10,
+    sigma: float = 1.6,
+    enable_precise_upscale: bool = False,
+    *,
+    descriptorType: int = CV_32F,
+) -> SIFT:
+    """Make a detector with the names and defaults of ``cv2.SIFT_create``.
+
+    Parameters
+    ----------
+    nfeatures
+        Keep the strongest; 0 for all.
+    nOctaveLayers, contrastThreshold, edgeThreshold, sigma
+        ``levels_per_octave``, ``contrast_threshold``, ``edge_threshold`` and ``sigma`` of
+        :class:`~siftcli.params.SiftParams`, in the same units.
+    enable_precise_upscale
+        Accepted; positions are always precise.
+    descriptorType
+        ``cv2.CV_32F`` or ``cv2.CV_8U``.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range.
+    """
+    return SIFT(nfeatures, nOctaveLayers, contrastThreshold, edgeThreshold, sigma, descriptorType)
+
+
+class SIFT:
+    """The methods of ``cv2.SIFT``; made by :func:`SIFT_create`."""
+
+    def __init__(
+        self,
+        nfeatures: int,
+        nOctaveLayers: int,
+        contrastThreshold: float,
+        edgeThreshold: float,
+        sigma: float,
+        descriptorType: int,
+    ) -> None:
+        if descriptorType not in _DTYPES:
+            raise ParameterError(
+                f"descriptorType must be CV_32F ({CV_32F}) or CV_8U ({CV_8U}); got {descriptorType!r}"
+            )
+        self._descriptor_type = descriptorType
+        self._params = SiftParams(
+            max_features=nfeatures or None,
+            levels_per_octave=nOctaveLayers,
+            contrast_threshold=contrastThreshold,
+            edge_threshold=edgeThreshold,
+            sigma=sigma,
+        )
+
+    def detect(self, image: Image | Sequence[Image], mask: Any = None) -> tuple[Any, ...]:
+        """Find keypoints; of a list of images (and masks) a tuple for each."""
+        if isinstance(image, np.ndarray):
+            return self._keypoints(self._detected(image, mask))
+        masks = [None] * len(image) if mask is None else mask
+        return tuple(self.detect(one, its) for one, its in zip(image, masks, strict=True))
+
+    def compute(self, image: Image, keypoints: Sequence[Any]) -> tuple[tuple[Any, ...], Image | None]:
+        """Describe given keypoints; the descriptors are ``None`` when there are none."""
+        if not keypoints:
+            return (), None
+        frames = self._frames(keypoints, (image.shape[1], image.shape[0]))
+        described = api.describe(_rgb_or_grey(image), frames, self._params)
+        return tuple(keypoints), self._descriptors(described)
+
+    def detectAndCompute(
+        self, image: Image, mask: Image | None, descriptors: Any = None, useProvidedKeypoints: bool = False
+    ) -> tuple[tuple[Any, ...], Image | None]:
+        """Find and describe keypoints; the descriptors are ``None`` when there are none.
+
+        The last two parameters have no effect, as in Python with OpenCV itself.
+        """
+        features = self._detected(image, mask)
+        return self._keypoints(features), self._descriptors(features)
+
+    def descriptorSize(self) -> int:
+        """Return the length of a descriptor."""
+        return DESCRIPTOR_LENGTH
+
+    def descriptorType(self) -> int:
+        """Return ``cv2.CV_32F`` or ``cv2.CV_8U``."""
+        return self._descriptor_type
+
+    def defaultNorm(self) -> int:
+        """Return ``cv2.NORM_L2``."""
+        return NORM_L2
+
+    def getDefaultName(self) -> str:
+        """Return OpenCV's name of the algorithm."""
+        return "Feature2D.SIFT"
+
+    def empty(self) -> bool:
+        """Return True, as OpenCV's SIFT does: there is nothing trained in it."""
+        return True
+
+    def clear(self) -> None:
+        """Do nothing, as there is no state."""
+
+    def getNFeatures(self) -> int:
+        """Return how many of the strongest features are kept; 0 for all."""
+        return self._params.max_features or 0
+
+    def setNFeatures(self, maxFeatures: int) -> None:
+        """Keep the strongest features; 0 for all."""
+        self._params = self._params.override(max_features=maxFeatures or None)
+
+    def getNOctaveLayers(self) -> int:
+        """Return the scales per octave."""
+        return self._params.levels_per_octave
+
+    def setNOctaveLayers(self, nOctaveLayers: int) -> None:
+        """Set the scales per octave."""
+        self._params = self._params.override(levels_per_octave=nOctaveLayers)
+
+    def getContrastThreshold(self) -> float:
+        """Return the contrast threshold, times the scales per octave."""
+        return self._params.contrast_threshold
+
+    def setContrastThreshold(self, contrastThreshold: float) -> None:
+        """Set the contrast threshold, times the scales per octave."""
+        self._params = self._params.override(contrast_threshold=contrastThreshold)
+
+    def getEdgeThreshold(self) -> float:
+        """Return the largest ratio of principal curvatures."""
+        return self._params.edge_threshold
+
+    def setEdgeThreshold(self, edgeThreshold: float) -> None:
+        """Set the largest ratio of principal curvatures."""
+        self._params = self._params.override(edge_threshold=edgeThreshold)
+
+    def getSigma(self) -> float:
+        """Return the blur of an octave's first level."""
+        return self._params.sigma
+
+    def setSigma(self, sigma: float) -> None:
+        """Set the blur of an octave's first level."""
+        self._params = self._params.override(sigma=sigma)
+
+    def _detected(self, image: Image, mask: Image | None) -> Features:
+        return api.detect(_rgb_or_grey(image), self._params, mask=mask)
+
+    def _descriptors(self, features: Features) -> Image | None:
+        return features.descriptors.astype(_DTYPES[self._descriptor_type]) if len(features) else None
+
+    def _keypoints(self, features: Features) -> tuple[Any, ...]:
+        key_point = import_cv2().KeyPoint
+        columns = (
+            *features.xy.T,
+            SIZE_IN_SIGMAS * features.scale,
+            np.rad2deg(features.orientation) % np.float32(360),
+            features.response,
+            packed_octaves(features, self._params),
+        )
+        return tuple(key_point(*row) for row in zip(*(c.tolist() for c in columns), strict=True))
+
+    def _frames(self, keypoints: Sequence[Any], image_size: tuple[int, int]) -> Features:
+        """Convert OpenCV's keypoints; one without an angle (-1) is taken as upright."""
+        angle = np.array([k.angle for k in keypoints])
+        n = len(keypoints)
+        return Features(
+            xy=np.array([k.pt for k in keypoints]).reshape(n, 2),
+            scale=(np.array([k.size for k in keypoints]) / SIZE_IN_SIGMAS).astype(np.float32),
+            orientation=np.deg2rad(np.where(angle < 0, 0, angle) % 360).astype(np.float32),
+            response=np.array([k.response for k in keypoints]),
+            sign=np.zeros(n, np.int8),
+            octave=np.array([unpacked_octave(k.octave) for k in keypoints]),
+            descriptors=np.zeros((n, DESCRIPTOR_LENGTH), np.uint8),
+            image_size=image_size,
+        )
+
+
+def packed_octaves(features: Features, params: SiftParams) -> NDArray[np.int32]:
+    """(N,) octave, layer and sub-layer in one integer, as OpenCV packs them.
+
+    σ = σ₀ · 2^(octave + (layer + offset) / S); the bytes are the octave (two's complement),
+    the layer, and the offset in [-0.5, 0.5] as 255 · (offset + 0.5).
+    """
+    levels = params.levels_per_octave
+    octave = features.octave.astype(np.int32)
+    level = levels * (np.log2(features.scale.astype(np.float64) / params.sigma) - octave)
+    layer = np.clip(np.rint(level), 1, levels).astype(np.int32)
+    offset = np.clip(np.rint(255 * (level - layer + 0.5)), 0, 255).astype(np.int32)
+    return np.asarray((octave & 255) | (layer << 8) | (offset << 16))
+
+
+def unpacked_octave(packed: int) -> int:
+    """Return the octave of OpenCV's packed integer: its lowest byte, signed."""
+    octave = packed & 255
+    return octave - 256 if octave >= 128 else octave
+
+
+def _rgb_or_grey(image: Any) -> Image:
+    """Turn OpenCV's BGR into RGB; alpha is left out, as OpenCV does."""
+    array = np.asarray(image)
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise InputError(
+            f"expected an image (H, W) or (H, W, channels) as cv2.imread returns it; got {array.shape}"
+        )
+    return array[:, :, 2::-1] if array.ndim == 3 and array.shape[2] >= 3 else array
