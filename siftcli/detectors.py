@@ -202,6 +202,14 @@ class Siftcli(Detector):
 
 
 @register
+class SiftcliClassic(Siftcli):
+    """This project's SIFT as Lowe describes it, comparable with OpenCV keypoint by keypoint."""
+
+    name = "siftcli-classic"
+    preset = "classic"
+
+
+@register
 class OpenCV(Detector):
     """``cv2.SIFT_create()`` as it comes."""
 

@@ -8,6 +8,7 @@ finds nothing repeats nothing); the median of nothing is NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,7 +190,7 @@ def matching_score(correct: NDArray[Any], first: Locations, second: Locations) -
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two detectors' features of one image are the same."""
+    """How far two detectors' features of the same images are the same."""
 
     found_in_b: float
     """Share of A's features that B found too."""
@@ -201,32 +202,49 @@ class Agreement:
     n_b: int
 
 
-def agreement(
+def counterparts(
     a: Features,
     b: Features,
     max_distance_px: float = 1.0,
     max_scale_ratio: float = 2**0.25,
     max_angle_deg: float = 15.0,
-) -> Agreement:
-    """Compare two detectors on one image, feature by feature.
+) -> NDArray[np.intp]:
+    """For each feature of A (N,) the row of its nearest counterpart in B, or -1.
 
-    A feature is found when the other has one within a pixel, a quarter octave and 15°; the nearest
-    of several is its counterpart.
+    A counterpart lies within a pixel, a quarter octave and 15°.
     """
     i, j, distance = near_pairs(a.xy, b.xy, max_distance_px)
     ratio = a.scale[i].astype(np.float64) / b.scale[j]
     angle = np.rad2deg(angle_difference(a.orientation[i], b.orientation[j]))
     same = (np.maximum(ratio, 1 / ratio) <= max_scale_ratio) & (angle <= max_angle_deg)
     i, j, distance = i[same], j[same], distance[same]
-    order = np.lexsort((j, distance, i))
-    found_a, first = np.unique(i[order], return_index=True)
-    cosines = descriptor_cosines(a.descriptors[found_a], b.descriptors[j[order][first]])
+    farthest_first = np.lexsort((j, distance, i))[::-1]
+    nearest = np.full(len(a), -1, dtype=np.intp)
+    nearest[i[farthest_first]] = j[farthest_first]
+    return nearest
+
+
+def agreement(pairs: Sequence[tuple[Features, Features]]) -> Agreement:
+    """Compare two detectors' features of some images, pooled over the images.
+
+    Parameters
+    ----------
+    pairs
+        A's and B's features of each image.
+    """
+    in_b = [counterparts(a, b) for a, b in pairs]
+    in_a = [counterparts(b, a) for a, b in pairs]
+    cosines = [
+        descriptor_cosines(a.descriptors[rows >= 0], b.descriptors[rows[rows >= 0]])
+        for (a, b), rows in zip(pairs, in_b, strict=True)
+    ]
+    n_a, n_b = sum(len(a) for a, _ in pairs), sum(len(b) for _, b in pairs)
     return Agreement(
-        found_in_b=share(len(found_a), len(a)),
-        found_in_a=share(len(np.unique(j)), len(b)),
-        descriptor_cosine=median(cosines),
-        n_a=len(a),
-        n_b=len(b),
+        found_in_b=share(sum(int(np.sum(rows >= 0)) for rows in in_b), n_a),
+        found_in_a=share(sum(int(np.sum(rows >= 0)) for rows in in_a), n_b),
+        descriptor_cosine=median(np.concatenate(cosines)) if cosines else float("nan"),
+        n_a=n_a,
+        n_b=n_b,
     )
 
 

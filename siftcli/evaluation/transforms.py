@@ -66,6 +66,9 @@ class Transform(ABC):
     unit: ClassVar[str] = ""
     similar: ClassVar[bool] = True
     """Whether the map is a similarity; else a homography."""
+    equal_counts: ClassVar[bool] = True
+    """Whether detectors are also compared at equal counts: not on whole images, where finding the
+    threshold of a detector without a response would take most of the time."""
 
     def __init__(self, value: float) -> None:
         self.value = float(value)
@@ -262,7 +265,7 @@ class Scale(Transform):
 class Lossless(Transform):
     """The whole image turned by a multiple of 90° by moving pixels."""
 
-    sweep, unit = "lossless", "°"
+    sweep, unit, equal_counts = "lossless", "°", False
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
         reference = quantised(source.levels)
@@ -280,7 +283,7 @@ class Lossless(Transform):
 class Mirror(Transform):
     """The whole image mirrored left to right by moving pixels; descriptors do not survive it."""
 
-    sweep = "mirror"
+    sweep, equal_counts = "mirror", False
 
     def __init__(self, value: float = 0.0) -> None:
         super().__init__(value)
@@ -301,7 +304,7 @@ class Canvas(Transform):
     Multiples of 90° move pixels; other angles interpolate the reference with a cubic spline.
     """
 
-    sweep, unit = "canvas", "°"
+    sweep, unit, equal_counts = "canvas", "°", False
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
         if self.value % 90 == 0:

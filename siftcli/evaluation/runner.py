@@ -1,0 +1,156 @@
+"""Images, transforms and detectors -> ``results.json`` and ``summary.csv``, resumably."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import platform
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+from .pool import run_jobs
+from .settings import Settings
+from .store import Key, Store, file_digest, plain, write_json
+from .summary import METRICS, Summary, summarise, to_tables
+from .work import Job, Record
+
+SCHEMA = 1
+"""Version of the layout of ``results.json``."""
+VERSIONED = ("numpy", "numba", "scipy", "opencv-contrib-python", "scikit-image", "pillow")
+
+Progress = Callable[[int, int], None]
+"""Called with the number of finished jobs and of all."""
+
+
+def evaluate(
+    images: Sequence[str | os.PathLike[str]],
+    settings: Settings,
+    folder: str | os.PathLike[str],
+    *,
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure every detector on every transform of every image.
+
+    Parameters
+    ----------
+    images
+        Paths of the images.
+    settings
+        Sweeps, detectors, seed.
+    folder
+        Where the results go; a folder that holds the same run unfinished is continued.
+    jobs
+        Processes; the results do not depend on it.
+    overwrite
+        Begin anew whatever the folder holds of an evaluation.
+    progress
+        Called as jobs finish.
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be used.
+    """
+    names = [os.fspath(image) for image in images]
+    identity = {
+        "schema": SCHEMA,
+        "siftcli": __version__,
+        "images": {name: file_digest(name) for name in names},
+        "settings": settings.to_dict(),
+    }
+    store = Store(Path(folder), identity, overwrite=overwrite)
+    planned = [Job(name, transform) for name in names for transform in settings.transforms()]
+    finished = _finish(planned, settings, store, jobs, progress)
+    records = [record for job in planned for record in finished[job.key]]
+    results = _results(records, identity, settings, jobs)
+    write_json(store.folder / "results.json", results)
+    write_csv(store.folder / "summary.csv", results)
+    return results
+
+
+def _finish(
+    planned: Sequence[Job], settings: Settings, store: Store, jobs: int, progress: Progress | None
+) -> dict[Key, list[Record]]:
+    """Rows of every job, done before or now."""
+    finished = store.finished()
+    finished = {job.key: finished[job.key] for job in planned if job.key in finished}
+    todo = [job for job in planned if job.key not in finished]
+    if progress:
+        progress(len(finished), len(planned))
+    for job, records in run_jobs(todo, settings, min(jobs, max(len(todo), 1))):
+        store.add(job, records)
+        finished[job.key] = plain(records)
+        if progress:
+            progress(len(finished), len(planned))
+    return finished
+
+
+def _results(
+    records: Sequence[Record], identity: dict[str, Any], settings: Settings, jobs: int
+) -> dict[str, Any]:
+    rows = [record for record in records if "error" not in record]
+    return {
+        **identity,
+        "versions": {name: metadata.version(name) for name in VERSIONED},
+        "machine": {**machine(), "jobs": jobs, "threads_per_job": 1},
+        "rows": rows,
+        "failures": failures(records),
+        **to_tables(rows, settings.detectors[0], settings.seed),
+    }
+
+
+def failures(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What failed, once for each image, detector and reason, with the number of jobs."""
+    counts: dict[tuple[str, str | None, str], int] = {}
+    for record in records:
+        if "error" in record:
+            key = (record["image"], record["detector"], record["error"])
+            counts[key] = counts.get(key, 0) + 1
+    return [{"image": i, "detector": d, "error": e, "n_jobs": n} for (i, d, e), n in counts.items()]
+
+
+def machine() -> dict[str, Any]:
+    """The processor and the system, for whoever compares times."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def write_csv(path: Path, results: dict[str, Any]) -> None:
+    """Write the summary, one row for each sweep, budget and detector."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [metric.name for metric in METRICS]
+    writer.writerow(["sweep", "budget", "detector", "n_images", "n_rows", *names])
+    for s in results["summary"]:
+        keys = [s["sweep"], s["budget"], s["detector"], s["n_images"], s["n_rows"]]
+        writer.writerow([*keys, *(f"{s['means'][name]:.6g}" for name in names)])
+    path.write_text(text.getvalue())
+
+
+def summaries_of(results: dict[str, Any]) -> list[Summary]:
+    """The summary of a run's rows."""
+    return summarise(results["rows"])

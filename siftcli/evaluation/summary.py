@@ -1,0 +1,201 @@
+"""Rows -> tables: means over images, and how sure a difference between two detectors is.
+
+A figure is the mean over images of each image's mean over a sweep's values, so every image counts
+alike, however many keypoints it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .work import Record
+
+BOOTSTRAP_SAMPLES = 10_000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the tables."""
+
+    name: str
+    """Name of the rows' field."""
+    title: str
+    definition: str
+    higher_is_better: bool | None = True
+    """None where neither is better."""
+    decimals: int = 3
+
+
+_REPEATED = (
+    "one-to-one correspondences within {} px, scale ratio below √2, over the smaller number of keypoints"
+)
+
+METRICS = (
+    Metric("repeatability_025px", "rep. 0.25 px", _REPEATED.format(0.25)),
+    Metric("repeatability_05px", "rep. 0.5 px", _REPEATED.format(0.5)),
+    Metric("repeatability_1px", "rep. 1 px", _REPEATED.format(1)),
+    Metric("repeatability_15px", "rep. 1.5 px", _REPEATED.format(1.5)),
+    Metric("repeatability_3px", "rep. 3 px", _REPEATED.format(3)),
+    Metric(
+        "overlap_repeatability",
+        "overlap rep.",
+        "one-to-one pairs of regions with less than 40 % overlap error, the first brought to a radius of "
+        "30 px, over the smaller number of keypoints",
+    ),
+    Metric(
+        "localisation_median_px",
+        "localisation (px)",
+        "median distance over correspondences within 1.5 px",
+        higher_is_better=False,
+    ),
+    Metric(
+        "localisation_p90_px",
+        "localisation p90 (px)",
+        "90th percentile of the distance over correspondences within 1.5 px",
+        higher_is_better=False,
+    ),
+    Metric(
+        "orientation_median_deg",
+        "orientation (°)",
+        "median error of the orientation over correct matches",
+        higher_is_better=False,
+        decimals=2,
+    ),
+    Metric(
+        "orientation_within_5deg",
+        "within 5°",
+        "share of correct matches with an orientation error of at most 5°",
+    ),
+    Metric("orientation_within_15deg", "within 15°", "the same for 15°"),
+    Metric("precision", "precision", "correct matches over putative matches"),
+    Metric(
+        "matching_score",
+        "matching score",
+        "places with a correct match (mutual nearest neighbour, ratio test, within 2 px) over the smaller "
+        "number of keypoints",
+    ),
+    Metric("n_reference", "keypoints", "keypoints of the reference in what both views see", None, 0),
+    Metric("time_s", "time (s)", "median time of detection and description of the view, one thread", False),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One detector on one sweep at one budget."""
+
+    sweep: str
+    budget: str
+    detector: str
+    n_images: int
+    n_rows: int
+    means: dict[str, float]
+    """Of each metric; NaN where no row has a value."""
+
+
+def summarise(rows: Sequence[Record]) -> list[Summary]:
+    """The means of each sweep, budget and detector, in the order in which they occur."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for row in rows:
+        groups.setdefault((row["sweep"], row["budget"], row["detector"]), []).append(row)
+    return [
+        Summary(*key, len({r["image"] for r in group}), len(group), _means(group))
+        for key, group in groups.items()
+    ]
+
+
+def _means(rows: Sequence[Record]) -> dict[str, float]:
+    means = {}
+    for metric in METRICS:
+        values = per_image(rows, metric.name)
+        middle = np.median if metric.name == "time_s" else np.mean
+        means[metric.name] = float(middle(list(values.values()))) if values else float("nan")
+    return means
+
+
+def per_image(rows: Sequence[Record], metric: str) -> dict[str, float]:
+    """Each image's mean of a metric over its rows; images without a value are left out."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get(metric) is not None and not np.isnan(row[metric]):
+            values.setdefault(row["image"], []).append(float(row[metric]))
+    return {image: float(np.mean(found)) for image, found in values.items()}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much one detector's mean lies above another's, with its bootstrap interval."""
+
+    sweep: str
+    budget: str
+    detector: str
+    other: str
+    metric: str
+    mean: float
+    low: float
+    high: float
+    n_images: int
+
+
+def differences(rows: Sequence[Record], detector: str, seed: int = 0) -> list[Difference]:
+    """Paired differences between a detector and every other, for each metric, sweep and budget."""
+    groups: dict[tuple[str, str], dict[str, list[Record]]] = {}
+    for row in rows:
+        groups.setdefault((row["sweep"], row["budget"]), {}).setdefault(row["detector"], []).append(row)
+    found = []
+    for (sweep, budget), by_detector in groups.items():
+        for other in by_detector:
+            if other == detector or detector not in by_detector:
+                continue
+            for metric in METRICS:
+                a = per_image(by_detector[detector], metric.name)
+                b = per_image(by_detector[other], metric.name)
+                pairs = np.array([a[image] - b[image] for image in sorted(a.keys() & b.keys())])
+                if len(pairs):
+                    low, high = bootstrap_interval(pairs, seed)
+                    found.append(
+                        Difference(
+                            sweep,
+                            budget,
+                            detector,
+                            other,
+                            metric.name,
+                            float(pairs.mean()),
+                            low,
+                            high,
+                            len(pairs),
+                        )
+                    )
+    return found
+
+
+def bootstrap_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
+    """The percentile interval (95 %) of the mean of values (N,), resampled with replacement."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(values), size=(BOOTSTRAP_SAMPLES, len(values)))
+    means = values[drawn].mean(axis=1)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def best(summaries: Sequence[Summary], metric: Metric) -> set[str]:
+    """Names of the detectors whose mean, as printed, is the best of these summaries."""
+    if metric.higher_is_better is None:
+        return set()
+    sign = 1 if metric.higher_is_better else -1
+    printed = {s.detector: sign * round(s.means[metric.name], metric.decimals) for s in summaries}
+    top = np.nanmax(list(printed.values())) if printed else np.nan
+    return {name for name, value in printed.items() if value == top}
+
+
+def to_tables(rows: Sequence[Record], detector: str, seed: int) -> Mapping[str, list[dict[str, Any]]]:
+    """Summary and differences as plain values, for ``results.json``."""
+    return {
+        "summary": [asdict(s) for s in summarise(rows)],
+        "differences": [asdict(d) for d in differences(rows, detector, seed)],
+    }

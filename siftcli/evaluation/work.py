@@ -1,0 +1,141 @@
+"""What a worker does: one image and one transform, every detector -> rows of results.
+
+A worker remembers the last image and the features it detected, so that the reference of a sweep
+is looked at once; what it remembers changes no result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import detectors
+from ..features import Features
+from ..image import read_image
+from .measure import measure
+from .rendering import GREY_LEVELS, Picture, Source
+from .settings import Settings
+from .transforms import Pair, Transform
+
+AT_DEFAULTS, AT_EQUAL_COUNT = "default", "equal"
+"""Values of a row's ``budget``: each detector's own number of features, or the same for all."""
+REMEMBERED_DETECTIONS = 32
+"""Detections kept by a worker: the reference and the view, at both budgets, of a few detectors."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image and one transform, for every detector of the settings."""
+
+    image: str
+    """Path of the image."""
+    transform: Transform
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """What identifies the job among those of a run."""
+        return self.image, self.transform.sweep, self.transform.value
+
+
+class Worker:
+    """Does jobs one after the other, on one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._source: tuple[str, Source] | None = None
+        self._detections: OrderedDict[Any, tuple[Features, float]] = OrderedDict()
+        self._limited: dict[str, tuple[Any, detectors.Detector]] = {}
+        self._made: dict[str, detectors.Detector] = {}
+
+    def run(self, job: Job) -> list[Record]:
+        """Rows of every detector and budget; what failed becomes a row with an ``error``."""
+        where: Record = {"image": job.image, "sweep": job.transform.sweep, "value": job.transform.value}
+        try:
+            pair = job.transform.pair(self._read(job.image), self.settings.seed)
+        except Exception as error:  # whatever the image did, the others go on
+            return [{**where, "detector": None, "error": _reason(error)}]
+        where["source_px"] = pair.source_px
+        rows = self._default_rows(pair, where)
+        return rows + self._equal_rows(pair, where) if job.transform.equal_counts else rows
+
+    def _default_rows(self, pair: Pair, where: Record) -> list[Record]:
+        return [
+            self._row(pair, self._detector(name), {**where, "detector": name, "budget": AT_DEFAULTS})
+            for name in self.settings.detectors
+        ]
+
+    def _equal_rows(self, pair: Pair, where: Record) -> list[Record]:
+        """Rows with the same number of features for every detector that could count its own."""
+        counts = {}
+        for name in self.settings.detectors:
+            try:
+                counts[name] = len(self._detect(self._detector(name), pair.reference)[0])
+            except Exception:  # recorded among the rows at default parameters
+                continue
+        n = self.settings.max_features or min(counts.values(), default=0)
+        if n == 0:
+            return []
+        where = {**where, "budget": AT_EQUAL_COUNT, "max_features": n}
+        return [
+            self._row(pair, self._detector(name), {**where, "detector": name}, limit=n) for name in counts
+        ]
+
+    def _row(
+        self, pair: Pair, detector: detectors.Detector, where: Record, limit: int | None = None
+    ) -> Record:
+        try:
+            if limit is not None and not detector.ranked:
+                detector = self._adjusted(detector, limit, pair.reference)
+            reference, _ = self._detect(detector, pair.reference)
+            view, seconds = self._detect(detector, pair.view)
+            if limit is not None and detector.ranked:
+                reference, view = reference.select(slice(limit)), view.select(slice(limit))
+            row = measure(pair, reference, view, self.settings.ratio)
+        except Exception as error:  # a detector's failure is a result too
+            return {**where, "error": _reason(error)}
+        return {**where, **row.to_dict(), "time_s": seconds}
+
+    def _read(self, path: str) -> Source:
+        if self._source is None or self._source[0] != path:
+            self._source = (path, Source(read_image(path).grey))
+        return self._source[1]
+
+    def _detector(self, name: str) -> detectors.Detector:
+        if name not in self._made:
+            self._made[name] = detectors.create(name, threads=1)
+        return self._made[name]
+
+    def _adjusted(self, detector: detectors.Detector, n: int, reference: Picture) -> detectors.Detector:
+        """A detector without a response, its threshold adjusted on the reference once."""
+        key = (n, reference.shape, reference.tobytes())
+        if self._limited.get(detector.name, (None,))[0] != key:
+            self._limited[detector.name] = (key, detector.limited(n, _grey(reference)))
+        return self._limited[detector.name][1]
+
+    def _detect(self, detector: detectors.Detector, picture: Picture) -> tuple[Features, float]:
+        """Features of a picture and the seconds it took, remembered for a while."""
+        key = (detector, picture.shape, picture.tobytes())
+        if key not in self._detections:
+            grey = _grey(picture)
+            start = time.perf_counter()
+            features = detector.detect(grey)
+            self._detections[key] = (features, time.perf_counter() - start)
+            if len(self._detections) > REMEMBERED_DETECTIONS:
+                self._detections.popitem(last=False)
+        self._detections.move_to_end(key)
+        return self._detections[key]
+
+
+def _grey(picture: Picture) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return picture.astype(np.float32) / np.float32(GREY_LEVELS)
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what went wrong."""
+    return " ".join(str(error).split()) or type(error).__name__
