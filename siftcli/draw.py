@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from .features import Features
 RADIUS_SIGMAS = 3.0
 """Radius of a circle, in units of σ."""
 
-# Okabe and Ito's palette, told apart with any colour vision.
-BRIGHT_COLOUR = (86, 180, 233)
-DARK_COLOUR = (240, 228, 66)
-_HALO_COLOUR = (0, 0, 0)
+# Sky blue and yellow of Okabe and Ito's palette, told apart with any colour vision; lightened, as
+# a thin antialiased line looks darker than an area.
+BRIGHT_COLOUR = (110, 200, 255)
+DARK_COLOUR = (255, 235, 60)
+_HALO_DARKENING = 0.7
+"""Share of the light that the halo takes: the picture stays visible under thousands of circles."""
 
-_WANTED_SIDE = 1200
+_WANTED_SIDE = 1600
 """Smaller pictures are enlarged, by a whole factor, to about this longest side."""
 _MOST_ENLARGEMENT = 8
 _SIDE_PER_LINE_PX = 1600
@@ -31,13 +34,14 @@ _FADE = 0.8
 """Contrast that the picture keeps under the drawing, around middle grey."""
 _SHIFT = 4
 """Binary digits of sub-pixel positions in OpenCV's drawing calls."""
+_UNIT = 1 << _SHIFT
 
 
 def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]:
     """Draw keypoints as circles of radius 3σ with a line for their orientation.
 
     Yellow circles are dark structures, blue ones bright; a black halo keeps both
-    legible on any background. Large circles are drawn first. A small picture is enlarged.
+    legible on any background. Large circles lie below small ones. A small picture is enlarged.
 
     Parameters
     ----------
@@ -63,9 +67,13 @@ def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]
     enlargement = _enlargement(max(rgb.shape[:2]))
     canvas = np.repeat(np.repeat(rgb, enlargement, axis=0), enlargement, axis=1)
     width = 1 + max(canvas.shape[:2]) // _SIDE_PER_LINE_PX
-    for shapes, colour in _layers(features, enlargement, max(canvas.shape[:2])):
-        for thickness, ink in ((width + 2, _HALO_COLOUR), (width, colour)):
-            _stroke(cv2, canvas, shapes, ink, thickness)
+    shapes = _shapes(features, enlargement, max(canvas.shape[:2]))
+    halo = np.zeros(canvas.shape[:2], np.uint8)
+    for shape, _ in shapes:
+        _stroke(cv2, halo, shape, 255, width + 2)
+    canvas = _darkened(canvas, halo)
+    for shape, colour in shapes:
+        _stroke(cv2, canvas, shape, colour, width)
     return canvas
 
 
@@ -97,37 +105,39 @@ def _enlargement(side: int) -> int:
     return min(_MOST_ENLARGEMENT, max(1, round(_WANTED_SIDE / side)))
 
 
-_Shape = tuple[tuple[int, int], int, tuple[int, int]]
+def _darkened(canvas: NDArray[np.uint8], halo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    light = 1 - halo.astype(np.float32)[:, :, np.newaxis] * np.float32(_HALO_DARKENING / 255)
+    return np.rint(canvas * light).astype(np.uint8)
 
 
-def _layers(
-    features: Features, enlargement: int, side: int
-) -> list[tuple[list[_Shape], tuple[int, int, int]]]:
-    """One circle after the other, the largest first, in OpenCV's sub-pixel units.
+@dataclass(frozen=True)
+class _Shape:
+    """A circle and a line from its centre, in OpenCV's sub-pixel units."""
 
-    Frames that share a circle (one keypoint, several orientations) are drawn together.
-    """
-    unit = 1 << _SHIFT
+    centre: tuple[int, int]
+    radius: int
+    tip: tuple[int, int]
+
+
+def _shapes(features: Features, enlargement: int, side: int) -> list[tuple[_Shape, tuple[int, int, int]]]:
+    """Every keypoint's shape and colour, the largest first."""
     centre = (features.xy.astype(np.float64) + 0.5) * enlargement - 0.5
     radius = features.scale.astype(np.float64) * RADIUS_SIGMAS * enlargement
-    layers = []
+    shapes = []
     for i in np.argsort(-radius, kind="stable"):
-        if radius[i] > side or not (np.abs(centre[i]) < 2 * side).all():
+        if radius[i] > 2 * side or not (np.abs(centre[i]) < 2 * side).all():
             continue  # nothing of it could be seen, and OpenCV's whole numbers would overflow
         theta = float(features.orientation[i])
         tip = centre[i] + radius[i] * np.array([math.cos(theta), math.sin(theta)])
-        shape = (_point(centre[i], unit), round(radius[i] * unit), _point(tip, unit))
-        layers.append(([shape], DARK_COLOUR if features.sign[i] > 0 else BRIGHT_COLOUR))
-    return layers
+        shape = _Shape(_point(centre[i]), round(radius[i] * _UNIT), _point(tip))
+        shapes.append((shape, DARK_COLOUR if features.sign[i] > 0 else BRIGHT_COLOUR))
+    return shapes
 
 
-def _point(xy: NDArray[np.float64], unit: int) -> tuple[int, int]:
-    return round(float(xy[0]) * unit), round(float(xy[1]) * unit)
+def _point(xy: NDArray[np.float64]) -> tuple[int, int]:
+    return round(float(xy[0]) * _UNIT), round(float(xy[1]) * _UNIT)
 
 
-def _stroke(
-    cv2: Any, canvas: NDArray[np.uint8], shapes: list[_Shape], colour: tuple[int, int, int], width: int
-) -> None:
-    for centre, radius, tip in shapes:
-        cv2.circle(canvas, centre, radius, colour, width, cv2.LINE_AA, _SHIFT)
-        cv2.line(canvas, centre, tip, colour, width, cv2.LINE_AA, _SHIFT)
+def _stroke(cv2: Any, canvas: NDArray[np.uint8], shape: _Shape, colour: Any, width: int) -> None:
+    cv2.circle(canvas, shape.centre, shape.radius, colour, width, cv2.LINE_AA, _SHIFT)
+    cv2.line(canvas, shape.centre, shape.tip, colour, width, cv2.LINE_AA, _SHIFT)

@@ -113,7 +113,7 @@ def read_image(
         raise ParameterError(
             f"exif_orientation must be one of {', '.join(EXIF_CHOICES)}; got {exif_orientation!r}"
         )
-    limit = _checked_max_image_size(max_image_size)
+    limit = check_max_image_size(max_image_size)
     name, decoded = _load(source)
     orientation = decoded.exif_orientation if exif_orientation == "apply" else 1
     grey = np.ascontiguousarray(_turned(_grey(decoded, name), orientation))
@@ -168,7 +168,14 @@ def _size_text(size: tuple[int, ...]) -> str:
     return " x ".join(str(n) for n in size)
 
 
-def _checked_max_image_size(value: int | None) -> int | None:
+def check_max_image_size(value: int | None) -> int | None:
+    """Return the limit as an int, or None for none.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a whole number of at least ``MIN_MAX_IMAGE_SIZE``.
+    """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < MIN_MAX_IMAGE_SIZE:

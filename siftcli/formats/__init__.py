@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutputError
-from ._write import check_output, write_output
+from ._write import check_output, is_special, write_output
 
 if TYPE_CHECKING:
     from ..features import Features
@@ -29,6 +29,7 @@ __all__ = [
     "encode",
     "format_of",
     "inspect",
+    "is_special",
     "load",
     "save",
     "write_output",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from os import PathLike
 from pathlib import Path
@@ -26,7 +25,7 @@ def check_output(path: str | PathLike[str], *, overwrite: bool = False) -> None:
         target = Path(os.path.realpath(name))
         if target.is_dir():
             raise OutputError(f"{name} is a folder; name a file in it")
-        if _is_special(target):
+        if is_special(target):
             return
         if os.path.lexists(name) and not overwrite:
             raise OutputError(f"{name} exists; pass --overwrite to replace it")
@@ -50,7 +49,7 @@ def write_output(path: str | PathLike[str], data: bytes, *, overwrite: bool = Fa
     name = os.fspath(path)
     target = Path(os.path.realpath(name))
     try:
-        if _is_special(target):
+        if is_special(target):
             with target.open("wb") as stream:
                 stream.write(data)
         else:
@@ -61,10 +60,10 @@ def write_output(path: str | PathLike[str], data: bytes, *, overwrite: bool = Fa
         raise _cannot_write(name, error) from error
 
 
-def _is_special(target: Path) -> bool:
-    """Whether it exists and is neither a regular file nor a folder."""
+def is_special(target: str | PathLike[str]) -> bool:
+    """Whether a path exists and is neither a regular file nor a folder: a device, pipe or socket."""
     try:
-        mode = target.stat().st_mode
+        mode = Path(target).stat().st_mode
     except FileNotFoundError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
@@ -78,7 +77,7 @@ def _check_folder(name: str, folder: Path) -> None:
 
 
 def _write_and_rename(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".siftcli-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".siftcli-{os.urandom(8).hex()}.tmp")
     # O_EXCL refuses whatever is there already, so a link planted under this name is never followed.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:

@@ -1,0 +1,69 @@
+"""The ``siftcli`` program: runs a command and turns what goes wrong into one line and an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from .errors import InputError, MissingDependencyError, SiftcliError
+
+DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        # A file name or a σ that the terminal's encoding lacks is no reason to fail.
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    try:
+        return _run(args)
+    except KeyboardInterrupt:
+        return _interrupted()
+
+
+def _run(args: Sequence[str] | None) -> int:
+    import click
+
+    from .cli import siftcli
+    from .cli._output import complain
+
+    try:
+        status: Any = siftcli.main(args, prog_name="siftcli", standalone_mode=False)
+    except click.Abort:
+        return _interrupted()
+    except click.ClickException as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", "siftcli")
+        complain(f"{' '.join(error.format_message().split())} See '{where} --help'.")
+        return error.exit_code
+    except SiftcliError as error:
+        complain(error)
+        return FAILED if isinstance(error, InputError | MissingDependencyError) else WRONG_USE
+    except OSError as error:  # files are handled where they are read and written: this is a standard stream
+        complain(f"the output cannot be written: {error.strerror or error}")
+        return FAILED
+    return status if isinstance(status, int) else DONE
+
+
+def _interrupted() -> int:
+    with contextlib.suppress(OSError):
+        print("siftcli: interrupted", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _terminate(*_: object) -> NoReturn:
+    """End through the clean-up of unfinished files."""
+    sys.exit(TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The command line: one module a command, imported when the command is used.
+
+Nothing heavy is imported before a command does its work, so that every ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "detect": "Find SIFT features in images.",
+    "info": "Say what a feature file holds.",
+}
+"""Names of the modules of this package with a command each, and what it does."""
+
+CLOSED_PIPE_STATUS = 141  # 128 + SIGPIPE, as a shell reports it
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a closed pipe ends it quietly."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_stdout()
+            ctx.exit(CLOSED_PIPE_STATUS)
+        return result
+
+
+def _discard_stdout() -> None:
+    """Send what is still buffered nowhere, or Python would complain of the pipe when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _print_versions(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from ..versions import versions
+
+    for name, version in versions().items():
+        click.echo(f"{name} {version}")
+    sys.stdout.flush()
+    ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="'siftcli COMMAND --help' explains a command.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
+    help="Print the versions of siftcli, Python, NumPy, Numba and OpenCV.",
+)
+def siftcli() -> None:
+    """SIFT features that turn with the image."""

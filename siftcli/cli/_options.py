@@ -1,0 +1,85 @@
+"""Options that commands share; every default and range is read from ``params``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import click
+
+from ..params import DEFAULT_PRESET, PRESETS, SiftParams
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+SIFT_OPTIONS = (
+    "max_features",
+    "levels_per_octave",
+    "sigma",
+    "contrast_threshold",
+    "edge_threshold",
+    "first_octave",
+    "upright",
+    "max_orientations",
+    "rootsift",
+)
+"""Parameters that have an option of their own, in the order of the help."""
+
+
+def sift_options(command: _Command) -> _Command:
+    """Add ``--preset`` and an option for each of ``SIFT_OPTIONS``."""
+    by_name = {f.name: f for f in fields(SiftParams)}
+    for name in reversed(SIFT_OPTIONS):
+        command = _sift_option(by_name[name])(command)
+    return click.option(
+        "--preset",
+        type=click.Choice(PRESETS),
+        default=DEFAULT_PRESET,
+        show_default=True,
+        help="Parameters to start from; the options below override them.",
+    )(command)
+
+
+def _sift_option(f: Any) -> Callable[[_Command], _Command]:
+    """Make the option of one field; None when not given, so that the preset decides."""
+    flag = f"--{f.name.replace('_', '-')}"
+    doc = f.metadata["doc"][0].upper() + f.metadata["doc"][1:] + "."
+    if isinstance(f.default, bool):
+        return click.option(flag, is_flag=True, default=None, help=doc)
+    kind = float if isinstance(f.default, float) else int
+    note = _range_note(f)
+    return click.option(flag, type=kind, metavar="N" if kind is int else "X", help=f"{doc}{note}")
+
+
+def _range_note(f: Any) -> str:
+    low, high = f.metadata["low"], f.metadata["high"]
+    parts = [] if f.default is None else [f"default: {f.default}"]
+    if low is not None:
+        parts.append(f"{low} to {high}" if high is not None else f"at least {low}")
+    return f"  [{'; '.join(parts)}]" if parts else ""
+
+
+def sift_params(preset: str, options: dict[str, Any]) -> SiftParams:
+    """Take the parameters out of a command's options.
+
+    Raises
+    ------
+    ParameterError
+        If one is out of its range.
+    """
+    given = {name: value for name in SIFT_OPTIONS if (value := options.pop(name)) is not None}
+    return SiftParams.preset(preset, **given)
+
+
+def verbosity_options(command: _Command) -> _Command:
+    """Add ``-v`` and ``-q``, of which at most one may be given."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+    verbose = click.option(
+        "-v", "--verbose", is_flag=True, help="Print versions, threads and timing on standard error."
+    )
+    return verbose(quiet(command))
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one object an image, instead of text."
+)

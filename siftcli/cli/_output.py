@@ -1,0 +1,86 @@
+"""What commands print: text for people on the terminal, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+_Item = TypeVar("_Item")
+
+
+def printable(text: object) -> str:
+    """Escape what could command a terminal or cannot be encoded: a file name may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def complain(message: object) -> None:
+    """Print one line on standard error."""
+    click.echo(f"siftcli: {printable(message)}", err=True)
+
+
+def note(message: object) -> None:
+    """Print one line on standard error that is no complaint."""
+    click.echo(printable(message), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print an object on one line; NaN and infinity become null."""
+    click.echo(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def print_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
+    """Print names and their values below a title."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(printable(title), style="bold"), title_justify="left", box=None, pad_edge=False)
+    table.show_header = False
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    for name, value in rows:
+        table.add_row(Text(name), Text(printable(value)))
+    Console(file=sys.stdout, highlight=False, markup=False).print(table)
+
+
+@contextmanager
+def progress(items: Iterable[_Item], total: int, *, show: bool) -> Iterator[Iterator[_Item]]:
+    """Iterate with a bar on standard error, if that is a terminal."""
+    if not (show and total > 1 and sys.stderr.isatty()):
+        yield iter(items)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Lines printed meanwhile go above the bar, unless standard output leads elsewhere.
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty(), transient=True) as bar:
+        yield iter(bar.track(items, total=total))
+
+
+def summary_rows(info: dict[str, Any]) -> list[tuple[str, object]]:
+    """Rows that show a summary of features: size, keypoints by octave, what the filters removed."""
+    width, height = info["image_size"]
+    rows: list[tuple[str, object]] = [("size", f"{width} x {height}"), ("keypoints", info["n_keypoints"])]
+    rows += [(f"  octave {octave}", n) for octave, n in info["n_by_octave"].items()]
+    removed = dict(info["removed"])
+    if "candidates" in removed:
+        rows.append(("candidates", removed.pop("candidates")))
+    return rows + [(f"  removed: {name.replace('_', ' ')}", n) for name, n in removed.items()]

@@ -1,0 +1,180 @@
+"""``siftcli detect``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ParameterError
+from ..formats import FORMATS
+from ._options import json_option, sift_options, sift_params, verbosity_options
+from ._output import complain, note, print_json, print_table, printable, progress, summary_rows
+
+if TYPE_CHECKING:
+    from ..batch import Outcome, Plan
+
+
+@click.command(short_help="Find SIFT features in images.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="For one image a file (its suffix names the format), for several or a name without a suffix "
+    "a folder with OUT/<image name>.<format>; '-' is the standard output. "
+    "Without it a summary is printed and nothing is written.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(tuple(FORMATS)),
+    help="Format of the output; from its suffix when not given, npz in a folder.",
+)
+@click.option("--draw", metavar="PNG", help="Draw the keypoints: for one image a PNG file, else a folder.")
+@click.option(
+    "--mask",
+    metavar="PATH",
+    help="Drop keypoints whose centre falls on zero (black) of this image; for several images a folder "
+    "with <image name>.png for each.",
+)
+@click.option("--mask-optional", is_flag=True, help="Images without a mask in that folder are used whole.")
+@sift_options
+@click.option(
+    "--exif-orientation",
+    type=click.Choice(("apply", "ignore")),
+    default="apply",
+    show_default=True,
+    help="Turn the picture as its EXIF tag says, or take the stored pixels.",
+)
+@click.option(
+    "--max-image-size",
+    type=int,
+    metavar="N",
+    help="Detect on a copy reduced to this longest side, in pixels; coordinates and scales still come "
+    "back in input pixels.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads inside an image; all cores when not given. The result does not depend on it.",
+)
+@json_option
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@verbosity_options
+def command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    format: str | None,
+    preset: str,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Find SIFT features in images.
+
+    INPUT is an image (PNG, JPEG, TIFF, WebP, PGM/PPM, BMP; 8-bit, 16-bit or float) or a
+    folder, which is searched for images.
+
+    Exit status: 0 done (no keypoints is done), 1 an input failed, 2 wrong use, 130 interrupted.
+    """
+    params = sift_params(preset, options)
+    _check_use(output, format, as_json, verbose, quiet, options)
+
+    from .. import batch
+
+    plan = batch.make_plan(
+        inputs,
+        output=output,
+        format=format,
+        drawing=options.pop("draw"),
+        mask=options.pop("mask"),
+        mask_optional=options.pop("mask_optional"),
+        overwrite=options.pop("overwrite"),
+    )
+    outcomes = batch.run(plan, params, **options)
+    if verbose:
+        _print_circumstances(options["threads"])
+    report = _Reporter(plan, as_json=as_json, verbose=verbose, quiet=quiet)
+    failed = []
+    with progress(outcomes, len(plan.jobs), show=not quiet) as tracked:
+        for outcome in tracked:
+            report(outcome)
+            if outcome.error is not None:
+                failed.append(outcome)
+    if plan.folder is not None:
+        batch.write_failures(plan.folder, failed)
+        if plan.is_batch and not quiet:
+            note(f"{len(plan.jobs)} images, {len(failed)} failed -> {plan.folder}")
+    return 1 if failed else 0
+
+
+def _check_use(
+    output: str | None, format: str | None, as_json: bool, verbose: bool, quiet: bool, options: dict[str, Any]
+) -> None:
+    if verbose and quiet:
+        raise ParameterError("-v and -q exclude each other; pass one of them")
+    if options["mask_optional"] and options["mask"] is None:
+        raise ParameterError("--mask-optional expects --mask with a folder; pass both or neither")
+    if output != "-":
+        return
+    if as_json:
+        raise ParameterError("-o - and --json both want the standard output; write to a file, or drop one")
+    if format is not None and FORMATS[format].is_binary and sys.stdout.isatty():
+        raise ParameterError(f"{format} is binary and the standard output is a terminal; send it to a file")
+
+
+def _print_circumstances(threads: int | None) -> None:
+    from ..versions import versions
+
+    note(", ".join(f"{name} {version}" for name, version in versions().items()))
+    note(f"threads: {threads or 'all cores'}")
+
+
+class _Reporter:
+    """Prints what became of each image, as the options ask."""
+
+    def __init__(self, plan: Plan, *, as_json: bool, verbose: bool, quiet: bool) -> None:
+        self.plan, self.as_json, self.verbose, self.quiet = plan, as_json, verbose, quiet
+
+    def __call__(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            complain(outcome.error)
+        if self.as_json:
+            print_json(outcome.to_dict())
+        elif outcome.features is None:
+            return
+        elif self.plan.to_stdout:
+            self._write_stdout(outcome)
+        elif not self.quiet:
+            self._print_text(outcome)
+        if self.verbose:
+            note(f"{outcome.job.image.path}: {outcome.time_s:.3f} s")
+
+    def _write_stdout(self, outcome: Outcome) -> None:
+        from ..batch import features_bytes
+
+        sys.stdout.buffer.write(features_bytes(outcome, self.plan))
+
+    def _print_text(self, outcome: Outcome) -> None:
+        if self.plan.is_batch and self.plan.folder is not None:
+            return  # the bar tells how far it is, and a last line the result
+        if outcome.job.output is not None:
+            note(f"{_one_line(outcome)} -> {outcome.job.output}")
+        elif self.plan.is_batch:
+            click.echo(printable(_one_line(outcome)))
+        else:
+            info = outcome.to_dict()
+            rows = [*summary_rows(info), ("time", f"{outcome.time_s:.3f} s")]
+            print_table(outcome.job.image.path, rows)
+
+
+def _one_line(outcome: Outcome) -> str:
+    info = outcome.to_dict()
+    width, height = info["image_size"]
+    return (
+        f"{outcome.job.image.path}: {width} x {height}, "
+        f"{info['n_keypoints']} keypoints, {outcome.time_s:.2f} s"
+    )
