@@ -21,7 +21,12 @@ DEFAULT_PRESET = "classic"
 
 
 def _param(
-    default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field with its documentation and its permitted closed range or choices."""
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
@@ -72,7 +77,10 @@ class KeypointParams:
     )
     max_moves: int = _param(5, "moves of the refinement before a candidate is dropped", low=0, high=5)
     merge_distance: float = _param(
-        0.2, "candidates that refine to within this distance (samples, levels) are one keypoint", low=0, high=1
+        0.2,
+        "candidates that refine to within this distance (samples, levels) are one keypoint",
+        low=0,
+        high=1,
     )
 
 
@@ -82,10 +90,16 @@ class OrientationParams:
 
     upright: bool = _param(False, "assign orientation 0 to every keypoint")
     orientation_bins: int = _param(36, "bins of the histogram", low=8, high=360)
-    orientation_window: float = _param(1.5, "Gaussian window of the histogram, in units of σ", low=0.5, high=6)
-    orientation_radius: float = _param(3.0, "radius at which it is cut, in units of the window", low=1, high=4)
+    orientation_window: float = _param(
+        1.5, "Gaussian window of the histogram, in units of σ", low=0.5, high=6
+    )
+    orientation_radius: float = _param(
+        3.0, "radius at which it is cut, in units of the window", low=1, high=4
+    )
     orientation_smoothing: int = _param(2, "passes of circular three-bin averaging", low=0, high=12)
-    peak_ratio: float = _param(0.8, "smallest peak, relative to the largest, with an orientation", low=0.1, high=1)
+    peak_ratio: float = _param(
+        0.8, "smallest peak, relative to the largest, with an orientation", low=0.1, high=1
+    )
     max_orientations: int = _param(36, "most orientations of one keypoint, strongest first", low=1, high=36)
 
 
@@ -94,8 +108,12 @@ class DescriptorParams:
     """The 4 × 4 × 8 descriptor (Lowe, section 6.1)."""
 
     cell_width: float = _param(3.0, "side of one of the 4 × 4 cells, in units of σ", low=1, high=12)
-    descriptor_clip: float = _param(0.2, "largest component before the second normalisation", low=0.05, high=1)
-    rootsift: bool = _param(False, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)")
+    descriptor_clip: float = _param(
+        0.2, "largest component before the second normalisation", low=0.05, high=1
+    )
+    rootsift: bool = _param(
+        False, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

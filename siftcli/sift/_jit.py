@@ -90,8 +90,8 @@ class _FirstCompilation(event.Listener):  # type: ignore[misc]
         self.said = False
 
     def on_start(self, event: Any) -> None:
-        dispatcher = event.data["dispatcher"]
-        if not self.said and dispatcher.py_func.__module__.startswith(__package__.split(".")[0]):
+        module = event.data["dispatcher"].py_func.__module__ or ""
+        if not self.said and module.startswith(__name__.split(".")[0] + "."):
             self.said = True
             print("siftcli: compiling its kernels for this machine, once (about 15 s) ...", file=sys.stderr)
 

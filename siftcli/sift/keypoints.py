@@ -44,7 +44,9 @@ class Keypoints:
     def concatenate(parts: Sequence[Keypoints]) -> Keypoints:
         """All of the parts, in order."""
         none = Keypoints(np.empty(0, np.int16), np.empty((0, 2)), np.empty(0), np.empty(0))
-        return Keypoints(*(np.concatenate([getattr(p, f.name) for p in (none, *parts)]) for f in fields(Keypoints)))
+        return Keypoints(
+            *(np.concatenate([getattr(p, f.name) for p in (none, *parts)]) for f in fields(Keypoints))
+        )
 
 
 def refine(
@@ -142,7 +144,10 @@ def _fit(levels, i, y, x, gradient, hessian):  # type: ignore[no-untyped-def]
     for ds in range(3):
         for dy in range(3):
             for dx in range(3):
-                upper, lower = levels[i + ds, y + dy - 1, x + dx - 1], levels[i + ds - 1, y + dy - 1, x + dx - 1]
+                upper, lower = (
+                    levels[i + ds, y + dy - 1, x + dx - 1],
+                    levels[i + ds - 1, y + dy - 1, x + dx - 1],
+                )
                 block[ds, dy, dx] = np.float64(upper) - np.float64(lower)
     centre = block[1, 1, 1]
     gradient[0] = (block[1, 1, 2] - block[1, 1, 0]) / 2
@@ -194,7 +199,11 @@ def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio
             value = _fit(levels, i, y, x, gradient, hessian)
             if not _solve(hessian, gradient, offset):
                 break
-            dx, dy, di = _move(offset[0], max_offset), _move(offset[1], max_offset), _move(offset[2], max_offset)
+            dx, dy, di = (
+                _move(offset[0], max_offset),
+                _move(offset[1], max_offset),
+                _move(offset[2], max_offset),
+            )
             if dx == 0 and dy == 0 and di == 0:
                 fate[n] = KEPT
                 break
@@ -204,7 +213,12 @@ def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio
         if fate[n] != KEPT:
             continue
         value += (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
-        refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = x + offset[0], y + offset[1], i + offset[2], value
+        refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (
+            x + offset[0],
+            y + offset[1],
+            i + offset[2],
+            value,
+        )
         trace, determinant = hessian[0, 0] + hessian[1, 1], hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2
         if abs(value) < contrast:
             fate[n] = LOW_CONTRAST

@@ -154,7 +154,9 @@ def _peaks(histogram, peak_ratio, angles, heights):  # type: ignore[no-untyped-d
     "void(float32[:, :, ::1], float64[::1], float64[::1], float64[::1], int64[::1],"
     " int64, float64, float64, int64, float64, float64[:, ::1], int64[::1], int64, int64)"
 )
-def _orientations(levels, x, y, sigma, level, n_bins, window, radius, n_passes, peak_ratio, angles, n_angles, start, stop):  # type: ignore[no-untyped-def]
+def _orientations(
+    levels, x, y, sigma, level, n_bins, window, radius, n_passes, peak_ratio, angles, n_angles, start, stop
+):  # type: ignore[no-untyped-def]
     """Directions of keypoints start to stop."""
     width = levels.shape[2]
     magnitude, angle, weight = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width)

@@ -129,6 +129,7 @@ def _halving_shift(n_samples: int, step: float) -> float:
 Kernel = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 TAPS_PER_PASS = 4
+SMALLEST_PASS = 2
 
 
 def _level_sigma(level: int, params: ScaleSpaceParams) -> float:
@@ -183,8 +184,8 @@ def _linear_doubling_taps(sigma: float) -> Kernel:
 
 
 def _normalised(half: list[float]) -> NDArray[np.float32]:
-    """Taps that sum to 1 over both sides, filled with zeros to whole passes."""
-    n_taps = -(-max(len(half), 1) // TAPS_PER_PASS) * TAPS_PER_PASS
+    """Taps that sum to 1 over both sides, filled with a zero to whole passes."""
+    n_taps = -(-len(half) // SMALLEST_PASS) * SMALLEST_PASS
     taps = np.zeros(n_taps, np.float32)
     taps[: len(half)] = np.array(half) / (2 * math.fsum(half))
     return taps
@@ -197,7 +198,9 @@ def _blur(
     source: NDArray[np.float32], result: NDArray[np.float32], change: int, taps: Kernel, threads: Threads
 ) -> None:
     """Fill ``result`` with the source blurred and resampled; rows are shared out among threads."""
-    threads.over_rows(len(result), result.size, lambda start, stop: _blur_rows(source, result, change, *taps, start, stop))
+    threads.over_rows(
+        len(result), result.size, lambda start, stop: _blur_rows(source, result, change, *taps, start, stop)
+    )
 
 
 @subroutine
@@ -219,46 +222,75 @@ def _mirror_ends(row, pad, n):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _add_pairs(add, a0, b0, a1, b1, a2, b2, a3, b3, taps, out):  # type: ignore[no-untyped-def]
-    """Four taps a pass: mirror samples are summed first, so that mirroring the image changes no bit."""
-    k0, k1, k2, k3 = taps[0], taps[1], taps[2], taps[3]
-    if add:
+def _add_two_pairs(first, a0, b0, a1, b1, taps, out):  # type: ignore[no-untyped-def]
+    """Two taps a pass: mirror samples are summed first, so that mirroring the image changes no bit."""
+    k0, k1 = taps[0], taps[1]
+    if first:
         for x in range(len(out)):
-            out[x] += (k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])) + (k2 * (a2[x] + b2[x]) + k3 * (a3[x] + b3[x]))
+            out[x] = k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])
     else:
         for x in range(len(out)):
-            out[x] = (k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])) + (k2 * (a2[x] + b2[x]) + k3 * (a3[x] + b3[x]))
+            out[x] += k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])
+
+
+@subroutine
+def _add_four_pairs(first, a0, b0, a1, b1, a2, b2, a3, b3, taps, out):  # type: ignore[no-untyped-def]
+    """Four taps a pass, which loads and stores the sums half as often."""
+    k0, k1, k2, k3 = taps[0], taps[1], taps[2], taps[3]
+    if first:
+        for x in range(len(out)):
+            out[x] = (k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])) + (
+                k2 * (a2[x] + b2[x]) + k3 * (a3[x] + b3[x])
+            )
+    else:
+        for x in range(len(out)):
+            out[x] += (k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])) + (
+                k2 * (a2[x] + b2[x]) + k3 * (a3[x] + b3[x])
+            )
 
 
 @subroutine
 def _blur_down(source, centre, half, taps, out):  # type: ignore[no-untyped-def]
     """One row of the vertical pass: Σ kᵢ·(row(centre − i) + row(centre + half + i))."""
-    n = source.shape[0]
-    for i in range(0, len(taps), 4):
-        _add_pairs(
-            i > 0,
-            source[_mirrored(centre - i, n)], source[_mirrored(centre + half + i, n)],
-            source[_mirrored(centre - i - 1, n)], source[_mirrored(centre + half + i + 1, n)],
-            source[_mirrored(centre - i - 2, n)], source[_mirrored(centre + half + i + 2, n)],
-            source[_mirrored(centre - i - 3, n)], source[_mirrored(centre + half + i + 3, n)],
-            taps[i : i + 4], out,
-        )  # fmt: skip
+    n, i = source.shape[0], 0
+    while i < len(taps):
+        a0, b0 = source[_mirrored(centre - i, n)], source[_mirrored(centre + half + i, n)]
+        a1, b1 = source[_mirrored(centre - i - 1, n)], source[_mirrored(centre + half + i + 1, n)]
+        if i + TAPS_PER_PASS <= len(taps):
+            a2, b2 = source[_mirrored(centre - i - 2, n)], source[_mirrored(centre + half + i + 2, n)]
+            a3, b3 = source[_mirrored(centre - i - 3, n)], source[_mirrored(centre + half + i + 3, n)]
+            _add_four_pairs(i == 0, a0, b0, a1, b1, a2, b2, a3, b3, taps[i:], out)
+            i += TAPS_PER_PASS
+        else:
+            _add_two_pairs(i == 0, a0, b0, a1, b1, taps[i:], out)
+            i += SMALLEST_PASS
 
 
 @subroutine
 def _blur_along(row, pad, half, taps, out):  # type: ignore[no-untyped-def]
     """The horizontal pass over a row with mirrored ends of ``pad`` samples."""
-    n = len(out)
-    for i in range(0, len(taps), 4):
+    n, i = len(out), 0
+    while i < len(taps):
         left, right = pad - i, pad + half + i
-        _add_pairs(
-            i > 0,
-            row[left : left + n], row[right : right + n],
-            row[left - 1 : left - 1 + n], row[right + 1 : right + 1 + n],
-            row[left - 2 : left - 2 + n], row[right + 2 : right + 2 + n],
-            row[left - 3 : left - 3 + n], row[right + 3 : right + 3 + n],
-            taps[i : i + 4], out,
-        )  # fmt: skip
+        a0, b0 = row[left : left + n], row[right : right + n]
+        a1, b1 = row[left - 1 : left - 1 + n], row[right + 1 : right + 1 + n]
+        if i + TAPS_PER_PASS <= len(taps):
+            a2, b2 = row[left - 2 : left - 2 + n], row[right + 2 : right + 2 + n]
+            a3, b3 = row[left - 3 : left - 3 + n], row[right + 3 : right + 3 + n]
+            _add_four_pairs(i == 0, a0, b0, a1, b1, a2, b2, a3, b3, taps[i:], out)
+            i += TAPS_PER_PASS
+        else:
+            _add_two_pairs(i == 0, a0, b0, a1, b1, taps[i:], out)
+            i += SMALLEST_PASS
+
+
+@subroutine
+def _interleave(even, odd, out):  # type: ignore[no-untyped-def]
+    n = len(out) // 2
+    for x in range(n):
+        out[2 * x] = even[x]
+        out[2 * x + 1] = odd[x]
+    out[2 * n] = even[n]
 
 
 @kernel("void(float32[:, ::1], float32[:, ::1], int64, float32[::1], float32[::1], int64, int64)")
@@ -267,7 +299,7 @@ def _blur_rows(source, result, change, integer_taps, half_taps, start, stop):  #
     height, width = source.shape
     pad = max(len(integer_taps), len(half_taps)) + 1
     column = np.empty(width + 2 * pad, np.float32)
-    line = np.empty(width, np.float32)
+    even, odd = np.empty(width, np.float32), np.empty(width, np.float32)
     for y in range(start, stop):
         if change == KEEP:
             centre, half = y, 0
@@ -280,14 +312,11 @@ def _blur_rows(source, result, change, integer_taps, half_taps, start, stop):  #
         if change == KEEP:
             _blur_along(column, pad, 0, integer_taps, result[y])
         elif change == DOUBLE:
-            _blur_along(column, pad, 0, integer_taps, line)
-            for x in range(width):
-                result[y, 2 * x] = line[x]
-            _blur_along(column, pad, 1, half_taps, line[: width - 1])
-            for x in range(width - 1):
-                result[y, 2 * x + 1] = line[x]
+            _blur_along(column, pad, 0, integer_taps, even)
+            _blur_along(column, pad, 1, half_taps, odd)
+            _interleave(even, odd, result[y])
         else:
             half = 1 - width % 2
-            _blur_along(column, pad, half, half_taps if half else integer_taps, line)
+            _blur_along(column, pad, half, half_taps if half else integer_taps, even)
             for x in range(result.shape[1]):
-                result[y, x] = line[2 * x]
+                result[y, x] = even[2 * x]
