@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import click
-
 _Item = TypeVar("_Item")
 
 
@@ -21,17 +19,22 @@ def printable(text: object) -> str:
 
 def complain(message: object) -> None:
     """Print one line on standard error."""
-    click.echo(f"siftcli: {printable(message)}", err=True)
+    print(f"siftcli: {printable(message)}", file=sys.stderr)
+
+
+def say(message: object) -> None:
+    """Print one line on standard output (by ``print``, as only that goes above a progress bar)."""
+    print(printable(message))
 
 
 def note(message: object) -> None:
     """Print one line on standard error that is no complaint."""
-    click.echo(printable(message), err=True)
+    print(printable(message), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
     """Print an object on one line; NaN and infinity become null."""
-    click.echo(json.dumps(_finite(value), allow_nan=False))
+    print(json.dumps(_finite(value), allow_nan=False))
 
 
 def _finite(value: Any) -> Any:

@@ -10,7 +10,7 @@ import click
 from ..errors import ParameterError
 from ..formats import FORMATS
 from ._options import json_option, sift_options, sift_params, verbosity_options
-from ._output import complain, note, print_json, print_table, printable, progress, summary_rows
+from ._output import complain, note, print_json, print_table, progress, say, summary_rows
 
 if TYPE_CHECKING:
     from ..batch import Outcome, Plan
@@ -164,7 +164,7 @@ class _Reporter:
         if outcome.job.output is not None:
             note(f"{_one_line(outcome)} -> {outcome.job.output}")
         elif self.plan.is_batch:
-            click.echo(printable(_one_line(outcome)))
+            say(_one_line(outcome))
         else:
             info = outcome.to_dict()
             rows = [*summary_rows(info), ("time", f"{outcome.time_s:.3f} s")]

@@ -6,7 +6,7 @@ import click
 
 from ..formats import FORMATS
 from ._options import json_option
-from ._output import print_json, print_table, printable, summary_rows
+from ._output import print_json, print_table, say, summary_rows
 
 
 @click.command(short_help="Say what a feature file holds.")
@@ -28,4 +28,4 @@ def command(file: str, format: str | None, as_json: bool) -> None:
     print_table(file, [*head, *summary_rows(info)])
     if info["params"] is not None:
         print_table("parameters", info["params"].items())
-    click.echo(f"convention: {printable(info['convention'])}")
+    say(f"convention: {info['convention']}")
