@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import matching
-from ..features import Features
+from ..features import Features, Matches
 from . import metrics
 from .planar import Matrix, Points, Region, local_scale, map_points
+from .recovery import CORNER_TOLERANCES_PX, recovery
 from .transforms import Pair
 
 RATIO = 0.8
@@ -44,6 +45,19 @@ class Row:
     """Correct matches (features, within 2 px)."""
     precision: float
     matching_score: float
+    mma_1px: float
+    """Share of putative matches within 1 px of the truth (mean matching accuracy)."""
+    mma_3px: float
+    mma_5px: float
+    mma_10px: float
+    rotation_error_deg: float
+    scale_error: float
+    corner_error_px: float
+    corners_within_1px: float
+    """1 if the estimated model moves the corners by at most 1 px from where they belong, else 0."""
+    corners_within_3px: float
+    corners_within_5px: float
+    corners_within_10px: float
     localisation_histogram: list[int] = field(default_factory=list)
     orientation_histogram: list[int] = field(default_factory=list)
 
@@ -81,8 +95,8 @@ def measure(pair: Pair, reference: Features, view: Features, ratio: float = RATI
     errors = metrics.localisation_errors(found)
     repeated = metrics.repeatability(found, len(first), len(second))
     matches = matching.match(f, g, ratio=ratio, mutual=True, threads=1)
-    near = metrics.match_distances(f, g, matches, pair.matrix) <= metrics.CORRECT_MATCH_PX
-    correct = matches.pairs[near]
+    distance = metrics.match_distances(f, g, matches, pair.matrix)
+    correct = matches.pairs[distance <= metrics.CORRECT_MATCH_PX]
     turned = metrics.orientation_errors_deg(f, g, correct, pair.matrix)
     return Row(
         n_reference=len(first),
@@ -102,9 +116,25 @@ def measure(pair: Pair, reference: Features, view: Features, ratio: float = RATI
         n_correct=len(correct),
         precision=metrics.share(len(correct), len(matches)),
         matching_score=metrics.matching_score(correct, first, second),
+        **_accuracy(distance),
+        **_recovery(pair, f, g, matches),
         localisation_histogram=_histogram(errors, LOCALISATION_BINS_PX),
         orientation_histogram=_histogram(turned, ORIENTATION_BINS_DEG),
     )
+
+
+def _accuracy(distance: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        f"mma_{t}px": metrics.share(int(np.sum(distance <= t)), len(distance)) for t in CORNER_TOLERANCES_PX
+    }
+
+
+def _recovery(pair: Pair, f: Features, g: Features, matches: Matches) -> dict[str, float]:
+    found = recovery(f, g, matches, pair.matrix, "similarity" if pair.similar else "homography")
+    return {
+        **asdict(found),
+        **{f"corners_within_{t}px": float(found.corner_error_px <= t) for t in CORNER_TOLERANCES_PX},
+    }
 
 
 def _histogram(values: NDArray[np.float64], edges: NDArray[np.float64]) -> list[int]:

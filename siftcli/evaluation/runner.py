@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
+from ..batch import ImageFile
 from .pool import run_jobs
 from .settings import Settings
 from .store import Key, Store, file_digest, plain, write_json
@@ -26,8 +27,13 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished jobs and of all."""
 
 
+def plan_sweeps(images: Sequence[ImageFile], settings: Settings) -> list[Job]:
+    """Every transform of every image, image by image."""
+    return [Job(image, transform) for image in images for transform in settings.transforms()]
+
+
 def evaluate(
-    images: Sequence[str | os.PathLike[str]],
+    planned: Sequence[Job],
     settings: Settings,
     folder: str | os.PathLike[str],
     *,
@@ -35,14 +41,14 @@ def evaluate(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measure every detector on every transform of every image.
+    """Measure every detector on every image and transform.
 
     Parameters
     ----------
-    images
-        Paths of the images.
+    planned
+        What to do, from :func:`plan_sweeps` or a dataset.
     settings
-        Sweeps, detectors, seed.
+        Detectors, seed, ratio; its sweeps only name what was planned.
     folder
         Where the results go; a folder that holds the same run unfinished is continued.
     jobs
@@ -62,21 +68,27 @@ def evaluate(
     OutputError
         If the folder cannot be used.
     """
-    names = [os.fspath(image) for image in images]
-    identity = {
-        "schema": SCHEMA,
-        "siftcli": __version__,
-        "images": {name: file_digest(name) for name in names},
-        "settings": settings.to_dict(),
-    }
+    identity = identify(planned, settings)
     store = Store(Path(folder), identity, overwrite=overwrite)
-    planned = [Job(name, transform) for name in names for transform in settings.transforms()]
     finished = _finish(planned, settings, store, jobs, progress)
     records = [record for job in planned for record in finished[job.key]]
     results = _results(records, identity, settings, jobs)
     write_json(store.folder / "results.json", results)
     write_csv(store.folder / "summary.csv", results)
     return results
+
+
+def identify(planned: Sequence[Job], settings: Settings) -> dict[str, Any]:
+    """Everything that the results depend on, as plain values."""
+    files = {job.image.name: job.image.path for job in planned}
+    files |= {path: path for job in planned for path in job.transform.files}
+    return {
+        "schema": SCHEMA,
+        "siftcli": __version__,
+        "images": {name: file_digest(path) for name, path in files.items()},
+        "jobs": len(planned),
+        "settings": settings.to_dict(),
+    }
 
 
 def _finish(

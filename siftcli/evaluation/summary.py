@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .recovery import CORNER_TOLERANCES_PX
 from .work import Record
 
 BOOTSTRAP_SAMPLES = 10_000
@@ -80,6 +81,21 @@ METRICS = (
         "places with a correct match (mutual nearest neighbour, ratio test, within 2 px) over the smaller "
         "number of keypoints",
     ),
+    *(
+        Metric(f"mma_{t}px", f"MMA {t} px", f"share of putative matches within {t} px of the truth")
+        for t in CORNER_TOLERANCES_PX
+    ),
+    *(
+        Metric(
+            f"corners_within_{t}px",
+            f"homography {t} px",
+            f"share of pairs whose estimated model moves the image corners by at most {t} px from the truth",
+        )
+        for t in CORNER_TOLERANCES_PX
+    ),
+    Metric("rotation_error_deg", "turn error (°)", "error of the turn recovered from the matches", False),
+    Metric("scale_error", "scale error", "relative error of the scale recovered from the matches", False, 5),
+    Metric("n_correct", "correct matches", "putative matches within 2 px of the truth", True, 0),
     Metric("n_reference", "keypoints", "keypoints of the reference in what both views see", None, 0),
     Metric("time_s", "time (s)", "median time of detection and description of the view, one thread", False),
 )

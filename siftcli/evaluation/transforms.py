@@ -58,20 +58,29 @@ class Pair:
     source_px: float = 1.0
     """Source pixels a reference pixel."""
 
+    @property
+    def similar(self) -> bool:
+        """Whether the map turns, scales and shifts only; else it is a homography."""
+        ((a, b, _), (c, d, _), (g, h, _)) = self.matrix
+        return bool(np.allclose([a - d, b + c, g, h], 0, atol=1e-9))
+
 
 class Transform(ABC):
     """One way of looking at an image again: a sweep's name and a value."""
 
     sweep: ClassVar[str]
     unit: ClassVar[str] = ""
-    similar: ClassVar[bool] = True
-    """Whether the map is a similarity; else a homography."""
     equal_counts: ClassVar[bool] = True
     """Whether detectors are also compared at equal counts: not on whole images, where finding the
     threshold of a detector without a response would take most of the time."""
 
     def __init__(self, value: float) -> None:
         self.value = float(value)
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of what it reads besides the image."""
+        return []
 
     @property
     def label(self) -> str:
@@ -173,7 +182,7 @@ class Rotation(Rendered):
 class Perspective(Rendered):
     """The scene's plane tilted about the vertical axis by up to 40°, seen by a pinhole camera."""
 
-    sweep, unit, similar = "perspective", "°", False
+    sweep, unit = "perspective", "°"
 
     def matrix(self, frame: Frame) -> Matrix:
         cos, sin = math.cos(math.radians(self.value)), math.sin(math.radians(self.value))

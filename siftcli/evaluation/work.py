@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import detectors
+from ..batch import ImageFile
 from ..features import Features
 from ..image import read_image
 from .measure import measure
@@ -33,14 +34,13 @@ Record = dict[str, Any]
 class Job:
     """One image and one transform, for every detector of the settings."""
 
-    image: str
-    """Path of the image."""
+    image: ImageFile
     transform: Transform
 
     @property
     def key(self) -> tuple[str, str, float]:
         """What identifies the job among those of a run."""
-        return self.image, self.transform.sweep, self.transform.value
+        return self.image.name, self.transform.sweep, self.transform.value
 
 
 class Worker:
@@ -55,9 +55,9 @@ class Worker:
 
     def run(self, job: Job) -> list[Record]:
         """Rows of every detector and budget; what failed becomes a row with an ``error``."""
-        where: Record = {"image": job.image, "sweep": job.transform.sweep, "value": job.transform.value}
+        where: Record = dict(zip(("image", "sweep", "value"), job.key, strict=True))
         try:
-            pair = job.transform.pair(self._read(job.image), self.settings.seed)
+            pair = job.transform.pair(self._read(job.image.path), self.settings.seed)
         except Exception as error:  # whatever the image did, the others go on
             return [{**where, "detector": None, "error": _reason(error)}]
         where["source_px"] = pair.source_px

@@ -1,0 +1,134 @@
+"""Image pairs with known homographies from a folder that the user has.
+
+* ``oxford``: a folder of sequences (or one) with ``img1`` … ``img6`` and ``H1to2p`` … ``H1to6p``;
+* ``hpatches``: sequences with ``1.ppm`` … ``6.ppm`` and ``H_1_2`` … ``H_1_6``;
+* ``csv``: a file with the columns ``image_a,image_b,homography``, paths relative to it.
+
+A homography file holds nine numbers: the map from the first image's pixels to the second's.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..batch import ImageFile
+from ..errors import InputError
+from ..image import read_image
+from .planar import Matrix, Region
+from .rendering import Picture, Source, quantised
+from .transforms import Pair, Transform
+from .work import Job
+
+SEQUENCE_SUFFIXES = (".ppm", ".pgm", ".png", ".jpg")
+
+
+class ImagePair(Transform):
+    """A photograph of the same plane as another, and the homography between them."""
+
+    def __init__(self, sweep: str, value: float, other: Path, homography: Path) -> None:
+        super().__init__(value)
+        self.sweep = sweep  # type: ignore[misc]  # a dataset's name takes the place of a sweep's
+        self.other, self.homography = other, homography
+
+    @property
+    def files(self) -> list[str]:
+        return [str(self.other), str(self.homography)]
+
+    def pair(self, source: Source, seed: int = 0) -> Pair:
+        matrix = read_homography(self.homography)
+        reference, view = quantised(source.levels), _picture(self.other)
+        first, second = (Region.whole((p.shape[0], p.shape[1])) for p in (reference, view))
+        return Pair(reference, view, matrix, first, second, margin_px=0.0)
+
+
+def _picture(path: Path) -> Picture:
+    return quantised(Source(read_image(path).grey).levels)
+
+
+def read_homography(path: Path) -> Matrix:
+    """Read a (3, 3) matrix of nine numbers.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds something else.
+    """
+    try:
+        numbers = np.array(path.read_text().replace(",", " ").split(), dtype=np.float64)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a homography of nine numbers; {_one_line(error)}") from error
+    if numbers.size != 9 or not np.isfinite(numbers).all() or abs(np.linalg.det(numbers.reshape(3, 3))) == 0:
+        raise InputError(f"{path}: expected nine numbers of an invertible matrix; got {numbers.size} numbers")
+    return numbers.reshape(3, 3)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
+def oxford(folder: Path) -> list[Job]:
+    """Pairs of an Oxford affine folder, or of a folder of such folders."""
+    return _sequences(folder, "img{}", "H1to{}p", lambda _: "oxford")
+
+
+def hpatches(folder: Path) -> list[Job]:
+    """Pairs of HPatches sequences; those of changed light and of changed view are told apart."""
+    kinds = {"i": "hpatches-illumination", "v": "hpatches-viewpoint"}
+    return _sequences(folder, "{}", "H_1_{}", lambda name: kinds.get(name.partition("_")[0], "hpatches"))
+
+
+def _sequences(folder: Path, image: str, homography: str, kind: Callable[[str], str]) -> list[Job]:
+    """Pairs of the first image of each sequence with its others."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected the folder of a dataset, which it is not")
+    jobs: list[Job] = []
+    for sequence in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]:
+        first = _image_named(sequence, image.format(1))
+        for k in range(2, 7):
+            other, truth = _image_named(sequence, image.format(k)), sequence / homography.format(k)
+            if first and other and truth.is_file():
+                name = str(first.relative_to(folder))
+                jobs.append(Job(ImageFile(str(first), name), ImagePair(kind(sequence.name), k, other, truth)))
+    if not jobs:
+        wanted = f"{image.format(1)}{SEQUENCE_SUFFIXES[0]} and {homography.format(2)}"
+        raise InputError(f"{folder}: found no sequence in it; expected folders with files such as {wanted}")
+    return jobs
+
+
+def _image_named(folder: Path, stem: str) -> Path | None:
+    return next((path for s in SEQUENCE_SUFFIXES if (path := folder / (stem + s)).is_file()), None)
+
+
+def csv_list(file: Path) -> list[Job]:
+    """Pairs listed in a CSV file."""
+    try:
+        with file.open(newline="") as lines:
+            return list(_csv_jobs(csv.DictReader(lines), file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: cannot be read as CSV ({_one_line(error)})") from error
+
+
+def _csv_jobs(rows: csv.DictReader[str], file: Path) -> Iterator[Job]:
+    columns = ("image_a", "image_b", "homography")
+    if not set(columns) <= set(rows.fieldnames or ()):
+        raise InputError(
+            f"{file}: expected the columns {','.join(columns)}; got {','.join(rows.fieldnames or ())}"
+        )
+    for number, row in enumerate(rows, start=1):
+        a, b, homography = (row[column] for column in columns)
+        if not (a and b and homography):
+            raise InputError(f"{file}: row {number} lacks one of {','.join(columns)}; complete or remove it")
+        pair = ImagePair("csv", number, file.parent / b, file.parent / homography)
+        yield Job(ImageFile(str(file.parent / a), a), pair)
+
+
+DATASETS: Mapping[str, Callable[[Path], list[Job]]] = {
+    "oxford": oxford,
+    "hpatches": hpatches,
+    "csv": csv_list,
+}
+"""Readers by the dataset's name: a folder (or a CSV file) -> jobs."""
