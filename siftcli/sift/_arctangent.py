@@ -29,7 +29,7 @@ _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = (
 
 
 @subroutine
-def direction(gy, gx):  # type: ignore[no-untyped-def]
+def direction(gy, gx):
     """atan2(gy, gx) in [0, 2π], float32; 0 for a zero gradient. Turning by 90° adds π/2 up to rounding."""
     ax, ay = abs(gx), abs(gy)
     steep = ay > ax

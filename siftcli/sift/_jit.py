@@ -17,20 +17,20 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 from numba.core import config, event
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Kernel = Callable[..., Any]
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
-def kernel(signature: str) -> Callable[[_Function], _Function]:
+def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
     """Compile a function for one signature, without the GIL, with an on-disk cache."""
 
-    def compiled(function: _Function) -> _Function:
+    def compiled(function: _Kernel) -> _Kernel:
         folder = _cache_folder()
         # Numba reads the folder when a function is decorated; a user's own kernels keep theirs.
         users_folder, config.CACHE_DIR = config.CACHE_DIR, folder or config.CACHE_DIR
@@ -42,7 +42,7 @@ def kernel(signature: str) -> Callable[[_Function], _Function]:
     return compiled
 
 
-def subroutine(function: _Function) -> _Function:
+def subroutine(function: _Kernel) -> _Kernel:
     """Compile a function into the kernels that call it."""
     return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
 

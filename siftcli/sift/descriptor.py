@@ -80,7 +80,7 @@ def describe_frames(
 
 
 def _workspace() -> tuple[NDArray[Any], ...]:
-    """What a thread works in. Allocated here: LLVM unrolls the kernel beyond all measure if it knows the sizes."""
+    """What a thread works in. Allocated here: where LLVM knows the sizes, it unrolls beyond all measure."""
     return (
         np.zeros((2, GRID + 2, LANES + 2), np.float32),  # the patch, and which of it lies in the image
         np.zeros((4, LANES), np.float32),  # fractions of x and of y; magnitude and direction
@@ -99,17 +99,17 @@ def _cell_weights() -> NDArray[np.float32]:
     centres = np.arange(N_CELLS) - (N_CELLS - 1) / 2
     linear = np.maximum(0, 1 - np.abs(lines - centres[:, None]))
     window = np.exp(-0.5 * (lines / (N_CELLS / 2)) ** 2)
-    return (linear * window).astype(np.float32)
+    return np.asarray(linear * window, np.float32)
 
 
 @subroutine
-def _clamp(value, low, high):  # type: ignore[no-untyped-def]
+def _clamp(value, low, high):
     value = value if value > low else low
     return value if value < high else high
 
 
 @subroutine
-def _sample_patch(level, x, y, spacing, cosine, sine, patch, inside, at, fx, fy):  # type: ignore[no-untyped-def]
+def _sample_patch(level, x, y, spacing, cosine, sine, patch, inside, at, fx, fy):
     """Grey values on the turned grid and one line around it, bilinear; outside, the border is repeated."""
     height, width = level.shape
     n, half = len(at), np.float32((len(at) - 1) / 2)
@@ -144,7 +144,7 @@ def _sample_patch(level, x, y, spacing, cosine, sine, patch, inside, at, fx, fy)
 
 
 @subroutine
-def _polar_line(patch, inside, line, magnitude, position):  # type: ignore[no-untyped-def]
+def _polar_line(patch, inside, line, magnitude, position):
     """Magnitude of the gradients along a grid line and their place among the directions, in [0, 8].
 
     A gradient counts when the four samples it is taken from lie in the image.
@@ -161,7 +161,7 @@ def _polar_line(patch, inside, line, magnitude, position):  # type: ignore[no-un
 
 
 @subroutine
-def _pool(patch, inside, weights, magnitude, position, shares, columns, vector):  # type: ignore[no-untyped-def]
+def _pool(patch, inside, weights, magnitude, position, shares, columns, vector):
     """Trilinear pooling: directions first, then down the columns of the grid, then along its rows.
 
     Directions are the innermost axis: eight of them fill a vector register, whatever the sample.
@@ -191,7 +191,7 @@ def _pool(patch, inside, weights, magnitude, position, shares, columns, vector):
 
 
 @subroutine
-def _length(vector):  # type: ignore[no-untyped-def]
+def _length(vector):
     total = 0.0
     for i in range(len(vector)):
         total += vector[i] * vector[i]
@@ -199,7 +199,7 @@ def _length(vector):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _quantise(vector, clip, rootsift, out):  # type: ignore[no-untyped-def]
+def _quantise(vector, clip, rootsift, out):
     """Normalise, clip, normalise again (or take the root of the shares) and store as bytes."""
     n = len(vector)
     norm = _length(vector)
@@ -224,7 +224,8 @@ def _quantise(vector, clip, rootsift, out):  # type: ignore[no-untyped-def]
 
 @kernel(
     "void(float32[:, :, ::1], float64[:, ::1], int64[::1], float64, float32[:, ::1], float64, boolean,"
-    " float32[:, :, ::1], float32[:, ::1], float32[:, ::1], int32[::1], float64[::1], uint8[:, ::1], int64, int64)"
+    " float32[:, :, ::1], float32[:, ::1], float32[:, ::1], int32[::1], float64[::1],"
+    " uint8[:, ::1], int64, int64)"
 )
 def _describe(
     levels,
@@ -242,7 +243,7 @@ def _describe(
     descriptors,
     start,
     stop,
-):  # type: ignore[no-untyped-def]
+):
     """Descriptors of frames start to stop."""
     for n in range(start, stop):
         x, y, sigma, orientation = frames[n]

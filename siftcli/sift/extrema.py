@@ -45,20 +45,20 @@ def find_extrema(octave: Octave, params: KeypointParams, threads: Threads) -> ND
 
 
 @subroutine
-def _largest(a, b, c):  # type: ignore[no-untyped-def]
+def _largest(a, b, c):
     """The largest of three; comparisons, unlike ``max``, need no rule for NaN and become one instruction."""
     ab = a if a > b else b
     return ab if ab > c else c
 
 
 @subroutine
-def _smallest(a, b, c):  # type: ignore[no-untyped-def]
+def _smallest(a, b, c):
     ab = a if a < b else b
     return ab if ab < c else c
 
 
 @subroutine
-def _dog_row(levels, y, dogs, highs, lows):  # type: ignore[no-untyped-def]
+def _dog_row(levels, y, dogs, highs, lows):
     """Fill the DoG values of a row, and their extremes over three neighbouring scales."""
     width = levels.shape[2]
     for i in range(len(dogs)):
@@ -73,7 +73,7 @@ def _dog_row(levels, y, dogs, highs, lows):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _flag_row(dog, highs, lows, i, threshold, high, low, flags):  # type: ignore[no-untyped-def]
+def _flag_row(dog, highs, lows, i, threshold, high, low, flags):
     """Set flags[x] where dog[x] is as large (or small) as all of its 3 × 3 × 3 block."""
     n = len(dog)
     a, b, c = highs[0, i], highs[1, i], highs[2, i]
@@ -94,7 +94,7 @@ def _flag_row(dog, highs, lows, i, threshold, high, low, flags):  # type: ignore
 
 
 @subroutine
-def _list_row(flags, scale, y, found, n_found):  # type: ignore[no-untyped-def]
+def _list_row(flags, scale, y, found, n_found):
     """Append the flagged samples of a row to a list that has room for them; returns its new length."""
     for x in range(1, len(flags) - 1):
         if flags[x]:
@@ -104,7 +104,7 @@ def _list_row(flags, scale, y, found, n_found):  # type: ignore[no-untyped-def]
 
 
 @kernel("int32[:, ::1](float32[:, :, ::1], float32, int64, int64)")
-def _extrema_in_rows(levels, threshold, start, stop):  # type: ignore[no-untyped-def]
+def _extrema_in_rows(levels, threshold, start, stop):
     """Candidates of rows start to stop; three rows of DoG values are kept, in turn."""
     n_scales, width = levels.shape[0] - 3, levels.shape[2]
     dogs = np.empty((3, n_scales + 2, width), np.float32)

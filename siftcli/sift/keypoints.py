@@ -119,7 +119,7 @@ def _merge_same_places(refined: NDArray[np.float64], distance: float) -> NDArray
 
 
 @kernel("void(float64[:, ::1], float64, int64[::1])")
-def _label_same_places(refined, distance, first):  # type: ignore[no-untyped-def]
+def _label_same_places(refined, distance, first):
     """Give every row the index of the first row that is connected to it; rows are sorted by y."""
     for i in range(len(refined)):
         j = i + 1
@@ -138,8 +138,8 @@ def _label_same_places(refined, distance, first):  # type: ignore[no-untyped-def
 
 
 @subroutine
-def _fit(levels, i, y, x, gradient, hessian):  # type: ignore[no-untyped-def]
-    """Gradient and Hessian (x, y, scale) of the DoG at a sample, by central differences; returns its value."""
+def _fit(levels, i, y, x, gradient, hessian):
+    """Gradient and Hessian (x, y, scale) of the DoG at a sample, by central differences; its value."""
     block = np.empty((3, 3, 3))
     for ds in range(3):
         for dy in range(3):
@@ -163,7 +163,7 @@ def _fit(levels, i, y, x, gradient, hessian):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _solve(hessian, gradient, offset):  # type: ignore[no-untyped-def]
+def _solve(hessian, gradient, offset):
     """Offset of the quadratic's extremum, −H⁻¹g, by Cramer's rule; False where H is singular."""
     a, b, c = hessian[0, 0], hessian[0, 1], hessian[0, 2]
     d, e, f = hessian[1, 1], hessian[1, 2], hessian[2, 2]
@@ -179,7 +179,7 @@ def _solve(hessian, gradient, offset):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _move(offset, limit):  # type: ignore[no-untyped-def]
+def _move(offset, limit):
     """One sample towards an offset beyond the limit."""
     return int(offset > limit) - int(offset < -limit)
 
@@ -188,7 +188,7 @@ def _move(offset, limit):  # type: ignore[no-untyped-def]
     "void(float32[:, :, ::1], int32[:, ::1], float64, int64, float64, float64,"
     " float64[:, ::1], uint8[::1], int64, int64)"
 )
-def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio, refined, fate, start, stop):  # type: ignore[no-untyped-def]
+def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio, refined, fate, start, stop):
     """Refine candidates start to stop (Lowe, equations 2 to 4) and say what became of each."""
     n_scales, height, width = levels.shape[0] - 3, levels.shape[1], levels.shape[2]
     gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)

@@ -69,7 +69,7 @@ def assign_orientations(
 
 
 @subroutine
-def _polar_row(above, row, below, left, right, magnitude, angle):  # type: ignore[no-untyped-def]
+def _polar_row(above, row, below, left, right, magnitude, angle):
     """Gradient magnitude and direction of samples left to right of a row."""
     n = right - left
     up, down = above[left:right], below[left:right]
@@ -81,7 +81,7 @@ def _polar_row(above, row, below, left, right, magnitude, angle):  # type: ignor
 
 
 @subroutine
-def _histogram(level, x, y, window, radius, histogram, magnitude, angle, weight):  # type: ignore[no-untyped-def]
+def _histogram(level, x, y, window, radius, histogram, magnitude, angle, weight):
     """Gradient directions in a disc, weighted by magnitude and a Gaussian, shared between two bins each."""
     height, width = level.shape
     n_bins = len(histogram)
@@ -111,7 +111,7 @@ def _histogram(level, x, y, window, radius, histogram, magnitude, angle, weight)
 
 
 @subroutine
-def _smooth(histogram, n_passes):  # type: ignore[no-untyped-def]
+def _smooth(histogram, n_passes):
     """Circular averaging of three bins, several times."""
     n = len(histogram)
     for _ in range(n_passes):
@@ -123,7 +123,7 @@ def _smooth(histogram, n_passes):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _peaks(histogram, peak_ratio, angles, heights):  # type: ignore[no-untyped-def]
+def _peaks(histogram, peak_ratio, angles, heights):
     """Directions of the peaks, highest first, by a parabola through three bins; returns their number."""
     n = len(histogram)
     lowest, n_found = peak_ratio * histogram.max(), 0
@@ -156,7 +156,7 @@ def _peaks(histogram, peak_ratio, angles, heights):  # type: ignore[no-untyped-d
 )
 def _orientations(
     levels, x, y, sigma, level, n_bins, window, radius, n_passes, peak_ratio, angles, n_angles, start, stop
-):  # type: ignore[no-untyped-def]
+):
     """Directions of keypoints start to stop."""
     width = levels.shape[2]
     magnitude, angle, weight = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width)

@@ -111,7 +111,7 @@ def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.
     x, y = xy.T
     left, right = (np.clip(f, 0, x_max).astype(np.intp) for f in (np.ceil(x - 0.5), np.floor(x + 0.5)))
     top, bottom = (np.clip(f, 0, y_max).astype(np.intp) for f in (np.ceil(y - 0.5), np.floor(y + 0.5)))
-    return mask[top, left] | mask[top, right] | mask[bottom, left] | mask[bottom, right]
+    return np.asarray(mask[top, left] | mask[top, right] | mask[bottom, left] | mask[bottom, right])
 
 
 def _order(keypoints: Keypoints) -> NDArray[np.intp]:
@@ -123,7 +123,7 @@ def _order(keypoints: Keypoints) -> NDArray[np.intp]:
 
 def _assign_frames(
     octaves: list[Octave], keypoints: Keypoints, params: SiftParams, pool: Threads
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Any]:
     """Frames in the order of their keypoints, as columns of :class:`Features`."""
     rows, orientation = [np.empty(0, np.intp)], [np.empty(0)]
     for octave in octaves:

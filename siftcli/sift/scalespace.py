@@ -48,11 +48,11 @@ class Octave:
 
     def to_input(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, 2) positions (x, y) in samples to input pixels."""
-        return np.asarray(self.origin) + self.step * samples
+        return np.asarray(np.add(self.origin, self.step * samples))
 
     def to_samples(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, 2) positions (x, y) in input pixels to samples."""
-        return (xy - np.asarray(self.origin)) / self.step
+        return np.subtract(xy, self.origin) / self.step
 
     def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
         """Blur of fractional levels in input pixels: σ₀·2^(level/S), in steps (Lowe, section 3)."""
@@ -62,7 +62,7 @@ class Octave:
         """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""
         n_scales = len(self.levels) - 3
         level = n_scales * np.log2(sigma / (self.step * self.sigma))
-        return np.clip(np.rint(level), 1, n_scales).astype(np.int64)
+        return np.asarray(np.clip(np.rint(level), 1, n_scales), np.int64)
 
 
 def gaussian_octaves(
@@ -204,7 +204,7 @@ def _blur(
 
 
 @subroutine
-def _mirrored(i, n):  # type: ignore[no-untyped-def]
+def _mirrored(i, n):
     """Index of sample i when the n samples are mirrored at their ends, again and again."""
     if 0 <= i < n:
         return i
@@ -215,14 +215,14 @@ def _mirrored(i, n):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _mirror_ends(row, pad, n):  # type: ignore[no-untyped-def]
+def _mirror_ends(row, pad, n):
     for i in range(1, pad + 1):
         row[pad - i] = row[pad + _mirrored(-i, n)]
         row[pad + n - 1 + i] = row[pad + _mirrored(n - 1 + i, n)]
 
 
 @subroutine
-def _add_two_pairs(first, a0, b0, a1, b1, taps, out):  # type: ignore[no-untyped-def]
+def _add_two_pairs(first, a0, b0, a1, b1, taps, out):
     """Two taps a pass: mirror samples are summed first, so that mirroring the image changes no bit."""
     k0, k1 = taps[0], taps[1]
     if first:
@@ -234,7 +234,7 @@ def _add_two_pairs(first, a0, b0, a1, b1, taps, out):  # type: ignore[no-untyped
 
 
 @subroutine
-def _add_four_pairs(first, a0, b0, a1, b1, a2, b2, a3, b3, taps, out):  # type: ignore[no-untyped-def]
+def _add_four_pairs(first, a0, b0, a1, b1, a2, b2, a3, b3, taps, out):
     """Four taps a pass, which loads and stores the sums half as often."""
     k0, k1, k2, k3 = taps[0], taps[1], taps[2], taps[3]
     if first:
@@ -250,7 +250,7 @@ def _add_four_pairs(first, a0, b0, a1, b1, a2, b2, a3, b3, taps, out):  # type: 
 
 
 @subroutine
-def _blur_down(source, centre, half, taps, out):  # type: ignore[no-untyped-def]
+def _blur_down(source, centre, half, taps, out):
     """One row of the vertical pass: Σ kᵢ·(row(centre − i) + row(centre + half + i))."""
     n, i = source.shape[0], 0
     while i < len(taps):
@@ -267,7 +267,7 @@ def _blur_down(source, centre, half, taps, out):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _blur_along(row, pad, half, taps, out):  # type: ignore[no-untyped-def]
+def _blur_along(row, pad, half, taps, out):
     """The horizontal pass over a row with mirrored ends of ``pad`` samples."""
     n, i = len(out), 0
     while i < len(taps):
@@ -285,7 +285,7 @@ def _blur_along(row, pad, half, taps, out):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _interleave(even, odd, out):  # type: ignore[no-untyped-def]
+def _interleave(even, odd, out):
     n = len(out) // 2
     for x in range(n):
         out[2 * x] = even[x]
@@ -294,7 +294,7 @@ def _interleave(even, odd, out):  # type: ignore[no-untyped-def]
 
 
 @kernel("void(float32[:, ::1], float32[:, ::1], int64, float32[::1], float32[::1], int64, int64)")
-def _blur_rows(source, result, change, integer_taps, half_taps, start, stop):  # type: ignore[no-untyped-def]
+def _blur_rows(source, result, change, integer_taps, half_taps, start, stop):
     """Rows start to stop of the result: down the columns into one row, then along that row."""
     height, width = source.shape
     pad = max(len(integer_taps), len(half_taps)) + 1
