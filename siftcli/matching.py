@@ -23,13 +23,9 @@ from numpy.typing import NDArray
 
 from .errors import ParameterError
 from .features import DESCRIPTOR_LENGTH, Features, Matches
+from .match_options import DEFAULT_RATIO, MODELS, check_ratio
 from .sift._jit import kernel
 from .sift._threads import Threads
-
-DEFAULT_RATIO = 0.8
-"""Largest ratio of the nearest to the second distance (Lowe, section 7.1)."""
-
-GUIDE_KINDS = ("similarity", "homography", "fundamental")
 
 ROWS_PER_BLOCK = 256
 COLUMNS_PER_BLOCK = 1024
@@ -65,8 +61,8 @@ class Guide:
         model = np.array(self.model, dtype=np.float64)
         if model.shape != (3, 3) or not np.isfinite(model).all():
             raise ParameterError(f"a guiding model must be a finite (3, 3) matrix; got shape {model.shape}")
-        if self.kind not in GUIDE_KINDS:
-            raise ParameterError(f"a guide's kind must be one of {', '.join(GUIDE_KINDS)}; got {self.kind!r}")
+        if self.kind not in MODELS:
+            raise ParameterError(f"a guide's kind must be one of {', '.join(MODELS)}; got {self.kind!r}")
         if not self.tolerance_px > 0:
             raise ParameterError(f"a guide's tolerance_px must be above 0; got {self.tolerance_px}")
         object.__setattr__(self, "model", model)
@@ -121,8 +117,7 @@ def match(
             f"descriptors of different kinds cannot be matched: {f.descriptor_kind} and {g.descriptor_kind}; "
             "detect both with the same --rootsift setting"
         )
-    if ratio is not None and not 0 < ratio <= 1:
-        raise ParameterError(f"ratio must be above 0 and at most 1, or None for no ratio test; got {ratio}")
+    check_ratio(ratio)
     nearest = _nearest_neighbours(f, g, guide, threads)
     passed = nearest.distance < FAR
     if ratio is not None:
