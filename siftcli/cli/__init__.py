@@ -18,6 +18,7 @@ COMMANDS = {
 }
 """Names of the modules of this package with a command each, and what it does."""
 
+INTERRUPTED_STATUS = 130  # 128 + SIGINT
 CLOSED_PIPE_STATUS = 141  # 128 + SIGPIPE, as a shell reports it
 
 
@@ -41,13 +42,16 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a closed pipe ends it quietly."""
+        """Run a command; a closed pipe ends it quietly, an interruption with one line."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
             _discard_stdout()
             ctx.exit(CLOSED_PIPE_STATUS)
+        except KeyboardInterrupt:  # before Click adds an empty line
+            click.echo("siftcli: interrupted", err=True)
+            ctx.exit(INTERRUPTED_STATUS)
         return result
 
 
