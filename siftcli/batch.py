@@ -130,9 +130,10 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     InputError
         If a folder cannot be read or has no image, or nothing is given.
     """
-    paths = [Path(path) for path in inputs]
-    if not paths:
-        raise InputError("expected an image or a folder of images, got none")
+    names = [os.fspath(path) for path in inputs]
+    if not names or "" in names:
+        raise InputError("expected an image or a folder of images, got an empty name or none; name one")
+    paths = [Path(name) for name in names]
     roots = [_absolute(path if path.is_dir() else path.parent) for path in paths]
     root = os.path.commonpath(roots)
     found: dict[Path, ImageFile] = {}
@@ -219,9 +220,11 @@ def make_plan(
     OutputError, ParameterError
         If the outputs exist, cannot be written, or do not fit the inputs.
     """
-    paths = [Path(path) for path in inputs]
-    images = find_images(paths)
-    is_batch = len(images) > 1 or any(path.is_dir() for path in paths)
+    names = [os.fspath(path) for path in inputs]
+    if "" in (output, drawing, mask):
+        raise ParameterError("expected a path for the output, drawing or mask, got an empty name; name one")
+    images = find_images(names)
+    is_batch = len(images) > 1 or any(Path(name).is_dir() for name in names)
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and (is_batch or format is None):
         raise ParameterError(

@@ -60,8 +60,9 @@ def test_folder_without_images(tree):
     (tree / "empty").mkdir()
     with pytest.raises(InputError, match="empty: expected a folder with images"):
         make_plan(["empty"])
-    with pytest.raises(InputError):
-        find_images([])
+    for inputs in ([], [""], ["in", ""]):
+        with pytest.raises(InputError, match="none"):
+            find_images(inputs)
 
 
 def planned(plan):
@@ -101,6 +102,7 @@ def test_masks_of_several_images(tree):
     ("inputs", "options", "error"),
     [
         (["in"], {"output": "all.npz"}, ParameterError),
+        (["in"], {"output": ""}, ParameterError),
         (["in"], {"output": "in/notes.txt"}, ParameterError),
         (["in"], {"output": "-", "format": "csv"}, ParameterError),
         (["in/b.png"], {"output": "-"}, ParameterError),

@@ -59,7 +59,10 @@ def print_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
     table.add_column(justify="right")
     for name, value in rows:
         table.add_row(Text(name), Text(printable(value)))
-    Console(file=sys.stdout, highlight=False, markup=False).print(table)
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    with console.capture() as text:  # rich has an exit status of its own for a closed pipe
+        console.print(table)
+    print(text.get(), end="")
 
 
 @contextmanager

@@ -1,0 +1,149 @@
+"""``siftcli evaluate``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from ..evaluation.options import (
+    DATASET_NAMES,
+    DEFAULT_DETECTORS,
+    DEFAULT_SWEEPS,
+    DEFAULT_VALUES,
+    DETECTOR_NAMES,
+    MODES,
+    ROTATION_STEP_DEG,
+    parse_values,
+)
+from ._output import complain, note, print_json
+
+Progress = Callable[[int, int], None]
+
+
+def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@click.command(short_help="Measure how features survive turning, beside other detectors.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    default="siftcli-evaluation",
+    show_default=True,
+    help="Folder of results.json, summary.csv and report.html. One that holds the same evaluation "
+    "unfinished is continued.",
+)
+@click.option(
+    "--sweep",
+    "sweeps",
+    default=DEFAULT_SWEEPS[0],
+    show_default=True,
+    callback=_names,
+    metavar="NAMES",
+    help=f"What is changed, separated by commas: {', '.join(DEFAULT_VALUES)}.",
+)
+@click.option(
+    "--angles",
+    metavar="LIST",
+    help=f"Angles of the rotation in degrees, counter-clockwise: 0:360:15 (the end excluded) or 30,45,90.  "
+    f"[default: 0:360:{ROTATION_STEP_DEG}]",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default=MODES[0],
+    show_default=True,
+    help="Turned views: square crops rendered like the reference, and lossless quarter turns; "
+    "or the whole image on an enlarged canvas.",
+)
+@click.option(
+    "--detectors",
+    default=",".join(DEFAULT_DETECTORS),
+    show_default=True,
+    callback=_names,
+    metavar="NAMES",
+    help=f"What is compared, the first with each other: {', '.join(DETECTOR_NAMES)}.",
+)
+@click.option(
+    "--max-features",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Features an image of the table at equal counts; when not given, for each image the smallest "
+    "number that any of the detectors finds.",
+)
+@click.option(
+    "--dataset",
+    type=click.Choice(DATASET_NAMES),
+    help="INPUT is a dataset with known homographies instead of images: a folder of Oxford affine or "
+    "HPatches sequences, or a CSV file with the columns image_a,image_b,homography.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; all cores when not given.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the views' noise.")
+@click.option("--overwrite", is_flag=True, help="Begin anew whatever DIR holds of an evaluation.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, one object.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    inputs: tuple[str, ...],
+    output: str,
+    angles: str | None,
+    jobs: int | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Measure how features survive turning and other changes, beside other detectors.
+
+    INPUT is an image or a folder, which is searched for images. The report says how each figure
+    is defined. An interrupted evaluation goes on when the same command is given again.
+
+    Exit status: 0 done, 1 an image or a detector failed, 2 wrong use, 130 interrupted.
+    """
+    values = None if angles is None else parse_values(angles)
+
+    from ..evaluation.request import make_request
+    from ..evaluation.runner import evaluate, summaries_of
+    from ..evaluation.tables import text_tables
+    from ..report import write_report
+
+    settings, planned = make_request(inputs, output, angles=values, **options)
+    with _progress(show=not quiet) as progress:
+        results = evaluate(
+            planned, settings, output, jobs=jobs or _usable_cores(), overwrite=overwrite, progress=progress
+        )
+    report = write_report([output])
+    for failure in results["failures"]:
+        complain(f"{failure['image']}: {failure['detector'] or 'every detector'}: {failure['error']}")
+    if as_json:
+        print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
+    elif not quiet:
+        print(text_tables(summaries_of(results)))
+        note(f"report: {report}")
+    return 1 if results["failures"] else 0
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _progress(*, show: bool) -> Iterator[Progress | None]:
+    """A bar on standard error, if that is a terminal."""
+    if not (show and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("views"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("views", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
