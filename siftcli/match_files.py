@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .draw_matches import draw_matches_png
 from .errors import OutputError
+from .formats import check_output, write_output
 from .match_images import ImageMatch
-from .match_options import MATCH_FORMATS
+from .match_options import DEFAULT_MATCH_FORMAT, MATCH_FORMATS
+
+STANDARD_OUTPUT = "-"
 
 
 def match_format(path: str | PathLike[str], name: str | None = None) -> str:
@@ -38,6 +43,53 @@ def match_format(path: str | PathLike[str], name: str | None = None) -> str:
             f"{path}: expected a suffix of {', '.join(MATCH_FORMATS)} for matches; use one, or --format"
         )
     return found
+
+
+@dataclass(frozen=True)
+class MatchOutputs:
+    """Where the matches and their picture go; checked."""
+
+    path: str | None
+    """File of the matches; None for none, or for the standard output, which is the caller's."""
+    format: str
+    drawing: str | None
+    overwrite: bool
+
+
+def check_outputs(
+    output: str | None, format: str | None, drawing: str | None, *, overwrite: bool = False
+) -> MatchOutputs:
+    """Check, before any work, that the outputs can be written.
+
+    Raises
+    ------
+    OutputError
+        If a format is unknown, the picture's name does not end in .png, or a file exists or
+        cannot be written.
+    """
+    path = None if output == STANDARD_OUTPUT else output
+    wanted = DEFAULT_MATCH_FORMAT if output is None else match_format(output, format)
+    if drawing is not None and Path(drawing).suffix.lower() != ".png":
+        raise OutputError(f"{drawing}: expected a name that ends in .png for the picture; use one")
+    for file in (path, drawing):
+        if file is not None:
+            check_output(file, overwrite=overwrite)
+    return MatchOutputs(path, wanted, drawing, overwrite)
+
+
+def write(result: ImageMatch, outputs: MatchOutputs) -> None:
+    """Write the matches and their picture, each whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    if outputs.path is not None:
+        data = encode_matches(result, outputs.format)
+        write_output(outputs.path, data, overwrite=outputs.overwrite)
+    if outputs.drawing is not None:
+        write_output(outputs.drawing, draw_matches_png(result), overwrite=outputs.overwrite)
 
 
 def match_columns(result: ImageMatch) -> dict[str, NDArray[Any]]:

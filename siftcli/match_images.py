@@ -11,7 +11,6 @@ import math
 import os
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,10 @@ from .evaluation.planar import Region, centre_of, map_points, similarity
 from .evaluation.rendering import GREY_LEVELS, Source, render
 from .evaluation.transforms import SUPPORT_SIGMAS, quarter_turn
 from .features import Features, Matches
-from .formats import FORMATS, load
+from .formats import load
 from .geometry import Verification, verify
 from .image import Picture, read_image
-from .match_options import NO_MODEL, SCALE_RANGE, MatchOptions
+from .match_options import NO_MODEL, MatchOptions, check_request, is_feature_file
 from .matching import match
 from .params import SiftParams
 from .summary import SCHEMA
@@ -125,6 +124,14 @@ class ImageMatch:
         }
         return {**summary, **self._judgement()}
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values for people: what of :meth:`to_dict` is known, with units."""
+        known = {name: value for name, value in self.to_dict().items() if value not in (None, "")}
+        if self.turn.matrix is None:
+            for name in ("rotation_asked_deg", "scale_asked", "rotation_relative_deg", "rotation_error_deg"):
+                known.pop(name, None)
+        return [(label, form.format(known[name])) for name, label, form in _ROWS if name in known]
+
     def _judgement(self) -> dict[str, Any]:
         """Say what is known beyond the model: the error of the turn, or the turn less what was asked."""
         turn, scale = None, None
@@ -143,6 +150,26 @@ class ImageMatch:
             "rotation_error_deg": turn,
             "scale_error": None if scale is None else scale - 1,
         }
+
+
+_ROWS = (
+    ("n_features_a", "features of A", "{}"),
+    ("n_features_b", "features of B", "{}"),
+    ("n_matches", "matches", "{}"),
+    ("model", "model", "{}"),
+    ("reason", "no model", "{}"),
+    ("n_inliers", "inliers", "{}"),
+    ("rotation_asked_deg", "turn asked", "{:g}°"),
+    ("rotation_recovered_deg", "turn recovered", "{:z.4f}°"),
+    ("rotation_error_deg", "  error", "{:+z.4f}°"),
+    ("rotation_relative_deg", "  less what was asked", "{:+z.4f}°"),
+    ("scale_asked", "scale asked", "{:g}"),
+    ("scale_recovered", "scale recovered", "{:.6f}"),
+    ("n_correct", "correct matches (2 px)", "{}"),
+    ("precision", "precision", "{:.4f}"),
+    ("repeatability", "repeatability (1.5 px)", "{:.4f}"),
+)
+"""Keys of the summary that people are shown, with their labels."""
 
 
 def match_images(
@@ -220,44 +247,6 @@ def _search(
         return matches, found
     matches = match(f, g, guide=guide, **test)  # type: ignore[arg-type]
     return matches, verify(f, g, matches, options.model, options.max_error)
-
-
-def check_request(
-    a: Input,
-    b: Input | None,
-    *,
-    rotate: float | None = None,
-    scale: float | None = None,
-    draw: bool = False,
-) -> None:
-    """Find what is wrong with a request before any work.
-
-    Raises
-    ------
-    ParameterError
-        If the options, or their combination, cannot be meant.
-    """
-    turned = rotate is not None or scale is not None
-    if b is None and not turned:
-        raise ParameterError("expected two inputs, or one with --rotate or --scale; got one without")
-    if turned and is_feature_file(a if b is None else b):
-        raise ParameterError(
-            "--rotate and --scale turn an image, got a feature file; give the image it was made from"
-        )
-    if draw and (is_feature_file(a) or is_feature_file(b)):
-        raise ParameterError("--draw needs both images, got a feature file; give the image it was made from")
-    if rotate is not None and not math.isfinite(rotate):
-        raise ParameterError(f"rotate must be a finite number of degrees; got {rotate}")
-    if scale is not None and not SCALE_RANGE[0] <= scale <= SCALE_RANGE[1]:
-        raise ParameterError(f"scale must be between {SCALE_RANGE[0]:g} and {SCALE_RANGE[1]:g}; got {scale}")
-
-
-def is_feature_file(source: Input | None) -> bool:
-    """Whether an input is a saved feature file, by its suffix."""
-    if not isinstance(source, str | PathLike):
-        return False
-    suffix = Path(source).suffix.lower()
-    return any(suffix in entry.suffixes for entry in FORMATS.values())
 
 
 def _read(source: Input, exif_orientation: str) -> Picture | Features:

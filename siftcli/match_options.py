@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 
 from .errors import ParameterError
+from .formats import FORMATS
 
 DEFAULT_RATIO = 0.8
 """Largest ratio of the nearest to the second distance (Lowe, section 7.1)."""
@@ -23,6 +26,7 @@ SCALE_RANGE = (0.05, 20.0)
 """Factors by which an image is resized before it is matched."""
 
 MATCH_FORMATS = ("json", "csv", "npz")
+DEFAULT_MATCH_FORMAT = "json"
 BINARY_MATCH_FORMATS = ("npz",)
 
 
@@ -89,3 +93,41 @@ def check_max_error(max_error: float) -> None:
     """
     if not 0 < max_error < math.inf:
         raise ParameterError(f"max_error must be above 0 (pixels); got {max_error}")
+
+
+def check_request(
+    a: object,
+    b: object,
+    *,
+    rotate: float | None = None,
+    scale: float | None = None,
+    draw: bool = False,
+) -> None:
+    """Find what is wrong with a request before any work.
+
+    Raises
+    ------
+    ParameterError
+        If the options, or their combination, cannot be meant.
+    """
+    turned = rotate is not None or scale is not None
+    if b is None and not turned:
+        raise ParameterError("expected two inputs, or one with --rotate or --scale; got one without")
+    if turned and is_feature_file(a if b is None else b):
+        raise ParameterError(
+            "--rotate and --scale turn an image, got a feature file; give the image it was made from"
+        )
+    if draw and (is_feature_file(a) or is_feature_file(b)):
+        raise ParameterError("--draw needs both images, got a feature file; give the image it was made from")
+    if rotate is not None and not math.isfinite(rotate):
+        raise ParameterError(f"rotate must be a finite number of degrees; got {rotate}")
+    if scale is not None and not SCALE_RANGE[0] <= scale <= SCALE_RANGE[1]:
+        raise ParameterError(f"scale must be between {SCALE_RANGE[0]:g} and {SCALE_RANGE[1]:g}; got {scale}")
+
+
+def is_feature_file(source: object) -> bool:
+    """Whether an input is a saved feature file, by its suffix."""
+    if not isinstance(source, str | PathLike):
+        return False
+    suffix = Path(source).suffix.lower()
+    return any(suffix in entry.suffixes for entry in FORMATS.values())

@@ -14,6 +14,7 @@ import click
 
 COMMANDS = {
     "detect": "Find SIFT features in images.",
+    "match": "Match two images and recover the turn between them.",
     "info": "Say what a feature file holds.",
 }
 """Names of the modules of this package with a command each, and what it does."""

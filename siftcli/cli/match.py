@@ -1,0 +1,148 @@
+"""``siftcli match``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ParameterError
+from ..match_options import (
+    BINARY_MATCH_FORMATS,
+    DEFAULT_MAX_ERROR,
+    DEFAULT_MODEL,
+    DEFAULT_RATIO,
+    MATCH_FORMATS,
+    MODEL_CHOICES,
+    MatchOptions,
+    check_request,
+)
+from ._image_options import image_options
+from ._options import json_option, sift_options, sift_params, verbosity_options
+from ._output import note, print_json, print_table
+
+if TYPE_CHECKING:
+    from ..match_images import ImageMatch
+
+
+@click.command(short_help="Match two images and recover the turn between them.")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="[B]", required=False)
+@click.option(
+    "--rotate",
+    type=float,
+    metavar="DEG",
+    help="Turn B about its centre, counter-clockwise on the screen, on a canvas that holds all of it. "
+    "Multiples of 90 move pixels.",
+)
+@click.option("--scale", type=float, metavar="F", help="Resize B by this factor.")
+@click.option(
+    "--ratio",
+    type=float,
+    default=DEFAULT_RATIO,
+    show_default=True,
+    metavar="R",
+    help="Largest ratio of the nearest to the second nearest distance (Lowe, section 7.1).",
+)
+@click.option("--no-mutual", is_flag=True, help="Keep pairs that are not each other's nearest, too.")
+@click.option(
+    "--model",
+    type=click.Choice(MODEL_CHOICES),
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="What the matches are verified with.",
+)
+@click.option(
+    "--max-error",
+    type=float,
+    default=DEFAULT_MAX_ERROR,
+    show_default=True,
+    metavar="PX",
+    help="Largest error of an inlier, in pixels.",
+)
+@click.option("--guided", is_flag=True, help="Match again among the pairs that agree with the model.")
+@click.option("-o", "--output", metavar="OUT", help="File of the matches; '-' is the standard output.")
+@click.option(
+    "--format",
+    type=click.Choice(MATCH_FORMATS),
+    help="Format of the matches; from the suffix of OUT when not given.",
+)
+@click.option("--draw", metavar="PNG", help="Draw the images side by side, with lines between matches.")
+@sift_options
+@image_options
+@json_option
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@verbosity_options
+def command(
+    a: str,
+    b: str | None,
+    output: str | None,
+    format: str | None,
+    draw: str | None,
+    preset: str,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Match two images, verify the matches and recover the turn between them.
+
+    A and B are images or saved feature files. Without B, A is matched with itself, turned or
+    resized by --rotate or --scale. When both have the same pixels the truth is known, and the
+    matches are judged by it.
+
+    Exit status: 0 done (no matches and no model is done), 1 an input failed, 2 wrong use,
+    130 interrupted.
+    """
+    params = sift_params(preset, options)
+    search = MatchOptions(
+        mutual=not options.pop("no_mutual"),
+        **{name: options.pop(name) for name in ("ratio", "model", "max_error", "guided")},
+    )
+    _check_use(output, format, as_json, verbose, quiet)
+    check_request(a, b, rotate=options["rotate"], scale=options["scale"], draw=draw is not None)
+
+    from ..match_files import check_outputs, encode_matches, write
+    from ..match_images import match_images
+
+    outputs = check_outputs(output, format, draw, overwrite=options.pop("overwrite"))
+    start = time.perf_counter()
+    result = match_images(a, b, options=search, params=params, **options)
+    write(result, outputs)
+    if output == "-":
+        sys.stdout.buffer.write(encode_matches(result, outputs.format))
+    elif as_json:
+        print_json(result.to_dict())
+    elif not quiet:
+        _print_text(result, output, draw)
+    if verbose:
+        _print_circumstances(options["threads"], time.perf_counter() - start)
+
+
+def _check_use(output: str | None, format: str | None, as_json: bool, verbose: bool, quiet: bool) -> None:
+    if verbose and quiet:
+        raise ParameterError("-v and -q exclude each other; pass one of them")
+    if output != "-":
+        return
+    if as_json:
+        raise ParameterError("-o - and --json both want the standard output; write to a file, or drop one")
+    if format is None:
+        raise ParameterError("-o - expects --format; name one of " + ", ".join(MATCH_FORMATS))
+    if format in BINARY_MATCH_FORMATS and sys.stdout.isatty():
+        raise ParameterError(f"{format} is binary and the standard output is a terminal; send it to a file")
+
+
+def _print_text(result: ImageMatch, output: str | None, draw: str | None) -> None:
+    print_table(f"{result.a.features.image_name} and {result.b.features.image_name}", result.rows())
+    for path in (output, draw):
+        if path is not None:
+            note(f"-> {path}")
+
+
+def _print_circumstances(threads: int | None, seconds: float) -> None:
+    from ..versions import versions
+
+    note(", ".join(f"{name} {version}" for name, version in versions().items()))
+    note(f"threads: {threads or 'all cores'}; {seconds:.3f} s")
