@@ -48,15 +48,17 @@ class Octave:
 
     def to_input(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, 2) positions (x, y) in samples to input pixels."""
-        return np.asarray(np.add(self.origin, self.step * samples))
+        xy: NDArray[np.float64] = self.step * samples + np.array(self.origin)
+        return xy
 
     def to_samples(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, 2) positions (x, y) in input pixels to samples."""
-        return np.subtract(xy, self.origin) / self.step
+        samples: NDArray[np.float64] = (xy - np.array(self.origin)) / self.step
+        return samples
 
     def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
         """Blur of fractional levels in input pixels: σ₀·2^(level/S), in steps (Lowe, section 3)."""
-        return self.step * self.sigma * np.exp2(level / (len(self.levels) - 3))
+        return np.asarray(self.step * self.sigma * np.exp2(level / (len(self.levels) - 3)))
 
     def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
         """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""

@@ -1,0 +1,40 @@
+"""What several tests share: the sample images, and images made of blobs whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from siftcli.image import read_image
+
+SAMPLES = sorted(p for p in (Path(__file__).parents[1] / "sample_images").iterdir() if p.suffix in {".png", ".jpg"})
+
+
+def grey(path: Path) -> np.ndarray:
+    return read_image(path).grey
+
+
+def blobs(shape, centres, sigmas, contrast=0.4, background=0.5):
+    """A grey image of Gaussian blobs: (H, W), centres (x, y), standard deviations in pixels."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = np.full(shape, background)
+    for (cx, cy), s in zip(centres, sigmas, strict=True):
+        image += contrast * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * s**2))
+    return np.ascontiguousarray(image, dtype=np.float32)
+
+
+def texture(shape, seed=0, smoothness=2.0):
+    """A smooth random image in [0, 1] with structure at several scales."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = np.random.default_rng(seed).standard_normal(shape)
+    image = sum(gaussian_filter(noise, smoothness * k) * k for k in (1, 2, 4))
+    image -= image.min()
+    return np.ascontiguousarray(image / image.max(), dtype=np.float32)
+
+
+@pytest.fixture(params=SAMPLES, ids=lambda p: p.name)
+def sample(request) -> Path:
+    return request.param

@@ -1,0 +1,191 @@
+"""A slow, obviously right twin of each kernel: plain loops over Python numbers, straight from the formulas."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def mirrored(i: int, n: int) -> int:
+    """Index of sample i of a row of n that is mirrored at its ends without repeating them."""
+    while not 0 <= i < n:
+        i = -i if i < 0 else 2 * (n - 1) - i
+        if n == 1:
+            return 0
+    return i
+
+
+def blur_1d(row, positions, taps_at_integers, taps_at_halves):
+    """Values at whole or half positions of a row, with the taps of that phase."""
+    values = []
+    for position in positions:
+        half = int(2 * position) % 2
+        taps = taps_at_halves if half else taps_at_integers
+        left = math.floor(position)
+        values.append(
+            sum(
+                float(k) * (float(row[mirrored(left - i, len(row))]) + float(row[mirrored(left + half + i, len(row))]))
+                for i, k in enumerate(taps)
+            )
+        )
+    return values
+
+
+def positions(n: int, change: str) -> list[float]:
+    """Where the samples of a doubled, kept or halved row lie in the source."""
+    if change == "double":
+        return [i / 2 for i in range(2 * n - 1)]
+    if change == "keep":
+        return [float(i) for i in range(n)]
+    return [2.0 * i for i in range((n + 1) // 2)] if n % 2 else [2 * i + 0.5 for i in range(n // 2)]
+
+
+def blur(image, change, kernel):
+    """The separable blur on the doubled, kept or halved grid, in double precision."""
+    image = np.asarray(image, float)
+    columns = [blur_1d(column, positions(len(column), change), *kernel) for column in image.T]
+    rows = [blur_1d(row, positions(len(row), change), *kernel) for row in np.array(columns).T]
+    return np.array(rows)
+
+
+def extrema(levels, threshold):
+    """All (DoG index, row, column) that no neighbour of 26 exceeds (or falls below)."""
+    dog = levels[1:] - levels[:-1]
+    found = []
+    for s in range(1, len(dog) - 1):
+        for y in range(1, dog.shape[1] - 1):
+            for x in range(1, dog.shape[2] - 1):
+                d, block = dog[s, y, x], dog[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
+                is_extremum = (d > 0 and d == block.max()) or (d < 0 and d == block.min())
+                if is_extremum and abs(d) >= threshold:
+                    found.append((s, y, x))
+    return found
+
+
+def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold):
+    """(x, y, level, value) of a candidate, or the name of the filter that removes it."""
+    dog = np.diff(levels.astype(float), axis=0)
+    s, y, x = candidate
+    for _ in range(max_moves + 1):
+        b = dog[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
+        gradient = np.array([b[1, 1, 2] - b[1, 1, 0], b[1, 2, 1] - b[1, 0, 1], b[2, 1, 1] - b[0, 1, 1]]) / 2
+        dxx, dyy, dss = (
+            b[1, 1, 2] + b[1, 1, 0] - 2 * b[1, 1, 1],
+            b[1, 2, 1] + b[1, 0, 1] - 2 * b[1, 1, 1],
+            b[2, 1, 1] + b[0, 1, 1] - 2 * b[1, 1, 1],
+        )
+        dxy = (b[1, 2, 2] + b[1, 0, 0] - b[1, 2, 0] - b[1, 0, 2]) / 4
+        dxs = (b[2, 1, 2] + b[0, 1, 0] - b[2, 1, 0] - b[0, 1, 2]) / 4
+        dys = (b[2, 2, 1] + b[0, 0, 1] - b[2, 0, 1] - b[0, 2, 1]) / 4
+        offset = -np.linalg.solve([[dxx, dxy, dxs], [dxy, dyy, dys], [dxs, dys, dss]], gradient)
+        if np.all(np.abs(offset) <= max_offset):
+            value = b[1, 1, 1] + gradient @ offset / 2
+            if abs(value) < contrast:
+                return "low_contrast"
+            ratio = edge_threshold
+            determinant = dxx * dyy - dxy**2
+            if determinant <= 0 or (dxx + dyy) ** 2 / determinant >= (ratio + 1) ** 2 / ratio:
+                return "edge"
+            return x + offset[0], y + offset[1], s + offset[2], value
+        dx, dy, ds = (int(np.sign(o)) if abs(o) > max_offset else 0 for o in offset)
+        x, y, s = x + dx, y + dy, s + ds
+        inside = 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
+        if not inside:
+            return "unstable"
+    return "unstable"
+
+
+def merge_same_places(refined, distance):
+    """Means of the groups that are connected by neighbours within the distance and of one sign."""
+    groups: list[list[int]] = []
+    for i, a in enumerate(refined):
+        near = [
+            g
+            for g in groups
+            if any(np.all(np.abs(refined[j][:3] - a[:3]) <= distance) and refined[j][3] * a[3] > 0 for j in g)
+        ]
+        groups = [g for g in groups if g not in near] + [[i, *(j for g in near for j in g)]]
+    return np.array([refined[g].mean(axis=0) for g in groups])
+
+
+def gradient(level, y, x):
+    return float(level[y, x + 1]) - float(level[y, x - 1]), float(level[y + 1, x]) - float(level[y - 1, x])
+
+
+def orientation_histogram(level, x, y, window, radius, n_bins):
+    """Gradient directions in a disc, weighted by magnitude and Gaussian, linearly shared between bins."""
+    histogram = np.zeros(n_bins)
+    for row in range(1, level.shape[0] - 1):
+        for column in range(1, level.shape[1] - 1):
+            distance_2 = (column - x) ** 2 + (row - y) ** 2
+            if distance_2 > radius**2:
+                continue
+            gx, gy = gradient(level, row, column)
+            position = math.atan2(gy, gx) % (2 * math.pi) * n_bins / (2 * math.pi)
+            share = math.hypot(gx, gy) * math.exp(-distance_2 / (2 * window**2))
+            lower = math.floor(position)
+            histogram[lower % n_bins] += share * (1 - (position - lower))
+            histogram[(lower + 1) % n_bins] += share * (position - lower)
+    return histogram
+
+
+def smooth(histogram, n_passes):
+    for _ in range(n_passes):
+        histogram = (np.roll(histogram, 1) + histogram + np.roll(histogram, -1)) / 3
+    return histogram
+
+
+def peaks(histogram, peak_ratio):
+    """Directions of the peaks in radians, highest first."""
+    n, found = len(histogram), []
+    for i, here in enumerate(histogram):
+        before, after = histogram[i - 1], histogram[(i + 1) % n]
+        if here >= peak_ratio * histogram.max() and here > before and here >= after:
+            offset = 0.5 * (before - after) / (before - 2 * here + after)
+            found.append((-here, (i + offset) * 2 * math.pi / n % (2 * math.pi)))
+    return [angle for _, angle in sorted(found, key=lambda peak: peak[0])] or [0.0]
+
+
+def bilinear(level, x, y):
+    """Grey value between samples, or None outside the grid."""
+    height, width = level.shape
+    if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+        return None
+    left, top = min(int(x), width - 2), min(int(y), height - 2)
+    fx, fy = x - left, y - top
+    a, b, c, d = (float(level[top + j, left + i]) for j in (0, 1) for i in (0, 1))
+    return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
+
+
+def descriptor(level, x, y, sigma, orientation, cell_width, clip, rootsift, samples_per_cell=6):
+    """The 4 × 4 × 8 descriptor from gradients on a turned grid, before rounding to bytes."""
+    spacing, n = cell_width / samples_per_cell * sigma, 5 * samples_per_cell
+    c, s = math.cos(orientation), math.sin(orientation)
+
+    def grey(u, v):
+        return bilinear(level, x + u * c - v * s, y + u * s + v * c)
+
+    cells = np.zeros((4, 4, 8))
+    for row in range(n):
+        for column in range(n):
+            u, v = ((i - (n - 1) / 2) * spacing for i in (column, row))
+            around = grey(u + spacing, v), grey(u - spacing, v), grey(u, v + spacing), grey(u, v - spacing)
+            if None in around:
+                continue
+            gu, gv = around[0] - around[1], around[2] - around[3]
+            in_cells = [(i + 0.5) / samples_per_cell - 2.5 for i in (row, column)]
+            weight = math.hypot(gu, gv) * math.exp(-(in_cells[0] ** 2 + in_cells[1] ** 2) / 8)
+            k = -math.atan2(gv, gu) % (2 * math.pi) * 8 / (2 * math.pi)
+            for i in range(4):
+                for j in range(4):
+                    for b in range(8):
+                        away = abs(k - b)
+                        near = [abs(in_cells[0] - (i - 1.5)), abs(in_cells[1] - (j - 1.5)), min(away, 8 - away)]
+                        cells[i, j, b] += weight * math.prod(max(0.0, 1 - d) for d in near)
+    vector = cells.ravel()
+    if not vector.any():
+        return vector
+    vector = np.minimum(vector / np.linalg.norm(vector), clip)
+    vector = np.sqrt(vector / vector.sum()) if rootsift else vector / np.linalg.norm(vector)
+    return np.minimum(512 * vector, 255)

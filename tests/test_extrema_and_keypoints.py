@@ -1,0 +1,107 @@
+"""Extrema, their refinement, and the merging of equals, against naive twins."""
+
+import naive
+import numpy as np
+import pytest
+from conftest import blobs, texture
+from hypothesis import given
+from hypothesis import strategies as st
+
+from siftcli import SiftParams
+from siftcli.sift import keypoints
+from siftcli.sift._threads import Threads
+from siftcli.sift.extrema import find_extrema
+from siftcli.sift.keypoints import refine
+from siftcli.sift.scalespace import Octave, gaussian_octaves
+
+
+def octave_of(levels) -> Octave:
+    return Octave(0, np.ascontiguousarray(levels, dtype=np.float32), 1.6, 1.0, (0.0, 0.0))
+
+
+def first_octave(image, **options) -> Octave:
+    with Threads(1) as threads:
+        return next(gaussian_octaves(image, SiftParams(first_octave=0, **options), threads))
+
+
+def candidates_of(octave, params=SiftParams(), n_threads=1):  # noqa: B008
+    with Threads(n_threads) as threads:
+        return find_extrema(octave, params, threads)
+
+
+@pytest.mark.parametrize("steps", [4, 1000])
+@pytest.mark.parametrize("width", [16, 45])
+def test_extrema_equal_their_naive_twin(steps, width):
+    # Few grey steps make many equal neighbours.
+    rng = np.random.default_rng(1)
+    levels = (np.round(rng.random((6, 20, width)) * steps) / steps).astype(np.float32)
+    params = SiftParams(contrast_threshold=0.9)
+    threshold = np.float32(0.9 * 0.5 / 3)
+    found = {tuple(c) for c in candidates_of(octave_of(levels), params).tolist()}
+    expected = naive.extrema(levels, threshold)
+    assert found == set(expected)
+    assert len(expected) > 50
+
+
+def test_many_extrema_in_one_row_are_all_listed():
+    # More than the list has room for at first.
+    dog = np.zeros((5, 41, 41), np.float32)
+    dog[1:4, ::2, ::2] = np.array([1.0, 2.0, 3.0])[:, None, None]
+    levels = np.concatenate((np.zeros((1, 41, 41)), np.cumsum(dog, axis=0)))
+    n_on_grid = len(range(2, 40, 2)) ** 2
+    assert len(candidates_of(octave_of(levels))) == n_on_grid
+
+
+def test_flat_image_has_no_extrema_even_without_a_threshold():
+    params = SiftParams(contrast_threshold=0)
+    assert len(candidates_of(octave_of(np.full((6, 30, 30), 0.5)), params)) == 0
+
+
+def test_threads_change_no_extremum():
+    octave = first_octave(texture((400, 300)))
+    one, three = (candidates_of(octave, n_threads=n) for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+    assert len(one) > 20
+
+
+def test_refinement_equals_its_naive_twin():
+    octave = first_octave(texture((150, 130), smoothness=1.0))
+    params = SiftParams(contrast_threshold=0.05, edge_threshold=2.5)
+    candidates = candidates_of(octave, params)
+    expected = [naive.refine(octave.levels, tuple(c), 0.6, 5, 0.05 / 3, 2.5) for c in candidates.tolist()]
+    kept = [e for e in expected if not isinstance(e, str)]
+    with Threads(1) as threads:
+        found, removed = refine(octave, candidates, params, threads)
+    for name in ("unstable", "low_contrast", "edge"):
+        assert removed[name] == expected.count(name) > 0
+    assert len(found) + removed["duplicate"] == len(kept) > 30
+    merged = naive.merge_same_places(np.array(kept), params.merge_distance)
+    merged = merged[np.lexsort(merged.T[[2, 0, 1]])]
+    np.testing.assert_allclose(found.xy, merged[:, :2], atol=1e-9)
+    np.testing.assert_allclose(found.sigma, octave.sigma_of(merged[:, 2]), rtol=1e-12)
+    np.testing.assert_allclose(found.value, merged[:, 3], atol=1e-12)
+
+
+place = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]))
+
+
+@given(st.lists(place, max_size=30))
+def test_merging_equals_its_naive_twin(places):
+    # On a grid of a tenth, many places lie within the distance, some only through others.
+    refined = np.array(places, float).reshape(-1, 4) * [0.1, 0.1, 0.1, 1.0]
+    merged = keypoints._merge_same_places(refined, 0.15)
+    expected = naive.merge_same_places(refined, 0.15).reshape(-1, 4)
+    assert len(merged) == len(expected)
+    np.testing.assert_allclose(np.sort(merged, axis=0), np.sort(expected, axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [64, 65])
+def test_blob_at_the_exact_centre_is_found_once(side):
+    # On an even side four samples are equal there: none exceeds the others.
+    from siftcli.sift import pipeline
+
+    centre = (side - 1) / 2
+    features = pipeline.detect(blobs((side, side), [(centre, centre)], [5.0]), SiftParams(upright=True))
+    assert len(features) == 1
+    np.testing.assert_allclose(features.xy[0], centre, atol=1e-4)
+    assert features.sign[0] == -1

@@ -1,0 +1,224 @@
+"""The promises of the pipeline, on the sample images and on images whose answer is known."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SAMPLES, blobs, grey, texture
+from scipy.spatial import cKDTree
+
+import siftcli
+from siftcli import Features, SiftParams
+from siftcli.sift import pipeline
+
+POSITION_PX, SCALE, ORIENTATION_RAD, DESCRIPTOR = 0.01, 0.01, math.radians(0.1), 0.01
+
+
+def turned_back(features: Features, quarter_turns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and orientations of features of an image that np.rot90 turned, in the frame before."""
+    (x, y), theta = features.xy.T.astype(float), features.orientation.astype(float)
+    width, height = features.image_size
+    for _ in range(quarter_turns):
+        x, y, theta = height - 1 - y, x, theta + math.pi / 2
+        width, height = height, width
+    return np.stack((x, y), 1), theta
+
+
+def n_lost(a, a_frame, b, b_frame, *, mirrored=False) -> int:
+    """Features of a without a counterpart in b: the same place and scale and, unless mirrored, the same rest."""
+    (xy_a, theta_a), (xy_b, theta_b) = a_frame, b_frame
+    lost = 0
+    for i, near in enumerate(cKDTree(xy_b).query_ball_point(xy_a, POSITION_PX)):
+        same = np.abs(b.scale[near] / a.scale[i] - 1) <= SCALE
+        if not mirrored:
+            away = (theta_b[near] - theta_a[i] + math.pi) % (2 * math.pi) - math.pi
+            difference = b.descriptors[near].astype(float) - a.descriptors[i]
+            same &= np.abs(away) <= ORIENTATION_RAD
+            same &= np.linalg.norm(difference, axis=1) <= DESCRIPTOR * np.linalg.norm(a.descriptors[i].astype(float))
+        lost += not same.any()
+    return lost
+
+
+@pytest.fixture(scope="module")
+def all_samples():
+    return {path.name: (image := grey(path), pipeline.detect(image, SiftParams())) for path in SAMPLES}
+
+
+def test_turned_and_mirrored_images_have_the_turned_and_mirrored_features(all_samples):
+    n_features = n_lost_of_all = 0
+    for name, (image, features) in all_samples.items():
+        views = [(np.rot90(image, k), k, False) for k in (1, 2, 3)] + [(image[:, ::-1], 0, True)]
+        for view, quarter_turns, mirrored in views:
+            other = pipeline.detect(np.ascontiguousarray(view), SiftParams())
+            frame, back = turned_back(features, 0), turned_back(other, quarter_turns)
+            if mirrored:
+                back[0][:, 0] = image.shape[1] - 1 - back[0][:, 0]
+            there = n_lost(features, frame, other, back, mirrored=mirrored)
+            and_back = n_lost(other, back, features, frame, mirrored=mirrored)
+            for lost, total in ((there, len(features)), (and_back, len(other))):
+                assert lost <= max(2, 0.002 * total), f"{name}, {quarter_turns} quarter turns"
+                n_features, n_lost_of_all = n_features + total, n_lost_of_all + lost
+    assert n_lost_of_all <= 0.001 * n_features
+
+
+def test_half_turns_and_mirrors_change_no_bit():
+    # Blur sums mirror samples first, so here not even rounding differs; the mean of equals aside.
+    image = texture((157, 212), smoothness=0.8)
+    features = pipeline.detect(image, SiftParams(upright=True))
+    other = pipeline.detect(np.ascontiguousarray(image[:, ::-1]), SiftParams(upright=True))
+    assert len(features) == len(other) > 50
+    np.testing.assert_array_equal(np.sort(features.response), np.sort(other.response))
+
+
+def agreement(a: Features, b: Features) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a that b has within 1 px, a quarter octave and 15°, and the nearest such row of b."""
+    rows, nearest = [], []
+    for i, near in enumerate(cKDTree(b.xy).query_ball_point(a.xy, 1.0)):
+        near = np.array(near, int)
+        away = (b.orientation[near] - a.orientation[i] + math.pi) % (2 * math.pi) - math.pi
+        near = near[(np.abs(np.log2(b.scale[near] / a.scale[i])) < 0.25) & (np.abs(away) < math.radians(15))]
+        if len(near):
+            rows.append(i)
+            nearest.append(near[np.linalg.norm(b.xy[near] - a.xy[i], axis=1).argmin()])
+    return np.array(rows), np.array(nearest)
+
+
+def test_classic_agrees_with_opencv(all_samples):
+    from siftcli.detectors import create
+
+    opencv = create("opencv-precise")
+    n_opencv = n_ours = n_opencv_found = n_ours_found = 0
+    cosines = []
+    for image, ours in all_samples.values():
+        theirs = opencv.detect(image)
+        rows, nearest = agreement(theirs, ours)
+        n_opencv, n_opencv_found = n_opencv + len(theirs), n_opencv_found + len(rows)
+        n_ours, n_ours_found = n_ours + len(ours), n_ours_found + len(agreement(ours, theirs)[0])
+        d, e = theirs.descriptors[rows].astype(float), ours.descriptors[nearest].astype(float)
+        cosines.append(np.sum(d * e, 1) / np.linalg.norm(d, axis=1) / np.linalg.norm(e, axis=1))
+    assert n_opencv_found >= 0.90 * n_opencv
+    assert n_ours_found >= 0.78 * n_ours
+    assert np.median(np.concatenate(cosines)) >= 0.98
+
+
+def test_blobs_are_found_where_and_as_large_as_they_are():
+    errors = []
+    for s in (2.0, 2.8, 4.0, 5.7, 8.0, 11.3):
+        # Sub-pixel positions on a grid wide enough that neighbours do not matter.
+        pitch = int(14 * s)
+        ticks = np.arange(3) * pitch + pitch / 2
+        offsets = np.random.default_rng(7).uniform(-0.5, 0.5, (9, 2))
+        centres = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2) + offsets
+        image = blobs((3 * pitch, 3 * pitch), centres, [s] * 9)
+        features = pipeline.detect(image, SiftParams(upright=True))
+        distance, nearest = cKDTree(features.xy).query(centres)
+        assert np.all(distance <= max(0.05, 0.06 * s)), f"s = {s}"
+        # The lower of the two levels whose difference is taken: 2^(−1/(2S))·s.
+        np.testing.assert_allclose(features.scale[nearest], 2 ** (-1 / 6) * s, rtol=0.03)
+        errors.append(features.xy[nearest] - centres)
+    # The bias that OpenCV's default has is 0.25 px.
+    assert np.all(np.abs(np.concatenate(errors).mean(axis=0)) < 0.01)
+
+
+def test_a_dark_structure_is_positive_and_a_bright_one_negative():
+    image = blobs((80, 160), [(40, 40)], [5.0]) - blobs((80, 160), [(120, 40)], [5.0], background=0.0)
+    features = pipeline.detect(np.ascontiguousarray(image), SiftParams(upright=True))
+    sign_at = {int(x > 80): int(sign) for (x, _), sign in zip(features.xy, features.sign, strict=True)}
+    assert sign_at == {0: -1, 1: 1}
+
+
+@pytest.mark.parametrize("n", [1, 7, 100, 10**6])
+def test_max_features_gives_exactly_so_many_of_the_strongest(all_samples, n):
+    image, everything = all_samples["chelsea.png"]
+    features = pipeline.detect(image, SiftParams(max_features=n))
+    assert len(features) == min(n, len(everything))
+    np.testing.assert_array_equal(features.response, everything.response[:n])
+    np.testing.assert_array_equal(features.descriptors, everything.descriptors[:n])
+
+
+def test_max_features_counts_after_the_mask(all_samples):
+    image, everything = all_samples["camera.png"]
+    mask = np.zeros(image.shape, bool)
+    mask[:, 300:] = True
+    features = pipeline.detect(image, SiftParams(max_features=40), mask=mask)
+    right = everything.select(everything.xy[:, 0] >= 299.5)
+    assert len(features) == 40 < len(right)
+    np.testing.assert_array_equal(features.xy, right.xy[:40])
+
+
+def test_rows_are_ordered_strongest_first_then_by_scale_y_and_x(all_samples):
+    # Copies of one picture side by side have equal responses.
+    tile = all_samples["chelsea.png"][0][:150, :150]
+    tile = np.concatenate((tile, tile[:, ::-1]), 1)
+    features = pipeline.detect(np.tile(tile, (2, 2)).copy(), SiftParams(upright=True))
+    keys = np.stack((-features.response, features.scale, features.xy[:, 1], features.xy[:, 0]), 1)
+    np.testing.assert_array_equal(np.lexsort(keys.T[::-1]), np.arange(len(features)))
+
+
+def test_same_bytes_for_any_number_of_threads_and_from_run_to_run(all_samples):
+    image, features = all_samples["brick.png"]
+    for threads in (1, 2, 5):
+        again = pipeline.detect(image, SiftParams(), threads=threads)
+        for name in ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors"):
+            assert getattr(again, name).tobytes() == getattr(features, name).tobytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"rootsift": True}, {"levels_per_octave": 4}, {"first_octave": 0}])
+def test_describe_gives_the_bytes_of_detect(all_samples, options):
+    image = all_samples["coffee16.png"][0]
+    params = SiftParams(**options)
+    features = pipeline.detect(image, params)
+    some = features.select(np.arange(0, len(features), 3))
+    np.testing.assert_array_equal(pipeline.describe(image, some, params).descriptors, some.descriptors)
+
+
+def test_counts_of_the_filters_add_up(all_samples):
+    image, _ = all_samples["astronaut.png"]
+    mask = np.ones(image.shape, bool)
+    mask[100:200] = False
+    params = SiftParams(max_features=50, upright=True)
+    features = pipeline.detect(image, params, mask=mask)
+    counts = dict(features.removed)
+    assert counts.pop("candidates") == sum(counts.values()) + len(features)
+    assert all(counts[name] > 0 for name in ("unstable", "low_contrast", "edge", "duplicate", "masked", "over_limit"))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (5, 5), (64, 64)])
+def test_images_without_structure_have_no_features(shape):
+    features = siftcli.detect(np.full(shape, 128, np.uint8))
+    assert len(features) == 0
+    assert features.descriptors.shape == (0, 128)
+    assert features.image_size == (shape[1], shape[0])
+    assert len(siftcli.describe(np.full(shape, 128, np.uint8), features)) == 0
+
+
+def test_options_reach_the_parameters_and_unknown_ones_are_refused():
+    image = (texture((120, 120), smoothness=0.8) * 255).astype(np.uint8)
+    assert siftcli.detect(image, max_features=3).params == SiftParams(max_features=3)
+    assert siftcli.detect(image, rootsift=True).descriptor_kind == "rootsift"
+    with pytest.raises(siftcli.SiftcliError, match="did you mean 'max_features'"):
+        siftcli.detect(image, max_feature=3)
+
+
+def test_rootsift_is_the_square_root_of_the_shares(all_samples):
+    image = all_samples["chelsea.png"][0]
+    plain, root = (pipeline.detect(image, SiftParams(rootsift=r, descriptor_clip=1.0)) for r in (False, True))
+    shares = plain.descriptors / plain.descriptors.sum(axis=1, keepdims=True, dtype=float)
+    unsaturated = (plain.descriptors < 255) & (root.descriptors < 255) & (plain.descriptors > 20)
+    expected = 512 * np.sqrt(shares)
+    # The shares come from bytes; saturated ones would distort their sum.
+    rows = (plain.descriptors < 255).all(axis=1)
+    error = np.abs(root.descriptors - expected)[rows][unsaturated[rows]]
+    assert np.median(error) < 2
+    assert root.descriptor_kind == "rootsift"
+
+
+def test_opencv_reads_our_descriptors_as_its_own():
+    # The end a user cares for: brute-force matching against OpenCV's own features.
+    image = np.rint(grey(next(p for p in SAMPLES if p.name == "camera.png")) * 255).astype(np.uint8)
+    keypoints, descriptors = cv2.SIFT_create(enable_precise_upscale=True).detectAndCompute(image, None)
+    ours = siftcli.detect(image)
+    matches = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(ours.descriptors.astype(np.float32), descriptors)
+    distance = [np.hypot(*(np.array(keypoints[m.trainIdx].pt) - ours.xy[m.queryIdx])) for m in matches]
+    assert np.mean(np.array(distance) < 1) > 0.85
