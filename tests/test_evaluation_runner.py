@@ -204,7 +204,7 @@ def test_differences_are_paired_over_images():
         for i in range(8)
         for d, shift in (("ours", 0.05), ("theirs", 0.0))
     ]
-    (found,) = [d for d in summary.differences(rows, "ours") if d.metric == "precision"]
+    (found,) = [d for d in summary.differences(rows, [("ours", "theirs")]) if d.metric == "precision"]
     # Images differ widely, the two detectors always by as much: the interval has no width.
     assert (found.mean, found.low, found.high) == pytest.approx((0.05, 0.05, 0.05))
 

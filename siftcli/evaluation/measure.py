@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from .. import matching
 from ..features import Features, Matches
+from ..match_options import DEFAULT_RATIO
 from . import metrics
 from .planar import Matrix, Points, Region, local_scale, map_points
 from .recovery import CORNER_TOLERANCES_PX, recovery
 from .transforms import Pair
 
-RATIO = 0.8
-"""Ratio of the ratio test (Lowe, section 7.1)."""
 LOCALISATION_BINS_PX = np.linspace(0, 1.5, 31)
 """Edges of the histogram of localisation errors."""
 ORIENTATION_BINS_DEG = np.linspace(0, 15, 31)
@@ -75,7 +74,7 @@ def counted(features: Features, own: Region, other: Region, to_other: Matrix, pa
     return features.select(inside)
 
 
-def measure(pair: Pair, reference: Features, view: Features, ratio: float = RATIO) -> Row:
+def measure(pair: Pair, reference: Features, view: Features, ratio: float = DEFAULT_RATIO) -> Row:
     """All metrics of one detector on one pair of views.
 
     Parameters

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._version import __version__
 from ..batch import ImageFile
+from .pictures import draw_pictures
 from .pool import run_jobs
 from .settings import Settings
 from .store import Key, Store, file_digest, plain, write_json
@@ -73,6 +74,7 @@ def evaluate(
     finished = _finish(planned, settings, store, jobs, progress)
     records = [record for job in planned for record in finished[job.key]]
     results = _results(records, identity, settings, jobs)
+    results["pictures"] = draw_pictures(planned, results["rows"], settings, store.folder)
     write_json(store.folder / "results.json", results)
     write_csv(store.folder / "summary.csv", results)
     return results
@@ -118,7 +120,7 @@ def _results(
         "machine": {**machine(), "jobs": jobs, "threads_per_job": 1},
         "rows": rows,
         "failures": failures(records),
-        **to_tables(rows, settings.detectors[0], settings.seed),
+        **to_tables(rows, settings.detectors, settings.seed),
     }
 
 

@@ -158,36 +158,41 @@ class Difference:
     n_images: int
 
 
-def differences(rows: Sequence[Record], detector: str, seed: int = 0) -> list[Difference]:
-    """Paired differences between a detector and every other, for each metric, sweep and budget."""
+def differences(rows: Sequence[Record], pairs: Sequence[tuple[str, str]], seed: int = 0) -> list[Difference]:
+    """Differences between detectors, paired over images, for each sweep, budget and metric.
+
+    Parameters
+    ----------
+    rows
+        Of any number of detectors.
+    pairs
+        Names of the detector and of the other, whose mean is subtracted.
+    seed
+        Of the bootstrap.
+    """
     groups: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for row in rows:
         groups.setdefault((row["sweep"], row["budget"]), {}).setdefault(row["detector"], []).append(row)
-    found = []
-    for (sweep, budget), by_detector in groups.items():
-        for other in by_detector:
-            if other == detector or detector not in by_detector:
-                continue
-            for metric in METRICS:
-                a = per_image(by_detector[detector], metric.name)
-                b = per_image(by_detector[other], metric.name)
-                pairs = np.array([a[image] - b[image] for image in sorted(a.keys() & b.keys())])
-                if len(pairs):
-                    low, high = bootstrap_interval(pairs, seed)
-                    found.append(
-                        Difference(
-                            sweep,
-                            budget,
-                            detector,
-                            other,
-                            metric.name,
-                            float(pairs.mean()),
-                            low,
-                            high,
-                            len(pairs),
-                        )
-                    )
-    return found
+    found = [
+        _difference((*group, detector, other), by_detector, metric.name, seed)
+        for group, by_detector in groups.items()
+        for detector, other in pairs
+        if detector in by_detector and other in by_detector
+        for metric in METRICS
+    ]
+    return [difference for difference in found if difference is not None]
+
+
+def _difference(
+    key: tuple[str, str, str, str], rows: Mapping[str, Sequence[Record]], metric: str, seed: int
+) -> Difference | None:
+    """One difference; None where no image has a value for both."""
+    a, b = (per_image(rows[name], metric) for name in key[2:])
+    values = np.array([a[image] - b[image] for image in sorted(a.keys() & b.keys())])
+    if not len(values):
+        return None
+    low, high = bootstrap_interval(values, seed)
+    return Difference(*key, metric, float(values.mean()), low, high, len(values))
 
 
 def bootstrap_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
@@ -209,9 +214,10 @@ def best(summaries: Sequence[Summary], metric: Metric) -> set[str]:
     return {name for name, value in printed.items() if value == top}
 
 
-def to_tables(rows: Sequence[Record], detector: str, seed: int) -> Mapping[str, list[dict[str, Any]]]:
-    """Summary and differences as plain values, for ``results.json``."""
+def to_tables(rows: Sequence[Record], names: Sequence[str], seed: int) -> Mapping[str, list[dict[str, Any]]]:
+    """Summary, and the first detector's differences from the others, as plain values."""
+    pairs = [(names[0], other) for other in names[1:]]
     return {
         "summary": [asdict(s) for s in summarise(rows)],
-        "differences": [asdict(d) for d in differences(rows, detector, seed)],
+        "differences": [asdict(d) for d in differences(rows, pairs, seed)],
     }

@@ -64,6 +64,12 @@ class Worker:
         rows = self._default_rows(pair, where)
         return rows + self._equal_rows(pair, where) if job.transform.equal_counts else rows
 
+    def detect_pair(self, job: Job, name: str) -> tuple[Pair, Features, Features]:
+        """The views of a job, and what a detector finds in the reference and in the view."""
+        pair = job.transform.pair(self._read(job.image.path), self.settings.seed)
+        detector = self._detector(name)
+        return pair, self._detect(detector, pair.reference)[0], self._detect(detector, pair.view)[0]
+
     def _default_rows(self, pair: Pair, where: Record) -> list[Record]:
         return [
             self._row(pair, self._detector(name), {**where, "detector": name, "budget": AT_DEFAULTS})

@@ -1,0 +1,70 @@
+"""What an evaluation can be asked for: names, defaults and notations, without NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ..errors import ParameterError
+
+DETECTOR_NAMES = (
+    "siftcli",
+    "siftcli-classic",
+    "opencv",
+    "opencv-precise",
+    "scikit-image",
+    "colmap",
+    "vlfeat",
+)
+"""Every detector of the registry."""
+DATASET_NAMES = ("oxford", "hpatches", "csv")
+MODES = ("rendered", "canvas")
+"""How images are turned by angles other than multiples of 90°."""
+MAX_VALUES = 1000
+"""Most values of a sweep: a slip such as 0:360:0.001 is found before any work."""
+DEFAULT_DETECTORS = ("siftcli", "opencv", "opencv-precise", "scikit-image")
+"""Detectors compared unless others are named: those that are always there."""
+ROTATION_STEP_DEG = 15
+"""OpenCV's own test of rotation invariance uses it."""
+
+DEFAULT_VALUES: Mapping[str, tuple[float, ...]] = {
+    "rotation": tuple(range(0, 360, ROTATION_STEP_DEG)),
+    "canvas": tuple(range(0, 360, ROTATION_STEP_DEG)),
+    "lossless": (90, 180, 270),
+    "mirror": (0,),
+    "scale": (0.5, 0.7, 1.4, 2, 4),
+    "blur": (0.5, 1, 1.5, 2, 3),
+    "noise": (2, 5, 10, 15, 20),
+    "jpeg": (90, 75, 50, 30, 15),
+    "brightness": (-80, -40, 40, 80),
+    "contrast": (0.4, 0.6, 0.8, 1.25, 1.6),
+    "perspective": (10, 20, 30, 40),
+}
+"""Values of each sweep."""
+DEFAULT_SWEEPS = ("rotation", "lossless")
+"""Sweeps run unless others are named: how features survive turning."""
+
+
+def parse_values(text: str) -> tuple[float, ...]:
+    """Read ``0:360:15`` (start, end excluded, step) or a list such as ``30,45,90``.
+
+    Raises
+    ------
+    ParameterError
+        If the text is neither, or too many values.
+    """
+    try:
+        if ":" not in text:
+            values = [float(part) for part in text.split(",")]
+        else:
+            start, end, step = (float(part) for part in text.split(":"))
+            n = math.ceil((end - start) / step)
+            values = [start + step * k for k in range(n)] if n <= MAX_VALUES else []
+    except (ValueError, ZeroDivisionError, OverflowError):
+        values = []
+    if not values or not all(map(math.isfinite, values)) or len(set(values)) < len(values):
+        raise ParameterError(
+            f"expected values such as 0:360:15 (the end excluded) or 30,45,90, each once, "
+            f"at most {MAX_VALUES}; got {text!r}"
+        )
+    return tuple(values)

@@ -1,0 +1,82 @@
+"""A request in the user's words -> the settings and the jobs of an evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..batch import find_images
+from ..errors import InputError, ParameterError
+from .datasets import DATASETS
+from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES, MODES
+from .runner import plan_sweeps
+from .settings import Settings
+from .work import Job
+
+
+def make_request(
+    inputs: Sequence[str],
+    folder: str,
+    *,
+    sweeps: Sequence[str] = DEFAULT_SWEEPS[:1],
+    angles: Sequence[float] | None = None,
+    mode: str = MODES[0],
+    detectors: Sequence[str] = DEFAULT_DETECTORS,
+    dataset: str | None = None,
+    max_features: int | None = None,
+    seed: int = 0,
+) -> tuple[Settings, list[Job]]:
+    """Check a request and list its work.
+
+    Parameters
+    ----------
+    inputs
+        Images and folders of images; for a dataset its folder, or the CSV file.
+    folder
+        Where the results go; images in it are not taken as inputs.
+    sweeps
+        Names of sweeps. ``rotation`` stands for turns in the given mode and, if that is
+        ``"rendered"``, for lossless turns by 90, 180 and 270° too.
+    angles
+        Angles of the rotation sweep in degrees; every 15° when not given.
+    mode
+        ``"rendered"`` or ``"canvas"``.
+    detectors, max_features, seed
+        As for :class:`Settings`.
+    dataset
+        ``"oxford"``, ``"hpatches"`` or ``"csv"``: pairs of photographs instead of sweeps.
+
+    Raises
+    ------
+    ParameterError, InputError, MissingDependencyError
+        If something cannot be meant, read or used.
+    """
+    options: dict[str, Any] = {"detectors": tuple(detectors), "max_features": max_features, "seed": seed}
+    if dataset is not None:
+        jobs = [job for path in inputs for job in DATASETS[dataset](Path(path))]
+        names = list(dict.fromkeys(job.transform.sweep for job in jobs))
+        return Settings.for_dataset(names, **options), jobs
+    settings = Settings(sweeps=_values(sweeps, angles, mode), **options)
+    output = Path(os.path.abspath(folder))  # noqa: PTH100  Path.resolve would follow links
+    images = [i for i in find_images(inputs) if output not in Path(i.path).absolute().parents]
+    if not images:
+        raise InputError(f"{inputs[0]}: holds no image but those of {folder}; name another folder of images")
+    return settings, plan_sweeps(images, settings)
+
+
+def _values(sweeps: Sequence[str], angles: Sequence[float] | None, mode: str) -> dict[str, tuple[float, ...]]:
+    """Values of each sweep, with rotation in the given mode."""
+    values: dict[str, tuple[float, ...]] = {}
+    for name in sweeps:
+        if name == "rotation" and mode == "canvas":
+            name = "canvas"  # noqa: PLW2901
+        if name not in DEFAULT_VALUES:
+            raise ParameterError(f"unknown sweep {name!r}; expected some of {', '.join(DEFAULT_VALUES)}")
+        values[name] = DEFAULT_VALUES[name]
+        if name in ("rotation", "canvas") and angles is not None:
+            values[name] = tuple(angles)
+        if name == "rotation":
+            values["lossless"] = DEFAULT_VALUES["lossless"]
+    return values
