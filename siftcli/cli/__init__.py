@@ -16,6 +16,7 @@ COMMANDS = {
     "detect": "Find SIFT features in images.",
     "match": "Match two images and recover the turn between them.",
     "info": "Say what a feature file holds.",
+    "bench": "Time detection and description beside OpenCV's SIFT.",
 }
 """Names of the modules of this package with a command each, and what it does."""
 
