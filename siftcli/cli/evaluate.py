@@ -69,7 +69,8 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str
     show_default=True,
     callback=_names,
     metavar="NAMES",
-    help=f"What is compared, the first with each other: {', '.join(DETECTOR_NAMES)}.",
+    help="What is compared; intervals are those of the first's lead over each other. "
+    f"Known: {', '.join(DETECTOR_NAMES)}.",
 )
 @click.option(
     "--max-features",

@@ -1,0 +1,58 @@
+"""``results.json`` of one or two evaluations -> one self-contained HTML page.
+
+``runs`` reads what was saved, ``tables`` and ``charts`` arrange it, the template only renders.
+Every figure on the page comes from the rows of ``results.json``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+PAGE_NAME, COMPARISON_NAME = "report.html", "compare.html"
+
+
+def write_report(
+    folders: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str] | None = None
+) -> Path:
+    """Render the page of one evaluation, or of two beside each other.
+
+    Parameters
+    ----------
+    folders
+        One folder with ``results.json``, or two: before and after a change.
+    output
+        The page; when not given ``report.html`` in the folder, for two ``compare.html`` in the
+        current one.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    ParameterError
+        If there are more than two folders.
+    InputError
+        If a folder holds no finished evaluation.
+    OutputError
+        If the page cannot be written.
+    """
+    from ..errors import OutputError
+    from .page import render
+    from .runs import read_runs
+
+    runs = read_runs([Path(folder) for folder in folders])
+    default = Path(folders[0]) / PAGE_NAME if len(folders) == 1 else Path(COMPARISON_NAME)
+    path = default if output is None else Path(output)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(render(runs), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another -o") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,188 @@
+"""Runs -> the page's parts -> HTML."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..evaluation.summary import METRICS, Metric
+from . import charts, tables
+from .charts import Chart
+from .runs import Run
+from .tables import ImageEntry, Table
+
+MAX_PICTURE_BYTES = 12_000_000
+"""Pictures are left out of the page beyond this, the best images first."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One sweep or dataset."""
+
+    title: str
+    tables: Sequence[Table]
+    charts: Sequence[Chart]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the template writes out."""
+
+    title: str
+    runs: Sequence[Run]
+    failures: Sequence[tuple[str, Mapping[str, Any]]]
+    sections: Sequence[Section]
+    images: Sequence[ImageEntry]
+    n_images: int
+    ranked_by: str
+    definitions: Sequence[Metric]
+    settings: Sequence[tuple[str, str]]
+    source_px: tuple[float, float] | None
+    """Smallest and largest number of source pixels a view pixel of the rendered turns."""
+
+    @property
+    def charts(self) -> dict[str, Mapping[str, Any]]:
+        """Every figure by its key."""
+        return {chart.key: chart.figure for section in self.sections for chart in section.charts}
+
+
+def render(runs: Sequence[Run]) -> str:
+    """The HTML of one run, or of two to be compared."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("siftcli.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("page.html.j2").render(
+        page=make_page(runs),
+        css=_template_text("page.css"),
+        script=_template_text("page.js"),
+        plotly=_plotly(),
+    )
+
+
+def make_page(runs: Sequence[Run]) -> Page:
+    """Arrange the runs' rows into the parts of the page."""
+    rows = [row for run in runs for row in run.rows]
+    detectors = [name for run in runs for name in run.detectors]
+    by_sweep = tables.groups(rows)
+    first = next(iter(by_sweep.values()), {})
+    all_first = [row for found in first.values() for row in found]
+    sections = [
+        _section(sweep, budgets, runs, detectors, costs=number == 0)
+        for number, (sweep, budgets) in enumerate(by_sweep.items())
+    ]
+    return Page(
+        title="siftcli evaluation" if len(runs) == 1 else f"siftcli: {runs[0].label} and {runs[1].label}",
+        runs=runs,
+        failures=[(run.label, failure) for run in runs for failure in run.results["failures"]],
+        sections=sections,
+        images=tables.images(all_first, detectors[0], _pictures(runs)),
+        n_images=len({row["image"] for row in all_first}),
+        ranked_by=detectors[0],
+        definitions=METRICS,
+        settings=_settings(runs),
+        source_px=_source_px(rows),
+    )
+
+
+def _section(
+    sweep: str,
+    budgets: Mapping[str, list[Any]],
+    runs: Sequence[Run],
+    detectors: Sequence[str],
+    *,
+    costs: bool,
+) -> Section:
+    found = []
+    for budget, rows in budgets.items():
+        found.append(tables.headline(sweep, budget, rows))
+        compared = tables.lead(sweep, budget, rows, _pairs(runs), runs[0].results["settings"]["seed"])
+        if compared:
+            found.append(compared)
+    every = [row for rows in budgets.values() for row in rows]
+    drawn = charts.sweep_charts(sweep, every, detectors)
+    if costs:
+        drawn += charts.distribution_charts(every, detectors) + charts.cost_charts(every, detectors)
+    return Section(tables.sweep_title(sweep), found, drawn)
+
+
+def _pairs(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Whose difference is shown: the first detector and each other; in a comparison after and before."""
+    if len(runs) == 1:
+        first, *others = runs[0].detectors
+        return [(first, other) for other in others]
+    before, after = runs
+    return [(after.named(name), before.named(name)) for name in after.results["settings"]["detectors"]]
+
+
+def _pictures(runs: Sequence[Run]) -> dict[str, list[dict[str, Any]]]:
+    """Pictures by image, embedded; as many as the page may hold."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    left = MAX_PICTURE_BYTES
+    for run in runs:
+        for picture in run.results["pictures"]:
+            files = {kind: _embedded(run.folder / picture[kind]) for kind in ("keypoints", "matches")}
+            left -= sum(map(len, files.values()))
+            if left >= 0 and all(files.values()):
+                found.setdefault(picture["image"], []).append({**picture, **files, "run": run.label})
+    return found
+
+
+def _embedded(path: Path) -> str:
+    """A picture as a data URL; empty where the file is gone."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    return "data:image/webp;base64," + base64.b64encode(content).decode()
+
+
+def _settings(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Names and values of everything that the results depend on."""
+    entries = []
+    for run in runs:
+        prefix = f"{run.label}: " if run.label else ""
+        results = run.results
+        for name, detector in results["settings"]["detectors"].items():
+            entries.append((f"{prefix}{name} {detector['version']}", _compact(detector["parameters"])))
+        for name, value in results["settings"].items():
+            if name != "detectors":
+                entries.append((f"{prefix}{name.replace('_', ' ')}", _compact(value)))
+        entries.append((f"{prefix}siftcli", results["siftcli"]))
+        entries.append((f"{prefix}versions", _compact(results["versions"])))
+        entries.append((f"{prefix}machine", _compact(results["machine"])))
+    return entries
+
+
+def _compact(value: Any) -> str:
+    """A value as readable text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_compact(item)}" for key, item in value.items()) or "as they come"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_compact, value)) + "]" if value else "none"
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
+
+
+def _source_px(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    scales = [row["source_px"] for row in rows if row["sweep"] == "rotation"]
+    return (min(scales), max(scales)) if scales else None
+
+
+def _template_text(name: str) -> str:
+    return resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    """Plotly's JavaScript; a closing tag in it would end the script element."""
+    text = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+    return text.replace("</script", "<\\/script")

@@ -1,0 +1,76 @@
+"""What an evaluation saved, read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, ParameterError
+from ..evaluation.runner import SCHEMA
+
+RESULTS = "results.json"
+MAX_RUNS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One evaluation."""
+
+    folder: Path
+    label: str
+    """What tells its detectors from those of the other run; empty when it is alone."""
+    results: dict[str, Any]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Its rows, with detectors named as on the page."""
+        return [{**row, "detector": self.named(row["detector"])} for row in self.results["rows"]]
+
+    @property
+    def detectors(self) -> list[str]:
+        """Names of its detectors as on the page, in the order of the tables."""
+        return [self.named(name) for name in self.results["settings"]["detectors"]]
+
+    def named(self, detector: str) -> str:
+        """A detector's name on the page."""
+        return f"{detector} · {self.label}" if self.label else detector
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read one evaluation, or two to be compared.
+
+    Raises
+    ------
+    ParameterError
+        If there are more.
+    InputError
+        If a folder holds no finished evaluation.
+    """
+    if len(folders) > MAX_RUNS:
+        raise ParameterError(f"expected one evaluation, or two to compare; got {len(folders)}")
+    labels = [""] if len(folders) == 1 else _labels(folders)
+    return [Run(folder, label, _read(folder)) for folder, label in zip(folders, labels, strict=True)]
+
+
+def _labels(folders: Sequence[Path]) -> list[str]:
+    """The folders' names, or their paths where the names are the same."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / RESULTS
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = "it is missing" if isinstance(error, FileNotFoundError) else "it cannot be read"
+        raise InputError(
+            f"{path}: expected a finished evaluation, but {reason}; run siftcli evaluate"
+        ) from error
+    found = results.get("schema") if isinstance(results, dict) else None
+    if found != SCHEMA:
+        raise InputError(f"{path}: expected schema {SCHEMA}, got {found!r}; evaluate again with this version")
+    return dict(results)

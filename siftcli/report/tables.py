@@ -1,0 +1,169 @@
+"""Rows -> the tables of the page, as records that the template writes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..evaluation.recovery import CORNER_TOLERANCES_PX
+from ..evaluation.summary import METRICS, Difference, Metric, Summary, best, differences, per_image, summarise
+from ..evaluation.tables import BUDGET_TITLES, headline_metrics
+from ..evaluation.transforms import TRANSFORMS
+from ..evaluation.work import AT_DEFAULTS
+
+Rows = Sequence[Mapping[str, Any]]
+
+DATASET_METRICS = (
+    *(f"mma_{t}px" for t in CORNER_TOLERANCES_PX),
+    "n_correct",
+    *(f"corners_within_{t}px" for t in CORNER_TOLERANCES_PX),
+)
+"""Columns of a dataset's table."""
+IMAGE_METRICS = (
+    "repeatability_05px",
+    "repeatability_1px",
+    "localisation_median_px",
+    "orientation_median_deg",
+    "matching_score",
+    "n_reference",
+)
+"""Columns of an image's table."""
+MAX_IMAGES = 400
+"""Images listed, the worst first; keeps the page of a large run small."""
+
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure."""
+
+    text: str
+    detail: str = ""
+    """An interval."""
+    is_best: bool = False
+    note: str = ""
+    """"better" or "worse" where an interval excludes zero."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a row a detector."""
+
+    title: str
+    columns: Sequence[Metric]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+
+
+def number(value: float | None, metric: Metric, *, signed: bool = False) -> str:
+    """A figure as printed; a dash where there is none."""
+    if value is None or math.isnan(value):
+        return "–"
+    value = round(value, metric.decimals) + 0.0  # no negative zero
+    text = f"{value:+.{metric.decimals}f}" if signed and value else f"{value:.{metric.decimals}f}"
+    return text.replace("-", "−")
+
+
+def sweep_title(sweep: str) -> str:
+    """A sweep's or dataset's name as a heading."""
+    return {"rotation": "Rotation, rendered views", "lossless": "Rotation, lossless quarter turns"}.get(
+        sweep, sweep.replace("-", " ").capitalize()
+    )
+
+
+def groups(rows: Rows) -> dict[str, dict[str, list[Any]]]:
+    """Rows by sweep and budget, in the order in which they occur."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    for row in rows:
+        found.setdefault(row["sweep"], {}).setdefault(row["budget"], []).append(row)
+    return found
+
+
+def columns_of(sweep: str) -> list[Metric]:
+    """The metrics shown for a sweep or a dataset."""
+    return headline_metrics() if sweep in TRANSFORMS else [_BY_NAME[name] for name in DATASET_METRICS]
+
+
+def headline(sweep: str, budget: str, rows: Rows) -> Table:
+    """The means of every detector, the best value of each column marked."""
+    summaries = summarise([dict(row) for row in rows])
+    columns = columns_of(sweep)
+    marked = {metric.name: best(summaries, metric) for metric in columns}
+    title = f"{BUDGET_TITLES[budget]}: {summaries[0].n_images} images, {summaries[0].n_rows} pairs of views"
+    return Table(title.capitalize(), columns, [(s.detector, _cells(s, columns, marked)) for s in summaries])
+
+
+def _cells(summary: Summary, columns: Sequence[Metric], marked: Mapping[str, set[str]]) -> list[Cell]:
+    return [
+        Cell(number(summary.means[m.name], m), is_best=summary.detector in marked[m.name]) for m in columns
+    ]
+
+
+def lead(sweep: str, budget: str, rows: Rows, pairs: Sequence[tuple[str, str]], seed: int) -> Table | None:
+    """Differences between pairs of detectors with their intervals; None where there is no pair."""
+    columns = [metric for metric in columns_of(sweep) if metric.higher_is_better is not None]
+    found = {(d.detector, d.other, d.metric): d for d in differences([dict(r) for r in rows], pairs, seed)}
+    present = [pair for pair in pairs if any(key[:2] == pair for key in found)]
+    if not present:
+        return None
+    lines = [
+        (f"{a} − {b}", [_difference_cell(found.get((a, b, metric.name)), metric) for metric in columns])
+        for a, b in present
+    ]
+    return Table(f"Differences {BUDGET_TITLES[budget]}, with 95 % intervals over images", columns, lines)
+
+
+def _difference_cell(found: Difference | None, metric: Metric) -> Cell:
+    if found is None:
+        return Cell("–")
+    low, high = (number(v, metric, signed=True) for v in (found.low, found.high))
+    note = ""
+    if not found.low <= 0 <= found.high:
+        note = "better" if (found.mean > 0) == metric.higher_is_better else "worse"
+    return Cell(number(found.mean, metric, signed=True), f"{low} to {high}", note=note)
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """An image, with its table and its pictures if it was drawn."""
+
+    name: str
+    figures: Sequence[tuple[str, str]]
+    """Titles and values of its own line."""
+    table: Table
+    pictures: Sequence[Mapping[str, Any]]
+
+
+def images(rows: Rows, first: str, pictures: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[ImageEntry]:
+    """Images of a sweep at default parameters, those with the lowest repeatability first.
+
+    Parameters
+    ----------
+    rows
+        All rows of the sweep.
+    first
+        The detector by which images are ranked.
+    pictures
+        Drawings by image.
+    """
+    by_image: dict[str, list[Any]] = {}
+    for row in rows:
+        if row["budget"] == AT_DEFAULTS:
+            by_image.setdefault(row["image"], []).append(row)
+    ranks = per_image([r for rs in by_image.values() for r in rs if r["detector"] == first], IMAGE_METRICS[0])
+    order = sorted(by_image, key=lambda name: (ranks.get(name, math.inf), name))
+    return [_image_entry(name, by_image[name], first, pictures.get(name, ())) for name in order[:MAX_IMAGES]]
+
+
+def _image_entry(name: str, rows: list[Any], first: str, pictures: Sequence[Mapping[str, Any]]) -> ImageEntry:
+    columns = [_BY_NAME[metric] for metric in IMAGE_METRICS]
+    summaries = summarise(rows)
+    marked = {metric.name: best(summaries, metric) for metric in columns}
+    table = Table(f"{len(rows) // len(summaries)} views", columns, [
+        (s.detector, _cells(s, columns, marked)) for s in summaries
+    ])  # fmt: skip
+    own = next((s for s in summaries if s.detector == first), None)
+    figures = [(m.title, number(own.means[m.name], m)) for m in columns] if own else []
+    return ImageEntry(name, figures, table, pictures)
