@@ -16,6 +16,8 @@ COMMANDS = {
     "detect": "Find SIFT features in images.",
     "match": "Match two images and recover the turn between them.",
     "info": "Say what a feature file holds.",
+    "evaluate": "Measure how well features survive turning, beside other detectors.",
+    "report": "Render the page of an evaluation again, or compare two.",
     "bench": "Time detection and description beside OpenCV's SIFT.",
 }
 """Names of the modules of this package with a command each, and what it does."""
