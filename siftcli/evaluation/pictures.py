@@ -16,11 +16,11 @@ from ..features import Features, Matches
 from . import metrics
 from .measure import counted
 from .settings import Settings
+from .store import PICTURES_FOLDER
 from .summary import per_image
 from .transforms import Pair
 from .work import AT_DEFAULTS, Job, Record, Worker
 
-FOLDER = "pictures"
 MAX_IMAGES = 20
 """Images that are drawn, those with the lowest repeatability."""
 MAX_SIDE_PX = 640
@@ -58,13 +58,13 @@ def draw_pictures(
     if not own:
         return []
     first_sweep = [row for row in own if row["sweep"] == own[0]["sweep"]]
-    (folder / FOLDER).mkdir(exist_ok=True)
+    (folder / PICTURES_FOLDER).mkdir(exist_ok=True)
     worker, jobs = Worker(settings), {job.key: job for job in planned}
     drawn = []
     for number, name in enumerate(worst_images(first_sweep)):
         row = worst_row([r for r in first_sweep if r["image"] == name])
         job = jobs[name, row["sweep"], row["value"]]
-        drawn.append({"image": name, **_draw(job, worker, folder, f"{FOLDER}/{number:03d}")})
+        drawn.append({"image": name, **_draw(job, worker, folder, f"{PICTURES_FOLDER}/{number:03d}")})
     return drawn
 
 

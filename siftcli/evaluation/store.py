@@ -6,6 +6,7 @@ goes on; so an interrupted run loses at most the jobs under way.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -19,6 +20,7 @@ from .work import Job, Record
 
 RUN_FILE = "run.json"
 FINISHED_FILE = "finished.jsonl"
+PICTURES_FOLDER = "pictures"
 RESULT_FILES = ("results.json", "summary.csv", "report.html")
 
 Key = tuple[Any, ...]
@@ -57,6 +59,11 @@ class Store:
     def _clear(self) -> None:
         for name in (RUN_FILE, FINISHED_FILE, *RESULT_FILES):
             (self.folder / name).unlink(missing_ok=True)
+        pictures = self.folder / PICTURES_FOLDER
+        for path in pictures.glob("[0-9][0-9][0-9]-*.webp"):
+            path.unlink()
+        with contextlib.suppress(OSError):  # missing, or it holds something else
+            pictures.rmdir()
 
     def _claim(self, identity: dict[str, Any]) -> None:
         """Enter the settings into a new folder, or check those of an old one."""

@@ -210,7 +210,7 @@ def best(summaries: Sequence[Summary], metric: Metric) -> set[str]:
         return set()
     sign = 1 if metric.higher_is_better else -1
     printed = {s.detector: sign * round(s.means[metric.name], metric.decimals) for s in summaries}
-    top = np.nanmax(list(printed.values())) if printed else np.nan
+    top = max((value for value in printed.values() if not np.isnan(value)), default=np.nan)
     return {name for name, value in printed.items() if value == top}
 
 

@@ -147,7 +147,7 @@ def _polar(
         | {"theta": [*values, values[0]], "r": [*found, found[0]]}
         for name, found in means.items()
     ]
-    layout = {"polar": {"radialaxis": {"range": [0, 1], "dtick": 0.25, "angle": 112.5, "tickangle": 0}, "angularaxis": {"dtick": 45}}}
+    layout = {"polar": {"radialaxis": {"range": [0, 1], "dtick": 0.25}, "angularaxis": {"dtick": 45}}}
     title = f"{_TITLES[metric]}, by direction"
     return Chart(f"{sweep}-{metric}-polar", title, {"data": data, "layout": layout})
 

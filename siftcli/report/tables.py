@@ -120,7 +120,7 @@ def _difference_cell(found: Difference | None, metric: Metric) -> Cell:
         return Cell("–")
     low, high = (number(v, metric, signed=True) for v in (found.low, found.high))
     note = ""
-    if not found.low <= 0 <= found.high:
+    if not found.low <= 0 <= found.high and round(found.mean, metric.decimals):
         note = "better" if (found.mean > 0) == metric.higher_is_better else "worse"
     return Cell(number(found.mean, metric, signed=True), f"{low} to {high}", note=note)
 
