@@ -83,7 +83,7 @@ class Detector(ABC):
         """All features of a grey image (H, W) in [0, 1], in the project's conventions; possibly none."""
 
     def limited(self, n: int, grey: Grey) -> Detector:
-        """This detector, keeping ``n`` features an image.
+        """The same detector, keeping ``n`` features an image.
 
         The strongest ``n`` of each image; a detector without a response overrides this to adjust
         its threshold until about ``n`` remain in ``grey``.
@@ -180,7 +180,7 @@ def create(name: str, threads: int | None = None) -> Detector:
 
 @register
 class Siftcli(Detector):
-    """This project's SIFT at its default preset."""
+    """siftcli's SIFT at its default preset."""
 
     name = "siftcli"
     package = "siftcli"
@@ -189,13 +189,16 @@ class Siftcli(Detector):
 
     @property
     def version(self) -> str:
+        """The version of siftcli."""
         return __version__
 
     @property
     def parameters(self) -> Mapping[str, Any]:
+        """The preset and every parameter."""
         return {"preset": self.preset, **SiftParams.preset(self.preset).to_dict()}
 
     def detect(self, grey: Grey) -> Features:
+        """Run the pipeline."""
         from .sift import pipeline
 
         return pipeline.detect(grey, SiftParams.preset(self.preset), threads=self.threads)
@@ -203,7 +206,7 @@ class Siftcli(Detector):
 
 @register
 class SiftcliClassic(Siftcli):
-    """This project's SIFT as Lowe describes it, comparable with OpenCV keypoint by keypoint."""
+    """siftcli's SIFT as Lowe describes it, comparable with OpenCV keypoint by keypoint."""
 
     name = "siftcli-classic"
     preset = "classic"
@@ -220,13 +223,16 @@ class OpenCV(Detector):
 
     @property
     def version(self) -> str:
+        """OpenCV's version, of whichever of its packages is installed."""
         return str(import_cv2().__version__)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
+        """What ``SIFT_create`` was given; nothing for its defaults."""
         return dict(self.options)
 
     def detect(self, grey: Grey) -> Features:
+        """Run ``detectAndCompute`` on the 8-bit image."""
         sift = import_cv2().SIFT_create(**self.options)
         keypoints, descriptors = sift.detectAndCompute(_as_bytes(grey), None)
         columns = [(*k.pt, k.size, k.angle, k.response, k.octave) for k in keypoints]
@@ -261,12 +267,15 @@ class ScikitImage(_Thresholded):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
+        """The contrast threshold; the rest is the class's default."""
         return {"c_dog": self.threshold}
 
     def count(self, grey: Grey) -> int:
+        """The number of features without their descriptors."""
         return len(self._run(grey, "detect").get("keypoints", ()))
 
     def detect(self, grey: Grey) -> Features:
+        """Run ``detect_and_extract``; finding nothing, which it raises as an error, is no features."""
         found = self._run(grey, "detect_and_extract")
         if not found:
             return _no_features(grey)
@@ -324,10 +333,12 @@ class Colmap(_Thresholded):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
+        """Every field of ``SiftExtractionOptions``."""
         sift = self._options().sift.todict()
         return {key: value if isinstance(value, int | float) else str(value) for key, value in sift.items()}
 
     def detect(self, grey: Grey) -> Features:
+        """Run COLMAP's CPU extractor."""
         import pycolmap
 
         with warnings.catch_warnings():
@@ -356,9 +367,11 @@ class VLFeat(_Thresholded):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
+        """The peak threshold and the first octave."""
         return {"peak_thresh": self.threshold, "first_octave": 0}
 
     def detect(self, grey: Grey) -> Features:
+        """Run vlsift with descriptors."""
         from vlsift.sift.sift import sift
 
         frames, descriptors = sift(255 * grey, peak_thresh=self.threshold, compute_descriptor=True)

@@ -36,9 +36,11 @@ class ImagePair(Transform):
 
     @property
     def files(self) -> list[str]:
+        """The second image and the homography."""
         return [str(self.other), str(self.homography)]
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
+        """Both photographs as they are; the homography is taken as exact."""
         matrix = read_homography(self.homography)
         reference, view = quantised(source.levels), _picture(self.other)
         first, second = (Region.whole((p.shape[0], p.shape[1])) for p in (reference, view))

@@ -147,6 +147,7 @@ class Rendered(Transform):
     """A transform of the square view of :func:`turnable_frame`."""
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
+        """The reference and its changed twin."""
         frame = turnable_frame(source)
         matrix = self.matrix(frame)
         return Pair(
@@ -173,9 +174,11 @@ class Rotation(Rendered):
     sweep, unit = "rotation", "°"
 
     def matrix(self, frame: Frame) -> Matrix:
+        """The turn about the view's centre."""
         return similarity(1.0, self.value, centre_of(frame.shape), centre_of(frame.shape))
 
     def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+        """The scene, turned before it is sampled."""
         return photograph(frame.levels(source, self.value), rng)
 
 
@@ -185,6 +188,7 @@ class Perspective(Rendered):
     sweep, unit = "perspective", "°"
 
     def matrix(self, frame: Frame) -> Matrix:
+        """The tilt, the view's centre staying where it is."""
         cos, sin = math.cos(math.radians(self.value)), math.sin(math.radians(self.value))
         x, y = centre_of(frame.shape)
         centred = np.array([[cos, 0, 0], [0, 1, 0], [sin / (TILT_FOCAL * frame.side), 0, 1]])
@@ -192,6 +196,7 @@ class Perspective(Rendered):
         return np.asarray(shift @ centred @ np.linalg.inv(shift))
 
     def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+        """The scene, tilted before it is sampled."""
         to_source = frame.to_source(source) @ np.linalg.inv(self.matrix(frame))
         return photograph(render(source, to_source, frame.shape, frame.source_px), rng)
 
@@ -202,6 +207,7 @@ class Blur(Rendered):
     sweep, unit = "blur", " px"
 
     def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+        """The reference's levels, blurred."""
         return photograph(ndimage.gaussian_filter(frame.levels(source), self.value, mode="mirror"), rng)
 
 
@@ -211,6 +217,7 @@ class Noise(Rendered):
     sweep, unit = "noise", " levels"
 
     def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+        """The reference's levels with more noise."""
         return photograph(frame.levels(source), rng, self.value)
 
 
@@ -220,17 +227,19 @@ class Jpeg(Rendered):
     sweep = "jpeg"
 
     def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+        """A second photograph, packed and unpacked."""
         packed = io.BytesIO()
         Image.fromarray(photograph(frame.levels(source), rng)).save(packed, "JPEG", quality=int(self.value))
         return np.asarray(Image.open(packed))
 
 
 class Brightness(Rendered):
-    """This many grey levels added, clipped as a sensor clips."""
+    """Grey levels added, clipped as a sensor clips."""
 
     sweep, unit = "brightness", " levels"
 
     def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+        """The reference's levels, brighter or darker."""
         return photograph(frame.levels(source) + self.value, rng)
 
 
@@ -240,6 +249,7 @@ class Contrast(Rendered):
     sweep, unit = "contrast", "×"
 
     def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+        """The reference's levels, stretched or squeezed."""
         middle = GREY_LEVELS / 2
         return photograph(middle + self.value * (frame.levels(source) - middle), rng)
 
@@ -250,6 +260,7 @@ class Scale(Transform):
     sweep, unit = "scale", "×"
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
+        """Two views of different pixel size."""
         reference, view = self.frames(source)
         return Pair(
             reference=_reference(reference, source, seed),
@@ -277,6 +288,7 @@ class Lossless(Transform):
     sweep, unit, equal_counts = "lossless", "°", False
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
+        """The image and the same pixels turned."""
         reference = quantised(source.levels)
         view = np.ascontiguousarray(np.rot90(reference, self._quarters()))
         return _whole_pair(reference, view, quarter_turn(source.shape, self._quarters()))
@@ -299,9 +311,11 @@ class Mirror(Transform):
 
     @property
     def label(self) -> str:
+        """The sweep's name; there is no value."""
         return self.sweep
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
+        """The image and the same pixels mirrored."""
         reference = quantised(source.levels)
         matrix = np.array([[-1.0, 0, source.shape[1] - 1], [0, 1, 0], [0, 0, 1]])
         return _whole_pair(reference, np.ascontiguousarray(reference[:, ::-1]), matrix)
@@ -316,6 +330,7 @@ class Canvas(Transform):
     sweep, unit, equal_counts = "canvas", "°", False
 
     def pair(self, source: Source, seed: int = 0) -> Pair:
+        """The image and its canvas, with the part that shows the image."""
         if self.value % 90 == 0:
             return replace(Lossless(self.value).pair(source, seed), support_sigmas=SUPPORT_SIGMAS)
         shape = self.canvas_shape(source.shape)
