@@ -88,7 +88,7 @@ def identify(planned: Sequence[Job], settings: Settings) -> dict[str, Any]:
         "schema": SCHEMA,
         "siftcli": __version__,
         "images": {name: file_digest(path) for name, path in files.items()},
-        "jobs": len(planned),
+        "n_jobs": len(planned),
         "settings": settings.to_dict(),
     }
 
