@@ -64,7 +64,7 @@ class Features:
     descriptors: NDArray[np.uint8] = _array(np.uint8, DESCRIPTOR_LENGTH)
     """(N, 128) Lowe/OpenCV order."""
     image_size: tuple[int, int]
-    """(width, height) of the image the coordinates refer to."""
+    """(width, height) of the image the coordinates refer to; (0, 0) if a foreign file did not say."""
     descriptor_kind: str = "sift"
     """"sift" or "rootsift"."""
     image_name: str = ""

@@ -1,20 +1,22 @@
 """Saving and loading features: a registry, and a module for each format.
 
-A format's module has ``encode(features) -> bytes`` and ``decode(bytes) -> FeatureFile``
-and is imported when it is first used. Units and conventions are converted in these
-modules and nowhere else. To add one, write its module and name it in ``FORMATS``.
+The module of a format of one image a file has ``encode(features) -> bytes`` and
+``decode(bytes) -> FeatureFile`` (``encode_pair`` and ``decode_pair`` where two files belong
+together); that of a collection has ``open_writer`` and ``open_reader``. They are imported when first
+used. Units and conventions are converted in these modules and nowhere else. To add one, write
+its module and name it in ``FORMATS``.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, OutputError
+from ._registry import CONTENT, DEFAULT_FORMAT, FORMATS, Format, format_of, is_feature_name
 from ._write import check_output, is_special, write_output
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ._record import FeatureFile
 
 __all__ = [
+    "CONTENT",
     "DEFAULT_FORMAT",
     "FORMATS",
     "Format",
@@ -29,6 +32,7 @@ __all__ = [
     "encode",
     "format_of",
     "inspect",
+    "is_feature_name",
     "is_special",
     "load",
     "save",
@@ -39,61 +43,18 @@ MAX_FILE_BYTES = 1 << 32
 """Largest feature file that is read: some 25 million features."""
 
 
-@dataclass(frozen=True)
-class Format:
-    """One file format."""
-
-    name: str
-    suffixes: tuple[str, ...]
-    module: str
-    """Module of this package that encodes and decodes it."""
-    is_binary: bool
-    can_read: bool = True
-
-    @property
-    def codec(self) -> Any:
-        """The format's module, imported now."""
-        return import_module(f".{self.module}", __name__)
-
-
-DEFAULT_FORMAT = "npz"
-FORMATS = {
-    entry.name: entry
-    for entry in (
-        Format("npz", (".npz",), "npz", is_binary=True),
-        Format("csv", (".csv",), "text_csv", is_binary=False),
-        Format("json", (".json",), "text_json", is_binary=False),
-    )
-}
-
-
-def format_of(path: str | PathLike[str], name: str | None = None) -> Format:
-    """Find the format of that name, or else of the path's suffix.
+def encode(features: Features, name: str) -> bytes:
+    """Encode features as a file of that format.
 
     Raises
     ------
     OutputError
-        If the name is unknown, or there is none and the suffix is unknown.
+        If the format is unknown, or is not a single file.
     """
-    known = ", ".join(FORMATS)
-    if name is not None:
-        if name not in FORMATS:
-            raise OutputError(f"unknown format {name!r}; expected one of {known}")
-        return FORMATS[name]
-    suffix = Path(path).suffix.lower()
-    for entry in FORMATS.values():
-        if suffix in entry.suffixes:
-            return entry
-    suffixes = ", ".join(s for entry in FORMATS.values() for s in entry.suffixes)
-    raise OutputError(
-        f"{os.fspath(path)}: expected a suffix of {suffixes}, got {suffix!r}; "
-        f"use one of them or name the format ({known})"
-    )
-
-
-def encode(features: Features, name: str) -> bytes:
-    """Encode features as a file of that format."""
-    return bytes(format_of("", name).codec.encode(features))
+    codec = format_of("", name).codec
+    if not hasattr(codec, "encode"):
+        raise OutputError(f"{name} is more than one file or holds many images; give it a name with -o")
+    return bytes(codec.encode(features))
 
 
 def save(
@@ -106,9 +67,10 @@ def save(
     features
         What to save.
     path
-        The file; its suffix names the format.
+        The file; its suffix names the format. In a collection (``.h5``, ``.db``, ``.parquet``)
+        the features are those of the image ``features.image_name``.
     format
-        ``"npz"``, ``"csv"`` or ``"json"``; from the suffix when not given.
+        Name of the format, one of ``FORMATS``; from the suffix when not given.
     overwrite
         Whether an existing file is replaced.
 
@@ -118,12 +80,31 @@ def save(
         If the format is unknown, the file exists, or it cannot be written.
     """
     entry = format_of(path, format)
-    check_output(path, overwrite=overwrite)
-    write_output(path, encode(features, entry.name), overwrite=overwrite)
+    if entry.is_collection:
+        _save_alone(features, path, entry, overwrite=overwrite)
+        return
+    second = entry.companion(path)
+    files = [path] if second is None else [path, second]
+    for file in files:
+        check_output(file, overwrite=overwrite)
+    parts = [entry.codec.encode(features)] if second is None else entry.codec.encode_pair(features)
+    for file, data in zip(files, parts, strict=True):
+        write_output(file, data, overwrite=overwrite)
 
 
-def load(path: str | PathLike[str], format: str | None = None) -> Features:
-    """Load features that :func:`save` has written.
+def _save_alone(features: Features, path: str | PathLike[str], entry: Format, *, overwrite: bool) -> None:
+    """Make a collection of one image."""
+    from ._collections import WriteOptions, open_writer
+
+    if not features.image_name:
+        raise OutputError(f"{os.fspath(path)}: a collection needs the image's name; set features.image_name")
+    options = WriteOptions(images={features.image_name: None}, overwrite=overwrite)
+    with open_writer(path, entry.name, options) as writer:
+        writer.write(features.image_name, features)
+
+
+def load(path: str | PathLike[str], format: str | None = None, *, image: str | None = None) -> Features:
+    """Load features from a file.
 
     Parameters
     ----------
@@ -131,38 +112,76 @@ def load(path: str | PathLike[str], format: str | None = None) -> Features:
         The file; its suffix names the format.
     format
         As for :func:`save`.
+    image
+        Name of the image, for a collection of more than one.
 
     Returns
     -------
     Features
-        Exactly as saved.
+        Exactly as saved in siftcli's own formats (npz, csv, json, jsonl, parquet). What another
+        format does not carry is 1 (sign), 0 (response, orientation) or reconstructed from the
+        scale (octave); an unknown ``image_size`` is (0, 0).
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or of another format.
+        If the file is missing, damaged or of another format, or the image is not in it.
     """
-    return inspect(path, format).features
+    return inspect(path, format, image=image).features
 
 
-def inspect(path: str | PathLike[str], format: str | None = None) -> FeatureFile:
+def inspect(path: str | PathLike[str], format: str | None = None, *, image: str | None = None) -> FeatureFile:
     """Load features and what their file says about itself: format, version, convention.
 
     Parameters and errors are those of :func:`load`.
     """
     name = os.fspath(path)
-    data = _read(name)
     try:
         entry = format_of(path, format)
     except OutputError as error:
+        _check_there(name)
         raise InputError(str(error)) from error
+    if not entry.can_read:
+        raise InputError(f"{name}: {entry.name} files are written only; load the file they were made from")
+    if entry.is_collection:
+        return _inspect_in_collection(name, entry, image)
+    content = _decoded(name, path, entry)
+    if image is not None and image not in ("", content.features.image_name):
+        content = replace(content, features=replace(content.features, image_name=image))
+    return content
+
+
+def _decoded(name: str, path: str | PathLike[str], entry: Format) -> FeatureFile:
+    second = entry.companion(path)
+    parts = [_read(name)] if second is None else [_read(name), _read(os.fspath(second))]
     try:
-        content: FeatureFile = entry.codec.decode(data)
+        content: FeatureFile = (
+            entry.codec.decode(*parts) if second is None else entry.codec.decode_pair(*parts)
+        )
     except InputError as error:
+        made = "siftcli " if not entry.lacks else ""
         raise InputError(
-            f"{name}: expected a siftcli {entry.name} file: {error}; write it again with siftcli detect"
+            f"{name}: expected a {made}{entry.name} file: {error}; write it again with siftcli detect"
         ) from error
     return content
+
+
+def _inspect_in_collection(name: str, entry: Format, image: str | None) -> FeatureFile:
+    from ._collections import open_reader
+
+    with open_reader(name, entry.name) as reader:
+        if image is not None:
+            return reader.read(image)
+        names = reader.names()
+        if len(names) != 1:
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            raise InputError(f"{name} holds {len(names)} images; name one of them: {shown}")
+        return reader.read(names[0])
+
+
+def _check_there(name: str) -> None:
+    """Say that a file is missing before its suffix is complained of."""
+    _read(name)
 
 
 def _read(name: str) -> bytes:

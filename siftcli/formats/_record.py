@@ -169,7 +169,8 @@ def _image_size(value: Any) -> tuple[int, int]:
         width, height = value
     except (TypeError, ValueError) as error:
         raise InputError(f"expected image_size as width and height, got {_short(value)}") from error
-    return tuple(_whole(n, 1, _LARGEST_SIDE, "image_size") for n in (width, height))  # type: ignore[return-value]
+    low = 0 if width == height == 0 else 1  # (0, 0) is an unknown size
+    return tuple(_whole(n, low, _LARGEST_SIDE, "image_size") for n in (width, height))  # type: ignore[return-value]
 
 
 def _whole(value: Any, low: int, high: int, name: str) -> int:

@@ -11,6 +11,7 @@ import json
 import math
 import zipfile
 import zlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,11 @@ def encode(features: Features) -> bytes:
     arrays = {f.name: getattr(features, f.name) for f in array_fields()}
     for name, value in metadata(features).items():
         arrays[name] = np.array(json.dumps(value) if name in _AS_JSON else value)
+    return write_arrays(arrays)
+
+
+def write_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Encode arrays as an npz file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -47,12 +53,25 @@ def encode(features: Features) -> bytes:
 
 def decode(data: bytes) -> FeatureFile:
     """Decode an npz file."""
-    names = [f.name for f in array_fields()] + list(METADATA_KEYS)
+    arrays = read_arrays(data, [f.name for f in array_fields()] + list(METADATA_KEYS))
+    columns = {f.name: arrays[f.name] for f in array_fields() if f.name in arrays}
+    meta = {name: _plain(name, arrays[name]) for name in METADATA_KEYS if name in arrays}
+    return build(columns, meta, "npz")
+
+
+def read_arrays(data: bytes, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Decode those of the named arrays that an npz file has.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or claims more than can be in a file of its size.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_volume(archive, len(data))
             present = set(archive.namelist())
-            arrays = {name: _member(archive, f"{name}.npy") for name in names if f"{name}.npy" in present}
+            return {name: _member(archive, f"{name}.npy") for name in names if f"{name}.npy" in present}
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -67,9 +86,6 @@ def decode(data: bytes) -> FeatureFile:
         TypeError,
     ) as error:
         raise InputError(f"damaged npz ({' '.join(str(error).split())[:100]})") from error
-    columns = {f.name: arrays[f.name] for f in array_fields() if f.name in arrays}
-    meta = {name: _plain(name, arrays[name]) for name in METADATA_KEYS if name in arrays}
-    return build(columns, meta, "npz")
 
 
 def _check_volume(archive: zipfile.ZipFile, n_bytes: int) -> None:

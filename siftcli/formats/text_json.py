@@ -17,15 +17,19 @@ _NAMES = ("x", "y", *SCALAR_COLUMNS)
 
 def encode(features: Features) -> bytes:
     """Encode features as a json file."""
+    head = json.dumps({"schema": SCHEMA, **metadata(features)})
+    body = ",\n".join(rows(features))
+    return f'{head[:-1]}, "keypoints": [\n{body}\n]}}\n'.encode("ascii")
+
+
+def rows(features: Features) -> list[str]:
+    """Write an object for each keypoint."""
     columns = [shortest(features.xy[:, 0]), shortest(features.xy[:, 1])]
     columns += [shortest(getattr(features, name)) for name in SCALAR_COLUMNS]
-    rows = [
+    return [
         _row(frame, descriptor)
         for *frame, descriptor in zip(*columns, features.descriptors.tolist(), strict=True)
     ]
-    head = json.dumps({"schema": SCHEMA, **metadata(features)})
-    body = ",\n".join(rows)
-    return f'{head[:-1]}, "keypoints": [\n{body}\n]}}\n'.encode("ascii")
 
 
 def _row(frame: list[str], descriptor: list[int]) -> str:
@@ -40,10 +44,17 @@ def decode(data: bytes) -> FeatureFile:
         raise InputError("expected an object with a list of keypoints")
     if content.get("schema") != SCHEMA:
         raise InputError(f"expected schema {SCHEMA}, got {content.get('schema')!r:.40}")
-    return build(_columns(content["keypoints"]), content, "json")
+    return build(columns_of(content["keypoints"]), content, "json")
 
 
-def _columns(keypoints: list[Any]) -> dict[str, Any]:
+def columns_of(keypoints: list[Any]) -> dict[str, Any]:
+    """Make columns of the objects of the keypoints.
+
+    Raises
+    ------
+    InputError
+        If one of them lacks a value, or has something else than a number.
+    """
     if not keypoints:
         return no_rows()
     try:

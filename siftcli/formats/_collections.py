@@ -1,0 +1,181 @@
+"""Files and folders that hold the features of many images: what every kind of them offers.
+
+A writer finishes each image in one step (a transaction, a flush with a mark, a rename), so
+that after a kill every image is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from ..errors import InputError, OutputError
+from ..features import Features
+from ._record import FeatureFile
+from ._registry import Format, format_of
+from ._write import is_special
+
+CAMERA_CHOICES = ("single", "per-folder", "per-image")
+DEFAULT_CAMERA = "per-image"
+CAMERA_MODELS = {
+    "SIMPLE_PINHOLE": 0,
+    "PINHOLE": 1,
+    "SIMPLE_RADIAL": 2,
+    "RADIAL": 3,
+    "OPENCV": 4,
+    "OPENCV_FISHEYE": 5,
+    "FULL_OPENCV": 6,
+    "SIMPLE_RADIAL_FISHEYE": 8,
+    "RADIAL_FISHEYE": 9,
+}
+"""COLMAP's camera models and their numbers."""
+DEFAULT_CAMERA_MODEL = "SIMPLE_RADIAL"
+"""COLMAP's own default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """How a collection is opened for writing."""
+
+    images: Mapping[str, str | None] = field(default_factory=dict)
+    """Every image that may be written: its name, and its file if there is one (for EXIF)."""
+    overwrite: bool = False
+    """Replace the collection; with ``append`` only the features of images that it has."""
+    append: bool = False
+    """Add to an existing collection."""
+    camera: str = DEFAULT_CAMERA
+    """How images share cameras in a COLMAP database: one of ``CAMERA_CHOICES``."""
+    camera_model: str = DEFAULT_CAMERA_MODEL
+    """COLMAP's camera model."""
+
+
+class Writer(Protocol):
+    """An open collection that takes features."""
+
+    def has(self, name: str) -> bool:
+        """Whether the features of this image are there, complete."""
+
+    def write(self, name: str, features: Features) -> None:
+        """Write the features of an image, whole or not at all."""
+
+    def close(self) -> None:
+        """Finish."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Reader(Protocol):
+    """An open collection that gives features."""
+
+    def names(self) -> list[str]:
+        """Names of its images, sorted."""
+
+    def read(self, name: str) -> FeatureFile:
+        """Read the features of an image."""
+
+    def close(self) -> None:
+        """Finish."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Closing:
+    """A context that ends in ``close``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish."""
+        raise NotImplementedError
+
+
+def check_collection(
+    path: str | PathLike[str], entry: Format, *, overwrite: bool = False, append: bool = False
+) -> None:
+    """Check, before any work, that a collection can be written.
+
+    Raises
+    ------
+    OutputError
+        If it exists and may be neither replaced nor added to, or cannot be written.
+    MissingDependencyError
+        If it needs a package that is not installed.
+    """
+    name, target = os.fspath(path), Path(path)
+    _ = entry.codec
+    if os.path.lexists(target):
+        if not (overwrite or append):
+            raise OutputError(
+                f"{name} exists; pass --overwrite to replace it or --append to add images to it"
+            )
+        if is_special(target) or target.is_dir() != entry.codec.IS_FOLDER:
+            kind = "a folder" if entry.codec.IS_FOLDER else "a file"
+            raise OutputError(f"{name}: expected {kind} for {entry.name}; choose another name")
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{name} cannot be written: {folder} is not a folder; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{name} cannot be written: {folder} is not writable; choose another folder")
+
+
+def open_writer(
+    path: str | PathLike[str], format: str | None = None, options: WriteOptions | None = None
+) -> Writer:
+    """Open a collection for writing.
+
+    Raises
+    ------
+    InputError, OutputError
+        If what is there is not such a collection, or may not be changed.
+    """
+    options = options or WriteOptions()
+    entry = format_of(path, format)
+    check_collection(path, entry, overwrite=options.overwrite, append=options.append)
+    writer: Writer = entry.codec.open_writer(Path(path), options)
+    return writer
+
+
+def open_reader(path: str | PathLike[str], format: str | None = None) -> Reader:
+    """Open a collection for reading.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged or of another kind.
+    """
+    try:
+        entry = format_of(path, format)
+    except OutputError as error:
+        raise InputError(str(error)) from error
+    if not Path(path).exists():
+        raise InputError(f"{os.fspath(path)}: no such file; check the path")
+    reader: Reader = entry.codec.open_reader(Path(path))
+    return reader
+
+
+def refuse_replacing(path: Path, name: str) -> OutputError:
+    """Make the error of features that are there already."""
+    return OutputError(f"{path}: {name} has features already; pass --overwrite to replace them")
+
+
+def unknown_image(path: Path, name: str, names: list[str]) -> InputError:
+    """Make the error of an image that a collection does not hold."""
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return InputError(
+        f"{path}: expected the name of one of its {len(names)} images, got {name!r}; has {shown}"
+    )

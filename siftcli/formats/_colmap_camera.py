@@ -1,0 +1,90 @@
+"""A first guess of the camera of an image, as COLMAP makes it: size, focal length, centre."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from ..errors import ParameterError
+from ._collections import CAMERA_CHOICES, CAMERA_MODELS, WriteOptions
+
+DIAGONAL_35MM = 43.27
+"""Of a 36 mm × 24 mm frame, in mm."""
+DEFAULT_FOCAL_FACTOR = 1.2
+"""COLMAP's guess of a focal length that it does not know, over the larger side."""
+_PARAMETERS = {
+    "SIMPLE_PINHOLE": (1, 0),
+    "PINHOLE": (2, 0),
+    "SIMPLE_RADIAL": (1, 1),
+    "RADIAL": (1, 2),
+    "OPENCV": (2, 4),
+    "OPENCV_FISHEYE": (2, 4),
+    "FULL_OPENCV": (2, 8),
+    "SIMPLE_RADIAL_FISHEYE": (1, 1),
+    "RADIAL_FISHEYE": (1, 2),
+}
+"""For each model the numbers of focal lengths and of distortion parameters."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A row of the table ``cameras``."""
+
+    model: int
+    width: int
+    height: int
+    params: bytes
+    prior_focal_length: bool
+    """Whether the focal length was read, not guessed."""
+
+
+def check_camera(options: WriteOptions) -> None:
+    """Check the names of the sharing and of the model.
+
+    Raises
+    ------
+    ParameterError
+        If there is none of that name.
+    """
+    if options.camera not in CAMERA_CHOICES:
+        raise ParameterError(f"camera must be one of {', '.join(CAMERA_CHOICES)}; got {options.camera!r}")
+    if options.camera_model not in CAMERA_MODELS:
+        raise ParameterError(
+            f"camera_model must be one of {', '.join(CAMERA_MODELS)}; got {options.camera_model!r}"
+        )
+
+
+def guessed(size: tuple[int, int], path: str | None, model: str) -> Camera:
+    """Guess the camera of an image of this stored size; its focal length from the EXIF of its file."""
+    width, height = size
+    focal_35mm = None if path is None else focal_length_35mm(path)
+    focal = DEFAULT_FOCAL_FACTOR * max(size)
+    if focal_35mm is not None:
+        focal = focal_35mm / DIAGONAL_35MM * math.hypot(width, height)
+    n_focal, n_distortion = _PARAMETERS[model]
+    params = [focal] * n_focal + [width / 2, height / 2] + [0.0] * n_distortion
+    return Camera(
+        CAMERA_MODELS[model], width, height, np.array(params, "<f8").tobytes(), focal_35mm is not None
+    )
+
+
+def focal_length_35mm(path: str) -> float | None:
+    """Focal length in mm, as for a 35 mm film, of an image's EXIF; None without one."""
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        value = float(exif.get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
+    except Exception:  # damaged EXIF can raise nearly anything, and the image itself is read elsewhere
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def group_of(name: str, sharing: str) -> str:
+    """Name the images that share a camera with this one have in common."""
+    if sharing == "single":
+        return ""
+    return str(PurePosixPath(name).parent) if sharing == "per-folder" else name

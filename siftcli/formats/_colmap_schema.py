@@ -1,0 +1,142 @@
+"""The tables of a COLMAP database, as plain SQLite: those of a new file, and a look at those of an old one.
+
+A new file has the six tables that every version of COLMAP reads (4.x migrates it when it opens it).
+A file made by COLMAP 4.x has rigs and frames besides, without whose rows its mapper fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from ..errors import InputError, OutputError
+
+MAX_ID = 2147483647
+"""Image ids are smaller (COLMAP); also the base of a pair's id."""
+CAMERA_SENSOR = 0
+"""COLMAP's sensor type of a camera."""
+TABLES = ("cameras", "images", "keypoints", "descriptors", "matches", "two_view_geometries")
+_SQLITE_HEADER = b"SQLite format 3\0"
+
+SCHEMA = f"""
+CREATE TABLE cameras (camera_id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, model INTEGER NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL, params BLOB, prior_focal_length INTEGER NOT NULL);
+CREATE TABLE images (image_id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, name TEXT NOT NULL UNIQUE,
+    camera_id INTEGER NOT NULL, prior_qw REAL, prior_qx REAL, prior_qy REAL, prior_qz REAL,
+    prior_tx REAL, prior_ty REAL, prior_tz REAL,
+    CONSTRAINT image_id_check CHECK(image_id >= 0 and image_id < {MAX_ID}),
+    FOREIGN KEY(camera_id) REFERENCES cameras(camera_id));
+CREATE UNIQUE INDEX index_name ON images(name);
+CREATE TABLE keypoints (image_id INTEGER PRIMARY KEY NOT NULL, rows INTEGER NOT NULL, cols INTEGER NOT NULL,
+    data BLOB, FOREIGN KEY(image_id) REFERENCES images(image_id) ON DELETE CASCADE);
+CREATE TABLE descriptors (image_id INTEGER PRIMARY KEY NOT NULL, rows INTEGER NOT NULL, cols INTEGER NOT NULL,
+    data BLOB, FOREIGN KEY(image_id) REFERENCES images(image_id) ON DELETE CASCADE);
+CREATE TABLE matches (pair_id INTEGER PRIMARY KEY NOT NULL, rows INTEGER NOT NULL, cols INTEGER NOT NULL,
+    data BLOB);
+CREATE TABLE two_view_geometries (pair_id INTEGER PRIMARY KEY NOT NULL, rows INTEGER NOT NULL,
+    cols INTEGER NOT NULL, data BLOB, config INTEGER NOT NULL, F BLOB, E BLOB, H BLOB, qvec BLOB, tvec BLOB);
+"""
+NOTES = "CREATE TABLE IF NOT EXISTS siftcli (name TEXT PRIMARY KEY NOT NULL, value TEXT)"
+"""What siftcli writes down for itself; COLMAP ignores a table that it does not know."""
+
+
+def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    """Open an existing COLMAP database.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or of another kind.
+    """
+    with errors(path):
+        with path.open("rb") as stream:
+            if stream.read(len(_SQLITE_HEADER)) != _SQLITE_HEADER:
+                raise InputError(f"{path}: expected a COLMAP database, got a file of another kind")
+        connection = _connection(path, "rw" if write else "ro")
+    try:
+        with errors(path):
+            _check_tables(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """Make an empty COLMAP database; what is there is replaced."""
+    try:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        connection = _connection(path, "rwc")
+        connection.executescript(SCHEMA)
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(f"{path} cannot be written: {error}; choose another place") from error
+    return connection
+
+
+def _connection(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    connection.text_factory = os.fsdecode  # a name is data: its bytes need not be UTF-8
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
+    """A view in the place of a table could compute for ever; a trigger could change other tables."""
+    kinds = dict(connection.execute("SELECT name, type FROM sqlite_master WHERE type != 'index'"))
+    missing = [table for table in TABLES if kinds.get(table) != "table"]
+    if missing:
+        raise InputError(f"{path}: expected a COLMAP database; it has no table {', '.join(missing)}")
+    if "trigger" in kinds.values():
+        raise InputError(f"{path}: expected a COLMAP database, got one with triggers; make it anew")
+
+
+@contextlib.contextmanager
+def errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into one line."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OutputError(f"{path}: {_reason(error)}; is it in use, or not writable?") from error
+    except (sqlite3.Error, OSError, OverflowError, MemoryError, UnicodeError) as error:
+        raise InputError(
+            f"{path}: damaged, or no COLMAP database ({_reason(error)}); make it anew"
+        ) from error
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, on the disk when it ends."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def finish(connection: sqlite3.Connection) -> None:
+    """Close; commits that COLMAP's write-ahead log still holds go into the file itself."""
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+def columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Names of a table's columns; none if there is no such table."""
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def pair_id(first: int, second: int) -> int:
+    """COLMAP's number of a pair of images, the smaller id first."""
+    return MAX_ID * min(first, second) + max(first, second)
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120]

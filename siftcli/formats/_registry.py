@@ -1,0 +1,229 @@
+"""What formats there are, what each carries, and which module knows it; without NumPy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ..errors import MissingDependencyError, OutputError
+
+CONTENT = (
+    "scale",
+    "orientation",
+    "response",
+    "sign",
+    "octave",
+    "descriptors",
+    "image size",
+    "image name",
+    "parameters",
+)
+"""What a file may carry besides positions."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: str
+    """Module of this package that knows it."""
+    is_binary: bool
+    read_by: str
+    """Programs that read it."""
+    lacks: tuple[str, ...] = ()
+    """What of ``CONTENT`` it cannot carry."""
+    can_read: bool = True
+    is_collection: bool = False
+    """Whether one file (or folder) holds the features of many images."""
+    companions: Mapping[str, str] = field(default_factory=dict)
+    """Suffixes (or "" for any) of frames to those of the descriptors that come with them in a second file."""
+    stored_frame: bool = False
+    """Whether its readers ignore the EXIF orientation: coordinates must be those of the stored pixels."""
+    rootsift: bool = False
+    """Whether its readers expect RootSIFT."""
+    replaces_suffix: bool = False
+    """In a folder ``<stem of the image><suffix>``; otherwise ``<name of the image><suffix>``."""
+    file_suffix: str = ""
+    """Suffix of files in a folder, if it is not the first of ``suffixes``."""
+    package: str = ""
+    """Module that must be importable, if it is not among the requirements."""
+    extra: str = ""
+    """Extra of siftcli that installs it."""
+
+    @property
+    def codec(self) -> Any:
+        """The format's module, imported now.
+
+        Raises
+        ------
+        MissingDependencyError
+            If it needs a package that is not installed.
+        """
+        if self.package and find_spec(self.package) is None:
+            raise MissingDependencyError(
+                f"format {self.name!r} needs the Python package {self.package}, which is not installed; "
+                f"install it with: pip install 'siftcli[{self.extra}]'"
+            )
+        return import_module(f".{self.module}", __package__)
+
+    @property
+    def loss(self) -> str:
+        """One line on what it cannot carry; empty if it carries all."""
+        if not self.lacks:
+            return ""
+        *first, last = self.lacks
+        return f"{self.name} carries no {', '.join(first) + ' or ' + last if first else last}"
+
+    def name_in_folder(self, image_name: str) -> str:
+        """Name of an image's file in a folder of files of this format."""
+        suffix = self.file_suffix or self.suffixes[0]
+        path = Path(image_name)
+        return str(path.with_suffix(suffix)) if self.replaces_suffix else image_name + suffix
+
+    def companion(self, path: str | PathLike[str]) -> Path | None:
+        """The second file that comes with this one."""
+        second = self.companions.get(Path(path).suffix.lower(), self.companions.get(""))
+        return None if second is None else Path(path).with_suffix(second)
+
+
+_NOTHING_ELSE = ("response", "sign", "octave", "image size", "image name", "parameters")
+_UNIT = ("sign", "octave", "parameters")
+
+DEFAULT_FORMAT = "npz"
+FORMATS = {
+    entry.name: entry
+    for entry in (
+        Format("npz", (".npz",), "npz", is_binary=True, read_by="siftcli, NumPy"),
+        Format("csv", (".csv",), "text_csv", is_binary=False, read_by="pandas, spreadsheets"),
+        Format("json", (".json",), "text_json", is_binary=False, read_by="anything"),
+        Format("jsonl", (".jsonl",), "text_jsonl", is_binary=False, read_by="pandas, jq"),
+        Format(
+            "parquet",
+            (".parquet",),
+            "parquet",
+            is_binary=True,
+            read_by="pandas, DuckDB, Spark",
+            is_collection=True,
+            package="pyarrow",
+            extra="parquet",
+        ),
+        Format(
+            "lowe", (".key",), "lowe", is_binary=False, read_by="Lowe's matcher, Bundler", lacks=_NOTHING_ELSE
+        ),
+        Format(
+            "vlfeat",
+            (".sift", ".frame"),
+            "vlfeat",
+            is_binary=False,
+            read_by="VLFeat",
+            lacks=_NOTHING_ELSE,
+            companions={".frame": ".descr"},
+        ),
+        Format(
+            "oxford",
+            (".oxford",),
+            "oxford",
+            is_binary=False,
+            read_by="Oxford (VGG) benchmarks",
+            lacks=("orientation", *_NOTHING_ELSE),
+        ),
+        Format(
+            "colmap-text",
+            (),
+            "colmap_text",
+            is_binary=False,
+            read_by="COLMAP feature_importer",
+            lacks=_NOTHING_ELSE,
+            stored_frame=True,
+            rootsift=True,
+            file_suffix=".txt",
+        ),
+        Format(
+            "colmap-db",
+            (".db",),
+            "colmap_db",
+            is_binary=True,
+            read_by="COLMAP, pycolmap",
+            lacks=("response", "sign", "octave", "parameters"),
+            is_collection=True,
+            stored_frame=True,
+            rootsift=True,
+        ),
+        Format(
+            "hloc",
+            (".h5", ".hdf5"),
+            "hloc",
+            is_binary=True,
+            read_by="hloc, h5py",
+            lacks=_UNIT,
+            is_collection=True,
+            stored_frame=True,
+        ),
+        Format(
+            "hpatches",
+            (".siftcli",),
+            "hpatches",
+            is_binary=True,
+            read_by="HPatches evaluations of D2-Net and after",
+            lacks=(*_UNIT, "image name"),
+        ),
+        Format(
+            "openmvg",
+            (".feat",),
+            "openmvg",
+            is_binary=True,
+            read_by="OpenMVG, AliceVision",
+            lacks=_NOTHING_ELSE,
+            companions={"": ".desc"},
+            stored_frame=True,
+            replaces_suffix=True,
+        ),
+        Format(
+            "opencv",
+            (".yml", ".yaml"),
+            "opencv",
+            is_binary=False,
+            read_by="cv2.FileStorage",
+            lacks=("sign", "image name", "parameters"),
+            can_read=False,
+        ),
+    )
+}
+
+
+def format_of(path: str | PathLike[str], name: str | None = None) -> Format:
+    """Find the format of that name, or else of the path's suffix.
+
+    Raises
+    ------
+    OutputError
+        If the name is unknown, or there is none and the suffix is unknown.
+    """
+    known = ", ".join(FORMATS)
+    if name is not None:
+        if name not in FORMATS:
+            raise OutputError(f"unknown format {name!r}; expected one of {known}")
+        return FORMATS[name]
+    suffix = Path(path).suffix.lower()
+    for entry in FORMATS.values():
+        if suffix in entry.suffixes:
+            return entry
+    suffixes = ", ".join(s for entry in FORMATS.values() for s in entry.suffixes)
+    raise OutputError(
+        f"{os.fspath(path)}: expected a suffix of {suffixes}, got {suffix!r}; "
+        f"use one of them or name the format ({known})"
+    )
+
+
+def is_feature_name(path: str | PathLike[str]) -> bool:
+    """Whether a path's suffix is that of a format which can be read."""
+    suffix = Path(path).suffix.lower()
+    return any(suffix in entry.suffixes for entry in FORMATS.values() if entry.can_read)

@@ -1,0 +1,86 @@
+"""What hloc's and HPatches' files share: arrays by their names, descriptors of unit length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH
+from ._conventions import UNKNOWN_SIZE, foreign, in_bytes
+from ._record import FeatureFile
+
+NORM_TOLERANCE = 0.01
+"""Departure from unit length that is accepted: float16 descriptors have 0.001."""
+
+
+def features_of(
+    format_name: str,
+    convention: str,
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    image_name: str = "",
+) -> FeatureFile:
+    """Make features of ``keypoints`` (N, 2), ``descriptors`` (N, 128) and, where there, the rest.
+
+    Raises
+    ------
+    InputError
+        If an array is of another kind or shape, or descriptors are not of unit length.
+    """
+    xy = _numeric(arrays, "keypoints", None)
+    if xy.ndim != 2 or xy.shape[1] < 2:
+        raise InputError(f"expected keypoints of shape (N, 2), got {xy.shape}")
+    n = len(xy)
+    optional = {name: _numeric(arrays, name, (n,)) for name in ("scores", "scales", "oris") if name in arrays}
+    oris = optional.get("oris")
+    return foreign(
+        format_name,
+        convention,
+        xy=xy[:, :2],
+        scale=optional.get("scales"),
+        orientation=None if oris is None else np.deg2rad(oris.astype(np.float64)),
+        response=optional.get("scores"),
+        descriptors=_bytes(_numeric(arrays, "descriptors", (n, DESCRIPTOR_LENGTH))),
+        image_size=_size(arrays),
+        image_name=image_name,
+        descriptor_kind=_kind(arrays),
+    )
+
+
+def _numeric(arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...] | None) -> NDArray[Any]:
+    array = arrays[name]
+    if array.dtype.kind not in "iuf" or (shape is not None and array.shape != shape):
+        raise InputError(f"expected {name} as numbers of shape {shape}, got {array.dtype} {array.shape}")
+    return array
+
+
+def _bytes(descriptors: NDArray[Any]) -> NDArray[np.uint8]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = np.linalg.norm(descriptors.astype(np.float64), axis=1)
+        valid = (np.abs(norm - 1) <= NORM_TOLERANCE) | (norm == 0)
+    if not valid.all() or (descriptors < 0).any():
+        row = int(np.argmin(valid & (descriptors >= 0).all(axis=1)))
+        raise InputError(
+            f"expected SIFT descriptors of unit length; row {row} is none (length {norm[row]:g})"
+        )
+    return in_bytes(descriptors)
+
+
+def _size(arrays: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
+    if "image_size" not in arrays:
+        return UNKNOWN_SIZE
+    size = np.asarray(arrays["image_size"])
+    if size.shape != (2,) or size.dtype.kind not in "iuf" or not ((size >= 0) & (size < 2**31)).all():
+        raise InputError("expected image_size as width and height")
+    return int(size[0]), int(size[1])
+
+
+def _kind(arrays: Mapping[str, NDArray[Any]]) -> str:
+    kind = str(arrays.get("descriptor_kind", "sift"))
+    if kind not in DESCRIPTOR_KINDS:
+        raise InputError(f"expected a descriptor kind of {', '.join(DESCRIPTOR_KINDS)}, got {kind[:40]!r}")
+    return kind

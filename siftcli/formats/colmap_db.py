@@ -1,0 +1,287 @@
+"""colmap-db: the features in a COLMAP database, written with plain SQLite.
+
+Keypoints have six columns as COLMAP writes them: x, y and σ·[cos θ, −sin θ; sin θ, cos θ];
+(0.5, 0.5) is the centre of the top-left pixel of the stored image (COLMAP ignores the EXIF
+orientation). An image's rows are written in one transaction; it is complete when it has keypoints.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._version import __version__
+from ..errors import InputError, OutputError
+from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, Features
+from . import _colmap_schema as schema
+from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._colmap_camera import Camera, check_camera, group_of, guessed
+from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
+from ._record import FeatureFile
+from .colmap_text import CONVENTION, HALF_PIXEL
+
+IS_FOLDER = False
+_SIFT = 0
+"""COLMAP's type of a SIFT descriptor."""
+
+
+def open_writer(path: Path, options: WriteOptions) -> ColmapWriter:
+    """Open a database for writing."""
+    return ColmapWriter(path, options)
+
+
+def open_reader(path: Path) -> ColmapReader:
+    """Open a database for reading."""
+    return ColmapReader(path)
+
+
+class ColmapWriter(Closing):
+    """Writes images with their cameras and features.
+
+    Ids are those of the sorted list of images that was planned, so they do not depend on which
+    is finished first; images that the database has already keep theirs.
+    """
+
+    def __init__(self, path: Path, options: WriteOptions) -> None:
+        check_camera(options)
+        self.path, self.options = path, options
+        old = options.append and path.exists()
+        self.connection = schema.connect(path, write=True) if old else schema.create(path)
+        with schema.errors(path), schema.transaction(self.connection):
+            self.connection.execute(schema.NOTES)
+            note = "INSERT OR REPLACE INTO siftcli VALUES (?, ?)"
+            self.connection.executemany(note, [("version", __version__), ("convention", CONVENTION)])
+            self.has_frames = "rig_id" in schema.columns(self.connection, "frames")
+            self.has_type = "type" in schema.columns(self.connection, "descriptors")
+            self._plan_ids()
+
+    def _plan_ids(self) -> None:
+        names = sorted(self.options.images)
+        known = {
+            name: number for number, name in self.connection.execute("SELECT image_id, name FROM images")
+        }
+        first = max([int(number) for number in known.values()], default=0) + 1
+        new = {name: first + i for i, name in enumerate(n for n in names if n not in known)}
+        self.ids, self.known = {**known, **new}, frozenset(known)
+        groups = sorted({group_of(name, self.options.camera) for name in new})
+        (last,) = self.connection.execute("SELECT coalesce(max(camera_id), 0) FROM cameras").fetchone()
+        self.camera_ids = {group: last + 1 + i for i, group in enumerate(groups)}
+        self.examples = {
+            group_of(name, self.options.camera): self.options.images.get(name)
+            for name in sorted(new, reverse=True)
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether the features of this image are there, complete."""
+        with schema.errors(self.path):
+            query = "SELECT 1 FROM keypoints JOIN images USING (image_id) WHERE name = CAST(? AS TEXT)"
+            return self.connection.execute(query, (os.fsencode(name),)).fetchone() is not None
+
+    def write(self, name: str, features: Features) -> None:
+        """Write the features of an image that was planned."""
+        replaced = self.has(name)
+        if replaced and not self.options.overwrite:
+            raise refuse_replacing(self.path, name)
+        if name not in self.ids:
+            raise OutputError(f"{self.path}: {name} was not planned; name it in the options of the writer")
+        stored = in_stored_frame(features)
+        with schema.errors(self.path), schema.transaction(self.connection):
+            if replaced:
+                self._remove(self.ids[name])
+            if name not in self.known:
+                self._write_image(name, stored.image_size)
+            self._write_features(self.ids[name], stored)
+
+    def close(self) -> None:
+        """Close the database."""
+        schema.finish(self.connection)
+
+    def _remove(self, image_id: int) -> None:
+        """Remove an image's features, and the matches that point to them."""
+        for table in ("keypoints", "descriptors"):
+            self.connection.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))
+        for table in ("matches", "two_view_geometries"):
+            self.connection.execute(
+                f"DELETE FROM {table} WHERE pair_id / {schema.MAX_ID} = ? OR pair_id % {schema.MAX_ID} = ?",
+                (image_id, image_id),
+            )
+
+    def _write_image(self, name: str, size: tuple[int, int]) -> None:
+        if tuple(size) == UNKNOWN_SIZE:
+            raise InputError(
+                f"{name}: a COLMAP database needs the size of the image; name the folder of images"
+            )
+        camera_id = self._camera_id(name, size)
+        self.connection.execute(
+            "INSERT INTO images (image_id, name, camera_id) VALUES (?, CAST(? AS TEXT), ?)",
+            (self.ids[name], os.fsencode(name), camera_id),
+        )
+        if self.has_frames:
+            self._write_frame(self.ids[name], camera_id)
+
+    def _camera_id(self, name: str, size: tuple[int, int]) -> int:
+        """The camera of an image, written when its first image is."""
+        group = group_of(name, self.options.camera)
+        camera_id = self.camera_ids[group]
+        query = "SELECT width, height FROM cameras WHERE camera_id = ?"
+        found = self.connection.execute(query, (camera_id,)).fetchone()
+        if found is None:
+            self._write_camera(camera_id, guessed(size, self.examples[group], self.options.camera_model))
+        elif found != tuple(size):
+            raise InputError(
+                f"{name}: expected {found[0]} x {found[1]} pixels as the other images of its camera have, "
+                f"got {size[0]} x {size[1]}; use --camera per-image"
+            )
+        return int(camera_id)
+
+    def _write_camera(self, camera_id: int, camera: Camera) -> None:
+        self.connection.execute(
+            "INSERT INTO cameras VALUES (?, ?, ?, ?, ?, ?)",
+            (camera_id, camera.model, camera.width, camera.height, camera.params, camera.prior_focal_length),
+        )
+        if self.has_frames:
+            self.connection.execute(
+                "INSERT INTO rigs (ref_sensor_id, ref_sensor_type) VALUES (?, ?)",
+                (camera_id, schema.CAMERA_SENSOR),
+            )
+
+    def _write_frame(self, image_id: int, camera_id: int) -> None:
+        """COLMAP 4: each image is the only one of its frame, of the rig that its camera alone makes."""
+        sensor = (camera_id, schema.CAMERA_SENSOR)
+        query = "SELECT rig_id FROM rigs WHERE ref_sensor_id = ? AND ref_sensor_type = ?"
+        (rig_id,) = self.connection.execute(query, sensor).fetchone()
+        frame_id = self.connection.execute("INSERT INTO frames (rig_id) VALUES (?)", (rig_id,)).lastrowid
+        self.connection.execute("INSERT INTO frame_data VALUES (?, ?, ?, ?)", (frame_id, image_id, *sensor))
+
+    def _write_features(self, image_id: int, features: Features) -> None:
+        keypoints = _keypoints(features)
+        self.connection.execute(
+            "INSERT INTO keypoints VALUES (?, ?, ?, ?)", (image_id, *keypoints.shape, keypoints.tobytes())
+        )
+        values: dict[str, Any] = {"image_id": image_id, "rows": len(features), "cols": DESCRIPTOR_LENGTH}
+        values["data"] = features.descriptors.tobytes()
+        if self.has_type:
+            values["type"] = _SIFT
+        self.connection.execute(
+            f"INSERT INTO descriptors ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
+            tuple(values.values()),
+        )
+        note = "INSERT OR REPLACE INTO siftcli VALUES (?, ?)"
+        self.connection.execute(note, (f"descriptor_kind {image_id}", features.descriptor_kind))
+
+
+class ColmapReader(Closing):
+    """Reads the features of a database, COLMAP's own included."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection = schema.connect(path, write=False)
+
+    def names(self) -> list[str]:
+        """Names of the images that have keypoints, sorted."""
+        with schema.errors(self.path):
+            query = "SELECT name FROM images JOIN keypoints USING (image_id)"
+            return sorted(str(name) for (name,) in self.connection.execute(query))
+
+    def read(self, name: str) -> FeatureFile:
+        """Read the features of an image; its descriptors are RootSIFT unless siftcli noted otherwise.
+
+        Raises
+        ------
+        InputError
+            If there are none, or they are damaged.
+        """
+        with schema.errors(self.path):
+            image_id, size = self._image(name)
+            keypoints = self._array("keypoints", image_id, np.dtype("<f4"))
+            descriptors = self._array("descriptors", image_id, np.dtype(np.uint8))
+            if descriptors is not None and (len(descriptors), DESCRIPTOR_LENGTH) != descriptors.shape:
+                raise InputError(f"{self.path}: expected descriptors of {DESCRIPTOR_LENGTH} bytes for {name}")
+            if keypoints is None or (descriptors is not None and len(descriptors) != len(keypoints)):
+                raise InputError(f"{self.path}: expected as many descriptors as keypoints for {name}")
+            kind = self._kind(image_id)
+        try:
+            return foreign(
+                "colmap-db",
+                CONVENTION,
+                **_frames(keypoints),
+                descriptors=descriptors,
+                image_size=size,
+                image_name=name,
+                descriptor_kind=kind,
+            )
+        except InputError as error:
+            raise InputError(f"{self.path}: {name}: {error}; write it again") from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    def _image(self, name: str) -> tuple[int, tuple[int, int]]:
+        query = (
+            "SELECT image_id, width, height FROM images JOIN keypoints USING (image_id) "
+            "LEFT JOIN cameras USING (camera_id) WHERE images.name = CAST(? AS TEXT)"
+        )
+        found = self.connection.execute(query, (os.fsencode(name),)).fetchone()
+        if found is None:
+            raise unknown_image(self.path, name, self.names())
+        image_id, width, height = found
+        if not all(isinstance(n, int) and 0 < n < schema.MAX_ID for n in (width, height)):
+            return int(image_id), UNKNOWN_SIZE
+        return int(image_id), (width, height)
+
+    def _array(self, table: str, image_id: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        query = f"SELECT rows, cols, data FROM {table} WHERE image_id = ?"
+        found = self.connection.execute(query, (image_id,)).fetchone()
+        return None if found is None else array_of(self.path, table, found, dtype)
+
+    def _kind(self, image_id: int) -> str:
+        if not schema.columns(self.connection, "siftcli"):
+            return "rootsift"
+        query = "SELECT value FROM siftcli WHERE name = ?"
+        found = self.connection.execute(query, (f"descriptor_kind {image_id}",)).fetchone()
+        return str(found[0]) if found is not None and found[0] in DESCRIPTOR_KINDS else "rootsift"
+
+
+def array_of(path: Path, table: str, row: tuple[Any, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Make an array (rows, cols) of a row's ``rows, cols, data``.
+
+    Raises
+    ------
+    InputError
+        If the data are not of that size.
+    """
+    n, cols, data = row
+    data = b"" if data is None else data
+    whole = isinstance(n, int) and isinstance(cols, int) and n >= 0 and cols >= 0
+    if not whole or not isinstance(data, bytes) or n * cols * dtype.itemsize != len(data):
+        size = len(data) if isinstance(data, bytes | str) else data
+        raise InputError(f"{path}: {table} of {n} x {cols} do not fit their {size} bytes; write them again")
+    return np.frombuffer(data, dtype).reshape(n, cols)
+
+
+def _keypoints(features: Features) -> NDArray[np.float32]:
+    """(N, 6) as COLMAP writes them."""
+    scale, theta = features.scale.astype(np.float64), features.orientation.astype(np.float64)
+    cos, sin = scale * np.cos(theta), scale * np.sin(theta)
+    xy = features.xy.astype(np.float64) + HALF_PIXEL
+    return np.column_stack([xy, cos, -sin, sin, cos]).astype("<f4")
+
+
+def _frames(keypoints: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Columns of keypoints with 2 (positions), 4 (and σ, θ) or 6 columns (and a matrix)."""
+    values = keypoints.astype(np.float64)
+    frames = {"xy": values[:, :2] - HALF_PIXEL}
+    if values.shape[1] == 4:
+        return {**frames, "scale": values[:, 2], "orientation": values[:, 3]}
+    if values.shape[1] == 6:
+        a11, a12, a21, a22 = values[:, 2:].T
+        scale = (np.hypot(a11, a21) + np.hypot(a12, a22)) / 2
+        return {**frames, "scale": scale, "orientation": np.arctan2(a21, a11)}
+    if values.shape[1] != 2:
+        raise InputError(f"expected keypoints of 2, 4 or 6 columns, got {values.shape[1]}")
+    return frames

@@ -1,0 +1,221 @@
+"""hloc: ``features.h5``, a group for each image, named by its path relative to the folder of images.
+
+``keypoints`` (N, 2), (0, 0) the centre of the top-left pixel of the stored image (hloc adds 0.5 itself
+when it imports into COLMAP); ``descriptors`` (128, N) float32 of unit length, because hloc's matcher
+takes 2·(1 − d₀·d₁) for a squared distance; ``scores``, ``scales`` (σ), ``oris`` (degrees) and
+``image_size`` (width, height). All are float32: hloc's float16 rounds coordinates to half a pixel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from .._version import __version__
+from ..errors import InputError, OutputError
+from ..features import Features
+from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._conventions import in_stored_frame, unit_length
+from ._record import FeatureFile
+from ._unit import features_of
+
+IS_FOLDER = False
+CONVENTION = (
+    "hloc: x, y; (0, 0) is the centre of the top-left pixel of the stored image; scales are sigma, oris "
+    "degrees clockwise on the screen; descriptors of unit length in Lowe's order"
+)
+_COMPLETE = "complete"
+_MAKER = "siftcli"
+_NAMES = ("keypoints", "descriptors", "scores", "scales", "oris", "image_size")
+_SMALL_BYTES = 1 << 26
+_MOST_COMPRESSION = 100
+_H5_ERRORS = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    AttributeError,
+)
+"""What h5py raises on damaged files."""
+
+
+def open_writer(path: Path, options: WriteOptions) -> HlocWriter:
+    """Open ``features.h5`` for writing."""
+    return HlocWriter(path, options)
+
+
+def open_reader(path: Path) -> HlocReader:
+    """Open ``features.h5`` for reading."""
+    return HlocReader(path)
+
+
+def open_file(path: Path, mode: str) -> h5py.File:
+    """Open an HDF5 file.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or of another kind.
+    """
+    try:
+        return h5py.File(path, mode)
+    except _H5_ERRORS as error:
+        raise InputError(f"{path}: expected an HDF5 file ({_reason(error)}); write it again") from error
+
+
+def key(name: str) -> str | bytes:
+    """An image's name as h5py takes it: bytes that are not UTF-8 stay as they are.
+
+    Raises
+    ------
+    OutputError
+        If no group can have that name.
+    """
+    if not name.strip("/") or "\0" in name:
+        raise OutputError(f"{name!r} cannot be the name of an image in an HDF5 file; rename the image")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name
+
+
+class HlocWriter(Closing):
+    """Writes a group an image; the mark that it is complete comes last, after its data are on the disk."""
+
+    def __init__(self, path: Path, options: WriteOptions) -> None:
+        self.path, self.overwrite = path, options.overwrite
+        self.file = open_file(path, "a" if options.append else "w" if options.overwrite else "x")
+        self.file.attrs[_MAKER] = __version__
+        self.file.attrs["convention"] = CONVENTION
+
+    def has(self, name: str) -> bool:
+        """Whether the features of this image are there, complete."""
+        with _errors(self.path):
+            group = self.file.get(key(name))
+            return isinstance(group, h5py.Group) and "keypoints" in group and is_complete(group)
+
+    def write(self, name: str, features: Features) -> None:
+        """Write the features of an image."""
+        if self.has(name) and not self.overwrite:
+            raise refuse_replacing(self.path, name)
+        try:
+            group = self.file.require_group(key(name))
+            group.attrs[_COMPLETE] = False
+            for dataset, array in _arrays(in_stored_frame(features)).items():
+                if dataset in group:
+                    del group[dataset]
+                group.create_dataset(dataset, data=array)
+            group.attrs["descriptor_kind"] = features.descriptor_kind
+            self.file.flush()
+            group.attrs[_COMPLETE] = True
+            self.file.flush()
+        except _H5_ERRORS as error:
+            raise OutputError(f"{self.path}: {name} cannot be written ({_reason(error)})") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+class HlocReader(Closing):
+    """Reads ``features.h5``, hloc's own included."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = open_file(path, "r")
+        self.n_bytes = path.stat().st_size
+
+    def names(self) -> list[str]:
+        """Names of its images, sorted, without groups that an interrupted siftcli left unfinished."""
+        found: list[str] = []
+
+        def visit(name: str | bytes, item: Any) -> None:
+            if isinstance(item, h5py.Group) and "keypoints" in item and is_complete(item):
+                found.append(os.fsdecode(name))
+
+        with _errors(self.path):
+            self.file.visititems(visit)  # hard links only, each object once: no cycles, no other files
+        return sorted(found)
+
+    def read(self, name: str) -> FeatureFile:
+        """Read the features of an image.
+
+        Raises
+        ------
+        InputError
+            If there are none, or they are damaged.
+        """
+        with _errors(self.path):
+            group = self.file.get(key(name))
+            if not isinstance(group, h5py.Group) or "keypoints" not in group:
+                raise unknown_image(self.path, name, self.names())
+            arrays = {n: read_dataset(group[n], self.n_bytes) for n in _NAMES if n in group}
+            if "descriptors" not in arrays:
+                raise InputError(f"{self.path}: {name} has no descriptors; write it again")
+            arrays["descriptors"] = arrays["descriptors"].T
+            arrays["descriptor_kind"] = np.array(str(group.attrs.get("descriptor_kind", "sift")))
+            return features_of("hloc", CONVENTION, arrays, image_name=name)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def is_complete(group: h5py.Group) -> bool:
+    """Whether a group was finished; those of other programs have no mark and count as finished."""
+    return bool(group.attrs.get(_COMPLETE, True))
+
+
+def read_dataset(dataset: Any, n_bytes: int) -> NDArray[Any]:
+    """Read an array of a file of so many bytes, unless it claims more than such a file can hold.
+
+    Raises
+    ------
+    InputError
+        If it does, is no array of numbers, or lies in another file.
+    """
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iuf" or dataset.shape is None:
+        raise InputError("expected arrays of numbers")
+    if dataset.is_virtual or dataset.external:
+        raise InputError("expected arrays in the file itself, got one that lies in another")
+    if dataset.nbytes > max(_SMALL_BYTES, _MOST_COMPRESSION * n_bytes):
+        raise InputError(f"it claims an array of {dataset.nbytes} bytes in a file of {n_bytes}")
+    return np.asarray(dataset[()])
+
+
+def _arrays(features: Features) -> dict[str, NDArray[Any]]:
+    return {
+        "keypoints": features.xy,
+        "descriptors": np.ascontiguousarray(unit_length(features.descriptors).T),
+        "scores": features.response,
+        "scales": features.scale,
+        "oris": np.rad2deg(features.orientation.astype(np.float64)).astype(np.float32),
+        "image_size": np.array(features.image_size, np.int32),
+    }
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Turn what a damaged file raises into one line."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(str(path)) else f"{path}: {text}; write it again") from error
+    except _H5_ERRORS as error:
+        raise InputError(f"{path}: damaged HDF5 file ({_reason(error)}); write it again") from error
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120]

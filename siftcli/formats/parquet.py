@@ -1,0 +1,165 @@
+"""parquet: a folder with a file an image, one row a keypoint, read by pyarrow as one table.
+
+A single file would not do: its footer is written last and does not survive a kill. The metadata of an
+image (and its name, when it has no keypoint) is in the schema of its file, under ``siftcli``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import InputError
+from ..features import DESCRIPTOR_LENGTH, Features
+from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._record import CONVENTION, SCALAR_COLUMNS, FeatureFile, build, metadata, parse_json
+from ._write import write_output
+
+IS_FOLDER = True
+_KEY = b"siftcli"
+_SUFFIX = ".parquet"
+_ROW_BYTES = 160
+_SMALL_BYTES = 1 << 26
+_MOST_COMPRESSION = 100
+
+
+def open_writer(path: Path, options: WriteOptions) -> ParquetWriter:
+    """Open a folder for writing."""
+    return ParquetWriter(path, options)
+
+
+def open_reader(path: Path) -> ParquetReader:
+    """Open a folder for reading."""
+    return ParquetReader(path)
+
+
+def file_name(image_name: str) -> str:
+    """Name of an image's file: a digest, because the image's name is data."""
+    digest = hashlib.sha256(image_name.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"part-{digest[:32]}{_SUFFIX}"
+
+
+class ParquetWriter(Closing):
+    """Writes a file an image, whole or not at all."""
+
+    def __init__(self, path: Path, options: WriteOptions) -> None:
+        self.path, self.overwrite = path, options.overwrite
+        if options.overwrite and not options.append and path.is_dir():
+            _remove_parts(path)
+        path.mkdir(exist_ok=True)
+
+    def has(self, name: str) -> bool:
+        """Whether the features of this image are there, complete."""
+        return (self.path / file_name(name)).exists()
+
+    def write(self, name: str, features: Features) -> None:
+        """Write the features of an image."""
+        if self.has(name) and not self.overwrite:
+            raise refuse_replacing(self.path, name)
+        sink = pa.BufferOutputStream()
+        pq.write_table(_table(name, features), sink)
+        write_output(self.path / file_name(name), sink.getvalue().to_pybytes(), overwrite=True)
+
+    def close(self) -> None:
+        """Do nothing: every file is closed."""
+
+
+class ParquetReader(Closing):
+    """Reads a folder that :class:`ParquetWriter` has written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_dir():
+            raise InputError(f"{path}: expected a folder of parquet files, got a file; name its folder")
+        self._files = {self._name(file): file for file in sorted(path.glob(f"*{_SUFFIX}"))}
+        if not self._files:
+            raise InputError(f"{path}: expected a folder of parquet files, found none; name another")
+
+    def names(self) -> list[str]:
+        """Names of its images, sorted."""
+        return sorted(self._files)
+
+    def read(self, name: str) -> FeatureFile:
+        """Read the features of an image.
+
+        Raises
+        ------
+        InputError
+            If there are none, or they are damaged.
+        """
+        if name not in self._files:
+            raise unknown_image(self.path, name, self.names())
+        path = self._files[name]
+        try:
+            with pq.ParquetFile(path) as file:
+                _check_volume(file.metadata, path.stat().st_size)
+                table = file.read()
+            return build(_columns(table), _head(table.schema)["features"], "parquet")
+        except InputError as error:
+            raise InputError(f"{path}: expected a siftcli parquet file: {error}; write it again") from error
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+            raise _damaged(path, error) from error
+
+    def close(self) -> None:
+        """Do nothing: every file is closed."""
+
+    def _name(self, path: Path) -> str:
+        try:
+            return str(_head(pq.read_schema(path))["name"])
+        except (pa.ArrowException, OSError, KeyError, TypeError, InputError) as error:
+            raise _damaged(path, error) from error
+
+
+def _head(schema: pa.Schema) -> Any:
+    return parse_json((schema.metadata or {})[_KEY])
+
+
+def _table(name: str, features: Features) -> pa.Table:
+    n = len(features)
+    # a table of text must be UTF-8; the exact name of a file that is not is in the schema
+    image = pa.array([name.encode("utf-8", "replace").decode()] * n, pa.string())
+    columns: dict[str, pa.Array] = {"image": image.dictionary_encode()}
+    columns |= {axis: pa.array(features.xy[:, i]) for i, axis in enumerate("xy")}
+    columns |= {column: pa.array(getattr(features, column)) for column in SCALAR_COLUMNS}
+    values = pa.array(features.descriptors.ravel())
+    columns["descriptor"] = pa.FixedSizeListArray.from_arrays(values, DESCRIPTOR_LENGTH)
+    head = json.dumps({"name": name, "features": metadata(features)})
+    return pa.table(columns).replace_schema_metadata(
+        {_KEY: head.encode(), b"convention": CONVENTION.encode()}
+    )
+
+
+def _columns(table: pa.Table) -> dict[str, Any]:
+    scalars = {column: table[column].to_numpy() for column in SCALAR_COLUMNS}
+    vectors = table["descriptor"].combine_chunks()
+    if vectors.null_count or vectors.type != pa.list_(pa.uint8(), DESCRIPTOR_LENGTH):
+        raise InputError(f"expected descriptors of {DESCRIPTOR_LENGTH} bytes")
+    descriptors = vectors.flatten().to_numpy().reshape(-1, DESCRIPTOR_LENGTH)
+    xy = np.column_stack([table["x"].to_numpy(), table["y"].to_numpy()])
+    return {"xy": xy, **scalars, "descriptors": descriptors}
+
+
+def _check_volume(found: Any, n_bytes: int) -> None:
+    sizes = [found.row_group(i).total_byte_size for i in range(found.num_row_groups)]
+    if max(sum(sizes), found.num_rows * _ROW_BYTES) > max(_SMALL_BYTES, _MOST_COMPRESSION * n_bytes):
+        raise InputError(f"it claims {found.num_rows} rows in a file of {n_bytes} bytes")
+
+
+def _remove_parts(path: Path) -> None:
+    """Remove the files of an earlier run; a folder with anything else in it is left alone."""
+    others = [file.name for file in path.iterdir() if file.suffix != _SUFFIX]
+    if others:
+        raise InputError(f"{path}: expected parquet files only, found {others[0]}; choose another folder")
+    shutil.rmtree(path)
+
+
+def _damaged(path: Path, error: BaseException) -> InputError:
+    reason = " ".join(str(error).split())[:120]
+    return InputError(f"{path}: damaged or not a siftcli parquet file ({reason}); write it again")
