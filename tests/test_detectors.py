@@ -81,8 +81,8 @@ def test_descriptors_are_in_lowes_order(name, photograph, of_opencv):
     if found.descriptor_kind == "rootsift":
         theirs = np.sqrt(theirs)
     assert np.sum(rows >= 0) > 30
-    # A wrong order gives about 0.6; scikit-image's smaller cells alone cost 0.02.
-    assert np.median(descriptor_cosines(found.descriptors[rows >= 0], theirs)) > 0.95
+    # A wrong order gives 0.6 to 0.7; scikit-image's smaller cells cost 0.02, kornia's patches 0.09.
+    assert np.median(descriptor_cosines(found.descriptors[rows >= 0], theirs)) > 0.88
 
 
 @pytest.mark.parametrize("name", INSTALLED)

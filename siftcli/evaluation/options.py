@@ -15,6 +15,7 @@ DETECTOR_NAMES = (
     "scikit-image",
     "colmap",
     "vlfeat",
+    "kornia",
 )
 """Every detector of the registry."""
 DATASET_NAMES = ("oxford", "hpatches", "csv")
