@@ -25,14 +25,14 @@ HOSTILE = "<img src=x onerror=alert(1)>.png"
 SWEEPS = {"rotation": [0, 45, 90, 180], "blur": [1]}
 
 
-def evaluate(folder: Path, seed: int) -> Path:
+def evaluate(folder: Path, seed: int, sweeps=SWEEPS) -> Path:
     images = folder / "images"
     images.mkdir(parents=True)
     whole = Image.open(SAMPLES / "camera.png")
     whole.crop((100, 60, 260, 220)).save(images / HOSTILE)
     whole.crop((200, 150, 351, 310)).save(images / "b.png")
     (images / "broken.png").write_bytes(b"\x89PNG\r\n")
-    settings = Settings(sweeps=SWEEPS, detectors=["opencv-precise", "opencv"], seed=seed)
+    settings = Settings(sweeps=sweeps, detectors=["opencv-precise", "opencv"], seed=seed)
     runner.evaluate(runner.plan_sweeps(find_images([images]), settings), settings, folder / "out")
     return folder / "out"
 
@@ -101,8 +101,21 @@ def test_two_runs_beside_each_other(before, tmp_path):
     assert len(names) == 4
     assert len(set(names)) == 4
     differences = [name for name, _ in found.sections[0].tables[1].rows]
-    assert [name.count("opencv-precise") for name in differences] == [2, 0]
+    assert [name.partition(":")[0] for name in differences] == ["opencv-precise", "opencv"]
     assert own_html(page).count("<tr>") > 10
+
+
+def test_only_what_two_runs_share_is_compared(before, tmp_path):
+    fewer = evaluate(tmp_path / "fewer", 0, {"rotation": [45], "noise": [5]})
+    found = make_page(read_runs([before, fewer]))
+    assert [section.title for section in found.sections] == ["Rotation, rendered views"]
+    assert "4 pairs" not in found.sections[0].tables[0].title
+    # Of 2 images, 2 detectors and 2 budgets: 4 views in one run, 1 in the other.
+    assert found.n_left_out == 2 * 2 * 2 * (4 + 1)
+    assert "40 results that only one" in own_html(write_report([before, fewer], tmp_path / "page.html"))
+    other = evaluate(tmp_path / "other", 0, {"noise": [9]})
+    with pytest.raises(InputError, match="in common"):
+        write_report([before, other], tmp_path / "page.html")
 
 
 def test_a_detector_keeps_its_colour_in_a_comparison():

@@ -13,7 +13,7 @@ from typing import Any
 from ..evaluation.summary import METRICS, Metric
 from . import charts, tables
 from .charts import Chart
-from .runs import Run
+from .runs import Run, compared_rows
 from .tables import ImageEntry, Table
 
 MAX_PICTURE_BYTES = 12_000_000
@@ -44,6 +44,8 @@ class Page:
     settings: Sequence[tuple[str, str]]
     source_px: tuple[float, float] | None
     """Smallest and largest number of source pixels a view pixel of the rendered turns."""
+    n_left_out: int
+    """Rows of two runs that have no counterpart in the other."""
 
     @property
     def charts(self) -> dict[str, Mapping[str, Any]]:
@@ -72,7 +74,7 @@ def render(runs: Sequence[Run]) -> str:
 
 def make_page(runs: Sequence[Run]) -> Page:
     """Arrange the runs' rows into the parts of the page."""
-    rows = [row for run in runs for row in run.rows]
+    rows, n_left_out = compared_rows(runs)
     detectors = [name for run in runs for name in run.detectors]
     by_sweep = tables.groups(rows)
     first = next(iter(by_sweep.values()), {})
@@ -92,6 +94,7 @@ def make_page(runs: Sequence[Run]) -> Page:
         definitions=METRICS,
         settings=_settings(runs),
         source_px=_source_px(rows),
+        n_left_out=n_left_out,
     )
 
 

@@ -74,3 +74,28 @@ def _read(folder: Path) -> dict[str, Any]:
     if found != SCHEMA:
         raise InputError(f"{path}: expected schema {SCHEMA}, got {found!r}; evaluate again with this version")
     return dict(results)
+
+
+def compared_rows(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], int]:
+    """Rows of all runs, and how many were left out.
+
+    Of two runs only rows whose image, sweep, value and budget are in both can be compared.
+
+    Raises
+    ------
+    InputError
+        If two runs have nothing in common.
+    """
+    rows = [row for run in runs for row in run.rows]
+    common = set.intersection(*({_key(row) for row in run.rows} for run in runs))
+    kept = [row for row in rows if _key(row) in common]
+    if len(runs) > 1 and not kept:
+        raise InputError(
+            f"{runs[0].folder} and {runs[1].folder} have no image and transform in common; "
+            "compare evaluations of the same images and sweeps"
+        )
+    return kept, len(rows) - len(kept)
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["image"], row["sweep"], row["value"], row["budget"]

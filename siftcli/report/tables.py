@@ -109,10 +109,16 @@ def lead(sweep: str, budget: str, rows: Rows, pairs: Sequence[tuple[str, str]], 
     if not present:
         return None
     lines = [
-        (f"{a} − {b}", [_difference_cell(found.get((a, b, metric.name)), metric) for metric in columns])
+        (_pair_title(a, b), [_difference_cell(found.get((a, b, metric.name)), metric) for metric in columns])
         for a, b in present
     ]
     return Table(f"Differences {BUDGET_TITLES[budget]}, with 95 % intervals over images", columns, lines)
+
+
+def _pair_title(a: str, b: str) -> str:
+    """``a − b``; in a comparison ``detector: after − before``."""
+    (name, _, after), (other, _, before) = a.partition(" · "), b.partition(" · ")
+    return f"{name}: {after} − {before}" if after and name == other else f"{a} − {b}"
 
 
 def _difference_cell(found: Difference | None, metric: Metric) -> Cell:
