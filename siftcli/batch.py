@@ -12,7 +12,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from .formats import (
     save,
     write_output,
 )
+from .formats._collections import WriteOptions, Writer, check_collection, open_writer
 from .image import check_max_image_size, read_image
 from .params import SiftParams
 from .summary import SCHEMA, summarise
@@ -86,11 +87,42 @@ class Plan:
     """The folder of the outputs, if they go to one."""
     to_stdout: bool
     overwrite: bool
+    collection: WriteOptions | None = None
+    """How the one file (or folder) is opened that takes all images, if there is one; each job's output."""
 
     @property
     def makes_folders(self) -> bool:
         """Whether missing folders of outputs are made; that of a named file must exist."""
         return self.is_batch or self.folder is not None
+
+    @property
+    def failures_folder(self) -> Path | None:
+        """Where the list of failures goes."""
+        return self.jobs[0].output.parent if self.collection and self.jobs[0].output else self.folder
+
+    @property
+    def wants_rootsift(self) -> bool:
+        """Whether readers of the output expect RootSIFT."""
+        return FORMATS[self.format].rootsift
+
+    @property
+    def loss(self) -> str:
+        """One line on what the output cannot carry; empty if it carries all."""
+        written = self.to_stdout or any(job.output for job in self.jobs)
+        return FORMATS[self.format].loss if written else ""
+
+    def frame_note(self, features: Features) -> str:
+        """One line on coordinates that are not written in the frame of the features; empty if they are."""
+        if (
+            features.exif_orientation == 1
+            or not FORMATS[self.format].stored_frame
+            or not any(job.output for job in self.jobs)
+        ):
+            return ""
+        return (
+            f"{features.image_name} has the EXIF orientation {features.exif_orientation}: coordinates are "
+            f"written in the stored frame, as readers of {self.format} ignore it"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,6 +134,8 @@ class Outcome:
     error: str | None
     time_s: float
     """Reading, detection and writing."""
+    was_there: bool = False
+    """Whether nothing was done because the collection has the image."""
 
     def to_dict(self) -> dict[str, Any]:
         """Describe it in plain types, for JSON.
@@ -110,6 +144,8 @@ class Outcome:
         the keys of :func:`siftcli.summary.summarise`.
         """
         head = {"schema": SCHEMA, "image": self.job.image.path}
+        if self.was_there:
+            return {**head, "was_there": True}
         if self.features is None:
             return {**head, "error": self.error}
         written = {
@@ -191,6 +227,7 @@ def make_plan(
     mask: str | None = None,
     mask_optional: bool = False,
     overwrite: bool = False,
+    collection: WriteOptions | None = None,
 ) -> Plan:
     """Settle what is read and written, and check that it can be, before any work.
 
@@ -200,8 +237,8 @@ def make_plan(
         Image files and folders.
     output
         For one image a file (its name has a suffix) or a folder (it has none); for several
-        a folder, in which each image has ``<relative name>.<format>``; ``"-"`` for the
-        standard output; None to write nothing.
+        a folder, in which each image has ``<relative name>.<format>``, or a collection
+        (``.h5``, ``.db``, ``.parquet``); ``"-"`` for the standard output; None to write nothing.
     format
         Name of the format; from the suffix of ``output`` when not given, npz in a folder.
     drawing
@@ -212,6 +249,9 @@ def make_plan(
         Whether an image of several may have no mask.
     overwrite
         Whether existing files are replaced.
+    collection
+        Whether images are added to an existing collection, and their cameras; its ``images``
+        and ``overwrite`` are set here.
 
     Raises
     ------
@@ -231,20 +271,49 @@ def make_plan(
             "the standard output takes one image in a named format; pass one image and --format"
         )
     file = None if output is None or to_stdout else Path(output)
-    folder = file if file is not None and _is_folder_name(output or "", is_batch) else None
+    opened = _opened_collection(file, format, images, overwrite, collection)
+    folder = file if file is not None and not opened and _is_folder_name(output or "", is_batch) else None
     entry = _format(None if folder else file, format)
+    if to_stdout and entry.is_collection:
+        raise ParameterError(
+            f"{entry.name} holds many images and cannot go to the standard output; name a file"
+        )
     jobs = tuple(
         Job(
             image=image,
-            output=_inside(folder, image, f".{entry.name}") if folder else file,
+            output=folder / entry.name_in_folder(image.name) if folder else file,
             drawing=_drawing(drawing, image, is_batch),
             mask=_mask(mask, image, is_batch, mask_optional),
         )
         for image in images
     )
-    plan = Plan(jobs, entry.name, is_batch, folder, to_stdout, overwrite)
+    plan = Plan(jobs, entry.name, is_batch, folder, to_stdout, overwrite, opened)
     _check_outputs(plan)
     return plan
+
+
+def _opened_collection(
+    file: Path | None,
+    format: str | None,
+    images: list[ImageFile],
+    overwrite: bool,
+    options: WriteOptions | None,
+) -> WriteOptions | None:
+    """How the output is opened, if it is a collection."""
+    options = options or WriteOptions()
+    is_collection = file is not None and _names_collection(file, format)
+    if options.append and not is_collection:
+        raise ParameterError("--append adds images to a collection; name a .h5, .db or .parquet output")
+    if file is None or not is_collection:
+        return None
+    check_collection(file, format_of(file, format), overwrite=overwrite, append=options.append)
+    return replace(options, images={image.name: image.path for image in images}, overwrite=overwrite)
+
+
+def _names_collection(file: Path, format: str | None) -> bool:
+    if format is not None:
+        return FORMATS[format].is_collection if format in FORMATS else False
+    return any(file.suffix.lower() in entry.suffixes for entry in FORMATS.values() if entry.is_collection)
 
 
 def _is_folder_name(output: str, is_batch: bool) -> bool:
@@ -300,8 +369,10 @@ def _mask(mask: str | None, image: ImageFile, is_batch: bool, optional: bool) ->
 
 def _check_outputs(plan: Plan) -> None:
     images = {Path(job.image.path).resolve() for job in plan.jobs}
+    if plan.folder is not None:
+        _check_distinct(plan.jobs)
     for job in plan.jobs:
-        for path in (job.output, job.drawing):
+        for path in (None if plan.collection else job.output, job.drawing):
             if path is None:
                 continue
             if path.resolve() in images:
@@ -310,6 +381,15 @@ def _check_outputs(plan: Plan) -> None:
                 _check_reachable(path)
             if path.parent.is_dir() or not plan.makes_folders:
                 check_output(path, overwrite=plan.overwrite)
+
+
+def _check_distinct(jobs: tuple[Job, ...]) -> None:
+    """Some formats name a file by the stem of its image: two images may want the same."""
+    taken: dict[Path | None, str] = {}
+    for job in jobs:
+        other = taken.setdefault(job.output, job.image.name)
+        if other != job.image.name:
+            raise OutputError(f"{other} and {job.image.name} would both be {job.output}; rename one of them")
 
 
 def _check_reachable(path: Path) -> None:
@@ -350,8 +430,8 @@ def run(
     """
     check_max_image_size(max_image_size)
 
-    def work(job: Job) -> Features:
-        features = detect(
+    def find(job: Job) -> Features:
+        return detect(
             job.image.path,
             params,
             mask=job.mask,
@@ -359,10 +439,21 @@ def run(
             exif_orientation=exif_orientation,
             max_image_size=max_image_size,
         )
-        _write(job, features, plan)
-        return features
 
-    return (_outcome(job, work) for job in plan.jobs)
+    if plan.collection is not None:
+        return _run_into_collection(plan, plan.collection, find)
+    return (_outcome(job, lambda job: _write(job, find(job), plan)) for job in plan.jobs)
+
+
+def _run_into_collection(
+    plan: Plan, options: WriteOptions, find: Callable[[Job], Features]
+) -> Iterator[Outcome]:
+    with open_writer(plan.jobs[0].output or "", plan.format, options) as writer:
+        for job in plan.jobs:
+            if not options.overwrite and writer.has(job.image.name):
+                yield Outcome(job, None, None, 0.0, was_there=True)
+            else:
+                yield _outcome(job, lambda job: _write(job, find(job), plan, writer))
 
 
 def _outcome(job: Job, work: Callable[[Job], Features]) -> Outcome:
@@ -377,8 +468,10 @@ def _outcome(job: Job, work: Callable[[Job], Features]) -> Outcome:
     return Outcome(job, features, error, time.perf_counter() - start)
 
 
-def _write(job: Job, features: Features, plan: Plan) -> None:
-    if job.output is not None:
+def _write(job: Job, features: Features, plan: Plan, writer: Writer | None = None) -> Features:
+    if writer is not None:
+        writer.write(job.image.name, features)
+    elif job.output is not None:
         _make_folder(job.output, plan)
         save(features, job.output, plan.format, overwrite=plan.overwrite)
     if job.drawing is not None:
@@ -386,6 +479,7 @@ def _write(job: Job, features: Features, plan: Plan) -> None:
         exif = "apply" if features.exif_orientation != 1 else "ignore"
         picture = read_image(job.image.path, exif_orientation=exif)
         write_output(job.drawing, draw_png(picture.grey, features), overwrite=plan.overwrite)
+    return features
 
 
 def _make_folder(path: Path, plan: Plan) -> None:

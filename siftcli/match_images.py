@@ -220,7 +220,7 @@ def match_images(
     second = first if b is None else _read(b, exif_orientation)
     side_a = _side(a, first, how)
     side_b, turn = _turned_side(a if b is None else b, second, rotate, scale, how)
-    matches, found = _search(side_a.features, side_b.features, options, threads)
+    matches, found = search(side_a.features, side_b.features, options, threads)
     known = _same_pixels(first, second)
     return ImageMatch(
         a=side_a,
@@ -233,10 +233,16 @@ def match_images(
     )
 
 
-def _search(
-    f: Features, g: Features, options: MatchOptions, threads: int | None
+def search(
+    f: Features, g: Features, options: MatchOptions, threads: int | None = None
 ) -> tuple[Matches, Verification | None]:
-    """Match and verify; guided, once more by the model found."""
+    """Match and verify the features of two images; guided, once more by the model found.
+
+    Returns
+    -------
+    matches, verification
+        No verification when no model was asked for.
+    """
     test = {"ratio": options.ratio, "mutual": options.mutual, "threads": threads}
     matches = match(f, g, **test)  # type: ignore[arg-type]
     if options.model == NO_MODEL:

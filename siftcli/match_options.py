@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 from .errors import ParameterError
-from .formats import FORMATS
+from .formats import is_feature_name
 
 DEFAULT_RATIO = 0.8
 """Largest ratio of the nearest to the second distance (Lowe, section 7.1)."""
@@ -129,5 +128,4 @@ def is_feature_file(source: object) -> bool:
     """Whether an input is a saved feature file, by its suffix."""
     if not isinstance(source, str | PathLike):
         return False
-    suffix = Path(source).suffix.lower()
-    return any(suffix in entry.suffixes for entry in FORMATS.values())
+    return is_feature_name(source)

@@ -38,7 +38,9 @@ def summarise(features: Features) -> dict[str, Any]:
     }
 
 
-def describe_file(path: str | PathLike[str], format: str | None = None) -> dict[str, Any]:
+def describe_file(
+    path: str | PathLike[str], format: str | None = None, image: str | None = None
+) -> dict[str, Any]:
     """Summarise a feature file.
 
     Returns
@@ -52,7 +54,7 @@ def describe_file(path: str | PathLike[str], format: str | None = None) -> dict[
     InputError
         If the file cannot be read.
     """
-    content = inspect(path, format)
+    content = inspect(path, format, image=image)
     head = {"schema": SCHEMA, "file": str(path), "format": content.format}
     return {
         **head,

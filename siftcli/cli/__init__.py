@@ -16,6 +16,8 @@ COMMANDS = {
     "detect": "Find SIFT features in images.",
     "match": "Match two images and recover the turn between them.",
     "info": "Say what a feature file holds.",
+    "convert": "Convert feature files from one format to another.",
+    "formats": "List the formats that are read and written.",
     "evaluate": "Measure how well features survive turning, beside other detectors.",
     "report": "Render the page of an evaluation again, or compare two.",
     "bench": "Time detection and description beside OpenCV's SIFT.",

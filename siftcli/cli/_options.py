@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..formats import CAMERA_CHOICES, CAMERA_MODELS, DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL
 from ..params import DEFAULT_PRESET, PRESETS, SiftParams
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -45,7 +46,8 @@ def _sift_option(f: Any) -> Callable[[_Command], _Command]:
     flag = f"--{f.name.replace('_', '-')}"
     doc = f.metadata["doc"][0].upper() + f.metadata["doc"][1:] + "."
     if isinstance(f.default, bool):
-        return click.option(flag, is_flag=True, default=None, help=doc)
+        negative = f"--no-{f.name.replace('_', '-')}"
+        return click.option(f"{flag}/{negative}", is_flag=True, default=None, help=doc)
     kind = float if isinstance(f.default, float) else int
     note = _range_note(f)
     return click.option(flag, type=kind, metavar="N" if kind is int else "X", help=f"{doc}{note}")
@@ -78,6 +80,25 @@ def verbosity_options(command: _Command) -> _Command:
         "-v", "--verbose", is_flag=True, help="Print versions, threads and timing on standard error."
     )
     return verbose(quiet(command))
+
+
+def camera_options(command: _Command) -> _Command:
+    """Add ``--camera`` and ``--camera-model``, for COLMAP databases."""
+    sharing = click.option(
+        "--camera",
+        type=click.Choice(CAMERA_CHOICES),
+        default=DEFAULT_CAMERA,
+        show_default=True,
+        help="COLMAP database: which images share a camera.",
+    )
+    model = click.option(
+        "--camera-model",
+        type=click.Choice(tuple(CAMERA_MODELS)),
+        default=DEFAULT_CAMERA_MODEL,
+        show_default=True,
+        help="COLMAP database: the model of its cameras.",
+    )
+    return sharing(model(command))
 
 
 json_option = click.option(

@@ -9,7 +9,7 @@ import click
 
 from ..errors import ParameterError
 from ..formats import FORMATS
-from ._options import json_option, sift_options, sift_params, verbosity_options
+from ._options import camera_options, json_option, sift_options, sift_params, verbosity_options
 from ._output import complain, note, print_json, print_table, progress, say, summary_rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     "--output",
     metavar="OUT",
     help="For one image a file (its suffix names the format), for several or a name without a suffix "
-    "a folder with OUT/<image name>.<format>; '-' is the standard output. "
+    "a folder with OUT/<image name>.<format>, or a collection of all images (features.h5, database.db, "
+    "NAME.parquet); '-' is the standard output. "
     "Without it a summary is printed and nothing is written.",
 )
 @click.option(
@@ -61,6 +62,12 @@ if TYPE_CHECKING:
     help="Threads inside an image; all cores when not given. The result does not depend on it.",
 )
 @json_option
+@camera_options
+@click.option(
+    "--append",
+    is_flag=True,
+    help="Add images to an existing collection; with --overwrite also replace the features of those it has.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @verbosity_options
 def command(
@@ -80,10 +87,12 @@ def command(
 
     Exit status: 0 done (no keypoints is done), 1 an input failed, 2 wrong use, 130 interrupted.
     """
+    says_rootsift = options["rootsift"] is not None
     params = sift_params(preset, options)
     _check_use(output, format, as_json, verbose, quiet, options)
 
     from .. import batch
+    from ..formats._collections import WriteOptions
 
     plan = batch.make_plan(
         inputs,
@@ -93,7 +102,12 @@ def command(
         mask=options.pop("mask"),
         mask_optional=options.pop("mask_optional"),
         overwrite=options.pop("overwrite"),
+        collection=WriteOptions(**{name: options.pop(name) for name in ("append", "camera", "camera_model")}),
     )
+    if plan.wants_rootsift and not says_rootsift:
+        params = params.override(rootsift=True)
+    if plan.loss and not quiet:
+        note(plan.loss)
     outcomes = batch.run(plan, params, **options)
     if verbose:
         _print_circumstances(options["threads"])
@@ -104,10 +118,10 @@ def command(
             report(outcome)
             if outcome.error is not None:
                 failed.append(outcome)
-    if plan.folder is not None:
-        batch.write_failures(plan.folder, failed)
+    if plan.failures_folder is not None:
+        batch.write_failures(plan.failures_folder, failed)
         if plan.is_batch and not quiet:
-            note(f"{len(plan.jobs)} images, {len(failed)} failed -> {plan.folder}")
+            note(f"{len(plan.jobs)} images, {len(failed)} failed{report.kept} -> {output}")
     return 1 if failed else 0
 
 
@@ -138,10 +152,19 @@ class _Reporter:
 
     def __init__(self, plan: Plan, *, as_json: bool, verbose: bool, quiet: bool) -> None:
         self.plan, self.as_json, self.verbose, self.quiet = plan, as_json, verbose, quiet
+        self.n_kept = 0
+        self.has_told_frame = False
+
+    @property
+    def kept(self) -> str:
+        """What to say of images that the collection had already."""
+        return f", {self.n_kept} kept as they were" if self.n_kept else ""
 
     def __call__(self, outcome: Outcome) -> None:
+        self.n_kept += outcome.was_there
         if outcome.error is not None:
             complain(outcome.error)
+        self._tell_frame(outcome)
         if self.as_json:
             print_json(outcome.to_dict())
         elif outcome.features is None:
@@ -153,13 +176,20 @@ class _Reporter:
         if self.verbose:
             note(f"{outcome.job.image.path}: {outcome.time_s:.3f} s")
 
+    def _tell_frame(self, outcome: Outcome) -> None:
+        if outcome.features is None or self.quiet or self.has_told_frame:
+            return
+        if told := self.plan.frame_note(outcome.features):
+            note(told)
+            self.has_told_frame = True
+
     def _write_stdout(self, outcome: Outcome) -> None:
         from ..batch import features_bytes
 
         sys.stdout.buffer.write(features_bytes(outcome, self.plan))
 
     def _print_text(self, outcome: Outcome) -> None:
-        if self.plan.is_batch and self.plan.folder is not None:
+        if self.plan.is_batch and self.plan.failures_folder is not None:
             return  # the bar tells how far it is, and a last line the result
         if outcome.job.output is not None:
             note(f"{_one_line(outcome)} -> {outcome.job.output}")

@@ -14,12 +14,13 @@ from ._output import print_json, print_table, say, summary_rows
 @click.option(
     "--format", type=click.Choice(tuple(FORMATS)), help="Format of the file; from its suffix when not given."
 )
+@click.option("--image", metavar="NAME", help="The image, in a collection of more than one.")
 @json_option
-def command(file: str, format: str | None, as_json: bool) -> None:
+def command(file: str, format: str | None, image: str | None, as_json: bool) -> None:
     """Say what a feature file holds: counts, parameters, convention."""
     from ..summary import describe_file
 
-    info = describe_file(file, format)
+    info = describe_file(file, format, image)
     if as_json:
         print_json(info)
         return

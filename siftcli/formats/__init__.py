@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, OutputError
-from ._registry import CONTENT, DEFAULT_FORMAT, FORMATS, Format, format_of, is_feature_name
+from ._registry import (
+    CAMERA_CHOICES,
+    CAMERA_MODELS,
+    CONTENT,
+    DEFAULT_CAMERA,
+    DEFAULT_CAMERA_MODEL,
+    DEFAULT_FORMAT,
+    FORMATS,
+    Format,
+    format_of,
+    is_feature_name,
+)
 from ._write import check_output, is_special, write_output
 
 if TYPE_CHECKING:
@@ -24,7 +35,11 @@ if TYPE_CHECKING:
     from ._record import FeatureFile
 
 __all__ = [
+    "CAMERA_CHOICES",
+    "CAMERA_MODELS",
     "CONTENT",
+    "DEFAULT_CAMERA",
+    "DEFAULT_CAMERA_MODEL",
     "DEFAULT_FORMAT",
     "FORMATS",
     "Format",

@@ -11,31 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from ..errors import InputError, OutputError
 from ..features import Features
 from ._record import FeatureFile
-from ._registry import Format, format_of
+from ._registry import DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL, FORMATS, Format, format_of
 from ._write import is_special
-
-CAMERA_CHOICES = ("single", "per-folder", "per-image")
-DEFAULT_CAMERA = "per-image"
-CAMERA_MODELS = {
-    "SIMPLE_PINHOLE": 0,
-    "PINHOLE": 1,
-    "SIMPLE_RADIAL": 2,
-    "RADIAL": 3,
-    "OPENCV": 4,
-    "OPENCV_FISHEYE": 5,
-    "FULL_OPENCV": 6,
-    "SIMPLE_RADIAL_FISHEYE": 8,
-    "RADIAL_FISHEYE": 9,
-}
-"""COLMAP's camera models and their numbers."""
-DEFAULT_CAMERA_MODEL = "SIMPLE_RADIAL"
-"""COLMAP's own default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +76,7 @@ class Closing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -151,21 +131,36 @@ def open_writer(
 
 
 def open_reader(path: str | PathLike[str], format: str | None = None) -> Reader:
-    """Open a collection for reading.
+    """Open a collection, or a folder of feature files, for reading.
 
     Raises
     ------
     InputError
         If it is missing, damaged or of another kind.
     """
+    if not Path(path).exists():
+        raise InputError(f"{os.fspath(path)}: no such file; check the path")
+    entry = None if format is None and Path(path).is_dir() else _readable(path, format)
+    if Path(path).is_dir() and Path(path).suffix.lower() in FORMATS["parquet"].suffixes:
+        entry = FORMATS["parquet"]
+    if entry is None or not entry.is_collection:
+        if not Path(path).is_dir():
+            raise InputError(f"{os.fspath(path)}: expected a collection or a folder of feature files")
+        from ._folder import FolderReader
+
+        return FolderReader(Path(path), entry)
+    reader: Reader = entry.codec.open_reader(Path(path))
+    return reader
+
+
+def _readable(path: str | PathLike[str], format: str | None) -> Format:
     try:
         entry = format_of(path, format)
     except OutputError as error:
         raise InputError(str(error)) from error
-    if not Path(path).exists():
-        raise InputError(f"{os.fspath(path)}: no such file; check the path")
-    reader: Reader = entry.codec.open_reader(Path(path))
-    return reader
+    if not entry.can_read:
+        raise InputError(f"{os.fspath(path)}: {entry.name} files are written only; name another")
+    return entry
 
 
 def refuse_replacing(path: Path, name: str) -> OutputError:

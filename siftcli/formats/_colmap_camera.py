@@ -10,7 +10,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ..errors import ParameterError
-from ._collections import CAMERA_CHOICES, CAMERA_MODELS, WriteOptions
+from ._collections import WriteOptions
+from ._registry import CAMERA_CHOICES, CAMERA_MODELS
 
 DIAGONAL_35MM = 43.27
 """Of a 36 mm × 24 mm frame, in mm."""

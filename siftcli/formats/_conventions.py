@@ -39,7 +39,8 @@ def unit_length(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, 128) float32 of unit L2 norm; a zero vector stays zero."""
     values = descriptors.astype(np.float64)
     norm = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.divide(values, norm, out=np.zeros_like(values), where=norm > 0).astype(np.float32)
+    unit = np.divide(values, norm, out=np.zeros_like(values), where=norm > 0)
+    return np.asarray(unit, dtype=np.float32)
 
 
 def in_bytes(descriptors: Array) -> NDArray[np.uint8]:

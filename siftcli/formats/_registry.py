@@ -27,6 +27,24 @@ CONTENT = (
 """What a file may carry besides positions."""
 
 
+CAMERA_CHOICES = ("single", "per-folder", "per-image")
+DEFAULT_CAMERA = "per-image"
+CAMERA_MODELS = {
+    "SIMPLE_PINHOLE": 0,
+    "PINHOLE": 1,
+    "SIMPLE_RADIAL": 2,
+    "RADIAL": 3,
+    "OPENCV": 4,
+    "OPENCV_FISHEYE": 5,
+    "FULL_OPENCV": 6,
+    "SIMPLE_RADIAL_FISHEYE": 8,
+    "RADIAL_FISHEYE": 9,
+}
+"""COLMAP's camera models and their numbers."""
+DEFAULT_CAMERA_MODEL = "SIMPLE_RADIAL"
+"""COLMAP's own default."""
+
+
 @dataclass(frozen=True)
 class Format:
     """One file format."""

@@ -36,7 +36,7 @@ _MAKER = "siftcli"
 _NAMES = ("keypoints", "descriptors", "scores", "scales", "oris", "image_size")
 _SMALL_BYTES = 1 << 26
 _MOST_COMPRESSION = 100
-_H5_ERRORS = (
+H5_ERRORS = (
     OSError,
     ValueError,
     RuntimeError,
@@ -69,7 +69,7 @@ def open_file(path: Path, mode: str) -> h5py.File:
     """
     try:
         return h5py.File(path, mode)
-    except _H5_ERRORS as error:
+    except H5_ERRORS as error:
         raise InputError(f"{path}: expected an HDF5 file ({_reason(error)}); write it again") from error
 
 
@@ -120,7 +120,7 @@ class HlocWriter(Closing):
             self.file.flush()
             group.attrs[_COMPLETE] = True
             self.file.flush()
-        except _H5_ERRORS as error:
+        except H5_ERRORS as error:
             raise OutputError(f"{self.path}: {name} cannot be written ({_reason(error)})") from error
 
     def close(self) -> None:
@@ -213,7 +213,7 @@ def _errors(path: Path) -> Iterator[None]:
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(str(path)) else f"{path}: {text}; write it again") from error
-    except _H5_ERRORS as error:
+    except H5_ERRORS as error:
         raise InputError(f"{path}: damaged HDF5 file ({_reason(error)}); write it again") from error
 
 

@@ -1,0 +1,61 @@
+"""A folder of feature files, one an image, read as a collection."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import InputError
+from ._collections import Closing, unknown_image
+from ._record import FeatureFile
+from ._registry import FORMATS, Format
+
+
+class FolderReader(Closing):
+    """Reads ``<image name><suffix>`` below a folder; the name of an image is relative to it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or two of one image.
+    """
+
+    def __init__(self, path: Path, entry: Format | None) -> None:
+        self.path, self.entry = path, entry
+        entries = [entry] if entry else [e for e in FORMATS.values() if e.can_read and not e.is_collection]
+        by_suffix = {s: e for e in entries for s in (e.suffixes or (e.file_suffix,)) if e.suffixes or entry}
+        self._files: dict[str, tuple[Path, Format]] = {}
+        for folder, folders, files in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for file in sorted(files):
+                found = by_suffix.get(Path(file).suffix.lower())
+                if found is not None and not file.startswith("."):
+                    self._add(Path(folder) / file, found)
+        if not self._files:
+            raise InputError(f"{path}: expected a folder with feature files, found none; name another folder")
+
+    def _add(self, file: Path, entry: Format) -> None:
+        name = str(file.relative_to(self.path).with_suffix(""))
+        if name in self._files:
+            raise InputError(
+                f"{self.path}: {name} has several feature files; name the format of those to read"
+            )
+        self._files[name] = file, entry
+
+    def names(self) -> list[str]:
+        """Names of its images, sorted."""
+        return sorted(self._files)
+
+    def read(self, name: str) -> FeatureFile:
+        """Read the features of an image."""
+        from . import inspect
+
+        if name not in self._files:
+            raise unknown_image(self.path, name, self.names())
+        file, entry = self._files[name]
+        content = inspect(file, entry.name)
+        return replace(content, features=replace(content.features, image_name=name))
+
+    def close(self) -> None:
+        """Do nothing: every file is closed."""

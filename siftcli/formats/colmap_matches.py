@@ -1,0 +1,124 @@
+"""Matches and verified two-view geometries in a COLMAP database.
+
+A pair's two rows are written in one transaction, those of a tried pair without matches too
+(config 1), so that no one tries it again. Models are in COLMAP's pixels, where the centre of the
+top-left one is (0.5, 0.5), and columns are in the order of the images' ids.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..features import Matches
+from ..geometry import Verification
+from . import _colmap_schema as schema
+from ._collections import Closing
+from ._matches import PairMatches, other_options
+from .colmap_text import HALF_PIXEL
+
+DEGENERATE, UNCALIBRATED, PLANAR_OR_PANORAMIC = 1, 3, 6
+"""COLMAP's kinds of a two-view geometry. A homography fits a plane as well as a camera that only turns."""
+_OPTIONS = "match options"
+
+
+class ColmapMatchWriter(Closing):
+    """Writes a pair's matches and its geometry."""
+
+    def __init__(self, path: Path, *, options: str, overwrite: bool) -> None:
+        self.path = path
+        self.connection = schema.connect(path, write=True)
+        with schema.errors(path), schema.transaction(self.connection):
+            self.connection.execute(schema.NOTES)
+            if overwrite:
+                for table in ("matches", "two_view_geometries"):
+                    self.connection.execute(f"DELETE FROM {table}")
+            elif self._has_others(options):
+                raise other_options(path)
+            self.connection.execute("INSERT OR REPLACE INTO siftcli VALUES (?, ?)", (_OPTIONS, options))
+            names = self.connection.execute("SELECT name, image_id FROM images").fetchall()
+            self.ids = {str(name): int(number) for name, number in names}
+
+    def _has_others(self, options: str) -> bool:
+        if self.connection.execute("SELECT 1 FROM matches").fetchone() is None:
+            return False
+        query = "SELECT value FROM siftcli WHERE name = ?"
+        found = self.connection.execute(query, (_OPTIONS,)).fetchone()
+        return found is None or found[0] != options
+
+    def has(self, first: str, second: str) -> bool:
+        """Whether this pair is there."""
+        with schema.errors(self.path):
+            query = "SELECT 1 FROM matches WHERE pair_id = ?"
+            return self.connection.execute(query, (self._pair_id(first, second),)).fetchone() is not None
+
+    def write(self, found: PairMatches) -> None:
+        """Write a pair."""
+        first, second = found.names
+        pair_id, is_swapped = self._pair_id(first, second), self.ids[first] > self.ids[second]
+        with schema.errors(self.path), schema.transaction(self.connection):
+            self._check_counts(found)
+            rows = _rows(found.matches, None, is_swapped)
+            self.connection.execute(
+                "INSERT OR REPLACE INTO matches (pair_id, rows, cols, data) VALUES (?, ?, 2, ?)",
+                (pair_id, len(rows), rows.tobytes()),
+            )
+            if found.verification is not None:
+                self._write_geometry(pair_id, found, found.verification, is_swapped)
+
+    def close(self) -> None:
+        """Close the database."""
+        schema.finish(self.connection)
+
+    def _pair_id(self, first: str, second: str) -> int:
+        for name in (first, second):
+            if name not in self.ids:
+                raise InputError(f"{self.path} has no image {name!r}; write its features there first")
+        return schema.pair_id(self.ids[first], self.ids[second])
+
+    def _check_counts(self, found: PairMatches) -> None:
+        """Rows are those of the features that were matched: the database must hold the same."""
+        for name, n in zip(found.names, found.n_features, strict=True):
+            query = "SELECT rows FROM keypoints WHERE image_id = ?"
+            row = self.connection.execute(query, (self.ids[name],)).fetchone()
+            if row is None or row[0] != n:
+                there = "none" if row is None else row[0]
+                raise InputError(
+                    f"{self.path}: expected the {n} features of {name} that were matched, has {there}"
+                )
+
+    def _write_geometry(
+        self, pair_id: int, found: PairMatches, model: Verification, is_swapped: bool
+    ) -> None:
+        inliers = model.inliers if found.is_verified else np.zeros(len(found.matches), bool)
+        rows = _rows(found.matches, inliers, is_swapped)
+        config, f, h = DEGENERATE, None, None
+        if found.is_verified and model.model is not None:
+            config = UNCALIBRATED if model.kind == "fundamental" else PLANAR_OR_PANORAMIC
+            matrix = _in_colmap_pixels(model.model, model.kind, is_swapped)
+            f, h = (matrix, None) if model.kind == "fundamental" else (None, matrix)
+        self.connection.execute(
+            "INSERT OR REPLACE INTO two_view_geometries (pair_id, rows, cols, data, config, F, H) "
+            "VALUES (?, ?, 2, ?, ?, ?, ?)",
+            (pair_id, len(rows), rows.tobytes(), config, f, h),
+        )
+
+
+def _rows(matches: Matches, chosen: NDArray[np.bool_] | None, is_swapped: bool) -> NDArray[np.uint32]:
+    pairs = matches.pairs if chosen is None else matches.pairs[chosen]
+    return np.ascontiguousarray(pairs[:, ::-1] if is_swapped else pairs, dtype="<u4")
+
+
+def _in_colmap_pixels(model: NDArray[np.float64], kind: str, is_swapped: bool) -> bytes:
+    """The model between positions of which each is HALF_PIXEL more in x and y."""
+    back = np.array([[1, 0, -HALF_PIXEL], [0, 1, -HALF_PIXEL], [0, 0, 1]])
+    if kind == "fundamental":
+        moved = back.T @ model @ back
+        moved = moved.T if is_swapped else moved
+    else:
+        moved = np.linalg.inv(back) @ model @ back
+        moved = np.linalg.inv(moved) if is_swapped else moved
+    return np.ascontiguousarray(moved, "<f8").tobytes()
