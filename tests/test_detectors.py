@@ -138,7 +138,7 @@ def test_unknown_name_lists_the_known_ones():
 
 
 def test_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr(detectors.Colmap, "module", "no_such_module")
+    monkeypatch.setattr(detectors.REGISTRY["colmap"], "module", "no_such_module")
     assert "colmap" not in detectors.installed_detectors()
     with pytest.raises(MissingDependencyError, match=r"pycolmap.*siftcli\[peers\]"):
         detectors.create("colmap")

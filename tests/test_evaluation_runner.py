@@ -178,7 +178,7 @@ def test_settings_are_checked(options, error, message):
 
 
 def test_settings_name_a_missing_package(monkeypatch):
-    monkeypatch.setattr("siftcli.detectors.Colmap.module", "no_such_module")
+    monkeypatch.setattr("siftcli.detectors.colmap.Colmap.module", "no_such_module")
     with pytest.raises(MissingDependencyError, match="peers"):
         Settings(detectors=["colmap"])
 

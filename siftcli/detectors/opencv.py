@@ -1,0 +1,67 @@
+"""OpenCV's SIFT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._cv2 import import_cv2
+from ..features import DESCRIPTOR_LENGTH, Features
+from .base import Detector, Grey
+from .records import features_of
+
+
+class OpenCV(Detector):
+    """``cv2.SIFT_create()`` as it comes."""
+
+    name = "opencv"
+    package = "opencv-contrib-python"
+    module = "cv2"
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def version(self) -> str:
+        """OpenCV's version, of whichever of its packages is installed."""
+        return str(import_cv2().__version__)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What ``SIFT_create`` was given; nothing for its defaults."""
+        return dict(self.options)
+
+    def detect(self, grey: Grey) -> Features:
+        """Run ``detectAndCompute`` on the 8-bit image."""
+        sift = import_cv2().SIFT_create(**self.options)
+        keypoints, descriptors = sift.detectAndCompute(_as_bytes(grey), None)
+        columns = [(*k.pt, k.size, k.angle, k.response, k.octave) for k in keypoints]
+        x, y, size, angle, response, packed = np.array(columns, dtype=np.float64).reshape(-1, 6).T
+        return features_of(
+            grey,
+            xy=np.column_stack([x, y]),
+            scale=size / 2,
+            orientation=np.deg2rad(angle),
+            response=response,
+            octave=_unpacked_octave(packed),
+            descriptors=np.zeros((0, DESCRIPTOR_LENGTH)) if descriptors is None else descriptors,
+        )
+
+
+class OpenCVPrecise(OpenCV):
+    """OpenCV with the doubled image where it belongs; its default is 0.25 px off."""
+
+    name = "opencv-precise"
+    options: ClassVar[Mapping[str, Any]] = {"enable_precise_upscale": True}
+
+
+def _as_bytes(grey: Grey) -> NDArray[np.uint8]:
+    """The 8-bit image that OpenCV's SIFT takes."""
+    return np.ascontiguousarray(np.rint(255 * grey).clip(0, 255), dtype=np.uint8)
+
+
+def _unpacked_octave(packed: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The octave from OpenCV's packed integer: its lowest byte, signed."""
+    octave = packed.astype(np.int64) & 255
+    return np.asarray(np.where(octave < 128, octave, octave - 256))

@@ -1,0 +1,61 @@
+"""A peer's arrays -> :class:`~siftcli.features.Features`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..features import DESCRIPTOR_LENGTH, Features
+from .base import Grey
+
+REVERSED_BINS = np.arange(0, -8, -1) % 8
+"""Orientation bins of a descriptor whose bins step the other way round."""
+
+
+def features_of(
+    grey: Grey,
+    *,
+    xy: NDArray[Any],
+    scale: NDArray[Any],
+    orientation: NDArray[Any],
+    descriptors: NDArray[Any],
+    response: NDArray[Any] | None = None,
+    octave: NDArray[Any] | None = None,
+    descriptor_kind: str = "sift",
+) -> Features:
+    """The record of a peer's arrays, in its order; response and sign are 0 where it gives none."""
+    strength: NDArray[Any] = np.zeros(len(xy)) if response is None else response
+    level: NDArray[Any] = _octave_of(scale) if octave is None else octave
+    order = np.lexsort((xy[:, 0], xy[:, 1], scale, -strength))
+    turn = np.float32(2 * np.pi)
+    angle = np.mod(orientation, 2 * np.pi).astype(np.float32)
+    return Features(
+        xy=xy[order],
+        scale=scale[order],
+        orientation=np.where(angle >= turn, 0, angle)[order],
+        response=strength[order],
+        sign=np.zeros(len(xy), dtype=np.int8),
+        octave=level[order],
+        descriptors=descriptors[order],
+        descriptor_kind=descriptor_kind,
+        image_size=(grey.shape[1], grey.shape[0]),
+    )
+
+
+def no_features(grey: Grey) -> Features:
+    """Zero features: a result, not an error."""
+    empty = np.zeros(0)
+    return features_of(
+        grey,
+        xy=np.zeros((0, 2)),
+        scale=empty,
+        orientation=empty,
+        descriptors=np.zeros((0, DESCRIPTOR_LENGTH)),
+    )
+
+
+def _octave_of(scale: NDArray[Any]) -> NDArray[np.int64]:
+    """The octave in which a scale is found, for a detector that does not say (σ₀ = 1.6)."""
+    return np.asarray(np.floor(np.log2(np.maximum(scale, 0.8) / 1.6)).astype(np.int64))
