@@ -15,9 +15,9 @@ from .errors import OutputError, SiftcliError
 from .features import Features
 from .formats import check_output, format_of
 from .formats._collections import Reader, open_reader
-from .formats._matches import MATCH_COLLECTIONS, MatchWriter, PairMatches, match_writer
+from .formats._matches import MatchWriter, PairMatches, match_writer
 from .match_images import search
-from .match_options import MatchOptions
+from .match_options import MATCH_COLLECTIONS, MatchOptions
 from .pairs import Pair, select_pairs
 from .summary import SCHEMA
 

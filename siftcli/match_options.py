@@ -18,6 +18,10 @@ MODELS = tuple(MIN_MATCHES)
 NO_MODEL = "none"
 MODEL_CHOICES = (*MODELS, NO_MODEL)
 DEFAULT_MODEL = "homography"
+DEFAULT_PAIRS_MODEL = "fundamental"
+"""Of the pairs of a collection: a scene in depth."""
+DEFAULT_MIN_INLIERS = 15
+"""Fewest inliers of a verified pair of a collection (COLMAP's default too)."""
 DEFAULT_MAX_ERROR = 3.0
 """Largest error of an inlier, in pixels of the second image."""
 
@@ -26,6 +30,8 @@ SCALE_RANGE = (0.05, 20.0)
 
 MATCH_FORMATS = ("json", "csv", "npz")
 DEFAULT_MATCH_FORMAT = "json"
+MATCH_COLLECTIONS = ("colmap-db", "hloc")
+"""Formats that hold the matches of many pairs."""
 BINARY_MATCH_FORMATS = ("npz",)
 
 

@@ -66,7 +66,9 @@ def print_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
 
 
 @contextmanager
-def progress(items: Iterable[_Item], total: int, *, show: bool) -> Iterator[Iterator[_Item]]:
+def progress(
+    items: Iterable[_Item], total: int, *, show: bool, unit: str = "images"
+) -> Iterator[Iterator[_Item]]:
     """Iterate with a bar on standard error, if that is a terminal."""
     if not (show and total > 1 and sys.stderr.isatty()):
         yield iter(items)
@@ -74,7 +76,7 @@ def progress(items: Iterable[_Item], total: int, *, show: bool) -> Iterator[Iter
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Lines printed meanwhile go above the bar, unless standard output leads elsewhere.
     console = Console(stderr=True)
     with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty(), transient=True) as bar:

@@ -13,6 +13,8 @@ from ._output import print_json, say
 @json_option
 def command(as_json: bool) -> None:
     """List the formats that are read and written, and what each carries besides positions."""
+    from ..summary import SCHEMA
+
     for entry in FORMATS.values():
         suffixes = ", ".join(entry.suffixes or (entry.file_suffix,))
         access = "read, write" if entry.can_read else "write"
@@ -20,9 +22,16 @@ def command(as_json: bool) -> None:
         if as_json:
             carried = [item for item in CONTENT if item not in entry.lacks]
             print_json(
-                {"schema": 1, "name": entry.name, "suffixes": list(entry.suffixes), "can_read": entry.can_read,
-                 "is_collection": entry.is_collection, "carries": carried, "read_by": entry.read_by}
-            )  # fmt: skip
+                {
+                    "schema": SCHEMA,
+                    "name": entry.name,
+                    "suffixes": list(entry.suffixes),
+                    "can_read": entry.can_read,
+                    "is_collection": entry.is_collection,
+                    "carries": carried,
+                    "read_by": entry.read_by,
+                }
+            )
             continue
         say(f"{entry.name:12} {suffixes:14} {access:12} {holds:12} {entry.read_by}")
         if entry.lacks:

@@ -12,14 +12,18 @@ from ..errors import ParameterError
 from ..match_options import (
     BINARY_MATCH_FORMATS,
     DEFAULT_MAX_ERROR,
+    DEFAULT_MIN_INLIERS,
     DEFAULT_MODEL,
+    DEFAULT_PAIRS_MODEL,
     DEFAULT_RATIO,
+    MATCH_COLLECTIONS,
     MATCH_FORMATS,
     MODEL_CHOICES,
     MatchOptions,
     check_request,
 )
 from ._image_options import image_options
+from ._match_pairs import check_use, match_collection
 from ._options import json_option, sift_options, sift_params, verbosity_options
 from ._output import note, print_json, print_table
 
@@ -50,9 +54,8 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     type=click.Choice(MODEL_CHOICES),
-    default=DEFAULT_MODEL,
-    show_default=True,
-    help="What the matches are verified with.",
+    help="What the matches are verified with.  "
+    f"[default: {DEFAULT_MODEL}; with --pairs: {DEFAULT_PAIRS_MODEL}]",
 )
 @click.option(
     "--max-error",
@@ -63,10 +66,30 @@ if TYPE_CHECKING:
     help="Largest error of an inlier, in pixels.",
 )
 @click.option("--guided", is_flag=True, help="Match again among the pairs that agree with the model.")
-@click.option("-o", "--output", metavar="OUT", help="File of the matches; '-' is the standard output.")
+@click.option(
+    "--pairs",
+    metavar="WHICH",
+    help="Match the images of the collection A (features.h5, database.db, a folder of feature files): "
+    "'exhaustive', 'sequential:K' (each with the next K), or a file with two names a line.",
+)
+@click.option(
+    "--min-inliers",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MIN_INLIERS,
+    show_default=True,
+    metavar="N",
+    help="Fewest inliers of a verified pair, with --pairs.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="File of the matches; '-' is the standard output. With --pairs matches.h5 (the inliers, for hloc) "
+    "or a COLMAP database; a database's matches go into itself when not given.",
+)
 @click.option(
     "--format",
-    type=click.Choice(MATCH_FORMATS),
+    type=click.Choice((*MATCH_FORMATS, *MATCH_COLLECTIONS)),
     help="Format of the matches; from the suffix of OUT when not given.",
 )
 @click.option("--draw", metavar="PNG", help="Draw the images side by side, with lines between matches.")
@@ -85,22 +108,33 @@ def command(
     as_json: bool,
     verbose: bool,
     quiet: bool,
+    pairs: str | None,
     **options: Any,
-) -> None:
+) -> int:
     """Match two images, verify the matches and recover the turn between them.
 
     A and B are images or saved feature files. Without B, A is matched with itself, turned or
     resized by --rotate or --scale. When both have the same pixels the truth is known, and the
-    matches are judged by it.
+    matches are judged by it. With --pairs, A is a collection of features, whose images are matched
+    pair by pair.
 
     Exit status: 0 done (no matches and no model is done), 1 an input failed, 2 wrong use,
     130 interrupted.
     """
-    params = sift_params(preset, options)
+    min_inliers = options.pop("min_inliers")
     search = MatchOptions(
         mutual=not options.pop("no_mutual"),
-        **{name: options.pop(name) for name in ("ratio", "model", "max_error", "guided")},
+        model=options.pop("model") or (DEFAULT_MODEL if pairs is None else DEFAULT_PAIRS_MODEL),
+        **{name: options.pop(name) for name in ("ratio", "max_error", "guided")},
     )
+    if pairs is not None:
+        check_use(b, output, verbose, quiet, {**options, "draw": draw})
+        kept = {name: options[name] for name in ("overwrite", "threads")}
+        return match_collection(
+            a, pairs, search, output=output, format=format, min_inliers=min_inliers,
+            as_json=as_json, quiet=quiet, **kept,
+        )  # fmt: skip
+    params = sift_params(preset, options)
     _check_use(output, format, as_json, verbose, quiet)
     check_request(a, b, rotate=options["rotate"], scale=options["scale"], draw=draw is not None)
 
@@ -119,6 +153,7 @@ def command(
         _print_text(result, output, draw)
     if verbose:
         _print_circumstances(options["threads"], time.perf_counter() - start)
+    return 0
 
 
 def _check_use(output: str | None, format: str | None, as_json: bool, verbose: bool, quiet: bool) -> None:

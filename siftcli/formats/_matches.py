@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ..errors import OutputError
+from ..match_options import MATCH_COLLECTIONS
 from ._registry import format_of
 
 if TYPE_CHECKING:
     from ..features import Matches
     from ..geometry import Verification
-
-MATCH_COLLECTIONS = ("colmap-db", "hloc")
-"""Formats that hold the matches of many pairs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

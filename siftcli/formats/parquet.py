@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,12 @@ class ParquetReader(Closing):
             with pq.ParquetFile(path) as file:
                 _check_volume(file.metadata, path.stat().st_size)
                 table = file.read()
-            return build(_columns(table), _head(table.schema)["features"], "parquet")
+            content = build(_columns(table), _head(table.schema)["features"], "parquet")
         except InputError as error:
             raise InputError(f"{path}: expected a siftcli parquet file: {error}; write it again") from error
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
             raise _damaged(path, error) from error
+        return replace(content, features=replace(content.features, image_name=name))
 
     def close(self) -> None:
         """Do nothing: every file is closed."""

@@ -1,0 +1,73 @@
+"""``siftcli match --pairs``: the form of the command for a collection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ParameterError
+from ..match_options import MatchOptions
+from ._options import SIFT_OPTIONS
+from ._output import complain, note, print_json, progress
+
+if TYPE_CHECKING:
+    from ..match_collection import PairOutcome
+
+_FOR_TWO = ("rotate", "scale", "draw", "max_image_size", *SIFT_OPTIONS)
+"""Options that make sense for two images only."""
+
+
+def check_use(b: str | None, output: str | None, verbose: bool, quiet: bool, options: dict[str, Any]) -> None:
+    """Refuse what belongs to the other form of the command.
+
+    Raises
+    ------
+    ParameterError
+        If an option of it is given, or a second input.
+    """
+    given = [name for name in _FOR_TWO if options.get(name) is not None]
+    if b is not None or given:
+        what = "a second input" if b is not None else f"--{given[0].replace('_', '-')}"
+        raise ParameterError(f"--pairs matches the images of one collection; drop {what}, or --pairs")
+    if output == "-":
+        raise ParameterError("--pairs writes a .h5 or .db file, not the standard output; name one with -o")
+    if verbose and quiet:
+        raise ParameterError("-v and -q exclude each other; pass one of them")
+
+
+def match_collection(
+    source: str,
+    pairs: str,
+    search: MatchOptions,
+    *,
+    output: str | None,
+    format: str | None,
+    overwrite: bool,
+    min_inliers: int,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Match the pairs of a collection; return the exit status."""
+    from ..match_collection import match_pairs, plan_pairs
+
+    plan = plan_pairs(source, pairs, output=output, format=format, overwrite=overwrite)
+    outcomes = match_pairs(plan, search, min_inliers=min_inliers, threads=threads)
+    results = []
+    with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:
+        for outcome in tracked:
+            results.append(outcome)
+            if outcome.error is not None:
+                complain(outcome.error)
+            if as_json:
+                print_json(outcome.to_dict())
+    if not quiet:
+        note(f"{_counts(results)} -> {plan.target}")
+    return 1 if any(outcome.error is not None for outcome in results) else 0
+
+
+def _counts(results: list[PairOutcome]) -> str:
+    kept = sum(outcome.was_there for outcome in results)
+    failed = sum(outcome.error is not None for outcome in results)
+    verified = sum(outcome.is_verified for outcome in results)
+    text = f"{len(results)} pairs, {verified} verified, {failed} failed"
+    return f"{text}, {kept} kept as they were" if kept else text
