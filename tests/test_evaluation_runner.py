@@ -1,6 +1,7 @@
 """The runner: the same rows however the work is done, and nothing lost when it is cut short."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from siftcli.evaluation.planar import similarity
 from siftcli.evaluation.recovery import corner_error, turn_and_scale
 from siftcli.evaluation.settings import Settings
 from siftcli.evaluation.store import FINISHED_FILE
+from siftcli.evaluation.transforms import Lossless
 from siftcli.evaluation.work import Job, Worker
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
@@ -125,25 +127,24 @@ def test_a_failing_detector_leaves_the_others_rows(folder):
     assert [row["error"] for row in rows if "error" in row] == ["no luck"]
 
 
-def test_a_dead_worker_is_one_job_s_failure(folder, monkeypatch):
-    jobs = planned(folder)[:3]
-    deadly = jobs[1]
-    done = {job.key: [{"image": job.image.name}] for job in jobs}
+class Deadly(Lossless):
+    """A transform that takes its process with it."""
 
-    def broken(todo, settings, processes, under_way):
-        under_way.extend(job for job in todo if job is not jobs[0])
-        if jobs[0] in todo:
-            yield jobs[0], done[jobs[0].key]
-        if under_way:
-            raise pool.BrokenProcessPool
+    sweep = "deadly"
 
-    def alone(job, settings):
-        return [{"error": "died"}] if job is deadly else done[job.key]
+    def pair(self, source, seed=0):
+        os._exit(1)
 
-    monkeypatch.setattr(pool, "_run_in_pool", broken)
-    monkeypatch.setattr(pool, "_run_alone", alone)
-    found = {job.key: records for job, records in pool.run_jobs(jobs, SETTINGS, 2)}
-    assert found == {**done, deadly.key: [{"error": "died"}]}
+
+def test_a_dead_worker_is_one_job_s_failure(folder):
+    settings = Settings(sweeps={"lossless": [90, 180, 270]}, detectors=["opencv"])
+    jobs = planned(folder, settings)
+    jobs.insert(2, Job(jobs[0].image, Deadly(90)))
+    found = {job.key: records for job, records in pool.run_jobs(jobs, settings, 2)}
+    assert set(found) == {job.key for job in jobs}
+    errors = {key: records[0]["error"] for key, records in found.items() if "error" in records[0]}
+    assert list(errors) == [("a.png", "deadly", 90)]
+    assert "died" in errors["a.png", "deadly", 90]
 
 
 def test_equal_counts_are_equal(folder):

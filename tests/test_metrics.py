@@ -7,8 +7,8 @@ import pytest
 
 from siftcli.evaluation import metrics
 from siftcli.evaluation.measure import counted, measure
+from siftcli.evaluation.pairs import Pair
 from siftcli.evaluation.planar import Region, jacobians, local_scale, map_angles, map_points, similarity
-from siftcli.evaluation.transforms import Pair
 from siftcli.features import Features, Matches
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from siftcli.errors import InputError
-from siftcli.evaluation import transforms
+from siftcli.evaluation.pairs import Frame, turnable_frame
 from siftcli.evaluation.planar import Region, map_angles, map_points
 from siftcli.evaluation.rendering import Source
 from siftcli.evaluation.transforms import (
@@ -20,7 +20,6 @@ from siftcli.evaluation.transforms import (
     Perspective,
     Rotation,
     Scale,
-    turnable_frame,
 )
 
 BLOB_SIGMA = 3.0
@@ -79,7 +78,7 @@ def test_ground_truth_against_rendered_blobs(transform, blob_source):
     pair = transform.pair(blob_source)
     to_reference = np.eye(3)
     if pair.reference.shape != blob_source.shape:
-        frame = transforms.Frame(len(pair.reference), pair.source_px)
+        frame = Frame(len(pair.reference), pair.source_px)
         to_reference = np.linalg.inv(frame.to_source(blob_source))
     expected_in_reference = map_points(to_reference, np.array(BLOBS))
     expected_in_view = map_points(pair.matrix, expected_in_reference)

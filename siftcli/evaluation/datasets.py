@@ -18,9 +18,9 @@ import numpy as np
 from ..batch import ImageFile
 from ..errors import InputError
 from ..image import read_image
+from .pairs import Pair, Transform
 from .planar import Matrix, Region
 from .rendering import Picture, Source, quantised
-from .transforms import Pair, Transform
 from .work import Job
 
 SEQUENCE_SUFFIXES = (".ppm", ".pgm", ".png", ".jpg")

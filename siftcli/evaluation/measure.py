@@ -11,9 +11,9 @@ from .. import matching
 from ..features import Features, Matches
 from ..match_options import DEFAULT_RATIO
 from . import metrics
+from .pairs import Pair
 from .planar import Matrix, Points, Region, local_scale, map_points
 from .recovery import CORNER_TOLERANCES_PX, recovery
-from .transforms import Pair
 
 LOCALISATION_BINS_PX = np.linspace(0, 1.5, 31)
 """Edges of the histogram of localisation errors."""

@@ -15,10 +15,10 @@ from ..draw import draw_keypoints
 from ..features import Features, Matches
 from . import metrics
 from .measure import counted
+from .pairs import Pair
 from .settings import Settings
 from .store import PICTURES_FOLDER
 from .summary import per_image
-from .transforms import Pair
 from .work import AT_DEFAULTS, Job, Record, Worker
 
 MAX_IMAGES = 20

@@ -10,7 +10,8 @@ from .. import detectors
 from ..errors import ParameterError
 from ..match_options import DEFAULT_RATIO
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES
-from .transforms import TRANSFORMS, Transform
+from .pairs import Transform
+from .transforms import TRANSFORMS
 
 
 @dataclass(frozen=True, kw_only=True)

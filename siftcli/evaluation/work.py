@@ -18,9 +18,9 @@ from ..batch import ImageFile
 from ..features import Features
 from ..image import read_image
 from .measure import measure
+from .pairs import Pair, Transform
 from .rendering import GREY_LEVELS, Picture, Source
 from .settings import Settings
-from .transforms import Pair, Transform
 
 AT_DEFAULTS, AT_EQUAL_COUNT = "default", "equal"
 """Values of a row's ``budget``: each detector's own number of features, or the same for all."""
