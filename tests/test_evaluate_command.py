@@ -88,7 +88,7 @@ def test_a_dataset(image, tmp_path):
     listed.write_text("image_a,image_b,homography\na.png,a.png,H.txt\n")
     args = (listed, "--dataset", "csv", "-o", tmp_path / "out", "--detectors", "opencv", "--jobs", 1)
     assert run(evaluate, *args)[0] == 0
-    assert "Csv" in (tmp_path / "out" / "report.html").read_text()
+    assert "Listed pairs" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_images_of_the_results_are_not_taken(image):

@@ -66,11 +66,22 @@ def number(value: float | None, metric: Metric, *, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
+SWEEP_TITLES = {
+    "rotation": "Rotation, rendered views",
+    "canvas": "Rotation, whole images on a canvas",
+    "lossless": "Rotation, lossless quarter turns",
+    "jpeg": "JPEG compression",
+    "oxford": "Oxford affine",
+    "hpatches": "HPatches",
+    "hpatches-illumination": "HPatches, changed light",
+    "hpatches-viewpoint": "HPatches, changed view",
+    "csv": "Listed pairs",
+}
+
+
 def sweep_title(sweep: str) -> str:
     """A sweep's or dataset's name as a heading."""
-    return {"rotation": "Rotation, rendered views", "lossless": "Rotation, lossless quarter turns"}.get(
-        sweep, sweep.replace("-", " ").capitalize()
-    )
+    return SWEEP_TITLES.get(sweep, sweep.capitalize())
 
 
 def groups(rows: Rows) -> dict[str, dict[str, list[Any]]]:
