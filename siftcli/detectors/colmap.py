@@ -13,6 +13,10 @@ from .base import Grey, ThresholdedDetector
 from .records import features_of
 
 
+WARNINGS_AND_ERRORS = 1
+"""Level of pycolmap's log: it would tell of every extractor that is made."""
+
+
 class Colmap(ThresholdedDetector):
     """COLMAP's SIFT (VLFeat inside) through pycolmap, on the CPU."""
 
@@ -41,6 +45,7 @@ class Colmap(ThresholdedDetector):
         """Run COLMAP's CPU extractor."""
         import pycolmap
 
+        pycolmap.logging.minloglevel = WARNINGS_AND_ERRORS
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # its successor takes files, not arrays
             sift = pycolmap.Sift(self._options(), device=pycolmap.Device.cpu)
