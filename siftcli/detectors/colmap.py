@@ -12,7 +12,6 @@ from ..features import Features
 from .base import Grey, ThresholdedDetector
 from .records import features_of
 
-
 WARNINGS_AND_ERRORS = 1
 """Level of pycolmap's log: it would tell of every extractor that is made."""
 
