@@ -114,7 +114,7 @@ def foreign(
 def _finite(values: Array, name: str) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):
         converted = np.asarray(values).astype(np.float32)
-    _require(np.isfinite(converted).reshape(len(converted), -1).all(axis=1), name, "finite")
+    _require(np.isfinite(converted).all(axis=tuple(range(1, converted.ndim))), name, "finite")
     return converted
 
 
