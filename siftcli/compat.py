@@ -84,7 +84,7 @@ class SIFT:
                 f"descriptorType must be CV_32F ({CV_32F}) or CV_8U ({CV_8U}); got {descriptorType!r}"
             )
         self._descriptor_type = descriptorType
-        self._params = SiftParams(
+        self._params = SiftParams.classic(
             max_features=nfeatures or None,
             levels_per_octave=nOctaveLayers,
             contrast_threshold=contrastThreshold,

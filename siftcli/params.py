@@ -16,8 +16,8 @@ from typing import Any, Literal, Self
 
 from .errors import ParameterError
 
-PRESETS = ("classic",)
-DEFAULT_PRESET = "classic"
+DEFAULT_PRESET = "default"
+PRESETS = (DEFAULT_PRESET, "classic")
 
 
 def _param(
@@ -38,19 +38,19 @@ class ScaleSpaceParams:
 
     levels_per_octave: int = _param(3, "scales per octave S (Lowe, section 3.2)", low=1, high=16)
     sigma: float = _param(
-        1.6, "blur σ₀ of the first level of an octave, in its samples (Lowe, section 3.3)", low=0.8, high=10
+        1.8, "blur σ₀ of the first level of an octave, in its samples (Lowe, section 3.3)", low=0.8, high=10
     )
     first_octave: int = _param(-1, "first octave; -1 starts from the doubled image", low=-1, high=8)
     min_octave_side: int = _param(12, "no octave is made whose smaller side has fewer samples", low=3)
     doubling: Literal["linear", "direct"] = _param(
-        "linear",
+        "direct",
         "interpolation of the doubled image: linear (Lowe, section 3.3), or none, "
         "the Gaussian being evaluated on the doubled grid",
         choices=("linear", "direct"),
     )
     assumed_variance: float = _param(
-        0.25,
-        "blur that the input is assumed to have, variance in square pixels (Lowe, section 3.3: σ = 0.5)",
+        -0.1,
+        "blur that the input is assumed to have, variance in square pixels; below 0 it is smoothed first",
         low=-4,
         high=0.6,
     )
@@ -70,7 +70,7 @@ class KeypointParams:
         0.5, "share of that threshold a sample must reach before it is refined", low=0, high=1
     )
     edge_threshold: float = _param(
-        10.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
+        8.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
     )
     max_offset: float = _param(
         0.6, "offset, in samples, above which refinement moves on (IPOL, algorithm 6)", low=0.5, high=1
@@ -82,6 +82,10 @@ class KeypointParams:
         low=0,
         high=1,
     )
+    min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
+    response_power: float = _param(
+        1.0, "response is |DoG|·σ^p, σ in input pixels; 0 ranks by contrast alone", low=0, high=2
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +93,14 @@ class OrientationParams:
     """The orientation histogram (Lowe, section 5)."""
 
     upright: bool = _param(False, "assign orientation 0 to every keypoint")
-    orientation_bins: int = _param(36, "bins of the histogram", low=8, high=360)
+    orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(
-        1.5, "Gaussian window of the histogram, in units of σ", low=0.5, high=6
+        2.0, "Gaussian window of the histogram, in units of σ", low=0.5, high=6
     )
     orientation_radius: float = _param(
-        3.0, "radius at which it is cut, in units of the window", low=1, high=4
+        2.5, "radius at which it is cut, in units of the window", low=1, high=4
     )
-    orientation_smoothing: int = _param(2, "passes of circular three-bin averaging", low=0, high=12)
+    orientation_smoothing: int = _param(20, "passes of circular three-bin averaging", low=0, high=64)
     peak_ratio: float = _param(
         0.8, "smallest peak, relative to the largest, with an orientation", low=0.1, high=1
     )
@@ -107,12 +111,12 @@ class OrientationParams:
 class DescriptorParams:
     """The 4 × 4 × 8 descriptor (Lowe, section 6.1)."""
 
-    cell_width: float = _param(3.0, "side of one of the 4 × 4 cells, in units of σ", low=1, high=12)
+    cell_width: float = _param(3.5, "side of one of the 4 × 4 cells, in units of σ", low=1, high=12)
     descriptor_clip: float = _param(
         0.2, "largest component before the second normalisation", low=0.05, high=1
     )
     rootsift: bool = _param(
-        False, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)"
+        True, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)"
     )
 
 
@@ -150,7 +154,7 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         """
         if name not in PRESETS:
             raise ParameterError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
-        return cls().override(**options)
+        return cls(**(_CLASSIC if name == "classic" else {})).override(**options)
 
     def override(self, **options: Any) -> Self:
         """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""
@@ -188,6 +192,21 @@ def _checked(f: Any, value: Any) -> Any:
         raise ParameterError(f"{f.name} must be {_range_text(low, high)}; got {value!r}")
     return converted
 
+
+_CLASSIC: dict[str, Any] = {
+    "sigma": 1.6,
+    "doubling": "linear",
+    "assumed_variance": 0.25,  # a camera blur of 0.5 px
+    "edge_threshold": 10.0,
+    "response_power": 0.0,
+    "orientation_bins": 36,
+    "orientation_window": 1.5,
+    "orientation_radius": 3.0,
+    "orientation_smoothing": 2,
+    "cell_width": 3.0,
+    "rootsift": False,
+}
+"""Where Lowe's values (and OpenCV's) differ from the defaults."""
 
 _KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False"}
 

@@ -89,11 +89,11 @@ def test_help_states_the_defaults(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for part in (
         "default: 3;",
-        "default: 1.6;",
+        "default: 1.8;",
         "default: 0.04;",
-        "default: 10.0;",
+        "default: 8.0;",
         "default: -1;",
-        "default: classic",
+        "default: default",
     ):
         assert part in text
 

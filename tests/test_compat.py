@@ -90,7 +90,7 @@ def test_arguments_are_accepted_in_opencv_s_order(image):
 
 def test_keypoints_are_those_of_detect_in_opencv_s_units(image, found):
     keypoints, descriptors = found
-    features = siftcli.detect(image[:, :, ::-1])  # RGB
+    features = siftcli.detect(image[:, :, ::-1], siftcli.SiftParams.classic())  # RGB
     assert isinstance(keypoints, tuple)
     assert isinstance(keypoints[0], cv2.KeyPoint)
     assert descriptors.dtype == np.float32

@@ -50,7 +50,7 @@ def test_direction_of_nothing_is_zero():
 @pytest.mark.parametrize("sigma", [1.8, 3.1])
 def test_orientations_equal_their_naive_twin(sigma):
     octave = first_octave(texture((50, 60), seed=3))
-    params = SiftParams()
+    params = SiftParams.classic()
     with Threads(1) as threads:
         rows, angles = orientation.assign_orientations(octave, keypoints_at(PLACES, sigma), params, threads)
     level = octave.levels[octave.nearest_level(np.array([sigma]))[0]]
@@ -103,7 +103,7 @@ def test_descriptor_equals_its_naive_twin(x, y, rootsift):
     sigma, theta = 2.3, 0.7 + x
     with Threads(1) as threads:
         frames = np.array([[x, y]], np.float32), np.array([sigma], np.float32), np.array([theta], np.float32)
-        (found,) = descriptor.describe_frames(octave, *frames, SiftParams(rootsift=rootsift), threads)
+        (found,) = descriptor.describe_frames(octave, *frames, SiftParams.classic(rootsift=rootsift), threads)
     level = octave.levels[octave.nearest_level(np.array([sigma]))[0]]
     (x, y), sigma, theta = (float(frames[0][0, 0]), float(frames[0][0, 1])), float(frames[1][0]), float(frames[2][0])
     expected = naive.descriptor(level, x, y, sigma, theta, 3.0, 0.2, rootsift)

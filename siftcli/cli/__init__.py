@@ -18,8 +18,8 @@ COMMANDS = {
     "info": "Say what a feature file holds.",
     "convert": "Convert feature files from one format to another.",
     "formats": "List the formats that are read and written.",
-    "evaluate": "Measure how well features survive turning, beside other detectors.",
-    "report": "Render the page of an evaluation again, or compare two.",
+    "evaluate": "Measure how features survive turning, beside other detectors.",
+    "report": "Render an evaluation's page again, or compare two evaluations.",
     "bench": "Time detection and description beside OpenCV's SIFT.",
 }
 """Names of the modules of this package with a command each, and what it does."""

@@ -100,7 +100,9 @@ def refine(
         sigma=octave.sigma_of(unique[:, 2]),
         value=unique[:, 3],
     )
-    return keypoints, removed
+    large = keypoints.sigma >= params.min_sigma
+    removed["too_small"] = int(np.sum(~large))
+    return keypoints.select(large), removed
 
 
 def _merge_same_places(refined: NDArray[np.float64], distance: float) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ def detect(
         octaves = list(gaussian_octaves(image, params, pool))
         found, removed = _find_keypoints(octaves, params, pool)
         allowed = found if mask is None else found.select(_is_allowed(found.xy, mask))
-        strongest = allowed.select(_order(allowed)[: params.max_features])
+        strongest = allowed.select(_order(allowed, params)[: params.max_features])
         removed |= {"masked": len(found) - len(allowed), "over_limit": len(allowed) - len(strongest)}
         frames = _assign_frames(octaves, strongest, params, pool)
         features = Features(
@@ -114,11 +114,16 @@ def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.
     return np.asarray(mask[top, left] | mask[top, right] | mask[bottom, left] | mask[bottom, right])
 
 
-def _order(keypoints: Keypoints) -> NDArray[np.intp]:
+def _order(keypoints: Keypoints, params: SiftParams) -> NDArray[np.intp]:
     """Rows in the order of the result: strongest first, ties by scale, then y, then x, as stored."""
-    xy = keypoints.xy.astype(np.float32)
-    response, scale = np.abs(keypoints.value).astype(np.float32), keypoints.sigma.astype(np.float32)
-    return np.lexsort((xy[:, 0], xy[:, 1], scale, -response))
+    (x, y), scale = keypoints.xy.astype(np.float32).T, keypoints.sigma.astype(np.float32)
+    return np.lexsort((x, y, scale, -_response(keypoints, params)))
+
+
+def _response(keypoints: Keypoints, params: SiftParams) -> NDArray[np.float32]:
+    """|DoG|·σ^p: the power makes a large structure count for more than a small one of the same contrast."""
+    response = np.abs(keypoints.value) * keypoints.sigma**params.response_power
+    return response.astype(np.float32)
 
 
 def _assign_frames(
@@ -138,7 +143,7 @@ def _assign_frames(
         "xy": of_frame.xy,
         "scale": of_frame.sigma,
         "orientation": _below_full_turn(np.concatenate(orientation)[order]),
-        "response": np.abs(of_frame.value),
+        "response": _response(of_frame, params),
         "sign": np.sign(of_frame.value),
         "octave": of_frame.octave,
     }

@@ -45,6 +45,8 @@ class Octave:
     """Distance of neighbouring samples in input pixels."""
     origin: tuple[float, float]
     """(x, y) of the top-left sample in input pixels."""
+    excess_variance: float = 0.0
+    """Square pixels that a level was blurred by beyond its nominal σ (a negative assumed variance)."""
 
     def to_input(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, 2) positions (x, y) in samples to input pixels."""
@@ -57,13 +59,21 @@ class Octave:
         return samples
 
     def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Blur of fractional levels in input pixels: σ₀·2^(level/S), in steps (Lowe, section 3)."""
-        return np.asarray(self.step * self.sigma * np.exp2(level / (len(self.levels) - 3)))
+        """Blur of fractional levels in input pixels: σ₀·2^(level/S), in steps (Lowe, section 3).
+
+        An image that is taken to be sharper than it is gives its structures too large a σ; what was
+        assumed too much is taken off again, in the measure in which it moves the extremum of an
+        ideal blob: √(σ² − excess·2^(−1/S)).
+        """
+        n_scales = len(self.levels) - 3
+        nominal = self.step * self.sigma * np.exp2(level / n_scales)
+        return np.asarray(np.sqrt(nominal**2 - self.excess_variance * 2 ** (-1 / n_scales)))
 
     def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
         """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""
         n_scales = len(self.levels) - 3
-        level = n_scales * np.log2(sigma / (self.step * self.sigma))
+        nominal = np.sqrt(sigma.astype(np.float64) ** 2 + self.excess_variance * 2 ** (-1 / n_scales))
+        level = n_scales * np.log2(nominal / (self.step * self.sigma))
         return np.asarray(np.clip(np.rint(level), 1, n_scales), np.int64)
 
 
@@ -97,7 +107,7 @@ def gaussian_octaves(
             _blur(image, levels[i], change, _first_octave_kernel(i, step, params), threads)
     while min(shape) >= params.min_octave_side:
         if number >= params.first_octave:
-            yield Octave(number, levels, params.sigma, step, origin)
+            yield Octave(number, levels, params.sigma, step, origin, max(-params.assumed_variance, 0.0))
         source, shape = levels[params.levels_per_octave - 1], _changed_shape(shape, HALVE)
         x0, y0 = origin
         origin = (x0 + _halving_shift(source.shape[1], step), y0 + _halving_shift(source.shape[0], step))
