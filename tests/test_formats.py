@@ -126,7 +126,7 @@ def test_npz_is_read_by_numpy_alone(tmp_path):
     with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["xy"], f.xy)
         assert arrays["image_size"].tolist() == [100, 80]
-        assert json.loads(str(arrays["params"]))["sigma"] == 1.6
+        assert json.loads(str(arrays["params"]))["sigma"] == SiftParams().sigma
         assert "clockwise" in str(arrays["convention"])
     with zipfile.ZipFile(tmp_path / "x.npz") as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}

@@ -40,6 +40,8 @@ CREATE TABLE matches (pair_id INTEGER PRIMARY KEY NOT NULL, rows INTEGER NOT NUL
 CREATE TABLE two_view_geometries (pair_id INTEGER PRIMARY KEY NOT NULL, rows INTEGER NOT NULL,
     cols INTEGER NOT NULL, data BLOB, config INTEGER NOT NULL, F BLOB, E BLOB, H BLOB, qvec BLOB, tvec BLOB);
 """
+_NOT_THE_FILES_FAULT = ("locked", "readonly", "full", "disk I/O", "unable to open")
+"""Words of SQLite's about the disk and other programs."""
 NOTES = "CREATE TABLE IF NOT EXISTS siftcli (name TEXT PRIMARY KEY NOT NULL, value TEXT)"
 """What siftcli writes down for itself; COLMAP ignores a table that it does not know."""
 
@@ -102,11 +104,15 @@ def errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise OutputError(f"{path}: {_reason(error)}; is it in use, or not writable?") from error
+        if any(word in str(error) for word in _NOT_THE_FILES_FAULT):
+            raise OutputError(f"{path}: {_reason(error)}; is it in use, or not writable?") from error
+        raise _damaged(path, error) from error
     except (sqlite3.Error, OSError, OverflowError, MemoryError, UnicodeError) as error:
-        raise InputError(
-            f"{path}: damaged, or no COLMAP database ({_reason(error)}); make it anew"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: BaseException) -> InputError:
+    return InputError(f"{path}: damaged, or no COLMAP database ({_reason(error)}); make it anew")
 
 
 @contextlib.contextmanager

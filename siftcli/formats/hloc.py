@@ -9,7 +9,6 @@ takes 2·(1 − d₀·d₁) for a squared distance; ``scores``, ``scales`` (σ),
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,21 +72,25 @@ def open_file(path: Path, mode: str) -> h5py.File:
         raise InputError(f"{path}: expected an HDF5 file ({_reason(error)}); write it again") from error
 
 
-def key(name: str) -> str | bytes:
-    """An image's name as h5py takes it: bytes that are not UTF-8 stay as they are.
+def key(name: str) -> str:
+    """An image's name as that of a group.
 
     Raises
     ------
     OutputError
-        If no group can have that name.
+        If no group can have that name: h5py takes UTF-8 only.
     """
-    if not name.strip("/") or "\0" in name:
-        raise OutputError(f"{name!r} cannot be the name of an image in an HDF5 file; rename the image")
     try:
         name.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise _no_name(name) from error
+    if not name.strip("/") or "\0" in name:
+        raise _no_name(name)
     return name
+
+
+def _no_name(name: str) -> OutputError:
+    return OutputError(f"{name!r} cannot be the name of an image in an HDF5 file; rename the image")
 
 
 class HlocWriter(Closing):
@@ -140,9 +143,9 @@ class HlocReader(Closing):
         """Names of its images, sorted, without groups that an interrupted siftcli left unfinished."""
         found: list[str] = []
 
-        def visit(name: str | bytes, item: Any) -> None:
+        def visit(name: str, item: Any) -> None:
             if isinstance(item, h5py.Group) and "keypoints" in item and is_complete(item):
-                found.append(os.fsdecode(name))
+                found.append(name)
 
         with _errors(self.path):
             self.file.visititems(visit)  # hard links only, each object once: no cycles, no other files
