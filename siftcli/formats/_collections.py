@@ -99,13 +99,13 @@ def check_collection(
     name, target = os.fspath(path), Path(path)
     _ = entry.codec
     if os.path.lexists(target):
+        if is_special(target) or target.is_dir() != entry.codec.IS_FOLDER:
+            kind = "a folder" if entry.codec.IS_FOLDER else "a file"
+            raise OutputError(f"{name}: expected {kind} for {entry.name}; choose another name")
         if not (overwrite or append):
             raise OutputError(
                 f"{name} exists; pass --overwrite to replace it or --append to add images to it"
             )
-        if is_special(target) or target.is_dir() != entry.codec.IS_FOLDER:
-            kind = "a folder" if entry.codec.IS_FOLDER else "a file"
-            raise OutputError(f"{name}: expected {kind} for {entry.name}; choose another name")
     folder = target.absolute().parent
     if not folder.is_dir():
         raise OutputError(f"{name} cannot be written: {folder} is not a folder; make it first")
