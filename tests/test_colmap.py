@@ -219,9 +219,6 @@ def test_appending_to_colmaps_own_database(tmp_path):
         images = {i.name: i for i in database.read_all_images()}
         assert sorted(images) == ["a.png", "b.png", "c.png"]
         assert images["b.png"].camera_id == images["c.png"].camera_id != images["a.png"].camera_id
-        assert all(
-            i.has_frame_id() if callable(getattr(i, "has_frame_id", None)) else True for i in images.values()
-        )
         frames = database.read_all_frames()
         assert len(frames) == 3
         assert {frame.rig_id for frame in frames} == {rig.rig_id for rig in database.read_all_rigs()}
@@ -313,7 +310,7 @@ def test_matches_of_other_options_are_refused(tmp_path, two):
         assert not writer.has("a", "b")
 
 
-# --- a scene with a known answer -----------------------------------------------------------------------------
+# --- a scene with a known answer ----
 
 SIZE = (480, 360)
 FOCAL = 420.0
@@ -321,7 +318,7 @@ N_VIEWS = 6
 
 
 def plane(name, corner, right, down):
-    """A sample image on a rectangle in space: (image, 3 x 3 from its pixels (centre of the first 0) to space)."""
+    """A sample image on a rectangle in space, and the map (3, 3) from its pixels to space."""
     image = cv2.imread(str(next(p for p in SAMPLES if p.name == name)), cv2.IMREAD_GRAYSCALE)
     height, width = image.shape
     to_space = np.column_stack([np.array(right) / width, np.array(down) / height, corner]).astype(float)

@@ -11,6 +11,7 @@ from conftest import SAMPLES
 from test_foreign_formats import one
 from test_formats import assert_same
 
+from siftcli import SiftParams
 from siftcli.__main__ import run
 from siftcli.formats import FORMATS, load, save
 from siftcli.formats._collections import WriteOptions, open_reader, open_writer
@@ -57,17 +58,15 @@ def test_detect_a_folder_into_a_collection(here, capfd, output):
 
 
 def test_descriptors_are_those_that_readers_expect(here):
-    for output, kind in (("f.db", "rootsift"), ("f.h5", "sift"), ("f.npz", "sift")):
+    ours = "rootsift" if SiftParams().rootsift else "sift"
+    for output, kind in (("f.db", "rootsift"), ("f.h5", ours), ("f.npz", ours)):
         assert run(["detect", "in/a.png", "-o", output, "-q"]) == 0
         assert load(output).descriptor_kind == kind
     assert run(["detect", "in/a.png", "-o", "g.db", "-q", "--no-rootsift"]) == 0
     assert load("g.db").descriptor_kind == "sift"
-    assert (
-        run(["detect", "in/a.png", "-o", "a.png.txt", "--format", "colmap-text", "-q", "--no-rootsift"]) == 0
-    )
-    np.testing.assert_array_equal(
-        load("a.png.txt", "colmap-text").descriptors, load("g.db").descriptors
-    )  # fmt: skip
+    text = ["-o", "a.txt", "--format", "colmap-text", "-q"]
+    assert run(["detect", "in/a.png", *text, "--no-rootsift"]) == 0
+    np.testing.assert_array_equal(load("a.txt", "colmap-text").descriptors, load("g.db").descriptors)
 
 
 @pytest.mark.parametrize("name", [name for name, entry in FORMATS.items() if not entry.is_collection])
