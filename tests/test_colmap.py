@@ -406,3 +406,28 @@ def similarity_error(a, b):
     d = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
     fitted = (s @ np.diag(d) / np.sum(p**2)) * p @ (u @ d @ vt).T
     return np.linalg.norm(fitted - q, axis=1).max()
+
+
+def test_images_added_to_colmaps_own_database_are_mapped(rendered, tmp_path):
+    """Without their rows in ``frames`` and ``frame_data`` COLMAP's mapper would fail."""
+    database, half = tmp_path / "x.db", ["view 0.png", "view 2.png", "view 4.png"]
+    extraction = pycolmap.FeatureExtractionOptions(use_gpu=False, num_threads=1)
+    single = pycolmap.CameraMode.SINGLE
+    pycolmap.extract_features(database, rendered, half, single, extraction_options=extraction)
+    assert run(["detect", str(rendered), "-o", str(database), "--append", "--camera", "single", "-q"]) == 0
+    assert run(["match", "--pairs", "exhaustive", str(database), "-q"]) == 0
+    pycolmap.set_random_seed(0)
+    options = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=0)
+    models = pycolmap.incremental_mapping(database, rendered, tmp_path, options=options)
+    assert max(model.num_reg_images() for model in models.values()) == N_VIEWS
+
+
+def test_commits_in_a_write_ahead_log_end_in_the_file(tmp_path):
+    """COLMAP leaves its databases in that mode; the file alone must hold everything."""
+    write_all(tmp_path / "x.db", {"a.png": one()})
+    connection = sqlite3.connect(tmp_path / "x.db")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    write_all(tmp_path / "x.db", {"b.png": one()}, append=True)
+    (tmp_path / "y.db").write_bytes((tmp_path / "x.db").read_bytes())
+    assert len(load(tmp_path / "y.db", image="b.png")) == 1
