@@ -1,0 +1,98 @@
+"""Which images: the files and folders that were given, as a list of images with unique names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import InputError
+
+IMAGE_SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".pgm",
+    ".ppm",
+    ".pnm",
+    ".pbm",
+    ".bmp",
+)
+"""What a folder is searched for; a file given by its name may have any suffix."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image of the work list."""
+
+    path: str
+    """As it can be opened."""
+    name: str
+    """Relative to the folder that all inputs share; unique in the list."""
+
+
+def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
+    """List images: files as they are given, folders searched.
+
+    A folder is searched by suffix and recursively, in sorted order; hidden files and folders
+    are skipped, and a linked folder is visited once. A file that comes up twice is listed once.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be read or has no image, or nothing is given.
+    """
+    names = [os.fspath(path) for path in inputs]
+    if not names or "" in names:
+        raise InputError("expected an image or a folder of images, got an empty name or none; name one")
+    paths = [Path(name) for name in names]
+    roots = [_absolute(path if path.is_dir() else path.parent) for path in paths]
+    root = os.path.commonpath(roots)
+    found: dict[Path, ImageFile] = {}
+    for path in paths:
+        for file in _search(path) if path.is_dir() else [path]:
+            absolute = _absolute(file)
+            found.setdefault(absolute, ImageFile(str(file), str(absolute.relative_to(root))))
+    return list(found.values())
+
+
+def _absolute(path: Path) -> Path:
+    """Make a path absolute, without ``..``; links stay, as their names are the user's."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _search(folder: Path) -> list[Path]:
+    def fail(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+
+    files: list[Path] = []
+    seen: set[Path] = set()
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=fail):
+        folders[:] = _unseen(Path(here), folders, seen)
+        files += [Path(here) / name for name in names if _is_image_name(name)]
+    if not files:
+        raise InputError(
+            f"{folder}: expected a folder with images ({', '.join(IMAGE_SUFFIXES)}), found none; "
+            "name another folder or the files"
+        )
+    return sorted(files)
+
+
+def _unseen(here: Path, folders: list[str], seen: set[Path]) -> list[str]:
+    """Those folders, sorted and not hidden, whose real place has not been visited."""
+    seen.add(here.resolve())
+    unseen = []
+    for name in sorted(folders):
+        real = (here / name).resolve()
+        if not name.startswith(".") and real not in seen:
+            seen.add(real)
+            unseen.append(name)
+    return unseen
+
+
+def _is_image_name(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
