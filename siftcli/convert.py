@@ -83,6 +83,8 @@ def plan_conversion(
         If the target does not fit, exists, or cannot be written.
     """
     options = options or WriteOptions()
+    if target in ("", "-"):
+        raise ParameterError(f"expected a file or a folder to convert to, got {target!r}; name one")
     names = _names(source, from_)
     entry, is_folder = _target_format(target, to, several=names is not None and len(names) != 1)
     if not entry.is_collection and options.append:

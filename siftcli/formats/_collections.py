@@ -140,6 +140,8 @@ def open_reader(path: str | PathLike[str], format: str | None = None) -> Reader:
     """
     if not Path(path).exists():
         raise InputError(f"{os.fspath(path)}: no such file; check the path")
+    if is_special(path):
+        raise InputError(f"{os.fspath(path)}: expected a file or a folder, got a pipe or device; name a file")
     entry = None if format is None and Path(path).is_dir() else _readable(path, format)
     if Path(path).is_dir() and Path(path).suffix.lower() in FORMATS["parquet"].suffixes:
         entry = FORMATS["parquet"]
