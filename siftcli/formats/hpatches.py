@@ -2,7 +2,7 @@
 
 ``keypoints`` (N, 2), (0, 0) the centre of the top-left pixel; ``scores`` (N,); ``descriptors`` (N, 128)
 float32 of unit length. ``scales`` (σ) and ``oris`` (degrees) are added, as in hloc's files, and
-``image_size`` (width, height); readers ignore them.
+``image_size`` (width, height) and the convention; readers ignore them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def encode(features: Features) -> bytes:
             "oris": np.rad2deg(features.orientation.astype(np.float64)).astype(np.float32),
             "image_size": np.array(features.image_size),
             "descriptor_kind": np.array(features.descriptor_kind),
+            "convention": np.array(CONVENTION),
         }
     )
 

@@ -14,6 +14,10 @@ from ..features import DESCRIPTOR_LENGTH, Features
 from ..params import SiftParams
 from ._record import shortest
 
+CONVENTION = (
+    "OpenCV: x, y, size, angle, response, octave, class_id; (0, 0) is the centre of the top-left pixel; "
+    "size is 2 sigma; angle in degrees, clockwise on the screen; descriptor in Lowe's order"
+)
 _PER_LINE = 16
 _NO_CLASS = -1
 
@@ -21,7 +25,7 @@ _NO_CLASS = -1
 def encode(features: Features) -> bytes:
     """Encode features as a YAML file of OpenCV's."""
     n = len(features)
-    head = ["%YAML:1.0", "---", f"image_width: {features.image_size[0]}"]
+    head = ["%YAML:1.0", "---", f'convention: "{CONVENTION}"', f"image_width: {features.image_size[0]}"]
     head += [f"image_height: {features.image_size[1]}", f"descriptor_kind: {features.descriptor_kind}"]
     matrix = [
         "descriptors: !!opencv-matrix",
