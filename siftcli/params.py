@@ -38,7 +38,7 @@ class ScaleSpaceParams:
 
     levels_per_octave: int = _param(3, "scales per octave S (Lowe, section 3.2)", low=1, high=16)
     sigma: float = _param(
-        1.8, "blur σ₀ of the first level of an octave, in its samples (Lowe, section 3.3)", low=0.8, high=10
+        1.7, "blur σ₀ of the first level of an octave, in its samples (Lowe, section 3.3)", low=0.8, high=10
     )
     first_octave: int = _param(-1, "first octave; -1 starts from the doubled image", low=-1, high=8)
     min_octave_side: int = _param(12, "no octave is made whose smaller side has fewer samples", low=3)
@@ -49,7 +49,7 @@ class ScaleSpaceParams:
         choices=("linear", "direct"),
     )
     assumed_variance: float = _param(
-        -0.1,
+        -0.08,
         "blur that the input is assumed to have, variance in square pixels; below 0 it is smoothed first",
         low=-4,
         high=0.6,

@@ -89,7 +89,7 @@ def test_help_states_the_defaults(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for part in (
         "default: 3;",
-        "default: 1.8;",
+        "default: 1.7;",
         "default: 0.04;",
         "default: 8.0;",
         "default: -1;",
