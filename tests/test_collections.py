@@ -507,3 +507,14 @@ def test_a_name_that_no_group_can_have(tmp_path, name):
         pytest.raises(OutputError, match="rename"),
     ):
         writer.write(name, one())
+
+
+def test_damaged_texts_in_hdf5_do_not_hang(tmp_path):
+    """The library loops for ever on some damaged texts of variable length: none is written or read."""
+    write_all(tmp_path / "x.h5", {"a.png": one()})
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        texts = [file.attrs.get_id(name) for name in ("siftcli", "convention")]
+        texts.append(file["a.png"].attrs.get_id("descriptor_kind"))
+        assert all(text.dtype.kind == "S" for text in texts)
+        file["a.png"].attrs["descriptor_kind"] = "sift"  # of variable length
+    assert_refused(tmp_path / "x.h5")

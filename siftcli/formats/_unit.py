@@ -37,12 +37,14 @@ def features_of(
     n = len(xy)
     optional = {name: _numeric(arrays, name, (n,)) for name in ("scores", "scales", "oris") if name in arrays}
     oris = optional.get("oris")
+    with np.errstate(invalid="ignore"):  # a signalling NaN is refused later
+        angle = None if oris is None else np.deg2rad(oris.astype(np.float64))
     return foreign(
         format_name,
         convention,
         xy=xy[:, :2],
         scale=optional.get("scales"),
-        orientation=None if oris is None else np.deg2rad(oris.astype(np.float64)),
+        orientation=angle,
         response=optional.get("scores"),
         descriptors=_bytes(_numeric(arrays, "descriptors", (n, DESCRIPTOR_LENGTH))),
         image_size=_size(arrays),

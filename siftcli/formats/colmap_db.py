@@ -274,7 +274,8 @@ def _keypoints(features: Features) -> NDArray[np.float32]:
 
 def _frames(keypoints: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Columns of keypoints with 2 (positions), 4 (and σ, θ) or 6 columns (and a matrix)."""
-    values = keypoints.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is refused later
+        values = keypoints.astype(np.float64)
     frames = {"xy": values[:, :2] - HALF_PIXEL}
     if values.shape[1] == 4:
         return {**frames, "scale": values[:, 2], "orientation": values[:, 3]}

@@ -99,8 +99,8 @@ class HlocWriter(Closing):
     def __init__(self, path: Path, options: WriteOptions) -> None:
         self.path, self.overwrite = path, options.overwrite
         self.file = open_file(path, "a" if options.append else "w" if options.overwrite else "x")
-        self.file.attrs[_MAKER] = __version__
-        self.file.attrs["convention"] = CONVENTION
+        self.file.attrs[_MAKER] = np.bytes_(__version__)
+        self.file.attrs["convention"] = np.bytes_(CONVENTION)
 
     def has(self, name: str) -> bool:
         """Whether the features of this image are there, complete."""
@@ -119,7 +119,7 @@ class HlocWriter(Closing):
                 if dataset in group:
                     del group[dataset]
                 group.create_dataset(dataset, data=array)
-            group.attrs["descriptor_kind"] = features.descriptor_kind
+            group.attrs["descriptor_kind"] = np.bytes_(features.descriptor_kind)
             self.file.flush()
             group.attrs[_COMPLETE] = True
             self.file.flush()
@@ -167,7 +167,7 @@ class HlocReader(Closing):
             if "descriptors" not in arrays:
                 raise InputError(f"{self.path}: {name} has no descriptors; write it again")
             arrays["descriptors"] = arrays["descriptors"].T
-            arrays["descriptor_kind"] = np.array(str(group.attrs.get("descriptor_kind", "sift")))
+            arrays["descriptor_kind"] = np.array(text_attribute(group, "descriptor_kind") or "sift")
             return features_of("hloc", CONVENTION, arrays, image_name=name)
 
     def close(self) -> None:
@@ -177,7 +177,24 @@ class HlocReader(Closing):
 
 def is_complete(group: h5py.Group) -> bool:
     """Whether a group was finished; those of other programs have no mark and count as finished."""
-    return bool(group.attrs.get(_COMPLETE, True))
+    if _COMPLETE not in group.attrs:
+        return True
+    mark = group.attrs.get_id(_COMPLETE)
+    return bool(mark.shape == () and mark.dtype == np.bool_ and group.attrs[_COMPLETE])
+
+
+def text_attribute(item: Any, name: str) -> str | None:
+    """Read an attribute of fixed-length text, or None without one.
+
+    Texts of variable length are neither written nor read: the HDF5 library can loop for ever
+    on a damaged heap of them.
+    """
+    if name not in item.attrs:
+        return None
+    found = item.attrs.get_id(name)
+    if found.shape != () or found.dtype.kind != "S":
+        raise InputError(f"expected the attribute {name} as text of fixed length")
+    return bytes(item.attrs[name]).decode("utf-8", "replace")
 
 
 def read_dataset(dataset: Any, n_bytes: int) -> NDArray[Any]:

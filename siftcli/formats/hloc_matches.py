@@ -17,7 +17,7 @@ from ..errors import OutputError
 from ._collections import Closing
 from ._conventions import DESCRIPTOR_NORM
 from ._matches import PairMatches, other_options
-from .hloc import H5_ERRORS, key, open_file
+from .hloc import H5_ERRORS, is_complete, key, open_file, text_attribute
 
 _OPTIONS = "siftcli_options"
 _COMPLETE = "complete"
@@ -34,18 +34,17 @@ class HlocMatchWriter(Closing):
     def __init__(self, path: Path, *, options: str, overwrite: bool) -> None:
         self.path = path
         self.file = open_file(path, "w" if overwrite else "a")
-        if self.file.attrs.get(_OPTIONS, options) != options or (
-            len(self.file) and _OPTIONS not in self.file.attrs
-        ):
+        found = text_attribute(self.file, _OPTIONS)
+        if found != options and (found is not None or len(self.file)):
             self.file.close()
             raise other_options(path)
-        self.file.attrs[_OPTIONS] = options
-        self.file.attrs["siftcli"] = __version__
+        self.file.attrs[_OPTIONS] = np.bytes_(options)
+        self.file.attrs["siftcli"] = np.bytes_(__version__)
 
     def has(self, first: str, second: str) -> bool:
         """Whether this pair is there, complete."""
         group = self.file.get(key(pair_name(first, second)))
-        return isinstance(group, h5py.Group) and bool(group.attrs.get(_COMPLETE, False))
+        return isinstance(group, h5py.Group) and _COMPLETE in group.attrs and is_complete(group)
 
     def write(self, found: PairMatches) -> None:
         """Write a pair."""

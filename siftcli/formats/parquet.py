@@ -115,7 +115,7 @@ class ParquetReader(Closing):
     def _name(self, path: Path) -> str:
         try:
             return str(_head(pq.read_schema(path))["name"])
-        except (pa.ArrowException, OSError, KeyError, TypeError, InputError) as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, InputError) as error:
             raise _damaged(path, error) from error
 
 
