@@ -25,7 +25,8 @@ def blur_1d(row, positions, taps_at_integers, taps_at_halves):
         left = math.floor(position)
         values.append(
             sum(
-                float(k) * (float(row[mirrored(left - i, len(row))]) + float(row[mirrored(left + half + i, len(row))]))
+                float(k)
+                * (float(row[mirrored(left - i, len(row))]) + float(row[mirrored(left + half + i, len(row))]))
                 for i, k in enumerate(taps)
             )
         )
@@ -80,6 +81,16 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold):
         dys = (b[2, 2, 1] + b[0, 0, 1] - b[2, 0, 1] - b[0, 2, 1]) / 4
         offset = -np.linalg.solve([[dxx, dxy, dxs], [dxy, dyy, dys], [dxs, dys, dss]], gradient)
         if np.all(np.abs(offset) <= max_offset):
+            # The place again, at the refined scale: a parabola along scale, then a quadratic in x and y.
+            o = offset[2]
+            plane = b[1] + o * (b[2] - b[0]) / 2 + o**2 * (b[2] + b[0] - 2 * b[1]) / 2
+            slope = np.array([plane[1, 2] - plane[1, 0], plane[2, 1] - plane[0, 1]]) / 2
+            mixed = (plane[2, 2] + plane[0, 0] - plane[2, 0] - plane[0, 2]) / 4
+            bend_x = plane[1, 2] + plane[1, 0] - 2 * plane[1, 1]
+            bend_y = plane[2, 1] + plane[0, 1] - 2 * plane[1, 1]
+            refit = -np.linalg.solve([[bend_x, mixed], [mixed, bend_y]], slope)
+            if bend_x * bend_y - mixed**2 > 0 and np.all(np.abs(refit) <= 1):
+                offset[:2] = refit
             value = b[1, 1, 1] + gradient @ offset / 2
             if abs(value) < contrast:
                 return "low_contrast"
@@ -181,7 +192,11 @@ def descriptor(level, x, y, sigma, orientation, cell_width, clip, rootsift, samp
                 for j in range(4):
                     for b in range(8):
                         away = abs(k - b)
-                        near = [abs(in_cells[0] - (i - 1.5)), abs(in_cells[1] - (j - 1.5)), min(away, 8 - away)]
+                        near = [
+                            abs(in_cells[0] - (i - 1.5)),
+                            abs(in_cells[1] - (j - 1.5)),
+                            min(away, 8 - away),
+                        ]
                         cells[i, j, b] += weight * math.prod(max(0.0, 1 - d) for d in near)
     vector = cells.ravel()
     if not vector.any():

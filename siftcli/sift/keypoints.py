@@ -1,4 +1,10 @@
-"""Integer extrema to refined, filtered keypoints (Lowe, sections 4 and 4.1; IPOL, algorithms 6 to 9)."""
+"""Integer extrema to refined, filtered keypoints (Lowe, sections 4 and 4.1; IPOL, algorithms 6 to 9).
+
+One step goes beyond the papers. The quadratic in x, y and scale takes the DoG to be as wide at the
+refined scale as at the level it is fitted to; half a level away it is not, and the position of an
+ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in the plane of
+the refined scale, which leaves a hundredth.
+"""
 
 from __future__ import annotations
 
@@ -181,6 +187,31 @@ def _solve(hessian, gradient, offset):
 
 
 @subroutine
+def _plane(levels, i, y, x, scale_offset, plane):
+    """DoG values (3 × 3) around a sample at a scale between levels, each by a parabola through three."""
+    for dy in range(3):
+        for dx in range(3):
+            row, column = y + dy - 1, x + dx - 1
+            below = np.float64(levels[i, row, column]) - np.float64(levels[i - 1, row, column])
+            here = np.float64(levels[i + 1, row, column]) - np.float64(levels[i, row, column])
+            above = np.float64(levels[i + 2, row, column]) - np.float64(levels[i + 1, row, column])
+            slope, bend = (above - below) / 2, above + below - 2 * here
+            plane[dy, dx] = here + scale_offset * (slope + scale_offset * bend / 2)
+
+
+@subroutine
+def _refit_position(plane, offset):
+    """Replace the offsets in x and y by those of a quadratic through the plane at the refined scale."""
+    gx, gy = (plane[1, 2] - plane[1, 0]) / 2, (plane[2, 1] - plane[0, 1]) / 2
+    xx, yy = plane[1, 2] + plane[1, 0] - 2 * plane[1, 1], plane[2, 1] + plane[0, 1] - 2 * plane[1, 1]
+    xy = ((plane[2, 2] + plane[0, 0]) - (plane[2, 0] + plane[0, 2])) / 4
+    determinant = xx * yy - xy * xy
+    dx, dy = (xy * gy - yy * gx) / determinant, (xy * gx - xx * gy) / determinant
+    if determinant > 0 and abs(dx) <= 1 and abs(dy) <= 1:
+        offset[0], offset[1] = dx, dy
+
+
+@subroutine
 def _move(offset, limit):
     """One sample towards an offset beyond the limit."""
     return int(offset > limit) - int(offset < -limit)
@@ -194,6 +225,7 @@ def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio
     """Refine candidates start to stop (Lowe, equations 2 to 4) and say what became of each."""
     n_scales, height, width = levels.shape[0] - 3, levels.shape[1], levels.shape[2]
     gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
+    plane = np.empty((3, 3))
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         fate[n] = UNSTABLE
@@ -214,6 +246,8 @@ def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio
                 break
         if fate[n] != KEPT:
             continue
+        _plane(levels, i, y, x, offset[2], plane)
+        _refit_position(plane, offset)
         value += (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
         refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (
             x + offset[0],
