@@ -17,7 +17,8 @@ from typing import Any, Literal, Self
 from .errors import ParameterError
 
 DEFAULT_PRESET = "default"
-PRESETS = (DEFAULT_PRESET, "classic")
+PRESETS = (DEFAULT_PRESET, "classic", "dense")
+"""The names of ``SiftParams.preset``."""
 
 
 def _param(
@@ -154,7 +155,7 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         """
         if name not in PRESETS:
             raise ParameterError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
-        return cls(**(_CLASSIC if name == "classic" else {})).override(**options)
+        return cls(**_PRESETS.get(name, {})).override(**options)
 
     def override(self, **options: Any) -> Self:
         """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""
@@ -207,6 +208,11 @@ _CLASSIC: dict[str, Any] = {
     "rootsift": False,
 }
 """Where Lowe's values (and OpenCV's) differ from the defaults."""
+
+_DENSE: dict[str, Any] = {"contrast_threshold": 0.012}
+"""For reconstruction, which wants thousands of features of a photograph and sorts out the weak ones."""
+
+_PRESETS = {"classic": _CLASSIC, "dense": _DENSE}
 
 _KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False"}
 
