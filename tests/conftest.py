@@ -9,7 +9,9 @@ import pytest
 
 from siftcli.image import read_image
 
-SAMPLES = sorted(p for p in (Path(__file__).parents[1] / "sample_images").iterdir() if p.suffix in {".png", ".jpg"})
+SAMPLES = sorted(
+    p for p in (Path(__file__).parents[1] / "sample_images").iterdir() if p.suffix in {".png", ".jpg"}
+)
 
 
 def grey(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A slow, obviously right twin of each kernel: plain loops over Python numbers, straight from the formulas."""
+"""A slow, obviously right twin of each kernel: plain loops, straight from the formulas."""
 
 from __future__ import annotations
 

@@ -74,4 +74,4 @@ def test_a_users_own_kernels_keep_their_cache():
 
     from siftcli.sift import pipeline  # noqa: F401  (its kernels are compiled by now)
 
-    assert config.CACHE_DIR == os.environ.get("NUMBA_CACHE_DIR", "")
+    assert os.environ.get("NUMBA_CACHE_DIR", "") == config.CACHE_DIR

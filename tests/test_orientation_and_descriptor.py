@@ -63,7 +63,12 @@ def test_orientations_equal_their_naive_twin(sigma):
 
 def test_gradient_to_the_right_has_orientation_zero_and_down_a_quarter_turn():
     ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
-    for image, expected in ((ramp, 0.0), (ramp.T, math.pi / 2), (ramp[:, ::-1], math.pi), (ramp.T[::-1], 1.5 * math.pi)):
+    for image, expected in (
+        (ramp, 0.0),
+        (ramp.T, math.pi / 2),
+        (ramp[:, ::-1], math.pi),
+        (ramp.T[::-1], 1.5 * math.pi),
+    ):
         with Threads(1) as threads:
             keypoints = keypoints_at([(31.5, 31.5)], 2.0)
             _, angles = orientation.assign_orientations(first_octave(image), keypoints, SiftParams(), threads)
@@ -105,7 +110,11 @@ def test_descriptor_equals_its_naive_twin(x, y, rootsift):
         frames = np.array([[x, y]], np.float32), np.array([sigma], np.float32), np.array([theta], np.float32)
         (found,) = descriptor.describe_frames(octave, *frames, SiftParams.classic(rootsift=rootsift), threads)
     level = octave.levels[octave.nearest_level(np.array([sigma]))[0]]
-    (x, y), sigma, theta = (float(frames[0][0, 0]), float(frames[0][0, 1])), float(frames[1][0]), float(frames[2][0])
+    (x, y), sigma, theta = (
+        (float(frames[0][0, 0]), float(frames[0][0, 1])),
+        float(frames[1][0]),
+        float(frames[2][0]),
+    )
     expected = naive.descriptor(level, x, y, sigma, theta, 3.0, 0.2, rootsift)
     assert expected.any()
     # Half a unit of rounding, and single precision in the sums.
@@ -137,5 +146,7 @@ def test_flat_neighbourhood_and_frames_far_outside_have_a_zero_descriptor():
     octave = first_octave(np.full((60, 60), 0.3, np.float32))
     xy = np.array([[30, 30], [-500, 20], [1e6, 1e6]], np.float32)
     with Threads(1) as threads:
-        found = descriptor.describe_frames(octave, xy, np.full(3, 2, np.float32), np.zeros(3, np.float32), SiftParams(), threads)
+        found = descriptor.describe_frames(
+            octave, xy, np.full(3, 2, np.float32), np.zeros(3, np.float32), SiftParams(), threads
+        )
     assert not found.any()

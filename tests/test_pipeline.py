@@ -29,7 +29,7 @@ def turned_back(features: Features, quarter_turns: int) -> tuple[np.ndarray, np.
 
 
 def n_lost(a, a_frame, b, b_frame, *, mirrored=False) -> int:
-    """Features of a without a counterpart in b: the same place and scale and, unless mirrored, the same rest."""
+    """Features of a without one in b at the same place and scale and, unless mirrored, the same rest."""
     (xy_a, theta_a), (xy_b, theta_b) = a_frame, b_frame
     lost = 0
     for i, near in enumerate(cKDTree(xy_b).query_ball_point(xy_a, POSITION_PX)):
@@ -38,7 +38,9 @@ def n_lost(a, a_frame, b, b_frame, *, mirrored=False) -> int:
             away = (theta_b[near] - theta_a[i] + math.pi) % (2 * math.pi) - math.pi
             difference = b.descriptors[near].astype(float) - a.descriptors[i]
             same &= np.abs(away) <= ORIENTATION_RAD
-            same &= np.linalg.norm(difference, axis=1) <= DESCRIPTOR * np.linalg.norm(a.descriptors[i].astype(float))
+            same &= np.linalg.norm(difference, axis=1) <= DESCRIPTOR * np.linalg.norm(
+                a.descriptors[i].astype(float)
+            )
         lost += not same.any()
     return lost
 
@@ -167,7 +169,9 @@ def test_counts_of_the_filters_add_up(all_samples):
     features = pipeline.detect(image, params, mask=mask)
     counts = dict(features.removed)
     assert counts.pop("candidates") == sum(counts.values()) + len(features)
-    assert all(counts[name] > 0 for name in ("unstable", "low_contrast", "edge", "duplicate", "masked", "over_limit"))
+    assert all(
+        counts[name] > 0 for name in ("unstable", "low_contrast", "edge", "duplicate", "masked", "over_limit")
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (5, 5), (64, 64)])
@@ -205,6 +209,8 @@ def test_opencv_reads_our_descriptors_as_its_own():
     image = np.rint(grey(next(p for p in SAMPLES if p.name == "camera.png")) * 255).astype(np.uint8)
     keypoints, descriptors = cv2.SIFT_create(enable_precise_upscale=True).detectAndCompute(image, None)
     ours = siftcli.detect(image, SiftParams.classic())
-    matches = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(ours.descriptors.astype(np.float32), descriptors)
+    matches = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(
+        ours.descriptors.astype(np.float32), descriptors
+    )
     distance = [np.hypot(*(np.array(keypoints[m.trainIdx].pt) - ours.xy[m.queryIdx])) for m in matches]
     assert np.mean(np.array(distance) < 1) > 0.85

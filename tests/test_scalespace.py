@@ -76,7 +76,9 @@ def test_levels_have_the_blur_they_are_said_to_have(doubling, first_octave):
         for i, level in enumerate(octave.levels):
             sigma = 1.6 * 2 ** (i / 3) * octave.step
             weights = level.astype(float)
-            x, _ = octave.to_input(np.stack(np.meshgrid(*map(np.arange, level.shape[::-1])), -1).reshape(-1, 2)).T
+            x, _ = octave.to_input(
+                np.stack(np.meshgrid(*map(np.arange, level.shape[::-1])), -1).reshape(-1, 2)
+            ).T
             variance = np.sum(weights.ravel() * (x - 80) ** 2) / weights.sum()
             assert variance == pytest.approx(s**2 + sigma**2 - 0.25, rel=0.01)
 

@@ -36,7 +36,11 @@ def command(inputs: tuple[str, ...], thread_counts: tuple[int, ...], n_pairs: in
 
     paths = [image.path for image in find_images(inputs)]
     if not as_json:
-        say(_ROW.format("image", "size", "threads", "features (cv2)", "siftcli", "cv2", "ratio", "middle half"))
+        say(
+            _ROW.format(
+                "image", "size", "threads", "features (cv2)", "siftcli", "cv2", "ratio", "middle half"
+            )
+        )
     for threads in thread_counts:
         timings = compare(paths, threads=threads, n_pairs=n_pairs)
         with progress(timings, len(paths), show=not as_json) as tracked:
