@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._decode import Decoded, decode
-from .errors import InputError, ParameterError
-from .features import Features
+from ..errors import InputError, ParameterError
+from ..features import Features
+from .decoding import Decoded, decode
 
 ImageSource = str | PathLike[str] | NDArray[Any]
 

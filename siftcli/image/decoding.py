@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from . import _tiff
-from ._cv2 import import_cv2
-from .errors import InputError
+from .._cv2 import import_cv2
+from ..errors import InputError
+from . import tiff
 
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded; a small hostile file can state any size."""
@@ -234,11 +234,11 @@ _WHITE_IS_ZERO, _RGB = 0, 2
 
 def _decode_tiff(data: bytes) -> Decoded:
     try:
-        header = _tiff.read_header(data)
+        header = tiff.read_header(data)
     except ValueError as error:
         raise _truncated(error) from error
     _check_size(header.size)
-    stored = _tiff.without_orientation(data, header)
+    stored = tiff.without_orientation(data, header)
     orientation = header.orientation if 1 <= header.orientation <= 8 else 1
     if header.bits <= 8 and not (header.is_float or header.is_signed):
         return Decoded(_decode_pillow(stored, "TIFF").samples, 255, orientation)
@@ -252,7 +252,7 @@ def _decode_tiff(data: bytes) -> Decoded:
     return Decoded(samples, full_scale, orientation)
 
 
-def _check_deep_tiff(header: _tiff.TiffHeader) -> None:
+def _check_deep_tiff(header: tiff.TiffHeader) -> None:
     """Refuse what OpenCV would decode wrongly, or not at all."""
     kind = "signed " if header.is_signed else "float " if header.is_float else ""
     if header.is_signed or header.bits not in (16, 32, 64) or header.photometric > _RGB:
