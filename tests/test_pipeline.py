@@ -214,3 +214,34 @@ def test_opencv_reads_our_descriptors_as_its_own():
     )
     distance = [np.hypot(*(np.array(keypoints[m.trainIdx].pt) - ours.xy[m.queryIdx])) for m in matches]
     assert np.mean(np.array(distance) < 1) > 0.85
+
+
+EDGES = {
+    "noise": lambda shape, rng: rng.integers(0, 256, shape).astype(np.uint8),
+    "checkerboard": lambda shape, rng: (np.indices(shape).sum(axis=0) % 2 * 255).astype(np.uint8),
+    "one white pixel": lambda shape, rng: np.eye(*shape, k=1, dtype=np.uint8) * 255,
+    "black and white": lambda shape, rng: (rng.random(shape) > 0.5).astype(np.float32),
+    "tiny values": lambda shape, rng: (rng.random(shape) * 1e-6).astype(np.float32),
+}
+PARAMS = [
+    SiftParams(),
+    SiftParams.classic(),
+    SiftParams(contrast_threshold=0),
+    SiftParams(levels_per_octave=1, first_octave=1),
+    SiftParams(levels_per_octave=8, sigma=1.0),
+]
+
+
+@pytest.mark.parametrize("kind", EDGES)
+@pytest.mark.parametrize("shape", [(6, 6), (7, 40), (13, 64), (64, 64)])
+def test_whatever_the_image_the_features_are_finite_and_in_range(kind, shape):
+    image = EDGES[kind](shape, np.random.default_rng(0))
+    for params in PARAMS:
+        f = siftcli.detect(image, params)
+        for values in (f.xy, f.scale, f.orientation, f.response):
+            assert np.all(np.isfinite(values))
+        assert np.all((f.orientation >= 0) & (f.orientation < np.float32(2 * np.pi)))
+        assert np.all((f.xy > -0.5) & (f.xy < np.array(f.image_size) - 0.5))
+        assert np.all(f.scale > 0)
+        # Unit length times 512, less what saturates, plus what rounding adds.
+        assert np.all(np.linalg.norm(f.descriptors.astype(float), axis=1) < 520)
