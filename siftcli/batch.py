@@ -1,4 +1,4 @@
-"""Images in, files out, one after the other.
+"""Images in, files out: many at once, written by one.
 
 Everything that can be wrong with a request is found by :func:`make_plan`, before any
 work; what goes wrong with one image later is told in its :class:`Outcome`, and the
@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ._version import __version__
 from .api import detect
 from .draw import draw_png
-from .errors import OutputError, SiftcliError
+from .errors import SiftcliError, StorageError
 from .features import Features
-from .formats import encode, save, write_output
-from .formats._collections import WriteOptions, Writer, open_writer
+from .formats import encode, write_output
 from .image import check_max_image_size, read_image
+from .origin import Origin, Source, settings_text
+from .outputs import Output, make_folder, open_output, split
 from .params import SiftParams
 from .plan import Job, Plan, make_plan
 from .summary import SCHEMA, summarise
 from .work_list import ImageFile, find_images
+from .workers import LocalPool
 
 __all__ = [
     "ImageFile",
@@ -40,6 +46,8 @@ __all__ = [
 ]
 
 FAILURES = "failures.csv"
+SMALLEST_BATCH = 16
+"""Images from which on starting processes (about 1 s) pays."""
 
 
 @dataclass(frozen=True)
@@ -72,101 +80,191 @@ class Outcome:
         return {**head, **written, "time_s": self.time_s, **summarise(self.features)}
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a worker needs to know besides the image."""
+
+    params: SiftParams
+    threads: int | None = None
+    exif_orientation: str = "apply"
+    max_image_size: int | None = None
+    keeps_origins: bool = False
+    """Whether the outputs tell what they were made from."""
+    is_batch: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the result depends on besides the image and its mask."""
+        names = ("exif_orientation", "max_image_size")
+        head = {"siftcli": __version__, "params": self.params.to_dict()}
+        return {**head, **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a worker hands back."""
+
+    features: Features | None = None
+    error: str | None = None
+    time_s: float = 0.0
+    origin: Origin | None = None
+    drawing: bytes | None = None
+
+
 def run(
     plan: Plan,
     params: SiftParams,
     *,
     threads: int | None = None,
+    jobs: int | None = None,
     exif_orientation: str = "apply",
     max_image_size: int | None = None,
+    check: bool = False,
+    strict: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Detect, and write what the plan says, image by image.
+    """Detect, and write what the plan says.
 
     Parameters
     ----------
     plan
         From :func:`make_plan`.
-    params, threads, exif_orientation, max_image_size
+    params, exif_orientation, max_image_size
         As for :func:`siftcli.detect`.
+    threads
+        Threads inside an image; when not given the cores are shared out among the jobs.
+    jobs
+        Images at once, on processes of their own. When not given one a core, and one in all for
+        fewer than ``SMALLEST_BATCH`` images. The result does not depend on either.
+    check
+        Tell by their content, not by size and time, whether images that are done have changed.
+    strict
+        Stop at the first image that fails.
+    stop
+        Asked before an image is begun; when true, those that are under way are finished and
+        written, and no other is begun.
 
     Returns
     -------
     iterator of Outcome
-        In the order of the plan, each when it is done.
+        Those that were there already, then the others in the order of the plan, each when it is
+        written.
 
     Raises
     ------
     ParameterError
         At once, if an option is out of range.
+    OutputError
+        If another run writes there, what is there was made with other settings, or the disk is full.
     """
     check_max_image_size(max_image_size)
-
-    def find(job: Job) -> Features:
-        return detect(
-            job.image.path,
-            params,
-            mask=job.mask,
-            threads=threads,
-            exif_orientation=exif_orientation,
-            max_image_size=max_image_size,
-        )
-
-    if plan.collection is not None:
-        return _run_into_collection(plan, plan.collection, find)
-    return (_outcome(job, lambda job: _write(job, find(job), plan)) for job in plan.jobs)
+    jobs, threads = shared_cores(len(plan.jobs), jobs, threads)
+    request = Request(params, threads, exif_orientation, max_image_size, plan.keeps_origins, plan.is_batch)
+    pool = LocalPool(partial(find, request), partial(_lost, request), jobs)
+    return _run(plan, request, pool.run, check=check, strict=strict, stop=stop)
 
 
-def _run_into_collection(
-    plan: Plan, options: WriteOptions, find: Callable[[Job], Features]
+def shared_cores(n_images: int, jobs: int | None, threads: int | None) -> tuple[int, int | None]:
+    """Settle how many images at once, and threads inside each, so that together they fill the cores."""
+    n_cores = len(os.sched_getaffinity(0))
+    if jobs is None:
+        jobs = 1 if n_images < SMALLEST_BATCH else max(1, n_cores // (threads or 1))
+    if threads is None and jobs > 1:
+        threads = max(1, n_cores // jobs)
+    return jobs, threads
+
+
+_Engine = Callable[[Iterable[Job], Callable[[], bool]], Iterator[tuple[Job, Found]]]
+"""Does jobs until it is told to stop."""
+
+
+def _run(
+    plan: Plan, request: Request, engine: _Engine, *, check: bool, strict: bool, stop: Callable[[], bool]
 ) -> Iterator[Outcome]:
-    with open_writer(plan.jobs[0].output or "", plan.format, options) as writer:
-        for job in plan.jobs:
-            if not options.overwrite and writer.has(job.image.name):
-                yield Outcome(job, None, None, 0.0, was_there=True)
-            else:
-                yield _outcome(job, lambda job: _write(job, find(job), plan, writer))
+    failed: list[Job] = []
+    settings = settings_text(request.settings)
+    with ExitStack() as stack:
+        output = open_output(plan, settings, stack)
+        done, to_do = split(plan, output, settings, check=check)
+        yield from (Outcome(job, None, None, 0.0, was_there=True) for job in done)
+        for job, found in engine(to_do, lambda: stop() or (strict and bool(failed))):
+            outcome = _written(job, found, plan, output)
+            if outcome.error is not None:
+                failed.append(job)
+            yield outcome
 
 
-def _outcome(job: Job, work: Callable[[Job], Features]) -> Outcome:
+def find(request: Request, job: Job) -> Found:
+    """Do what a worker does: read, detect, draw; what goes wrong with the image is told, not raised."""
     start = time.perf_counter()
-    features, error = None, None
+    origin = features = drawing = error = None
     try:
-        features = work(job)
+        # Looked at before it is read: a file that changes meanwhile is found changed next time.
+        origin = _origin(request, job) if request.keeps_origins else None
+        features = detect(
+            job.image.path,
+            request.params,
+            mask=job.mask,
+            threads=request.threads,
+            exif_orientation=request.exif_orientation,
+            max_image_size=request.max_image_size,
+        )
+        drawing = None if job.drawing is None else _drawn(job, features)
     except SiftcliError as reason:
         error = str(reason)
     except MemoryError:
         error = f"{job.image.path}: not enough memory; reduce it with --max-image-size"
-    return Outcome(job, features, error, time.perf_counter() - start)
+    except Exception as reason:
+        if not request.is_batch:
+            raise
+        error = f"{job.image.path}: {type(reason).__name__} in siftcli ({reason}); please report it"
+    if error is not None:
+        features = None
+    return Found(features, error, time.perf_counter() - start, origin, drawing)
 
 
-def _write(job: Job, features: Features, plan: Plan, writer: Writer | None = None) -> Features:
-    if writer is not None:
-        writer.write(job.image.name, features)
-    elif job.output is not None:
-        _make_folder(job.output, plan)
-        save(features, job.output, plan.format, overwrite=plan.overwrite)
-    if job.drawing is not None:
-        _make_folder(job.drawing, plan)
-        exif = "apply" if features.exif_orientation != 1 else "ignore"
-        picture = read_image(job.image.path, exif_orientation=exif)
-        write_output(job.drawing, draw_png(picture.grey, features), overwrite=plan.overwrite)
-    return features
-
-
-def _make_folder(path: Path, plan: Plan) -> None:
-    if not plan.makes_folders:
-        return
+def _origin(request: Request, job: Job) -> Origin | None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path.parent} cannot be made: {error.strerror}; choose another folder") from error
+        mask = None if job.mask is None else Source.of(job.mask)
+        return Origin(settings_text(request.settings), Source.of(job.image.path), mask)
+    except (OSError, ValueError):
+        return None  # the reason is told when it is read
+
+
+def _drawn(job: Job, features: Features) -> bytes:
+    exif = "apply" if features.exif_orientation != 1 else "ignore"
+    return draw_png(read_image(job.image.path, exif_orientation=exif).grey, features)
+
+
+def _lost(request: Request, job: Job) -> Found:
+    return Found(error=f"{job.image.path}: the process that worked on it died; was memory short?")
+
+
+def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
+    """Write what was found; a disk that is full ends the run, other trouble concerns one image."""
+    if found.features is None:
+        return Outcome(job, None, found.error, found.time_s)
+    start = time.perf_counter()
+    error = None
+    try:
+        output.write(job, found.features, found.origin)
+        if job.drawing is not None and found.drawing is not None:
+            make_folder(job.drawing, plan)
+            write_output(job.drawing, found.drawing, overwrite=plan.overwrite or found.origin is not None)
+    except StorageError:
+        raise
+    except SiftcliError as reason:
+        error = str(reason)
+    time_s = found.time_s + time.perf_counter() - start
+    return Outcome(job, None if error else found.features, error, time_s)
 
 
 def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
-    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is emptied."""
+    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is removed."""
     rows = [(outcome.job.image.path, outcome.error) for outcome in outcomes if outcome.error is not None]
     path = folder / FAILURES
-    if not rows and not path.exists():
+    if not rows:
+        path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from siftcli.batch import find_images, make_plan
+from siftcli.batch import find_images, make_plan, run
 from siftcli.errors import InputError, OutputError, ParameterError
+from siftcli.params import SiftParams
 
 
 @pytest.fixture
@@ -125,7 +126,10 @@ def test_wrong_use_is_found_before_any_work(tree, inputs, options, error):
 
 def test_existing_files_in_the_output_folder_are_refused(tree):
     (tree / "out/sub").mkdir(parents=True)
-    (tree / "out/sub/c.tif.npz").touch()
+    for name in ("c.tif.npz", "c.tif.csv"):
+        (tree / "out/sub" / name).touch()
     with pytest.raises(OutputError, match=r"c\.tif\.npz exists; pass --overwrite"):
-        make_plan(["in"], output="out")
+        next(run(make_plan(["in"], output="out"), SiftParams()))
+    with pytest.raises(OutputError, match=r"c\.tif\.csv exists; pass --overwrite"):
+        make_plan(["in"], output="out", format="csv")
     make_plan(["in"], output="out", overwrite=True)

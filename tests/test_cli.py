@@ -249,7 +249,10 @@ def test_a_folder_gives_a_folder(folder, capsys):
     assert run(["detect", ".", "-o", "out", "--draw", "pictures"]) == 0
     made = ["out/a.png.npz", "out/sub/b.png.npz", "pictures/a.png.png", "pictures/sub/b.png.png"]
     assert files(folder) == sorted(["a.png", "sub/b.png", *made])
-    assert run(["detect", "a.png", "sub", "-o", "out"]) == 2
+    assert run(["detect", "a.png", "sub", "-o", "out"]) == 0
+    assert "2 kept as they were" in capsys.readouterr().err
+    assert run(["detect", "a.png", "sub", "-o", "out", "--format", "csv"]) == 0
+    assert run(["detect", "a.png", "sub", "-o", "out", "--format", "csv"]) == 2
     assert "exists" in capsys.readouterr().err
 
 
