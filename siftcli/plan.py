@@ -11,7 +11,7 @@ from .errors import OutputError, ParameterError
 from .features import Features
 from .formats import DEFAULT_FORMAT, FORMATS, Format, check_output, format_of, is_special
 from .formats._collections import WriteOptions, check_collection
-from .work_list import ImageFile, find_images
+from .work_list import ImageFile, find_images, names_several
 
 STANDARD_OUTPUT = "-"
 
@@ -134,7 +134,7 @@ def make_plan(
     if "" in (output, drawing, mask):
         raise ParameterError("expected a path for the output, drawing or mask, got an empty name; name one")
     images = find_images(names)
-    is_batch = len(images) > 1 or any(Path(name).is_dir() for name in names)
+    is_batch = len(images) > 1 or any(names_several(name) for name in names)
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and (is_batch or format is None):
         raise ParameterError(

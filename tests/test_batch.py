@@ -57,6 +57,28 @@ def test_linked_folders_are_visited_once(tree):
     assert names(find_images(["in"])) == ["a.JPG", "b.png", "other/b.png", "sub/c.tif"]
 
 
+def test_patterns(tree):
+    assert names(find_images(["in/*.png"])) == ["b.png"]
+    assert names(find_images(["**/b.png"])) == ["in/b.png", "two/b.png"]
+    assert names(find_images(["t*"])) == ["b.png"]
+    (tree / "in/[x].png").touch()
+    assert names(find_images(["in/[x].png"])) == ["[x].png"]
+    with pytest.raises(InputError, match="no file fits"):
+        find_images(["in/*.bmp"])
+    assert make_plan(["in/b*.png"], output="out").is_batch
+
+
+def test_lists(tree):
+    (tree / "list.txt").write_bytes(b"in/b.png\r\n\ntwo\nin/*.JPG\n")
+    assert names(find_images(["list.txt"])) == ["in/b.png", "two/b.png", "in/a.JPG"]
+    (tree / "list.txt").write_bytes(b"in/\xff.png\n")
+    assert names(find_images(["list.txt"])) == ["\udcff.png"]
+    for bad in (b"", b"\n", b"a\0b\n"):
+        (tree / "list.txt").write_bytes(bad)
+        with pytest.raises(InputError, match=r"list\.txt: expected"):
+            find_images(["list.txt"])
+
+
 def test_folder_without_images(tree):
     (tree / "empty").mkdir()
     with pytest.raises(InputError, match="empty: expected a folder with images"):

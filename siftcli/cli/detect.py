@@ -100,8 +100,12 @@ def command(
 ) -> int:
     """Find SIFT features in images.
 
-    INPUT is an image (PNG, JPEG, TIFF, WebP, PGM/PPM, BMP; 8-bit, 16-bit or float) or a
-    folder, which is searched for images.
+    INPUT is an image (PNG, JPEG, TIFF, WebP, PGM/PPM, BMP; 8-bit, 16-bit or float), a
+    folder, which is searched for images, a quoted pattern ('photos/**/*.jpg'), or a list NAME.txt with
+    an input a line.
+
+    A folder of npz files or a collection that an interrupted run has begun is gone on with: the same
+    command does what is missing or has changed.
 
     Exit status: 0 done (no keypoints is done), 1 an input failed, 2 wrong use, 130 interrupted.
     """

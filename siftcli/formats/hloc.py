@@ -22,6 +22,7 @@ from ..errors import InputError, OutputError, StorageError
 from ..features import Features
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._conventions import in_stored_frame, unit_length
+from ._journaled import JournaledFile, finish_interrupted
 from ._record import FeatureFile
 from ._unit import features_of
 from ._write import temporary_name
@@ -111,13 +112,21 @@ def _no_name(name: str) -> OutputError:
 
 
 class HlocWriter(Closing):
-    """Writes a group an image; the mark that it is complete comes last, after its data are on the disk."""
+    """Writes a group an image, with a mark that it is complete, in one step."""
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         self.path, self.overwrite = path, options.overwrite
         if not (options.append and path.exists()):
             _create(path, options.settings)
-        self.file = open_file(path, "r+")
+        try:
+            self.storage = JournaledFile(path)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}; is it in use?") from error
+        try:
+            self.file = h5py.File(self.storage, "r+")
+        except H5_ERRORS as error:
+            self.storage.close()
+            raise InputError(f"{path}: expected an HDF5 file ({_reason(error)}); write it again") from error
 
     def has(self, name: str) -> bool:
         """Whether the features of this image are there, complete."""
@@ -149,9 +158,9 @@ class HlocWriter(Closing):
             group.attrs["descriptor_kind"] = np.bytes_(features.descriptor_kind)
             if origin or _ORIGIN in group.attrs:
                 group.attrs[_ORIGIN] = np.bytes_(origin.encode("ascii"))
-            self.file.flush()
             group.attrs[_COMPLETE] = True
             self.file.flush()
+            self.storage.commit()
         except H5_ERRORS as error:
             kind = StorageError if isinstance(error, OSError | RuntimeError) else OutputError
             raise kind(f"{self.path}: {name} cannot be written ({_reason(error)})") from error
@@ -159,6 +168,9 @@ class HlocWriter(Closing):
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+        with contextlib.suppress(OSError):  # what is written of each image is there already
+            self.storage.commit()
+        self.storage.close()
 
 
 class HlocReader(Closing):
@@ -166,6 +178,8 @@ class HlocReader(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        with contextlib.suppress(OSError):  # read-only: what cannot be read is told
+            finish_interrupted(path)
         self.file = open_file(path, "r")
         self.n_bytes = path.stat().st_size
 
