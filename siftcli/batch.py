@@ -12,16 +12,17 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ._version import __version__
 from .api import detect
+from .cluster import LOCAL, DaskPool, check_versions, connected
 from .draw import draw_png
-from .errors import SiftcliError, StorageError
+from .errors import InputError, ParameterError, SiftcliError, StorageError
 from .features import Features
 from .formats import encode, write_output
 from .image import check_max_image_size, read_image
@@ -30,6 +31,7 @@ from .outputs import Output, make_folder, open_output, split
 from .params import SiftParams
 from .plan import Job, Plan, make_plan
 from .summary import SCHEMA, summarise
+from .versions import versions
 from .work_list import ImageFile, find_images
 from .workers import LocalPool
 
@@ -121,6 +123,7 @@ def run(
     max_image_size: int | None = None,
     check: bool = False,
     strict: bool = False,
+    dask: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Detect, and write what the plan says.
@@ -140,6 +143,9 @@ def run(
         Tell by their content, not by size and time, whether images that are done have changed.
     strict
         Stop at the first image that fails.
+    dask
+        Address of the scheduler of a Dask cluster that does the work, or ``"local"`` for one of
+        ``jobs`` workers here, for this run. Images and masks are read by its workers.
     stop
         Asked before an image is begun; when true, those that are under way are finished and
         written, and no other is begun.
@@ -147,21 +153,42 @@ def run(
     Returns
     -------
     iterator of Outcome
-        Those that were there already, then the others in the order of the plan, each when it is
-        written.
+        Those that were there already, then the others, each when it is written: in the order of
+        the plan, from a cluster in the order in which they are done.
 
     Raises
     ------
     ParameterError
         At once, if an option is out of range.
+    InputError
+        If there is no such cluster, or its workers have other versions.
     OutputError
         If another run writes there, what is there was made with other settings, or the disk is full.
     """
     check_max_image_size(max_image_size)
+    if dask is not None:
+        _check_cluster_use(dask, jobs, plan)
     jobs, threads = shared_cores(len(plan.jobs), jobs, threads)
     request = Request(params, threads, exif_orientation, max_image_size, plan.keeps_origins, plan.is_batch)
-    pool = LocalPool(partial(find, request), partial(_lost, request), jobs)
-    return _run(plan, request, pool.run, check=check, strict=strict, stop=stop)
+    if dask is None:
+        pool = LocalPool(partial(find, request), _lost, jobs)
+        return _run(plan, request, nullcontext(pool.run), check=check, strict=strict, stop=stop)
+    request = replace(request, threads=threads or 1)
+    return _run(plan, request, _on_cluster(request, dask, jobs), check=check, strict=strict, stop=stop)
+
+
+def _check_cluster_use(dask: str, jobs: int | None, plan: Plan) -> None:
+    if dask != LOCAL and jobs is not None:
+        raise ParameterError("--jobs is about this machine; drop it: a cluster has its own workers")
+    if plan.to_stdout:
+        raise ParameterError("--dask is for batches; name an output instead of -")
+
+
+@contextmanager
+def _on_cluster(request: Request, address: str, jobs: int) -> Iterator[_Engine]:
+    work = partial(find_elsewhere, request, str(Path.cwd()), versions())
+    with connected(address, max(jobs, 1)) as client:
+        yield DaskPool(work, _killed, client).run
 
 
 def shared_cores(n_images: int, jobs: int | None, threads: int | None) -> tuple[int, int | None]:
@@ -174,12 +201,18 @@ def shared_cores(n_images: int, jobs: int | None, threads: int | None) -> tuple[
     return jobs, threads
 
 
-_Engine = Callable[[Iterable[Job], Callable[[], bool]], Iterator[tuple[Job, Found]]]
+_Engine: TypeAlias = Callable[[Iterable[Job], Callable[[], bool]], Iterator[tuple[Job, Found]]]
 """Does jobs until it is told to stop."""
 
 
 def _run(
-    plan: Plan, request: Request, engine: _Engine, *, check: bool, strict: bool, stop: Callable[[], bool]
+    plan: Plan,
+    request: Request,
+    engine: AbstractContextManager[_Engine],
+    *,
+    check: bool,
+    strict: bool,
+    stop: Callable[[], bool],
 ) -> Iterator[Outcome]:
     failed: list[Job] = []
     settings = settings_text(request.settings)
@@ -187,7 +220,9 @@ def _run(
         output = open_output(plan, settings, stack)
         done, to_do = split(plan, output, settings, check=check)
         yield from (Outcome(job, None, None, 0.0, was_there=True) for job in done)
-        for job, found in engine(to_do, lambda: stop() or (strict and bool(failed))):
+        if not to_do:
+            return
+        for job, found in stack.enter_context(engine)(to_do, lambda: stop() or (strict and bool(failed))):
             outcome = _written(job, found, plan, output)
             if outcome.error is not None:
                 failed.append(job)
@@ -223,6 +258,20 @@ def find(request: Request, job: Job) -> Found:
     return Found(features, error, time.perf_counter() - start, origin, drawing)
 
 
+def find_elsewhere(request: Request, folder: str, expected: dict[str, str], job: Job) -> Found:
+    """Do what a worker on another machine does: paths are those of ``folder``.
+
+    A worker that has come to the cluster since the run began is checked as the others were.
+    """
+    try:
+        check_versions({"this worker": versions()}, expected)
+    except InputError as error:
+        return Found(error=f"{job.image.path}: {error}")
+    path = os.path.join(folder, job.image.path)  # noqa: PTH118  a name that is absolute stays as it is
+    mask = None if job.mask is None else Path(folder, job.mask)
+    return find(request, replace(job, image=replace(job.image, path=path), mask=mask))
+
+
 def _origin(request: Request, job: Job) -> Origin | None:
     try:
         mask = None if job.mask is None else Source.of(job.mask)
@@ -236,7 +285,14 @@ def _drawn(job: Job, features: Features) -> bytes:
     return draw_png(read_image(job.image.path, exif_orientation=exif).grey, features)
 
 
-def _lost(request: Request, job: Job) -> Found:
+def _killed(job: Job) -> Found:
+    return Found(
+        error=f"{job.image.path}: the Dask workers that worked on it died, more than "
+        "distributed.scheduler.allowed-failures of them; was memory short?"
+    )
+
+
+def _lost(job: Job) -> Found:
     return Found(error=f"{job.image.path}: the process that worked on it died; was memory short?")
 
 

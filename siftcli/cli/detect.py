@@ -78,6 +78,12 @@ if TYPE_CHECKING:
     help="When a batch is taken up again, tell by their content which images have changed, not by size "
     "and time.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local",
+    help="Send the work to a Dask cluster: the address of its scheduler (tcp://HOST:8786), or 'local' for "
+    "workers here. Its workers read the images, by the same paths.",
+)
 @click.option("--strict", is_flag=True, help="Stop at the first image that fails.")
 @json_option
 @camera_options
