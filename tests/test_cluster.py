@@ -9,7 +9,7 @@ import pytest
 from batches import ARGUMENTS, content, make_images
 from distributed import Client, LocalCluster
 
-from siftcli import batch, cluster
+from siftcli import batch, cluster, detection
 from siftcli.__main__ import run
 from siftcli.errors import InputError, ParameterError
 from siftcli.params import SiftParams
@@ -80,7 +80,7 @@ def test_other_versions_are_refused(images, tmp_path):
     with pytest.raises(InputError, match="cannot be imported"):
         cluster.check_versions({"tcp://b": ImportError("none")}, here)
     job = batch.make_plan([str(images)]).jobs[0]
-    found = batch.find_elsewhere(batch.Request(PARAMS), "/", {**here, "Numba": "0.0.1"}, job)
+    found = detection.find_elsewhere(detection.Request(PARAMS), "/", {**here, "Numba": "0.0.1"}, job)
     assert "expected Numba 0.0.1" in found.error
 
 
