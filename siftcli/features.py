@@ -75,7 +75,7 @@ class Features:
     params: SiftParams | None = None
     """What the features were made with, when known."""
     removed: Mapping[str, int] = field(default_factory=dict)
-    """"candidates", and how many of them each filter removed, in its order; empty if unknown."""
+    """"candidates", and how many of them each filter removed, in pipeline order; empty if unknown."""
 
     def __post_init__(self) -> None:
         for f in array_fields():
