@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .errors import InputError, MissingDependencyError, SiftcliError
+from .errors import InputError, MissingDependencyError, SiftcliError, StorageError
 
 DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -47,7 +47,7 @@ def _run(args: Sequence[str] | None) -> int:
         return error.exit_code
     except SiftcliError as error:
         complain(error)
-        return FAILED if isinstance(error, InputError | MissingDependencyError) else WRONG_USE
+        return FAILED if isinstance(error, InputError | MissingDependencyError | StorageError) else WRONG_USE
     except OSError as error:  # files are handled where they are read and written: this is a standard stream
         complain(f"the output cannot be written: {error.strerror or error}")
         return FAILED

@@ -1,4 +1,4 @@
-"""Images in, files out, one after the other.
+"""Images in, files out: many at once, written by one.
 
 Everything that can be wrong with a request is found by :func:`make_plan`, before any
 work; what goes wrong with one image later is told in its :class:`Outcome`, and the
@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from .api import detect
-from .draw import draw_png
-from .errors import OutputError, SiftcliError
+from .cluster import LOCAL, DaskPool, connected
+from .detection import Found, Request, find, find_elsewhere, killed, lost
+from .errors import ParameterError, SiftcliError, StorageError
 from .features import Features
-from .formats import encode, save, write_output
-from .formats._collections import WriteOptions, Writer, open_writer
-from .image import check_max_image_size, read_image
+from .formats import encode, write_output
+from .image import check_max_image_size
+from .origin import settings_text
+from .outputs import Output, make_folder, open_output, split
 from .params import SiftParams
 from .plan import Job, Plan, make_plan
 from .summary import SCHEMA, summarise
+from .versions import versions
 from .work_list import ImageFile, find_images
+from .workers import LocalPool
 
 __all__ = [
     "ImageFile",
@@ -40,6 +46,8 @@ __all__ = [
 ]
 
 FAILURES = "failures.csv"
+SMALLEST_BATCH = 16
+"""Images from which on starting processes (about 1 s) pays."""
 
 
 @dataclass(frozen=True)
@@ -77,96 +85,142 @@ def run(
     params: SiftParams,
     *,
     threads: int | None = None,
+    jobs: int | None = None,
     exif_orientation: str = "apply",
     max_image_size: int | None = None,
+    check: bool = False,
+    strict: bool = False,
+    dask: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Detect, and write what the plan says, image by image.
+    """Detect, and write what the plan says.
 
     Parameters
     ----------
     plan
         From :func:`make_plan`.
-    params, threads, exif_orientation, max_image_size
+    params, exif_orientation, max_image_size
         As for :func:`siftcli.detect`.
+    threads
+        Threads inside an image; when not given the cores are shared out among the jobs.
+    jobs
+        Images at once, on processes of their own. When not given one a core, and one in all for
+        fewer than ``SMALLEST_BATCH`` images. The result does not depend on either.
+    check
+        Tell by their content, not by size and time, whether images that are done have changed.
+    strict
+        Stop at the first image that fails.
+    dask
+        Address of the scheduler of a Dask cluster that does the work, or ``"local"`` for one of
+        ``jobs`` workers here, for this run. Images and masks are read by its workers.
+    stop
+        Asked before an image is begun; when true, those that are under way are finished and
+        written, and no other is begun.
 
     Returns
     -------
     iterator of Outcome
-        In the order of the plan, each when it is done.
+        Those that were there already, then the others, each when it is written: in the order of
+        the plan, from a cluster in the order in which they are done.
 
     Raises
     ------
     ParameterError
         At once, if an option is out of range.
+    InputError
+        If there is no such cluster, or its workers have other versions.
+    OutputError
+        If another run writes there, what is there was made with other settings, or the disk is full.
     """
     check_max_image_size(max_image_size)
-
-    def find(job: Job) -> Features:
-        return detect(
-            job.image.path,
-            params,
-            mask=job.mask,
-            threads=threads,
-            exif_orientation=exif_orientation,
-            max_image_size=max_image_size,
-        )
-
-    if plan.collection is not None:
-        return _run_into_collection(plan, plan.collection, find)
-    return (_outcome(job, lambda job: _write(job, find(job), plan)) for job in plan.jobs)
+    if dask is not None:
+        _check_cluster_use(dask, jobs, plan)
+    jobs, threads = shared_cores(len(plan.jobs), jobs, threads)
+    request = Request(params, threads, exif_orientation, max_image_size, plan.keeps_origins, plan.is_batch)
+    if dask is None:
+        pool = LocalPool(partial(find, request), lost, jobs)
+        return _run(plan, request, nullcontext(pool.run), check=check, strict=strict, stop=stop)
+    request = replace(request, threads=threads or 1)
+    return _run(plan, request, _on_cluster(request, dask, jobs), check=check, strict=strict, stop=stop)
 
 
-def _run_into_collection(
-    plan: Plan, options: WriteOptions, find: Callable[[Job], Features]
+def _check_cluster_use(dask: str, jobs: int | None, plan: Plan) -> None:
+    if dask != LOCAL and jobs is not None:
+        raise ParameterError("--jobs is about this machine; drop it: a cluster has its own workers")
+    if plan.to_stdout:
+        raise ParameterError("--dask is for batches; name an output instead of -")
+
+
+@contextmanager
+def _on_cluster(request: Request, address: str, jobs: int) -> Iterator[_Engine]:
+    work = partial(find_elsewhere, request, str(Path.cwd()), versions())
+    with connected(address, max(jobs, 1)) as client:
+        yield DaskPool(work, killed, client).run
+
+
+def shared_cores(n_images: int, jobs: int | None, threads: int | None) -> tuple[int, int | None]:
+    """Settle how many images at once, and threads inside each, so that together they fill the cores."""
+    n_cores = len(os.sched_getaffinity(0))
+    if jobs is None:
+        jobs = 1 if n_images < SMALLEST_BATCH else max(1, n_cores // (threads or 1))
+    if threads is None and jobs > 1:
+        threads = max(1, n_cores // jobs)
+    return jobs, threads
+
+
+_Engine: TypeAlias = Callable[[Iterable[Job], Callable[[], bool]], Iterator[tuple[Job, Found]]]
+"""Does jobs until it is told to stop."""
+
+
+def _run(
+    plan: Plan,
+    request: Request,
+    engine: AbstractContextManager[_Engine],
+    *,
+    check: bool,
+    strict: bool,
+    stop: Callable[[], bool],
 ) -> Iterator[Outcome]:
-    with open_writer(plan.jobs[0].output or "", plan.format, options) as writer:
-        for job in plan.jobs:
-            if not options.overwrite and writer.has(job.image.name):
-                yield Outcome(job, None, None, 0.0, was_there=True)
-            else:
-                yield _outcome(job, lambda job: _write(job, find(job), plan, writer))
+    failed: list[Job] = []
+    settings = settings_text(request.settings)
+    with ExitStack() as stack:
+        output = open_output(plan, settings, stack)
+        done, to_do = split(plan, output, settings, check=check)
+        yield from (Outcome(job, None, None, 0.0, was_there=True) for job in done)
+        if not to_do:
+            return
+        for job, found in stack.enter_context(engine)(to_do, lambda: stop() or (strict and bool(failed))):
+            outcome = _written(job, found, plan, output)
+            if outcome.error is not None:
+                failed.append(job)
+            yield outcome
 
 
-def _outcome(job: Job, work: Callable[[Job], Features]) -> Outcome:
+def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
+    """Write what was found; a disk that is full ends the run, other trouble concerns one image."""
+    if found.features is None:
+        return Outcome(job, None, found.error, found.time_s)
     start = time.perf_counter()
-    features, error = None, None
+    error = None
     try:
-        features = work(job)
+        output.write(job, found.features, found.origin)
+        if job.drawing is not None and found.drawing is not None:
+            make_folder(job.drawing, plan)
+            write_output(job.drawing, found.drawing, overwrite=plan.overwrite or found.origin is not None)
+    except StorageError:
+        raise
     except SiftcliError as reason:
         error = str(reason)
-    except MemoryError:
-        error = f"{job.image.path}: not enough memory; reduce it with --max-image-size"
-    return Outcome(job, features, error, time.perf_counter() - start)
-
-
-def _write(job: Job, features: Features, plan: Plan, writer: Writer | None = None) -> Features:
-    if writer is not None:
-        writer.write(job.image.name, features)
-    elif job.output is not None:
-        _make_folder(job.output, plan)
-        save(features, job.output, plan.format, overwrite=plan.overwrite)
-    if job.drawing is not None:
-        _make_folder(job.drawing, plan)
-        exif = "apply" if features.exif_orientation != 1 else "ignore"
-        picture = read_image(job.image.path, exif_orientation=exif)
-        write_output(job.drawing, draw_png(picture.grey, features), overwrite=plan.overwrite)
-    return features
-
-
-def _make_folder(path: Path, plan: Plan) -> None:
-    if not plan.makes_folders:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path.parent} cannot be made: {error.strerror}; choose another folder") from error
+    time_s = found.time_s + time.perf_counter() - start
+    return Outcome(job, None if error else found.features, error, time_s)
 
 
 def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
-    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is emptied."""
+    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is removed."""
     rows = [(outcome.job.image.path, outcome.error) for outcome in outcomes if outcome.error is not None]
     path = folder / FAILURES
-    if not rows and not path.exists():
+    if not rows:
+        path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()

@@ -21,5 +21,9 @@ class OutputError(SiftcliError):
     """An output that exists already or cannot be written."""
 
 
+class StorageError(OutputError):
+    """An output that can take no more: its disk is full, has become read-only or fails."""
+
+
 class MissingDependencyError(SiftcliError, ImportError):
     """An optional package, or a system library of one, that is not installed."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -92,6 +93,11 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.xy)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes by the constructor: a read-only mapping cannot be pickled."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return partial(type(self), **{**values, "removed": dict(self.removed)}), ()
 
     def select(self, rows: NDArray[Any] | slice) -> Self:
         """The features of these rows (indices, a boolean mask or a slice), in that order."""

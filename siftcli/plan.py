@@ -11,7 +11,7 @@ from .errors import OutputError, ParameterError
 from .features import Features
 from .formats import DEFAULT_FORMAT, FORMATS, Format, check_output, format_of, is_special
 from .formats._collections import WriteOptions, check_collection
-from .work_list import ImageFile, find_images
+from .work_list import ImageFile, find_images, names_several
 
 STANDARD_OUTPUT = "-"
 
@@ -45,6 +45,18 @@ class Plan:
     def makes_folders(self) -> bool:
         """Whether missing folders of outputs are made; that of a named file must exist."""
         return self.is_batch or self.folder is not None
+
+    @property
+    def keeps_origins(self) -> bool:
+        """Whether each image's output says what it was made from, so that a batch can be taken up again."""
+        return self.collection is not None or (self.folder is not None and self.format == DEFAULT_FORMAT)
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to tell after an interruption."""
+        if self.keeps_origins:
+            return "run the same command again to go on"
+        return "what is written is kept; a folder of npz files or a collection could be gone on with"
 
     @property
     def failures_folder(self) -> Path | None:
@@ -122,7 +134,7 @@ def make_plan(
     if "" in (output, drawing, mask):
         raise ParameterError("expected a path for the output, drawing or mask, got an empty name; name one")
     images = find_images(names)
-    is_batch = len(images) > 1 or any(Path(name).is_dir() for name in names)
+    is_batch = len(images) > 1 or any(names_several(name) for name in names)
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and (is_batch or format is None):
         raise ParameterError(
@@ -164,7 +176,7 @@ def _opened_collection(
         raise ParameterError("--append adds images to a collection; name a .h5, .db or .parquet output")
     if file is None or not is_collection:
         return None
-    check_collection(file, format_of(file, format), overwrite=overwrite, append=options.append)
+    check_collection(file, format_of(file, format), overwrite=overwrite, append=True)
     return replace(options, images={image.name: image.path for image in images}, overwrite=overwrite)
 
 
@@ -238,7 +250,12 @@ def _check_outputs(plan: Plan) -> None:
             if plan.makes_folders:
                 _check_reachable(path)
             if path.parent.is_dir() or not plan.makes_folders:
-                check_output(path, overwrite=plan.overwrite)
+                check_output(path, overwrite=plan.overwrite or _may_be_continued(plan, job))
+
+
+def _may_be_continued(plan: Plan, job: Job) -> bool:
+    """Whether what is there may be of an interrupted run; its own record tells when the run begins."""
+    return plan.keeps_origins and job.output is not None and job.output.is_file()
 
 
 def _check_distinct(jobs: tuple[Job, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ IMAGE_SUFFIXES = (
     ".bmp",
 )
 """What a folder is searched for; a file given by its name may have any suffix."""
+LIST_SUFFIX = ".txt"
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,22 @@ class ImageFile:
 
 
 def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
-    """List images: files as they are given, folders searched.
+    """List images: files as they are given, folders searched, patterns and lists expanded.
 
+    A name with ``*``, ``?`` or ``[...]`` that no file has is a pattern (``**`` for any depth). A file
+    ``NAME.txt`` names an image, folder or pattern on each line, as on the command line.
     A folder is searched by suffix and recursively, in sorted order; hidden files and folders
     are skipped, and a linked folder is visited once. A file that comes up twice is listed once.
 
     Raises
     ------
     InputError
-        If a folder cannot be read or has no image, or nothing is given.
+        If a folder cannot be read or has no image, a pattern fits no file, or nothing is given.
     """
     names = [os.fspath(path) for path in inputs]
     if not names or "" in names:
         raise InputError("expected an image or a folder of images, got an empty name or none; name one")
-    paths = [Path(name) for name in names]
+    paths = [Path(file) for name in names for line in _lines(name) for file in _matches(line)]
     roots = [_absolute(path if path.is_dir() else path.parent) for path in paths]
     root = os.path.commonpath(roots)
     found: dict[Path, ImageFile] = {}
@@ -58,6 +62,45 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
             absolute = _absolute(file)
             found.setdefault(absolute, ImageFile(str(file), str(absolute.relative_to(root))))
     return list(found.values())
+
+
+def names_several(name: str) -> bool:
+    """Whether an input stands for a number of images: a folder, a pattern or a list."""
+    return Path(name).is_dir() or _is_list(name) or _is_pattern(name)
+
+
+def _is_list(name: str) -> bool:
+    return name.lower().endswith(LIST_SUFFIX) and Path(name).is_file()
+
+
+def _is_pattern(name: str) -> bool:
+    return glob.has_magic(name) and not os.path.lexists(name)
+
+
+def _lines(name: str) -> list[str]:
+    """Names in a list, without empty lines; any other name itself."""
+    if not _is_list(name):
+        return [name]
+    try:
+        lines = Path(name).read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror}); check its permissions") from error
+    names = [os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip()]
+    if not names:
+        raise InputError(f"{name}: expected the name of an image on each line, found none; name an image")
+    if unfit := next((i for i, line in enumerate(names, 1) if "\0" in line), None):
+        raise InputError(f"{name}: expected names of images, got binary data in line {unfit}; check the file")
+    return names
+
+
+def _matches(name: str) -> list[str]:
+    """Files and folders that fit a pattern, sorted; any other name itself."""
+    if not _is_pattern(name):
+        return [name]
+    found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
+    if not found:
+        raise InputError(f"{name}: no file fits this pattern; check it")
+    return found
 
 
 def _absolute(path: Path) -> Path:

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from siftcli.batch import find_images, make_plan
+from siftcli.batch import find_images, make_plan, run
 from siftcli.errors import InputError, OutputError, ParameterError
+from siftcli.params import SiftParams
 
 
 @pytest.fixture
@@ -54,6 +55,28 @@ def test_linked_folders_are_visited_once(tree):
     (tree / "in/other").symlink_to(tree / "two")
     (tree / "in/other2").symlink_to(tree / "two")
     assert names(find_images(["in"])) == ["a.JPG", "b.png", "other/b.png", "sub/c.tif"]
+
+
+def test_patterns(tree):
+    assert names(find_images(["in/*.png"])) == ["b.png"]
+    assert names(find_images(["**/b.png"])) == ["in/b.png", "two/b.png"]
+    assert names(find_images(["t*"])) == ["b.png"]
+    (tree / "in/[x].png").touch()
+    assert names(find_images(["in/[x].png"])) == ["[x].png"]
+    with pytest.raises(InputError, match="no file fits"):
+        find_images(["in/*.bmp"])
+    assert make_plan(["in/b*.png"], output="out").is_batch
+
+
+def test_lists(tree):
+    (tree / "list.txt").write_bytes(b"in/b.png\r\n\ntwo\nin/*.JPG\n")
+    assert names(find_images(["list.txt"])) == ["in/b.png", "two/b.png", "in/a.JPG"]
+    (tree / "list.txt").write_bytes(b"in/\xff.png\n")
+    assert names(find_images(["list.txt"])) == ["\udcff.png"]
+    for bad in (b"", b"\n", b"a\0b\n"):
+        (tree / "list.txt").write_bytes(bad)
+        with pytest.raises(InputError, match=r"list\.txt: expected"):
+            find_images(["list.txt"])
 
 
 def test_folder_without_images(tree):
@@ -125,7 +148,10 @@ def test_wrong_use_is_found_before_any_work(tree, inputs, options, error):
 
 def test_existing_files_in_the_output_folder_are_refused(tree):
     (tree / "out/sub").mkdir(parents=True)
-    (tree / "out/sub/c.tif.npz").touch()
+    for name in ("c.tif.npz", "c.tif.csv"):
+        (tree / "out/sub" / name).touch()
     with pytest.raises(OutputError, match=r"c\.tif\.npz exists; pass --overwrite"):
-        make_plan(["in"], output="out")
+        next(run(make_plan(["in"], output="out"), SiftParams()))
+    with pytest.raises(OutputError, match=r"c\.tif\.csv exists; pass --overwrite"):
+        make_plan(["in"], output="out", format="csv")
     make_plan(["in"], output="out", overwrite=True)

@@ -249,7 +249,10 @@ def test_a_folder_gives_a_folder(folder, capsys):
     assert run(["detect", ".", "-o", "out", "--draw", "pictures"]) == 0
     made = ["out/a.png.npz", "out/sub/b.png.npz", "pictures/a.png.png", "pictures/sub/b.png.png"]
     assert files(folder) == sorted(["a.png", "sub/b.png", *made])
-    assert run(["detect", "a.png", "sub", "-o", "out"]) == 2
+    assert run(["detect", "a.png", "sub", "-o", "out"]) == 0
+    assert "2 kept as they were" in capsys.readouterr().err
+    assert run(["detect", "a.png", "sub", "-o", "out", "--format", "csv"]) == 0
+    assert run(["detect", "a.png", "sub", "-o", "out", "--format", "csv"]) == 2
     assert "exists" in capsys.readouterr().err
 
 
@@ -349,7 +352,7 @@ def test_not_enough_memory(folder, monkeypatch, capsys):
     def fail(*_args, **_kwargs):
         raise MemoryError
 
-    monkeypatch.setattr("siftcli.batch.detect", fail)
+    monkeypatch.setattr("siftcli.detection.detect", fail)
     assert run(["detect", "a.png"]) == 1
     assert "not enough memory" in capsys.readouterr().err
 
@@ -358,7 +361,7 @@ def test_interrupted(folder, monkeypatch, capsys):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("siftcli.batch.detect", interrupt)
+    monkeypatch.setattr("siftcli.detection.detect", interrupt)
     assert run(["detect", "a.png", "-o", "x.npz"]) == 130
     assert "interrupted" in capsys.readouterr().err
 

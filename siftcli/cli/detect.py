@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import ParameterError
 from ..formats import FORMATS
+from . import INTERRUPTED_STATUS
 from ._options import camera_options, json_option, sift_options, sift_params, verbosity_options
 from ._output import complain, note, print_json, print_table, progress, say, summary_rows
 
@@ -59,8 +62,29 @@ if TYPE_CHECKING:
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads inside an image; all cores when not given. The result does not depend on it.",
+    help="Threads inside an image; the cores are shared among the jobs when not given. The result does "
+    "not depend on it.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Images at once, each on a process of its own; of 16 and more images as many as cores when not "
+    "given. The result does not depend on it.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="When a batch is taken up again, tell by their content which images have changed, not by size "
+    "and time.",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local",
+    help="Send the work to a Dask cluster: the address of its scheduler (tcp://HOST:8786), or 'local' for "
+    "workers here. Its workers read the images, by the same paths.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first image that fails.")
 @json_option
 @camera_options
 @click.option(
@@ -82,8 +106,12 @@ def command(
 ) -> int:
     """Find SIFT features in images.
 
-    INPUT is an image (PNG, JPEG, TIFF, WebP, PGM/PPM, BMP; 8-bit, 16-bit or float) or a
-    folder, which is searched for images.
+    INPUT is an image (PNG, JPEG, TIFF, WebP, PGM/PPM, BMP; 8-bit, 16-bit or float), a
+    folder, which is searched for images, a quoted pattern ('photos/**/*.jpg'), or a list NAME.txt with
+    an input a line.
+
+    A folder of npz files or a collection that an interrupted run has begun is gone on with: the same
+    command does what is missing or has changed.
 
     Exit status: 0 done (no keypoints is done), 1 an input failed, 2 wrong use, 130 interrupted.
     """
@@ -93,6 +121,7 @@ def command(
 
     from .. import batch
     from ..formats._collections import WriteOptions
+    from ..interrupt import Interrupt
 
     plan = batch.make_plan(
         inputs,
@@ -108,21 +137,40 @@ def command(
         params = params.override(rootsift=True)
     if plan.loss and not quiet:
         note(plan.loss)
-    outcomes = batch.run(plan, params, **options)
     if verbose:
         _print_circumstances(options["threads"])
     report = _Reporter(plan, as_json=as_json, verbose=verbose, quiet=quiet)
-    failed = []
-    with progress(outcomes, len(plan.jobs), show=not quiet) as tracked:
-        for outcome in tracked:
-            report(outcome)
-            if outcome.error is not None:
-                failed.append(outcome)
-    if plan.failures_folder is not None:
-        batch.write_failures(plan.failures_folder, failed)
-        if plan.is_batch and not quiet:
-            note(f"{len(plan.jobs)} images, {len(failed)} failed{report.kept} -> {output}")
-    return 1 if failed else 0
+    with Interrupt() if plan.is_batch else nullcontext(None) as interrupt:
+        if interrupt is not None:
+            options["stop"] = lambda: interrupt.is_wanted
+        _follow(batch.run(plan, params, **options), report)
+    return _conclude(report, output, is_interrupted=interrupt is not None and interrupt.is_wanted)
+
+
+def _follow(outcomes: Iterator[Outcome], report: _Reporter) -> None:
+    """Report what becomes of each image; when the run ends early, list the failures so far."""
+    from ..batch import write_failures
+
+    plan = report.plan
+    try:
+        with progress(outcomes, len(plan.jobs), show=not report.quiet) as tracked:
+            for outcome in tracked:
+                report(outcome)
+    finally:
+        if plan.failures_folder is not None and report.n_done:
+            write_failures(plan.failures_folder, report.failed)
+
+
+def _conclude(report: _Reporter, output: str | None, *, is_interrupted: bool) -> int:
+    """Print the result of a batch; return the exit status."""
+    plan = report.plan
+    left = f", {report.n_left} not begun" if report.n_left else ""
+    if plan.failures_folder is not None and plan.is_batch and not report.quiet:
+        note(f"{len(plan.jobs)} images, {len(report.failed)} failed{report.kept}{left} -> {output}")
+    if is_interrupted:
+        complain(f"interrupted{left}; {plan.how_to_go_on}" if report.n_left else "interrupted")
+        return INTERRUPTED_STATUS
+    return 1 if report.failed else 0
 
 
 def _check_use(
@@ -152,8 +200,14 @@ class _Reporter:
 
     def __init__(self, plan: Plan, *, as_json: bool, verbose: bool, quiet: bool) -> None:
         self.plan, self.as_json, self.verbose, self.quiet = plan, as_json, verbose, quiet
-        self.n_kept = 0
+        self.n_kept = self.n_done = 0
+        self.failed: list[Outcome] = []
         self.has_told_frame = False
+
+    @property
+    def n_left(self) -> int:
+        """Images that a run which ended early has not begun."""
+        return len(self.plan.jobs) - self.n_done
 
     @property
     def kept(self) -> str:
@@ -162,7 +216,9 @@ class _Reporter:
 
     def __call__(self, outcome: Outcome) -> None:
         self.n_kept += outcome.was_there
+        self.n_done += 1
         if outcome.error is not None:
+            self.failed.append(outcome)
             complain(outcome.error)
         self._tell_frame(outcome)
         if self.as_json:

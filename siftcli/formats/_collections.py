@@ -34,6 +34,8 @@ class WriteOptions:
     """How images share cameras in a COLMAP database: one of ``CAMERA_CHOICES``."""
     camera_model: str = DEFAULT_CAMERA_MODEL
     """COLMAP's camera model."""
+    settings: str = ""
+    """What features of a new collection are made with, in ASCII, so that it can be taken up again."""
 
 
 class Writer(Protocol):
@@ -42,8 +44,14 @@ class Writer(Protocol):
     def has(self, name: str) -> bool:
         """Whether the features of this image are there, complete."""
 
-    def write(self, name: str, features: Features) -> None:
-        """Write the features of an image, whole or not at all."""
+    def write(self, name: str, features: Features, origin: str = "") -> None:
+        """Write the features of an image, whole or not at all; ``origin``: what they were made from."""
+
+    def settings(self) -> str | None:
+        """What the collection was begun with; None if it does not say, empty if it holds nothing yet."""
+
+    def origin(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it does not say."""
 
     def close(self) -> None:
         """Finish."""

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, StorageError
+from ._write import temporary_name
 
 MAX_ID = 2147483647
 """Image ids are smaller (COLMAP); also the base of a pair's id."""
@@ -46,6 +47,13 @@ NOTES = "CREATE TABLE IF NOT EXISTS siftcli (name TEXT PRIMARY KEY NOT NULL, val
 """What siftcli writes down for itself; COLMAP ignores a table that it does not know."""
 
 
+JOURNAL = """
+CREATE TABLE IF NOT EXISTS siftcli_images (
+    name TEXT PRIMARY KEY NOT NULL, image_id INTEGER NOT NULL, camera_id INTEGER NOT NULL, origin TEXT)
+"""
+"""The ids that each image was given before any was written, and what its features were made from."""
+
+
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """Open an existing COLMAP database.
 
@@ -69,13 +77,18 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """Make an empty COLMAP database; what is there is replaced."""
+    """Make an empty COLMAP database, whole or not at all; what is there is replaced."""
+    temporary = temporary_name(path)
     try:
+        connection = _connection(temporary, "rwc")
+        connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        connection.close()
         for suffix in ("", "-wal", "-shm", "-journal"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
-        connection = _connection(path, "rwc")
-        connection.executescript(SCHEMA)
+        temporary.replace(path)
+        connection = _connection(path, "rw")
     except (OSError, sqlite3.Error) as error:
+        temporary.unlink(missing_ok=True)
         raise OutputError(f"{path} cannot be written: {error}; choose another place") from error
     return connection
 
@@ -105,7 +118,8 @@ def errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if any(word in str(error) for word in _NOT_THE_FILES_FAULT):
-            raise OutputError(f"{path}: {_reason(error)}; is it in use, or not writable?") from error
+            kind = OutputError if "locked" in str(error) else StorageError
+            raise kind(f"{path}: {_reason(error)}; is it in use, full, or not writable?") from error
         raise _damaged(path, error) from error
     except (sqlite3.Error, OSError, OverflowError, MemoryError, UnicodeError) as error:
         raise _damaged(path, error) from error

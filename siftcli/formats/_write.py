@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from os import PathLike
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import OutputError, StorageError
+
+_PREFIX, _SUFFIX = ".siftcli-", ".tmp"
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
+"""Errors that every further write would meet too."""
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -77,7 +82,7 @@ def _check_folder(name: str, folder: Path) -> None:
 
 
 def _write_and_rename(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".siftcli-{os.urandom(8).hex()}.tmp")
+    temporary = temporary_name(target)
     # O_EXCL refuses whatever is there already, so a link planted under this name is never followed.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -90,6 +95,20 @@ def _write_and_rename(target: Path, data: bytes) -> None:
         raise
 
 
+def temporary_name(target: Path) -> Path:
+    """A name beside the target that nothing else has."""
+    return target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
+
+
+def remove_temporaries(folder: Path, *, recursive: bool) -> None:
+    """Remove what runs that were killed left unfinished; no other run may write there now."""
+    pattern = f"{_PREFIX}*{_SUFFIX}"
+    for path in folder.rglob(pattern) if recursive else folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _cannot_write(name: str, error: Exception) -> OutputError:
     reason = getattr(error, "strerror", None) or str(error)
-    return OutputError(f"{name} cannot be written: {reason}; choose another place")
+    kind = StorageError if getattr(error, "errno", None) in _STORAGE else OutputError
+    return kind(f"{name} cannot be written: {reason}; choose another place")

@@ -25,6 +25,7 @@ from ._record import FeatureFile
 from .colmap_text import CONVENTION, HALF_PIXEL
 
 IS_FOLDER = False
+_SETTINGS = "settings"
 _SIFT = 0
 """COLMAP's type of a SIFT descriptor."""
 
@@ -53,26 +54,47 @@ class ColmapWriter(Closing):
         self.connection = schema.connect(path, write=True) if old else schema.create(path)
         with schema.errors(path), schema.transaction(self.connection):
             self.connection.execute(schema.NOTES)
+            self.connection.execute(schema.JOURNAL)
             note = "INSERT OR REPLACE INTO siftcli VALUES (?, ?)"
             self.connection.executemany(note, [("version", __version__), ("convention", CONVENTION)])
+            if options.settings and not old:
+                self.connection.execute(note, (_SETTINGS, options.settings))
             self.has_frames = "rig_id" in schema.columns(self.connection, "frames")
             self.has_type = "type" in schema.columns(self.connection, "descriptors")
             self._plan_ids()
 
     def _plan_ids(self) -> None:
         names = sorted(self.options.images)
-        known = {
-            name: number for number, name in self.connection.execute("SELECT image_id, name FROM images")
-        }
-        first = max([int(number) for number in known.values()], default=0) + 1
-        new = {name: first + i for i, name in enumerate(n for n in names if n not in known)}
-        self.ids, self.known = {**known, **new}, frozenset(known)
+        known = dict(self.connection.execute("SELECT name, image_id FROM images"))
+        planned = self._planned(known)
+        ids = {**{name: image_id for name, (image_id, _) in planned.items()}, **known}
+        new = [name for name in names if name not in ids]
+        first = max([int(number) for number in ids.values()], default=0) + 1
+        self.ids, self.known = {**ids, **{name: first + i for i, name in enumerate(new)}}, set(known)
         groups = sorted({group_of(name, self.options.camera) for name in new})
         (last,) = self.connection.execute("SELECT coalesce(max(camera_id), 0) FROM cameras").fetchone()
-        self.camera_ids = {group: last + 1 + i for i, group in enumerate(groups)}
+        last = max([last, *(camera_id for _, camera_id in planned.values())])
+        fresh = {group: last + 1 + i for i, group in enumerate(groups)}
+        self.camera_ids = {name: camera_id for name, (_, camera_id) in planned.items()}
+        self.camera_ids |= {name: fresh[group_of(name, self.options.camera)] for name in new}
         self.examples = {
-            group_of(name, self.options.camera): self.options.images.get(name)
-            for name in sorted(new, reverse=True)
+            self.camera_ids[name]: self.options.images.get(name)
+            for name in reversed(names)
+            if name in self.camera_ids
+        }
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO siftcli_images VALUES (CAST(? AS TEXT), ?, ?, NULL)",
+            [(os.fsencode(name), self.ids[name], self.camera_ids[name]) for name in new],
+        )
+
+    def _planned(self, known: dict[str, int]) -> dict[str, tuple[int, int]]:
+        """Image and camera ids that an earlier run gave to images, unless COLMAP has used them since."""
+        query = "SELECT name, image_id, camera_id FROM siftcli_images"
+        taken = {number: name for name, number in known.items()}
+        return {
+            name: (image_id, camera_id)
+            for name, image_id, camera_id in self.connection.execute(query)
+            if taken.get(image_id, name) == name
         }
 
     def has(self, name: str) -> bool:
@@ -81,7 +103,21 @@ class ColmapWriter(Closing):
             query = "SELECT 1 FROM keypoints JOIN images USING (image_id) WHERE name = CAST(? AS TEXT)"
             return self.connection.execute(query, (os.fsencode(name),)).fetchone() is not None
 
-    def write(self, name: str, features: Features) -> None:
+    def settings(self) -> str | None:
+        """What the database was begun with; None if it does not say."""
+        with schema.errors(self.path):
+            query = "SELECT value FROM siftcli WHERE name = ?"
+            found = self.connection.execute(query, (_SETTINGS,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def origin(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it does not say."""
+        with schema.errors(self.path):
+            query = "SELECT origin FROM siftcli_images WHERE name = CAST(? AS TEXT)"
+            found = self.connection.execute(query, (os.fsencode(name),)).fetchone()
+        return None if found is None or found[0] is None else str(found[0])
+
+    def write(self, name: str, features: Features, origin: str = "") -> None:
         """Write the features of an image that was planned."""
         replaced = self.has(name)
         if replaced and not self.options.overwrite:
@@ -95,6 +131,12 @@ class ColmapWriter(Closing):
             if name not in self.known:
                 self._write_image(name, stored.image_size)
             self._write_features(self.ids[name], stored)
+            self.connection.execute(
+                "INSERT INTO siftcli_images SELECT name, image_id, camera_id, ? FROM images "
+                "WHERE image_id = ? ON CONFLICT(name) DO UPDATE SET origin = excluded.origin",
+                (origin or None, self.ids[name]),
+            )
+        self.known.add(name)
 
     def close(self) -> None:
         """Close the database."""
@@ -125,12 +167,11 @@ class ColmapWriter(Closing):
 
     def _camera_id(self, name: str, size: tuple[int, int]) -> int:
         """The camera of an image, written when its first image is."""
-        group = group_of(name, self.options.camera)
-        camera_id = self.camera_ids[group]
+        camera_id = self.camera_ids[name]
         query = "SELECT width, height FROM cameras WHERE camera_id = ?"
         found = self.connection.execute(query, (camera_id,)).fetchone()
         if found is None:
-            self._write_camera(camera_id, guessed(size, self.examples[group], self.options.camera_model))
+            self._write_camera(camera_id, guessed(size, self.examples[camera_id], self.options.camera_model))
         elif found != tuple(size):
             raise InputError(
                 f"{name}: expected {found[0]} x {found[1]} pixels as the other images of its camera have, "

@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, StorageError
 from ..features import Features
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._conventions import in_stored_frame, unit_length
+from ._journaled import JournaledFile, finish_interrupted
 from ._record import FeatureFile
 from ._unit import features_of
+from ._write import temporary_name
 
 IS_FOLDER = False
 CONVENTION = (
@@ -31,6 +33,8 @@ CONVENTION = (
     "degrees clockwise on the screen; descriptors of unit length in Lowe's order"
 )
 _COMPLETE = "complete"
+_ORIGIN = "siftcli_origin"
+_SETTINGS = "siftcli_settings"
 _MAKER = "siftcli"
 _NAMES = ("keypoints", "descriptors", "scores", "scales", "oris", "image_size")
 _SMALL_BYTES = 1 << 26
@@ -89,18 +93,40 @@ def key(name: str) -> str:
     return name
 
 
+def _create(path: Path, settings: str) -> None:
+    """Make an empty file, whole or not at all: a kill must not leave one that cannot be opened."""
+    temporary = temporary_name(path)
+    try:
+        with open_file(temporary, "x") as file:
+            file.attrs[_MAKER] = np.bytes_(__version__)
+            file.attrs["convention"] = np.bytes_(CONVENTION)
+            if settings:
+                file.attrs[_SETTINGS] = np.bytes_(settings.encode("ascii"))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _no_name(name: str) -> OutputError:
     return OutputError(f"{name!r} cannot be the name of an image in an HDF5 file; rename the image")
 
 
 class HlocWriter(Closing):
-    """Writes a group an image; the mark that it is complete comes last, after its data are on the disk."""
+    """Writes a group an image, with a mark that it is complete, in one step."""
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         self.path, self.overwrite = path, options.overwrite
-        self.file = open_file(path, "a" if options.append else "w" if options.overwrite else "x")
-        self.file.attrs[_MAKER] = np.bytes_(__version__)
-        self.file.attrs["convention"] = np.bytes_(CONVENTION)
+        if not (options.append and path.exists()):
+            _create(path, options.settings)
+        try:
+            self.storage = JournaledFile(path)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}; is it in use?") from error
+        try:
+            self.file = h5py.File(self.storage, "r+")
+        except H5_ERRORS as error:
+            self.storage.close()
+            raise InputError(f"{path}: expected an HDF5 file ({_reason(error)}); write it again") from error
 
     def has(self, name: str) -> bool:
         """Whether the features of this image are there, complete."""
@@ -108,7 +134,17 @@ class HlocWriter(Closing):
             group = self.file.get(key(name))
             return isinstance(group, h5py.Group) and "keypoints" in group and is_complete(group)
 
-    def write(self, name: str, features: Features) -> None:
+    def settings(self) -> str | None:
+        """What the file was begun with; None if it does not say."""
+        with _errors(self.path):
+            return text_attribute(self.file, _SETTINGS)
+
+    def origin(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it does not say."""
+        with _errors(self.path):
+            return text_attribute(self.file[key(name)], _ORIGIN)
+
+    def write(self, name: str, features: Features, origin: str = "") -> None:
         """Write the features of an image."""
         if self.has(name) and not self.overwrite:
             raise refuse_replacing(self.path, name)
@@ -120,15 +156,21 @@ class HlocWriter(Closing):
                     del group[dataset]
                 group.create_dataset(dataset, data=array)
             group.attrs["descriptor_kind"] = np.bytes_(features.descriptor_kind)
-            self.file.flush()
+            if origin or _ORIGIN in group.attrs:
+                group.attrs[_ORIGIN] = np.bytes_(origin.encode("ascii"))
             group.attrs[_COMPLETE] = True
             self.file.flush()
+            self.storage.commit()
         except H5_ERRORS as error:
-            raise OutputError(f"{self.path}: {name} cannot be written ({_reason(error)})") from error
+            kind = StorageError if isinstance(error, OSError | RuntimeError) else OutputError
+            raise kind(f"{self.path}: {name} cannot be written ({_reason(error)})") from error
 
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+        with contextlib.suppress(OSError):  # what is written of each image is there already
+            self.storage.commit()
+        self.storage.close()
 
 
 class HlocReader(Closing):
@@ -136,6 +178,8 @@ class HlocReader(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        with contextlib.suppress(OSError):  # read-only: what cannot be read is told
+            finish_interrupted(path)
         self.file = open_file(path, "r")
         self.n_bytes = path.stat().st_size
 

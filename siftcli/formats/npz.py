@@ -12,6 +12,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,18 +24,48 @@ from ..features import Features, array_fields
 from ._record import METADATA_KEYS, FeatureFile, build, metadata, parse_json
 
 _AS_JSON = ("params", "removed")
+_ORIGIN = "origin"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip
 _UNIX = 3
 _SMALL_BYTES = 1 << 26
+_MAX_ORIGIN_BYTES = 1 << 16
 _MOST_COMPRESSION = 100
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+)
+"""What reading a damaged file raises."""
 
 
-def encode(features: Features) -> bytes:
-    """Encode features as an npz file."""
+def encode(features: Features, origin: str = "") -> bytes:
+    """Encode features as an npz file; ``origin`` says, in ASCII, what they were made from."""
     arrays = {f.name: getattr(features, f.name) for f in array_fields()}
     for name, value in metadata(features).items():
         arrays[name] = np.array(json.dumps(value) if name in _AS_JSON else value)
+    if origin:
+        arrays[_ORIGIN] = np.array(origin.encode("ascii"))
     return write_arrays(arrays)
+
+
+def read_origin(path: Path) -> str | None:
+    """What the features of a file were made from; None where it does not say, or is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(f"{_ORIGIN}.npy").file_size > _MAX_ORIGIN_BYTES:
+                return None
+            value = _member(archive, f"{_ORIGIN}.npy").tolist()
+    except (*_DAMAGE, KeyError):
+        return None
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else None
 
 
 def write_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -72,19 +103,7 @@ def read_arrays(data: bytes, names: Iterable[str]) -> dict[str, NDArray[Any]]:
             _check_volume(archive, len(data))
             present = set(archive.namelist())
             return {name: _member(archive, f"{name}.npy") for name in names if f"{name}.npy" in present}
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        RuntimeError,
-        SyntaxError,
-        MemoryError,
-        OverflowError,
-        TypeError,
-    ) as error:
+    except _DAMAGE as error:
         raise InputError(f"damaged npz ({' '.join(str(error).split())[:100]})") from error
 
 

@@ -25,6 +25,7 @@ from ._write import write_output
 
 IS_FOLDER = True
 _KEY = b"siftcli"
+_ORIGIN = b"siftcli_origin"
 _SUFFIX = ".parquet"
 _ROW_BYTES = 160
 _SMALL_BYTES = 1 << 26
@@ -60,12 +61,25 @@ class ParquetWriter(Closing):
         """Whether the features of this image are there, complete."""
         return (self.path / file_name(name)).exists()
 
-    def write(self, name: str, features: Features) -> None:
+    def settings(self) -> str | None:
+        """What the folder was begun with, as one of its files says it; empty in an empty folder."""
+        file = next(self.path.glob(f"*{_SUFFIX}"), None)
+        origin = "" if file is None else _origin(file)
+        if not origin:
+            return origin
+        found = parse_json(origin).get("settings")
+        return None if found is None else json.dumps(found, sort_keys=True)
+
+    def origin(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it does not say."""
+        return _origin(self.path / file_name(name))
+
+    def write(self, name: str, features: Features, origin: str = "") -> None:
         """Write the features of an image."""
         if self.has(name) and not self.overwrite:
             raise refuse_replacing(self.path, name)
         sink = pa.BufferOutputStream()
-        pq.write_table(_table(name, features), sink)
+        pq.write_table(_table(name, features, origin), sink)
         write_output(self.path / file_name(name), sink.getvalue().to_pybytes(), overwrite=True)
 
     def close(self) -> None:
@@ -123,7 +137,14 @@ def _head(schema: pa.Schema) -> Any:
     return parse_json((schema.metadata or {})[_KEY])
 
 
-def _table(name: str, features: Features) -> pa.Table:
+def _origin(path: Path) -> str | None:
+    try:
+        return (pq.read_schema(path).metadata or {})[_ORIGIN].decode("ascii", "replace")  # type: ignore[no-any-return]
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError):
+        return None
+
+
+def _table(name: str, features: Features, origin: str) -> pa.Table:
     n = len(features)
     # a table of text must be UTF-8; the exact name of a file that is not is in the schema
     image = pa.array([name.encode("utf-8", "replace").decode()] * n, pa.string())
@@ -133,9 +154,10 @@ def _table(name: str, features: Features) -> pa.Table:
     values = pa.array(features.descriptors.ravel())
     columns["descriptor"] = pa.FixedSizeListArray.from_arrays(values, DESCRIPTOR_LENGTH)
     head = json.dumps({"name": name, "features": metadata(features)})
-    return pa.table(columns).replace_schema_metadata(
-        {_KEY: head.encode(), b"convention": CONVENTION.encode()}
-    )
+    texts = {_KEY: head.encode(), b"convention": CONVENTION.encode()}
+    if origin:
+        texts[_ORIGIN] = origin.encode("ascii")
+    return pa.table(columns).replace_schema_metadata(texts)
 
 
 def _columns(table: pa.Table) -> dict[str, Any]:

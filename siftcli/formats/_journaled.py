@@ -1,0 +1,191 @@
+"""A file that HDF5 writes to, changed in whole steps: a kill or a full disk leaves the last step's state.
+
+The HDF5 library writes its tables of contents in many small pieces and cannot read a file in which
+some are missing; on a full disk it crashes. So it is given this file: what it writes stays in
+memory until ``commit``, which puts new bytes behind the old end, where nothing refers to them yet,
+then the changes to old bytes into a journal beside the file, then into their place. A journal that
+a kill left behind is finished by who opens the file next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import struct
+from pathlib import Path
+
+from ._write import temporary_name
+
+PAGE_BYTES = 4096
+_HEAD = struct.Struct("<8sQQQ")
+"""Magic, inode of the file, its size after the step, number of pages."""
+_ENTRY = struct.Struct("<QQ")
+"""Offset and length."""
+_MAGIC = b"siftcli1"
+
+
+class JournaledFile(io.RawIOBase):
+    """A file object for h5py, locked against other writers and readers of HDF5 while it is open.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or another process has it open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = _journal_of(path)
+        self.descriptor = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _finish(self.descriptor, self.journal)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+        self.committed = self.size = os.fstat(self.descriptor).st_size
+        self.position = 0
+        self.pages: dict[int, bytearray] = {}
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move, as any file does."""
+        self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
+        return self.position
+
+    def tell(self) -> int:
+        """The position."""
+        return self.position
+
+    def readinto(self, buffer: object) -> int:
+        """Read what was written last, committed or not."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        n = max(0, min(len(view), self.size - self.position))
+        done = 0
+        while done < n:
+            page, start = divmod(self.position + done, PAGE_BYTES)
+            part = self._page(page)[start : start + n - done]
+            view[done : done + len(part)] = part
+            done += len(part)
+        self.position += n
+        return n
+
+    def write(self, data: object) -> int:
+        """Keep bytes for the next commit."""
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        done = 0
+        while done < len(view):
+            page, start = divmod(self.position + done, PAGE_BYTES)
+            part = view[done : done + PAGE_BYTES - start]
+            if page not in self.pages:
+                self.pages[page] = self._page(page)
+            self.pages[page][start : start + len(part)] = part
+            done += len(part)
+        self.position += done
+        self.size = max(self.size, self.position)
+        return done
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size that the next commit gives the file."""
+        self.size = self.position if size is None else size
+        return self.size
+
+    def flush(self) -> None:
+        """Do nothing: only ``commit`` writes."""
+
+    def commit(self) -> None:
+        """Write all changes, or none of them.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; the file is as it was.
+        """
+        old, new = {}, {}
+        for page, data in sorted(self.pages.items()):
+            offset = page * PAGE_BYTES
+            keep = bytes(data[: max(0, self.size - offset)])
+            inside = max(0, min(len(keep), self.committed - offset))
+            if inside:
+                old[offset] = keep[:inside]
+            if inside < len(keep):
+                new[offset + inside] = keep[inside:]
+        try:
+            _write_at(self.descriptor, new)
+            if old:
+                self._write_journal(old)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, self.committed)
+            raise
+        _write_at(self.descriptor, old)
+        os.ftruncate(self.descriptor, self.size)
+        self.journal.unlink(missing_ok=True)
+        self.committed = self.size
+        self.pages.clear()
+
+    def close(self) -> None:
+        """Close it; what was not committed is dropped."""
+        if not self.closed:
+            super().close()
+            os.close(self.descriptor)
+
+    def _page(self, page: int) -> bytearray:
+        if page in self.pages:
+            return self.pages[page]
+        data = os.pread(self.descriptor, PAGE_BYTES, page * PAGE_BYTES)
+        return bytearray(data.ljust(PAGE_BYTES, b"\0"))
+
+    def _write_journal(self, changes: dict[int, bytes]) -> None:
+        temporary = temporary_name(self.path)
+        inode = os.fstat(self.descriptor).st_ino
+        try:
+            with temporary.open("xb") as stream:
+                stream.write(_HEAD.pack(_MAGIC, inode, self.size, len(changes)))
+                for offset, data in changes.items():
+                    stream.write(_ENTRY.pack(offset, len(data)) + data)
+            temporary.replace(self.journal)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def finish_interrupted(path: Path) -> None:
+    """Finish the step that a kill cut short, unless another process is at it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be.
+    """
+    if _journal_of(path).exists():
+        with contextlib.suppress(BlockingIOError):
+            JournaledFile(path).close()
+
+
+def _journal_of(path: Path) -> Path:
+    return path.absolute().with_name(f".{path.name}.journal")
+
+
+def _finish(descriptor: int, journal: Path) -> None:
+    """Put a journal's changes into their place; one of a file that was replaced since is dropped."""
+    if not journal.exists():
+        return
+    with journal.open("rb") as stream:
+        head = stream.read(_HEAD.size)
+        magic, inode, size, n = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0, 0)
+        if (magic, inode) == (_MAGIC, os.fstat(descriptor).st_ino):
+            changes = {}
+            for _ in range(n):
+                offset, length = _ENTRY.unpack(stream.read(_ENTRY.size))
+                changes[offset] = stream.read(min(length, PAGE_BYTES))
+            _write_at(descriptor, changes)
+            os.ftruncate(descriptor, size)
+    journal.unlink()
+
+
+def _write_at(descriptor: int, changes: dict[int, bytes]) -> None:
+    for offset, data in changes.items():
+        done = 0
+        while done < len(data):
+            done += os.pwrite(descriptor, data[done:], offset + done)

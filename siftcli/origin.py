@@ -1,0 +1,103 @@
+"""Where features come from: what is written beside them, so that a batch can be taken up again.
+
+The outputs are their own journal: every image's features carry the settings they were made with and
+the size, time and digest of the files they were made from, in the same write. Nothing kept
+elsewhere can disagree with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that was read, as it was then."""
+
+    size: int
+    mtime_ns: int
+    digest: str
+
+    @classmethod
+    def of(cls, path: str | Path) -> Self:
+        """Look at a file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        found = Path(path).stat()
+        return cls(found.st_size, found.st_mtime_ns, file_digest(path))
+
+    def is_still(self, path: str | Path, *, check: bool) -> bool:
+        """Whether the file is the same: by size and time, else (or with ``check``) by its content."""
+        try:
+            found = Path(path).stat()
+            if not check and (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns):
+                return True
+            return found.st_size == self.size and file_digest(path) == self.digest
+        except OSError:
+            return False  # the reason is told when it is read
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an image's features were made with and from."""
+
+    settings: str
+    """JSON, as of :func:`settings_text`."""
+    image: Source
+    mask: Source | None = None
+
+    def to_json(self) -> str:
+        """Write it as one line of ASCII."""
+        sources = {"image": self.image.__dict__, "mask": self.mask and self.mask.__dict__}
+        return json.dumps({"settings": json.loads(self.settings), **sources}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Self | None:
+        """Read it; None where there is none, or something else."""
+        try:
+            found = json.loads(text or "null")
+            mask = None if found["mask"] is None else Source(**found["mask"])
+            return cls(json.dumps(found["settings"], sort_keys=True), Source(**found["image"]), mask)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def is_current(self, image: str, mask: Path | None, *, check: bool) -> bool:
+        """Whether the image and its mask are what they were."""
+        if not self.image.is_still(image, check=check) or (mask is None) != (self.mask is None):
+            return False
+        return mask is None or self.mask is None or self.mask.is_still(mask, check=check)
+
+
+def settings_text(settings: dict[str, Any]) -> str:
+    """Settings as JSON, the same text for the same settings."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def differing(found: str, wanted: str) -> str:
+    """Name the settings that differ, with both values of the first few."""
+    a, b = (_flat(json.loads(text)) for text in (found, wanted))
+    names = sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
+    told = [f"{name} {a.get(name)} there, {b.get(name)} now" for name in names[:3]]
+    return "; ".join(told) + (" ..." if len(names) > 3 else "")
+
+
+def _flat(settings: Any) -> dict[str, Any]:
+    """The parameters beside the other settings, by their names."""
+    rest = dict(settings)
+    return {**rest.pop("params", {}), **rest}
+
+
+def file_digest(path: str | Path) -> str:
+    """A digest of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
