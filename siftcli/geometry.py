@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from ._cv2 import import_cv2
 from .features import Features, Matches
-from .match_options import (
+from .matching import Guide
+from .pairwise.options import (
     DEFAULT_MAX_ERROR,
     DEFAULT_MODEL,
     MIN_MATCHES,
@@ -25,7 +26,6 @@ from .match_options import (
     check_max_error,
     check_model,
 )
-from .matching import Guide
 
 CONFIDENCE = 0.9999
 MAX_ITERATIONS = 10_000

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .errors import ParameterError
 from .features import DESCRIPTOR_LENGTH, Features, Matches
-from .match_options import DEFAULT_RATIO, MODELS, check_ratio
+from .pairwise.options import DEFAULT_RATIO, MODELS, check_ratio
 from .sift._jit import kernel
 from .sift._threads import Threads
 

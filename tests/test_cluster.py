@@ -9,8 +9,9 @@ import pytest
 from batches import ARGUMENTS, content, make_images
 from distributed import Client, LocalCluster
 
-from siftcli import batch, cluster, detection
+from siftcli import batch
 from siftcli.__main__ import run
+from siftcli.batch import cluster, detection
 from siftcli.errors import InputError, ParameterError
 from siftcli.params import SiftParams
 from siftcli.versions import versions

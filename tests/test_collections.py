@@ -20,7 +20,7 @@ from siftcli.formats._collections import WriteOptions, open_reader, open_writer
 from siftcli.formats._matches import PairMatches
 from siftcli.formats.hloc_matches import HlocMatchWriter
 from siftcli.geometry import verify
-from siftcli.pairs import select_pairs
+from siftcli.pairwise.pairs import select_pairs
 
 KINDS = {"hloc": "x.h5", "colmap-db": "x.db", "parquet": "x.parquet"}
 NOT_UTF_8 = "\udcff\udcfe.png"

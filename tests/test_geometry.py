@@ -11,7 +11,7 @@ from siftcli._cv2 import import_cv2
 from siftcli.errors import ParameterError
 from siftcli.features import Features, Matches
 from siftcli.geometry import verify
-from siftcli.match_options import MIN_MATCHES, MODELS
+from siftcli.pairwise.options import MIN_MATCHES, MODELS
 
 SIZE = (641, 481)
 CENTRE = np.array([320.0, 240.0])

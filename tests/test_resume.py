@@ -14,11 +14,11 @@ from killing import run_and_kill
 
 from siftcli import batch, load
 from siftcli.__main__ import run
+from siftcli.batch.lock import locked
+from siftcli.batch.workers import LocalPool
 from siftcli.cli._output import log_lines
 from siftcli.errors import OutputError
-from siftcli.lock import locked
 from siftcli.params import SiftParams
-from siftcli.workers import LocalPool
 
 N_IMAGES = 24
 
@@ -279,7 +279,7 @@ def test_an_unexpected_error_fails_one_image_of_a_batch(here, monkeypatch, capsy
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("siftcli.detection.detect", fail)
+    monkeypatch.setattr("siftcli.batch.detection.detect", fail)
     assert go("in", "-o", "out", "--jobs", "1") == 1
     assert "ZeroDivisionError in siftcli (a bug); please report it" in capsys.readouterr().err
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError
-from ..match_options import MatchOptions
+from ..pairwise.options import MatchOptions
 from ._options import SIFT_OPTIONS
 from ._output import complain, note, print_json, progress
 
 if TYPE_CHECKING:
-    from ..match_collection import PairOutcome
+    from ..pairwise.collection import PairOutcome
 
 _FOR_TWO = ("rotate", "scale", "draw", "max_image_size", *SIFT_OPTIONS)
 """Options that make sense for two images only."""
@@ -48,7 +48,7 @@ def match_collection(
     quiet: bool,
 ) -> int:
     """Match the pairs of a collection; return the exit status."""
-    from ..match_collection import match_pairs, plan_pairs
+    from ..pairwise.collection import match_pairs, plan_pairs
 
     plan = plan_pairs(source, pairs, output=output, format=format, overwrite=overwrite)
     outcomes = match_pairs(plan, search, min_inliers=min_inliers, threads=threads)

@@ -120,8 +120,8 @@ def command(
     _check_use(output, format, as_json, verbose, quiet, options)
 
     from .. import batch
+    from ..batch.interrupt import Interrupt
     from ..formats._collections import WriteOptions
-    from ..interrupt import Interrupt
 
     plan = batch.make_plan(
         inputs,

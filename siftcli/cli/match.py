@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ParameterError
-from ..match_options import (
+from ..pairwise.options import (
     BINARY_MATCH_FORMATS,
     DEFAULT_MAX_ERROR,
     DEFAULT_MIN_INLIERS,
@@ -28,7 +28,7 @@ from ._options import json_option, sift_options, sift_params, verbosity_options
 from ._output import note, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..match_images import ImageMatch
+    from ..pairwise.images import ImageMatch
 
 
 @click.command(short_help="Match two images and recover the turn between them.")
@@ -138,8 +138,8 @@ def command(
     _check_use(output, format, as_json, verbose, quiet)
     check_request(a, b, rotate=options["rotate"], scale=options["scale"], draw=draw is not None)
 
-    from ..match_files import check_outputs, encode_matches, write
-    from ..match_images import match_images
+    from ..pairwise.files import check_outputs, encode_matches, write
+    from ..pairwise.images import match_images
 
     outputs = check_outputs(output, format, draw, overwrite=options.pop("overwrite"))
     start = time.perf_counter()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .. import matching
 from ..features import Features, Matches
-from ..match_options import DEFAULT_RATIO
+from ..pairwise.options import DEFAULT_RATIO
 from . import metrics
 from .pairs import Pair
 from .planar import Matrix, Points, Region, local_scale, map_points

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from .. import detectors
 from ..errors import ParameterError
-from ..match_options import DEFAULT_RATIO
+from ..pairwise.options import DEFAULT_RATIO
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES
 from .pairs import Transform
 from .transforms import TRANSFORMS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ..errors import OutputError
-from ..match_options import MATCH_COLLECTIONS
+from ..pairwise.options import MATCH_COLLECTIONS
 from ._registry import format_of
 
 if TYPE_CHECKING:

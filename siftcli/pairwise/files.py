@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .draw_matches import draw_matches_png
-from .errors import OutputError
-from .formats import check_output, write_output
-from .match_images import ImageMatch
-from .match_options import DEFAULT_MATCH_FORMAT, MATCH_FORMATS
+from ..errors import OutputError
+from ..formats import check_output, write_output
+from .drawing import draw_matches_png
+from .images import ImageMatch
+from .options import DEFAULT_MATCH_FORMAT, MATCH_FORMATS
 
 STANDARD_OUTPUT = "-"
 

@@ -18,18 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..errors import ParameterError, SiftcliError, StorageError
+from ..features import Features
+from ..formats import encode, write_output
+from ..image import check_max_image_size
+from ..params import SiftParams
+from ..summary import SCHEMA, summarise
+from ..versions import versions
 from .cluster import LOCAL, DaskPool, connected
 from .detection import Found, Request, find, find_elsewhere, killed, lost
-from .errors import ParameterError, SiftcliError, StorageError
-from .features import Features
-from .formats import encode, write_output
-from .image import check_max_image_size
 from .origin import settings_text
 from .outputs import Output, make_folder, open_output, split
-from .params import SiftParams
 from .plan import Job, Plan, make_plan
-from .summary import SCHEMA, summarise
-from .versions import versions
 from .work_list import ImageFile, find_images
 from .workers import LocalPool
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .errors import OutputError, ParameterError
-from .features import Features
-from .formats import DEFAULT_FORMAT, FORMATS, Format, check_output, format_of, is_special
-from .formats._collections import WriteOptions, check_collection
+from ..errors import OutputError, ParameterError
+from ..features import Features
+from ..formats import DEFAULT_FORMAT, FORMATS, Format, check_output, format_of, is_special
+from ..formats._collections import WriteOptions, check_collection
 from .work_list import ImageFile, find_images, names_several
 
 STANDARD_OUTPUT = "-"

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from .errors import OutputError, SiftcliError
-from .features import Features
-from .formats import npz, save, write_output
-from .formats._collections import WriteOptions, Writer, open_writer
-from .formats._write import remove_temporaries
+from ..errors import OutputError, SiftcliError
+from ..features import Features
+from ..formats import npz, save, write_output
+from ..formats._collections import WriteOptions, Writer, open_writer
+from ..formats._write import remove_temporaries
 from .lock import locked
 from .origin import Origin, differing
 from .plan import Job, Plan

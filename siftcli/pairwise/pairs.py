@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from .errors import InputError, ParameterError
+from ..errors import InputError, ParameterError
 
 EXHAUSTIVE = "exhaustive"
 SEQUENTIAL = "sequential"

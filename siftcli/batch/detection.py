@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ._version import __version__
-from .api import detect
+from .._version import __version__
+from ..api import detect
+from ..draw import draw_png
+from ..errors import InputError, SiftcliError
+from ..features import Features
+from ..image import read_image
+from ..params import SiftParams
+from ..versions import versions
 from .cluster import check_versions
-from .draw import draw_png
-from .errors import InputError, SiftcliError
-from .features import Features
-from .image import read_image
 from .origin import Origin, Source, settings_text
-from .params import SiftParams
 from .plan import Job
-from .versions import versions
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from os import PathLike
 
-from .errors import ParameterError
-from .formats import is_feature_name
+from ..errors import ParameterError
+from ..formats import is_feature_name
 
 DEFAULT_RATIO = 0.8
 """Largest ratio of the nearest to the second distance (Lowe, section 7.1)."""

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ._cv2 import import_cv2
-from .features import Features, Matches
-from .match_images import ImageMatch
+from .._cv2 import import_cv2
+from ..features import Features, Matches
+from .images import ImageMatch
 
 # Sky blue and (a little lightened, as a line looks darker than an area) vermilion of Okabe and
 # Ito's palette: told apart with any colour vision, and in grey by their lightness.

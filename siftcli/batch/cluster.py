@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Generic, TypeVar
 
-from .errors import InputError, MissingDependencyError
-from .versions import versions
+from ..errors import InputError, MissingDependencyError
+from ..versions import versions
 
 LOCAL = "local"
 TASKS_AHEAD = 2

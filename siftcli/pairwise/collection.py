@@ -11,15 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .errors import OutputError, SiftcliError
-from .features import Features
-from .formats import check_output, format_of
-from .formats._collections import Reader, open_reader
-from .formats._matches import MatchWriter, PairMatches, match_writer
-from .match_images import search
-from .match_options import MATCH_COLLECTIONS, MatchOptions
+from ..errors import OutputError, SiftcliError
+from ..features import Features
+from ..formats import check_output, format_of
+from ..formats._collections import Reader, open_reader
+from ..formats._matches import MatchWriter, PairMatches, match_writer
+from ..summary import SCHEMA
+from .images import search
+from .options import MATCH_COLLECTIONS, MatchOptions
 from .pairs import Pair, select_pairs
-from .summary import SCHEMA
 
 CACHED_IMAGES = 64
 """Images whose features stay in memory: some 100 MB at 10,000 features each."""
@@ -76,7 +76,7 @@ def plan_pairs(
     source
         A collection, or a folder of feature files.
     pairs
-        As for :func:`siftcli.pairs.select_pairs`.
+        As for :func:`siftcli.pairwise.pairs.select_pairs`.
     output
         ``matches.h5`` or a COLMAP database with the same images; a database's own matches go
         into itself when not given.

@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import api
-from .errors import ParameterError
-from .evaluation import metrics
-from .evaluation.planar import Region, centre_of, map_points, similarity
-from .evaluation.rendering import GREY_LEVELS, Source, render
-from .evaluation.transforms import SUPPORT_SIGMAS, quarter_turn
-from .features import Features, Matches
-from .formats import load
-from .geometry import Verification, verify
-from .image import Picture, read_image
-from .match_options import NO_MODEL, MatchOptions, check_request, is_feature_file
-from .matching import match
-from .params import SiftParams
-from .summary import SCHEMA
+from .. import api
+from ..errors import ParameterError
+from ..evaluation import metrics
+from ..evaluation.planar import Region, centre_of, map_points, similarity
+from ..evaluation.rendering import GREY_LEVELS, Source, render
+from ..evaluation.transforms import SUPPORT_SIGMAS, quarter_turn
+from ..features import Features, Matches
+from ..formats import load
+from ..geometry import Verification, verify
+from ..image import Picture, read_image
+from ..matching import match
+from ..params import SiftParams
+from ..summary import SCHEMA
+from .options import NO_MODEL, MatchOptions, check_request, is_feature_file
 
 REPEATABILITY_PX = metrics.LOCALISATION_RADIUS_PX
 """Distance within which a keypoint found again counts for ``repeatability``."""

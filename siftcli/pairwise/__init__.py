@@ -1,0 +1,1 @@
+"""Two images, or the pairs of a collection: matched, verified, written and drawn."""
