@@ -7,6 +7,7 @@ that after a kill every image is there whole or not at all.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -78,7 +79,7 @@ class Reader(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-class Closing:
+class Closing(ABC):
     """A context that ends in ``close``."""
 
     def __enter__(self) -> Self:
@@ -87,9 +88,9 @@ class Closing:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
         """Finish."""
-        raise NotImplementedError
 
 
 def check_collection(
