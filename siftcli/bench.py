@@ -2,8 +2,6 @@
 
 A machine's speed drifts; a ratio of two runs that follow each other drifts less.
 So what is reported is the median, over pairs, of OpenCV's time over siftcli's.
-A pause before each run lets the other's worker threads fall asleep: OpenCV's
-spin for a while after a call and would hold a core that is not theirs to have.
 """
 
 from __future__ import annotations
@@ -21,9 +19,6 @@ from numpy.typing import NDArray
 from . import api
 from ._cv2 import import_cv2
 from .image import read_image
-
-PAUSE_S = 0.1
-"""Idle time before a run."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +100,6 @@ def _compare_on(name: str, grey: NDArray[np.uint8], sift: Any, threads: int, n_p
 
 
 def _milliseconds(run: Callable[[], object]) -> float:
-    time.sleep(PAUSE_S)
     start = time.perf_counter()
     run()
     return 1000 * (time.perf_counter() - start)

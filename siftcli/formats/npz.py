@@ -36,7 +36,7 @@ _DAMAGE = (
     ValueError,
     EOFError,
     OSError,
-    NotImplementedError,
+    NotImplementedError,  # zipfile's, for a compression method that a flipped byte names
     RuntimeError,
     SyntaxError,
     MemoryError,
