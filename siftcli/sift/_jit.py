@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
+from numba import types
 from numba.core import config, event
+from numba.extending import intrinsic, overload
 
 _Kernel = Callable[..., Any]
 
@@ -45,6 +48,29 @@ def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
 def subroutine(function: _Kernel) -> _Kernel:
     """Compile a function into the kernels that call it."""
     return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def inlined(function: _Kernel) -> _Kernel:
+    """Compile a function into each place that calls it, where its arguments may be constants."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def fma(a, b, c):
+    """a·b + c of float32, rounded once: the same bits on every processor, and where the compiler is off."""
+    return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _fma(_context, a, b, c):
+    def build(_context, builder, _signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), build
+
+
+@overload(fma, inline="always")  # type: ignore[untyped-decorator]
+def _compiled_fma(a, b, c):
+    return lambda a, b, c: _fma(a, b, c)
 
 
 @cache

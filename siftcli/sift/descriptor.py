@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import DescriptorParams
-from ._arctangent import direction
+from ._functions import direction
 from ._jit import kernel, subroutine
 from ._threads import Threads
-from .scalespace import Octave
+from .scalespace import Strip
 
 N_CELLS, N_DIRECTIONS = 4, 8
 SAMPLES_PER_CELL = 6
@@ -37,18 +37,18 @@ _SAMPLES_PER_FRAME = 4096
 
 
 def describe_frames(
-    octave: Octave,
+    strip: Strip,
     xy: NDArray[np.float32],
     sigma: NDArray[np.float32],
     orientation: NDArray[np.float32],
     params: DescriptorParams,
     threads: Threads,
 ) -> NDArray[np.uint8]:
-    """The descriptors of an octave's frames.
+    """The descriptors of a strip's frames.
 
     Parameters
     ----------
-    octave
+    strip
         The Gaussian levels.
     xy, sigma
         (N, 2) positions and (N,) scales, in input pixels.
@@ -64,19 +64,24 @@ def describe_frames(
     (N, 128) uint8
         [row of cells][column of cells][direction], directions stepping counter-clockwise on the screen.
     """
+    octave = strip.octave
     frames = np.column_stack((octave.to_samples(xy), sigma / octave.step, orientation)).astype(np.float64)
     level = octave.nearest_level(sigma)
     descriptors = np.empty((len(frames), N_CELLS * N_CELLS * N_DIRECTIONS), np.uint8)
     spacing, weights = params.cell_width / SAMPLES_PER_CELL, _cell_weights()
     settings = spacing, weights, params.descriptor_clip, params.rootsift
+    image = strip.levels, strip.first_row, *octave.shape
     threads.over_rows(
         len(frames),
         len(frames) * _SAMPLES_PER_FRAME,
-        lambda start, stop: _describe(
-            octave.levels, frames, level, *settings, *_workspace(), descriptors, start, stop
-        ),
+        lambda start, stop: _describe(*image, frames, level, *settings, *_workspace(), descriptors, start, stop),
     )
     return descriptors
+
+
+def reach_of_descriptor(params: DescriptorParams) -> float:
+    """Radius of the samples that a descriptor depends on, in units of σ, and one sample more."""
+    return params.cell_width / SAMPLES_PER_CELL * (GRID + 1) / 2 * math.sqrt(2)
 
 
 def _workspace() -> tuple[NDArray[Any], ...]:
@@ -109,9 +114,9 @@ def _clamp(value, low, high):
 
 
 @subroutine
-def _sample_patch(level, x, y, spacing, cosine, sine, patch, inside, at, fx, fy):
+def _sample_patch(level, first_row, height, width, x, y, spacing, cosine, sine, patch, inside, at, fx, fy):
     """Grey values on the turned grid and one line around it, bilinear; outside, the border is repeated."""
-    height, width = level.shape
+    pitch = level.shape[1]
     n, half = len(at), np.float32((len(at) - 1) / 2)
     # Positions are relative to a whole sample nearby: single precision is exact to 1e-5 samples there.
     reach = math.ceil(half * spacing * (abs(cosine) + abs(sine)))
@@ -119,7 +124,7 @@ def _sample_patch(level, x, y, spacing, cosine, sine, patch, inside, at, fx, fy)
     px0, py0 = np.float32(x - left), np.float32(y - top)
     du, dv = np.float32(spacing * cosine), np.float32(spacing * sine)
     low_x, low_y, high_x, high_y = -left, -top, width - 1 - left, height - 1 - top
-    samples, first, last = level.ravel(), top * width + left, np.uint64(width * (height - 1) - 2)
+    samples, first, last = level.ravel(), (top - first_row) * pitch + left, np.uint64(level.size - pitch - 2)
     for row in range(n):
         v = np.float32(row) - half
         row_x, row_y = px0 - v * dv, py0 + v * du
@@ -129,7 +134,7 @@ def _sample_patch(level, x, y, spacing, cosine, sine, patch, inside, at, fx, fy)
             cx = _clamp(px, np.float32(low_x), np.float32(high_x))
             cy = _clamp(py, np.float32(low_y), np.float32(high_y))
             ix, iy = min(np.int32(cx), np.int32(high_x - 1)), min(np.int32(cy), np.int32(high_y - 1))
-            fx[i], fy[i], at[i] = cx - np.float32(ix), cy - np.float32(iy), iy * np.int32(width) + ix
+            fx[i], fy[i], at[i] = cx - np.float32(ix), cy - np.float32(iy), iy * np.int32(pitch) + ix
             inside[row, i] = np.float32(1) if (px == cx) & (py == cy) else np.float32(0)
         for i in range(n):
             here = np.uint64(first + at[i])
@@ -137,7 +142,7 @@ def _sample_patch(level, x, y, spacing, cosine, sine, patch, inside, at, fx, fy)
             # gather instructions, which take more than twice as long.
             if here > last:
                 break
-            below = here + np.uint64(width)
+            below = here + np.uint64(pitch)
             upper = samples[here] + fx[i] * (samples[here + np.uint64(1)] - samples[here])
             lower = samples[below] + fx[i] * (samples[below + np.uint64(1)] - samples[below])
             patch[row, i] = upper + fy[i] * (lower - upper)
@@ -223,12 +228,16 @@ def _quantise(vector, clip, rootsift, out):
 
 
 @kernel(
-    "void(float32[:, :, ::1], float64[:, ::1], int64[::1], float64, float32[:, ::1], float64, boolean,"
+    "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float32[:, ::1],"
+    " float64, boolean,"
     " float32[:, :, ::1], float32[:, ::1], float32[:, ::1], int32[::1], float64[::1],"
     " uint8[:, ::1], int64, int64)"
 )
 def _describe(
     levels,
+    first_row,
+    height,
+    width,
     frames,
     level,
     spacing,
@@ -250,6 +259,9 @@ def _describe(
         cosine, sine = math.cos(orientation), math.sin(orientation)
         _sample_patch(
             levels[level[n]],
+            first_row,
+            height,
+            width,
             x,
             y,
             spacing * sigma,

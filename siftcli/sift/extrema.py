@@ -1,4 +1,4 @@
-"""Octave to integer extrema of the difference of Gaussians (Lowe, section 3.1).
+"""Strip to integer extrema of the difference of Gaussians (Lowe, section 3.1).
 
 A sample is a candidate when none of its 26 neighbours exceeds it (or none falls
 below it). The test is not strict: a structure that is symmetric about a point
@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from ..params import KeypointParams
 from ._jit import kernel, subroutine
 from ._threads import Threads
-from .scalespace import Octave
+from .scalespace import Strip
+
+_WORD = 8
+"""Flags, of a byte each, that are read together."""
 
 
-def find_extrema(octave: Octave, params: KeypointParams, threads: Threads) -> NDArray[np.int32]:
-    """The candidates of an octave.
+def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDArray[np.int32]:
+    """The candidates in the rows of a strip.
 
     Parameters
     ----------
-    octave
+    strip
         The Gaussian levels; level i + 1 minus level i is DoG i.
     params
         Contrast threshold and the share of it that a candidate must reach.
@@ -33,15 +36,20 @@ def find_extrema(octave: Octave, params: KeypointParams, threads: Threads) -> ND
     Returns
     -------
     (N, 3) int32
-        DoG index (1 to S), row and column.
+        DoG index (1 to S), row of the octave and column, by row, DoG index and column.
     """
-    levels = octave.levels
-    n_scales, height = len(levels) - 3, levels.shape[1]
-    threshold = np.float32(params.contrast_threshold * params.candidate_fraction / n_scales)
+    octave, levels = strip.octave, strip.levels
+    height, width = octave.shape
+    threshold = np.float32(params.contrast_threshold * params.candidate_fraction / octave.n_scales)
+    first, last = max(1, strip.rows[0]), min(height - 1, strip.rows[1])
     blocks = threads.over_rows(
-        height - 2, levels.size, lambda start, stop: _extrema_in_rows(levels, threshold, start + 1, stop + 1)
+        last - first,
+        (last - first) * width * len(levels),
+        lambda start, stop: _extrema_in_rows(
+            levels, strip.first_row, width, threshold, first + start, first + stop
+        ),
     )
-    return np.concatenate(blocks)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 @subroutine
@@ -58,66 +66,67 @@ def _smallest(a, b, c):
 
 
 @subroutine
-def _dog_row(levels, y, dogs, highs, lows):
-    """Fill the DoG values of a row, and their extremes over three neighbouring scales."""
-    width = levels.shape[2]
+def _dog_row(levels, row, width, dogs):
+    """Fill the DoG values of a row."""
     for i in range(len(dogs)):
-        lower, upper, dog = levels[i, y], levels[i + 1, y], dogs[i]
+        lower, upper, dog = levels[i, row, :width], levels[i + 1, row, :width], dogs[i]
         for x in range(width):
             dog[x] = upper[x] - lower[x]
-    for i in range(len(highs)):
-        a, b, c, high, low = dogs[i], dogs[i + 1], dogs[i + 2], highs[i], lows[i]
-        for x in range(width):
-            high[x] = _largest(a[x], b[x], c[x])
-            low[x] = _smallest(a[x], b[x], c[x])
 
 
 @subroutine
-def _flag_row(dog, highs, lows, i, threshold, high, low, flags):
-    """Set flags[x] where dog[x] is as large (or small) as all of its 3 × 3 × 3 block."""
-    n = len(dog)
-    a, b, c = highs[0, i], highs[1, i], highs[2, i]
+def _flag_row(dogs, i, threshold, flags):
+    """Flag the samples that reach the threshold and that none of the six nearest neighbours exceeds."""
+    n = dogs.shape[2] - 2
+    dog, flag = dogs[1, i], flags[1 : n + 1]
+    left, centre, right = dog[:n], dog[1 : n + 1], dog[2 : n + 2]
+    up, down = dogs[0, i][1 : n + 1], dogs[2, i][1 : n + 1]
+    fine, coarse = dogs[1, i - 1][1 : n + 1], dogs[1, i + 1][1 : n + 1]
     for x in range(n):
-        high[x] = _largest(a[x], b[x], c[x])
-    a, b, c = lows[0, i], lows[1, i], lows[2, i]
-    for x in range(n):
-        low[x] = _smallest(a[x], b[x], c[x])
-    centre, flag = dog[1 : n - 1], flags[1 : n - 1]
-    h0, h1, h2 = high[: n - 2], high[1 : n - 1], high[2:n]
-    l0, l1, l2 = low[: n - 2], low[1 : n - 1], low[2:n]
-    for x in range(n - 2):
         d = centre[x]
-        top = (d >= threshold) & (d >= _largest(h0[x], h1[x], h2[x]))
-        bottom = (d <= -threshold) & (d <= _smallest(l0[x], l1[x], l2[x]))
-        # A flat region equals its neighbours; without a value it is no structure.
-        flag[x] = (top | bottom) & (d != 0)
+        high = _largest(_largest(left[x], right[x], up[x]), _largest(down[x], fine[x], coarse[x]), threshold)
+        low = _smallest(_smallest(left[x], right[x], up[x]), _smallest(down[x], fine[x], coarse[x]), -threshold)
+        flag[x] = (d >= high) | (d <= low)
 
 
 @subroutine
-def _list_row(flags, scale, y, found, n_found):
-    """Append the flagged samples of a row to a list that has room for them; returns its new length."""
-    for x in range(1, len(flags) - 1):
-        if flags[x]:
-            found[n_found, 0], found[n_found, 1], found[n_found, 2] = scale, y, x
-            n_found += 1
-    return n_found
+def _is_extremum(dogs, i, x):
+    """Whether a sample is as large (or as small) as all of its 3 × 3 × 3 block."""
+    d = dogs[1, i, x]
+    # A flat region equals its neighbours; without a value it is no structure.
+    if d == 0:
+        return False
+    sign = np.float32(1) if d > 0 else np.float32(-1)
+    for row in range(3):
+        for scale in range(i - 1, i + 2):
+            line = dogs[row, scale]
+            if _largest(sign * line[x - 1], sign * line[x], sign * line[x + 1]) > sign * d:
+                return False
+    return True
 
 
-@kernel("int32[:, ::1](float32[:, :, ::1], float32, int64, int64)")
-def _extrema_in_rows(levels, threshold, start, stop):
-    """Candidates of rows start to stop; three rows of DoG values are kept, in turn."""
-    n_scales, width = levels.shape[0] - 3, levels.shape[2]
-    dogs = np.empty((3, n_scales + 2, width), np.float32)
-    highs, lows = np.empty((3, n_scales, width), np.float32), np.empty((3, n_scales, width), np.float32)
-    high, low, flags = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.uint8)
-    found, n_found = np.empty((4 * width, 3), np.int32), 0
-    for y in range(start - 1, stop + 1):
-        _dog_row(levels, y, dogs[y % 3], highs[y % 3], lows[y % 3])
-        if y > start:
-            for i in range(n_scales):
-                _flag_row(dogs[(y - 1) % 3, i + 1], highs, lows, i, threshold, high, low, flags)
-                # Room for a whole row is made beforehand: a list that may grow would slow the search down.
-                if n_found + width > len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                n_found = _list_row(flags, i + 1, y - 1, found, n_found)
+@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32, int64, int64)")
+def _extrema_in_rows(levels, first_row, width, threshold, start, stop):
+    """Candidates of the octave's rows start to stop."""
+    n_scales = levels.shape[0] - 3
+    dogs = np.empty((3, n_scales + 2, width), np.float32)  # of the row above, the row itself and the row below
+    _dog_row(levels, start - 1 - first_row, width, dogs[1])
+    _dog_row(levels, start - first_row, width, dogs[2])
+    flags = np.zeros(-(-width // _WORD) * _WORD, np.uint8)
+    words = flags.view(np.uint64)
+    found, n_found = np.empty((256, 3), np.int32), 0
+    for y in range(start, stop):
+        dogs[0], dogs[1] = dogs[1], dogs[2]
+        _dog_row(levels, y + 1 - first_row, width, dogs[2])
+        for i in range(1, n_scales + 1):
+            _flag_row(dogs, i, threshold, flags)
+            for word in range(len(words)):
+                if words[word] == 0:
+                    continue
+                for x in range(word * _WORD, (word + 1) * _WORD):
+                    if flags[x] and _is_extremum(dogs, i, x):
+                        if n_found == len(found):
+                            found = np.concatenate((found, np.empty_like(found)))
+                        found[n_found, 0], found[n_found, 1], found[n_found, 2] = i, y, x
+                        n_found += 1
     return found[:n_found].copy()

@@ -8,6 +8,7 @@ the refined scale, which leaves a hundredth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ..params import KeypointParams
 from ._jit import kernel, subroutine
 from ._threads import Threads
-from .scalespace import Octave
+from .scalespace import Strip
 
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 """What became of a candidate."""
@@ -55,17 +56,27 @@ class Keypoints:
         )
 
 
+NONE_CARRIED: NDArray[np.float64] = np.empty((0, 4))
+"""What the first strip of an octave takes over."""
+
+
 def refine(
-    octave: Octave, candidates: NDArray[np.int32], params: KeypointParams, threads: Threads
-) -> tuple[Keypoints, dict[str, int]]:
+    strip: Strip,
+    candidates: NDArray[np.int32],
+    carried: NDArray[np.float64],
+    params: KeypointParams,
+    threads: Threads,
+) -> tuple[Keypoints, NDArray[np.float64], dict[str, int]]:
     """Fit a quadratic around each candidate and keep those that are stable, strong and no edge.
 
     Parameters
     ----------
-    octave
+    strip
         The Gaussian levels.
     candidates
         (N, 3) DoG index, row and column.
+    carried
+        What the strip before left to be merged with this one's.
     params
         Thresholds of the refinement and of the two rejections.
     threads
@@ -75,31 +86,30 @@ def refine(
     -------
     keypoints
         Those kept, each once, by row, column and level.
+    carried
+        (N, 4) x, y, level and value of those that may be the same as one of the next strip's.
     removed
         How many candidates each filter removed.
     """
-    n_scales = len(octave.levels) - 3
+    octave = strip.octave
     refined = np.empty((len(candidates), 4))
     fate = np.empty(len(candidates), np.uint8)
     limits = (
         params.max_offset,
         params.max_moves,
-        params.contrast_threshold / n_scales,
+        params.contrast_threshold / octave.n_scales,
         (params.edge_threshold + 1) ** 2 / params.edge_threshold,
     )
+    place = strip.levels, strip.first_row, *octave.shape
     threads.over_rows(
         len(candidates),
         len(candidates) * _SAMPLES_PER_CANDIDATE,
-        lambda start, stop: _refine(octave.levels, candidates, *limits, refined, fate, start, stop),
+        lambda start, stop: _refine(*place, candidates, *limits, refined, fate, start, stop),
     )
-    kept = refined[fate == KEPT]
-    unique = _merge_same_places(kept, params.merge_distance)
-    removed = {
-        "unstable": int(np.sum(fate == UNSTABLE)),
-        "low_contrast": int(np.sum(fate == LOW_CONTRAST)),
-        "edge": int(np.sum(fate == EDGE)),
-        "duplicate": len(kept) - len(unique),
-    }
+    kept = np.concatenate((carried, refined[fate == KEPT]))
+    last_y = math.inf if strip.is_last else strip.rows[1] - reach_of_refinement(params)
+    unique, carried = _merge_same_places(kept, params.merge_distance, last_y)
+    n_of_fate = np.bincount(fate, minlength=EDGE + 1)
     keypoints = Keypoints(
         octave=np.full(len(unique), octave.number, np.int16),
         xy=octave.to_input(unique[:, :2]),
@@ -107,23 +117,42 @@ def refine(
         value=unique[:, 3],
     )
     large = keypoints.sigma >= params.min_sigma
-    removed["too_small"] = int(np.sum(~large))
-    return keypoints.select(large), removed
+    removed = {
+        "unstable": int(n_of_fate[UNSTABLE]),
+        "low_contrast": int(n_of_fate[LOW_CONTRAST]),
+        "edge": int(n_of_fate[EDGE]),
+        "duplicate": len(kept) - len(unique) - len(carried),
+        "too_small": len(unique) - int(np.count_nonzero(large)),
+    }
+    return keypoints.select(large), carried, removed
 
 
-def _merge_same_places(refined: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+def reach_of_refinement(params: KeypointParams) -> float:
+    """Rows within which a candidate's keypoint lies, and whatever is the same as it."""
+    return params.max_moves + params.max_offset + params.merge_distance
+
+
+def _merge_same_places(
+    refined: NDArray[np.float64], distance: float, last_y: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Replace candidates that refined to the same place by their mean; rows x, y, level, value in and out.
 
     Equal samples around a symmetric structure are all candidates (``extrema.py``). Taking
-    one of them would favour a side; their mean does not.
+    one of them would favour a side; their mean does not. Groups that reach beyond ``last_y`` may
+    not be complete, and are returned apart as they are.
     """
     refined = refined[np.lexsort(refined.T[[2, 0, 1]])]
     first = np.arange(len(refined))
     _label_same_places(refined, distance, first)
-    n_same = np.bincount(first, minlength=len(refined))
-    is_first = n_same > 0
-    sums = [np.bincount(first, column, minlength=len(refined)) for column in refined.T]
-    return (np.stack(sums, axis=1)[is_first] / n_same[is_first, None]).reshape(-1, 4)
+    is_open = refined[:, 1] > last_y
+    if is_open.any():
+        is_open = np.isin(first, first[is_open])
+        refined, first, carried = refined[~is_open], first[~is_open], refined[is_open]
+    else:
+        carried = NONE_CARRIED
+    _, first, n_same = np.unique(first, return_inverse=True, return_counts=True)
+    sums = [np.bincount(first, column, minlength=len(n_same)) for column in refined.T]
+    return np.stack(sums, axis=1).reshape(-1, 4) / n_same[:, None], carried
 
 
 @kernel("void(float64[:, ::1], float64, int64[::1])")
@@ -146,9 +175,8 @@ def _label_same_places(refined, distance, first):
 
 
 @subroutine
-def _fit(levels, i, y, x, gradient, hessian):
+def _fit(levels, i, y, x, block, gradient, hessian):
     """Gradient and Hessian (x, y, scale) of the DoG at a sample, by central differences; its value."""
-    block = np.empty((3, 3, 3))
     for ds in range(3):
         for dy in range(3):
             for dx in range(3):
@@ -218,19 +246,33 @@ def _move(offset, limit):
 
 
 @kernel(
-    "void(float32[:, :, ::1], int32[:, ::1], float64, int64, float64, float64,"
+    "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], float64, int64, float64, float64,"
     " float64[:, ::1], uint8[::1], int64, int64)"
 )
-def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio, refined, fate, start, stop):
+def _refine(
+    levels,
+    first_row,
+    height,
+    width,
+    candidates,
+    max_offset,
+    max_moves,
+    contrast,
+    curvature_ratio,
+    refined,
+    fate,
+    start,
+    stop,
+):
     """Refine candidates start to stop (Lowe, equations 2 to 4) and say what became of each."""
-    n_scales, height, width = levels.shape[0] - 3, levels.shape[1], levels.shape[2]
+    n_scales = levels.shape[0] - 3
     gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
-    plane = np.empty((3, 3))
+    block, plane = np.empty((3, 3, 3)), np.empty((3, 3))
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         fate[n] = UNSTABLE
         for _ in range(max_moves + 1):
-            value = _fit(levels, i, y, x, gradient, hessian)
+            value = _fit(levels, i, y - first_row, x, block, gradient, hessian)
             if not _solve(hessian, gradient, offset):
                 break
             dx, dy, di = (
@@ -246,7 +288,7 @@ def _refine(levels, candidates, max_offset, max_moves, contrast, curvature_ratio
                 break
         if fate[n] != KEPT:
             continue
-        _plane(levels, i, y, x, offset[2], plane)
+        _plane(levels, i, y - first_row, x, offset[2], plane)
         _refit_position(plane, offset)
         value += (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
         refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (

@@ -6,32 +6,34 @@ The window is centred on the sub-pixel position, so a turned image has the turne
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..params import OrientationParams
-from ._arctangent import direction
+from ._functions import direction, gaussian
 from ._jit import kernel, subroutine
 from ._threads import Threads
 from .keypoints import Keypoints
-from .scalespace import Octave
+from .scalespace import Strip
 
+_LANES = 16
 _SAMPLES_PER_KEYPOINT = 1024
 """Work of one histogram, in the units of ``Threads.over_rows``."""
 
 
 def assign_orientations(
-    octave: Octave, keypoints: Keypoints, params: OrientationParams, threads: Threads
+    strip: Strip, keypoints: Keypoints, params: OrientationParams, threads: Threads
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Find the dominant gradient directions around each keypoint.
 
     Parameters
     ----------
-    octave
+    strip
         The Gaussian levels; gradients are taken at the level nearest to the keypoint's.
     keypoints
-        N keypoints of this octave.
+        N keypoints of this strip.
     params
         Window, bins, smoothing and the rule for further peaks.
     threads
@@ -46,80 +48,99 @@ def assign_orientations(
     """
     if params.upright:
         return np.arange(len(keypoints)), np.zeros(len(keypoints))
-    x, y = octave.to_samples(keypoints.xy).T.copy()
-    sigma, level = keypoints.sigma / octave.step, octave.nearest_level(keypoints.sigma)
+    octave = strip.octave
+    places = np.column_stack((octave.to_samples(keypoints.xy), keypoints.sigma / octave.step))
+    level = octave.nearest_level(keypoints.sigma)
     angles = np.empty((len(keypoints), params.max_orientations))
     n_angles = np.empty(len(keypoints), np.int64)
     settings = (
-        params.orientation_bins,
         params.orientation_window,
         params.orientation_radius,
-        params.orientation_smoothing,
+        _smoothing_taps(params.orientation_bins, params.orientation_smoothing),
         params.peak_ratio,
     )
+    image = strip.levels, strip.first_row, *octave.shape
     threads.over_rows(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
-        lambda start, stop: _orientations(
-            octave.levels, x, y, sigma, level, *settings, angles, n_angles, start, stop
-        ),
+        lambda start, stop: _orientations(*image, places, level, *settings, angles, n_angles, start, stop),
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
     return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
 
 
+def reach_of_histogram(params: OrientationParams) -> float:
+    """Radius of the samples that a histogram depends on, in units of σ, and one sample more."""
+    return 0.0 if params.upright else params.orientation_window * params.orientation_radius
+
+
+@cache
+def _smoothing_taps(n_bins: int, n_passes: int) -> NDArray[np.float64]:
+    """(n_bins,) weights, by distance round the circle, that equal so many passes of averaging three bins."""
+    taps = np.zeros(n_bins)
+    taps[0] = 1.0
+    for _ in range(n_passes):
+        taps = (np.roll(taps, 1) + taps + np.roll(taps, -1)) / 3
+    return taps
+
+
 @subroutine
-def _polar_row(above, row, below, left, right, magnitude, angle):
-    """Gradient magnitude and direction of samples left to right of a row."""
-    n = right - left
-    up, down = above[left:right], below[left:right]
-    west, east = row[left - 1 : right - 1], row[left + 1 : right + 1]
+def _polar_row(above, row, below, weight, row_weight, bins_per_radian, share, position):
+    """Weighted gradient magnitude of a row's samples, and their direction in bins."""
+    n = len(share)
+    west, east = row[:n], row[2 : n + 2]
     for x in range(n):
-        gx, gy = east[x] - west[x], down[x] - up[x]
-        magnitude[x] = np.sqrt(gx * gx + gy * gy)
-        angle[x] = direction(gy, gx)
+        gx, gy = east[x] - west[x], below[x] - above[x]
+        share[x] = row_weight * weight[x] * np.sqrt(gx * gx + gy * gy)
+        position[x] = direction(gy, gx) * bins_per_radian
 
 
 @subroutine
-def _histogram(level, x, y, window, radius, histogram, magnitude, angle, weight):
-    """Gradient directions in a disc, weighted by magnitude and a Gaussian, shared between two bins each."""
-    height, width = level.shape
-    n_bins = len(histogram)
-    bins_per_radian = n_bins / (2 * math.pi)
+def _histogram(level, first_row, height, width, x, y, window, radius, histogram, lines):
+    """Gradient directions in a disc, weighted by magnitude and a Gaussian, shared between two bins each.
+
+    Only samples with a central difference count, so the image's own border is left out on every side alike.
+    """
+    n_bins = len(histogram) - 1
+    bins_per_radian = np.float32(n_bins / (2 * math.pi))
     histogram[:] = 0
-    # The Gaussian is separable: one exponential a column and one a row. Only samples with a
-    # central difference count, so the image's own border is left out on every side alike.
     first, last = max(1, math.ceil(x - radius)), min(width - 2, math.floor(x + radius))
-    for column in range(first, last + 1):
-        weight[column - first] = math.exp(-0.5 * ((column - x) / window) ** 2)
+    # Whole vector registers are computed where the row goes on; what is too much is not counted.
+    n = min(-(-(last + 1 - first) // _LANES) * _LANES, level.shape[1] - 1 - first)
+    weight, share, position = lines[0, :n], lines[1, :n], lines[2, :n]
+    for i in range(n):
+        distance = np.float32((first + i - x) / window)
+        weight[i] = gaussian(distance * distance)
     for row in range(max(1, math.ceil(y - radius)), min(height - 2, math.floor(y + radius)) + 1):
         reach = math.sqrt(max(0.0, radius**2 - (row - y) ** 2))
         left, right = max(1, math.ceil(x - reach)), min(width - 2, math.floor(x + reach)) + 1
-        if right <= left:
-            continue
-        _polar_row(level[row - 1], level[row], level[row + 1], left, right, magnitude, angle)
-        row_weight = math.exp(-0.5 * ((row - y) / window) ** 2)
-        for i in range(right - left):
-            share = row_weight * weight[left - first + i] * magnitude[i]
-            position = angle[i] * bins_per_radian
-            lower = int(position)
-            upper_share = share * (position - lower)
-            lower = lower if lower < n_bins else lower - n_bins
-            upper = lower + 1 if lower + 1 < n_bins else 0
-            histogram[lower] += share - upper_share
-            histogram[upper] += upper_share
+        distance, at = np.float32((row - y) / window), row - first_row
+        above, below = level[at - 1][first : first + n], level[at + 1][first : first + n]
+        here = level[at][first - 1 : first + n + 1]
+        _polar_row(above, here, below, weight, gaussian(distance * distance), bins_per_radian, share, position)
+        for i in range(left - first, right - first):
+            lower = np.int32(position[i])
+            upper_share = share[i] * (position[i] - np.float32(lower))
+            histogram[lower] += share[i] - upper_share
+            histogram[lower + 1 if lower < n_bins else 1] += upper_share
+    histogram[0] += histogram[n_bins]
 
 
 @subroutine
-def _smooth(histogram, n_passes):
-    """Circular averaging of three bins, several times."""
-    n = len(histogram)
-    for _ in range(n_passes):
-        first, before = histogram[0], histogram[n - 1]
+def _smooth(histogram, taps, wrapped, out):
+    """Circular averaging of the bins; bins on either side are summed first."""
+    n = len(taps)
+    for turn in range(3):
+        wrapped[turn * n : (turn + 1) * n] = histogram[:n]
+    for i in range(n):
+        out[i] = taps[0] * histogram[i]
+    for j in range(1, n // 2 + 1):
+        tap = taps[j] if 2 * j < n else taps[j] / 2
+        if tap == 0:
+            return
+        before, after = wrapped[n - j : 2 * n - j], wrapped[n + j : 2 * n + j]
         for i in range(n):
-            here, after = histogram[i], (histogram[i + 1] if i + 1 < n else first)
-            histogram[i] = (before + here + after) / 3
-            before = here
+            out[i] += tap * (before[i] + after[i])
 
 
 @subroutine
@@ -151,18 +172,35 @@ def _peaks(histogram, peak_ratio, angles, heights):
 
 
 @kernel(
-    "void(float32[:, :, ::1], float64[::1], float64[::1], float64[::1], int64[::1],"
-    " int64, float64, float64, int64, float64, float64[:, ::1], int64[::1], int64, int64)"
+    "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float64,"
+    " float64[::1], float64, float64[:, ::1], int64[::1], int64, int64)"
 )
 def _orientations(
-    levels, x, y, sigma, level, n_bins, window, radius, n_passes, peak_ratio, angles, n_angles, start, stop
+    levels,
+    first_row,
+    height,
+    width,
+    places,
+    level,
+    window,
+    radius,
+    taps,
+    peak_ratio,
+    angles,
+    n_angles,
+    start,
+    stop,
 ):
     """Directions of keypoints start to stop."""
-    width = levels.shape[2]
-    magnitude, angle, weight = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width)
-    histogram, heights = np.empty(n_bins), np.empty(angles.shape[1])
+    lines = np.empty((3, levels.shape[2] + _LANES), np.float32)
+    # The last bin is the first once more.
+    histogram, smoothed, heights = np.empty(len(taps) + 1), np.empty(len(taps)), np.empty(angles.shape[1])
+    wrapped = np.empty(3 * len(taps))
     for n in range(start, stop):
-        spread = window * sigma[n]
-        _histogram(levels[level[n]], x[n], y[n], spread, radius * spread, histogram, magnitude, angle, weight)
-        _smooth(histogram, n_passes)
-        n_angles[n] = _peaks(histogram, peak_ratio, angles[n], heights)
+        x, y, sigma = places[n]
+        spread = window * sigma
+        _histogram(
+            levels[level[n]], first_row, height, width, x, y, spread, radius * spread, histogram, lines
+        )
+        _smooth(histogram, taps, wrapped, smoothed)
+        n_angles[n] = _peaks(smoothed, peak_ratio, angles[n], heights)

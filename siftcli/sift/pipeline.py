@@ -1,12 +1,13 @@
 """SIFT on one page: a verb a stage. Everything else that needs SIFT calls this.
 
-An image becomes Gaussian octaves, these give extrema of the difference of
+An image becomes Gaussian octaves, worked in strips; these give extrema of the difference of
 Gaussians, these are refined to keypoints, each keypoint gets one or more
 orientations and each of these frames a descriptor.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -17,12 +18,11 @@ from numpy.typing import NDArray
 from ..features import DESCRIPTOR_LENGTH, Features
 from ..params import SiftParams
 from ._threads import Threads
-from .descriptor import describe_frames
+from .descriptor import describe_frames, reach_of_descriptor
 from .extrema import find_extrema
-from .keypoints import Keypoints, refine
-from .orientation import assign_orientations
-from .scalespace import Octave, gaussian_octaves
-
+from .keypoints import NONE_CARRIED, Keypoints, reach_of_refinement, refine
+from .orientation import assign_orientations, reach_of_histogram
+from .scalespace import Strip, gaussian_strips, octaves_of
 
 def detect(
     image: NDArray[np.float32],
@@ -49,21 +49,27 @@ def detect(
     Features
         Strongest first, at most ``params.max_features``.
     """
+    parts, counts, carried, strongest = [_no_frames()], Counter(candidates=0), NONE_CARRIED, np.empty(0)
     with Threads(threads) as pool:
-        octaves = list(gaussian_octaves(image, params, pool))
-        found, removed = _find_keypoints(octaves, params, pool)
-        allowed = found if mask is None else found.select(_is_allowed(found.xy, mask))
-        strongest = allowed.select(_order(allowed, params)[: params.max_features])
-        removed |= {"masked": len(found) - len(allowed), "over_limit": len(allowed) - len(strongest)}
-        frames = _assign_frames(octaves, strongest, params, pool)
-        features = Features(
-            **frames,
-            descriptors=np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8),
-            image_size=(image.shape[1], image.shape[0]),
-            params=params,
-            removed=removed,
-        )
-        return _describe(octaves, features.select(slice(params.max_features)), params, pool)
+        for strip in gaussian_strips(image, params, pool, reach=_reach(params)):
+            candidates = find_extrema(strip, params, pool)
+            found, carried, removed = refine(strip, candidates, carried, params, pool)
+            allowed = found if mask is None else found.select(_is_allowed(found.xy, mask))
+            admitted, strongest = _admit(allowed, strongest, params)
+            frames = _assign_frames(strip, admitted, params, pool)
+            parts.append(frames | {"descriptors": _describe_frames(strip, frames, params, pool)})
+            removed |= {"masked": len(found) - len(allowed), "over_limit": len(allowed)}
+            counts.update(candidates=len(candidates), **removed)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    strongest_first = _order(columns)[: params.max_features]
+    counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
+    return Features(
+        **{name: column[strongest_first] for name, column in columns.items()},
+        descriptor_kind=_descriptor_kind(params),
+        image_size=(image.shape[1], image.shape[0]),
+        params=params,
+        removed=dict(counts),
+    )
 
 
 def describe(
@@ -88,21 +94,47 @@ def describe(
     Features
         The same rows with new descriptors.
     """
+    descriptors = np.zeros((len(features), DESCRIPTOR_LENGTH), np.uint8)
+    octaves = octaves_of(image.shape, params)
+    frames = {name: getattr(features, name) for name in ("xy", "scale", "orientation")}
     with Threads(threads) as pool:
-        return _describe(list(gaussian_octaves(image, params, pool)), features, params, pool)
+        numbers = np.clip(features.octave, octaves[0].number, octaves[-1].number) if octaves else None
+        for strip in gaussian_strips(image, params, pool, reach=_reach_of(features, numbers, params)):
+            here = np.flatnonzero((numbers == strip.octave.number) & strip.holds(features.xy))
+            of_strip = {name: column[here] for name, column in frames.items()}
+            descriptors[here] = _describe_frames(strip, of_strip, params, pool)
+    return replace(
+        features, descriptors=descriptors, descriptor_kind=_descriptor_kind(params), params=params
+    )
 
 
-def _find_keypoints(
-    octaves: list[Octave], params: SiftParams, pool: Threads
-) -> tuple[Keypoints, dict[str, int]]:
-    """The keypoints of all octaves, and how many candidates there were and each filter removed."""
-    parts, counts = [], Counter(candidates=0)
-    for octave in octaves:
-        candidates = find_extrema(octave, params, pool)
-        keypoints, removed = refine(octave, candidates, params, pool)
-        parts.append(keypoints)
-        counts.update(candidates=len(candidates), **removed)
-    return Keypoints.concatenate(parts), dict(counts)
+def _reach(params: SiftParams) -> int:
+    """Rows around a strip that its keypoints depend on."""
+    sigma = params.sigma * 2 ** ((params.levels_per_octave + params.max_offset) / params.levels_per_octave)
+    reach = max(reach_of_histogram(params), reach_of_descriptor(params)) * sigma
+    return math.ceil(reach + 2 * reach_of_refinement(params)) + 2
+
+
+def _reach_of(features: Features, octave: NDArray[np.int16] | None, params: SiftParams) -> int:
+    """Rows around a strip that the descriptors of given frames depend on."""
+    if octave is None or len(features) == 0:
+        return 0
+    sigma = np.nanmax(features.scale / np.exp2(octave.astype(np.float64)))
+    # More rows than the finest octave has are of no use, whatever σ is given.
+    return math.ceil(min(reach_of_descriptor(params) * float(sigma), 2.0 * features.image_size[1])) + 2
+
+
+def _no_frames() -> dict[str, NDArray[Any]]:
+    """The columns of :class:`Features` that the pipeline fills, without a row."""
+    return {
+        "xy": np.empty((0, 2), np.float32),
+        "scale": np.empty(0, np.float32),
+        "orientation": np.empty(0, np.float32),
+        "response": np.empty(0, np.float32),
+        "sign": np.empty(0, np.int8),
+        "octave": np.empty(0, np.int16),
+        "descriptors": np.empty((0, DESCRIPTOR_LENGTH), np.uint8),
+    }
 
 
 def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -114,10 +146,16 @@ def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.
     return np.asarray(mask[top, left] | mask[top, right] | mask[bottom, left] | mask[bottom, right])
 
 
-def _order(keypoints: Keypoints, params: SiftParams) -> NDArray[np.intp]:
-    """Rows in the order of the result: strongest first, ties by scale, then y, then x, as stored."""
-    (x, y), scale = keypoints.xy.astype(np.float32).T, keypoints.sigma.astype(np.float32)
-    return np.lexsort((x, y, scale, -_response(keypoints, params)))
+def _admit(
+    keypoints: Keypoints, strongest: NDArray[np.floating], params: SiftParams
+) -> tuple[Keypoints, NDArray[np.floating]]:
+    """Those that may be among the strongest ``max_features``, and the responses of the strongest so far."""
+    if params.max_features is None:
+        return keypoints, strongest
+    response = _response(keypoints, params)
+    strongest = np.sort(np.concatenate((strongest, response)))[-params.max_features :]
+    is_full = len(strongest) == params.max_features
+    return (keypoints.select(response >= strongest[0]) if is_full else keypoints), strongest
 
 
 def _response(keypoints: Keypoints, params: SiftParams) -> NDArray[np.float32]:
@@ -127,24 +165,17 @@ def _response(keypoints: Keypoints, params: SiftParams) -> NDArray[np.float32]:
 
 
 def _assign_frames(
-    octaves: list[Octave], keypoints: Keypoints, params: SiftParams, pool: Threads
-) -> dict[str, Any]:
+    strip: Strip, keypoints: Keypoints, params: SiftParams, pool: Threads
+) -> dict[str, NDArray[Any]]:
     """Frames in the order of their keypoints, as columns of :class:`Features`."""
-    rows, orientation = [np.empty(0, np.intp)], [np.empty(0)]
-    for octave in octaves:
-        here = np.flatnonzero(keypoints.octave == octave.number)
-        of_keypoint, angle = assign_orientations(octave, keypoints.select(here), params, pool)
-        rows.append(here[of_keypoint])
-        orientation.append(angle)
-    frame_rows = np.concatenate(rows)
-    order = np.argsort(frame_rows, kind="stable")
-    of_frame = keypoints.select(frame_rows[order])
+    rows, orientation = assign_orientations(strip, keypoints, params, pool)
+    of_frame = keypoints.select(rows)
     return {
-        "xy": of_frame.xy,
-        "scale": of_frame.sigma,
-        "orientation": _below_full_turn(np.concatenate(orientation)[order]),
+        "xy": of_frame.xy.astype(np.float32),
+        "scale": of_frame.sigma.astype(np.float32),
+        "orientation": _below_full_turn(orientation),
         "response": _response(of_frame, params),
-        "sign": np.sign(of_frame.value),
+        "sign": np.sign(of_frame.value).astype(np.int8),
         "octave": of_frame.octave,
     }
 
@@ -155,13 +186,17 @@ def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded >= np.float32(2 * np.pi), np.float32(0), rounded)
 
 
-def _describe(octaves: list[Octave], features: Features, params: SiftParams, pool: Threads) -> Features:
-    descriptors = np.zeros((len(features), DESCRIPTOR_LENGTH), np.uint8)
-    if octaves:
-        octave_of = np.clip(features.octave, octaves[0].number, octaves[-1].number)
-        for octave in octaves:
-            here = np.flatnonzero(octave_of == octave.number)
-            frames = features.xy[here], features.scale[here], features.orientation[here]
-            descriptors[here] = describe_frames(octave, *frames, params, pool)
-    kind = "rootsift" if params.rootsift else "sift"
-    return replace(features, descriptors=descriptors, descriptor_kind=kind, params=params)
+def _describe_frames(
+    strip: Strip, frames: dict[str, NDArray[Any]], params: SiftParams, pool: Threads
+) -> NDArray[np.uint8]:
+    return describe_frames(strip, frames["xy"], frames["scale"], frames["orientation"], params, pool)
+
+
+def _order(columns: dict[str, NDArray[Any]]) -> NDArray[np.intp]:
+    """Rows strongest first, ties by scale, then y, then x; orientations of a keypoint stay in their order."""
+    (x, y), scale = columns["xy"].T, columns["scale"]
+    return np.lexsort((x, y, scale, -columns["response"]))
+
+
+def _descriptor_kind(params: SiftParams) -> str:
+    return "rootsift" if params.rootsift else "sift"

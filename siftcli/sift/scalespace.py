@@ -1,44 +1,45 @@
-"""Image to Gaussian octaves (Lowe, section 3; Rey-Otero and Delbracio, section 2.2), centred.
+"""Image to Gaussian octaves (Lowe, section 3; Rey-Otero and Delbracio, section 2.2), centred, strip by strip.
 
 Each octave carries, per axis, a step and an origin in input pixels. Doubling
 puts n samples on 2n − 1; halving keeps the even samples of an odd side and the
 midpoints of an even one. So the grid of every octave is symmetric about the
 image centre, and a turned or mirrored image has the turned or mirrored octaves.
 
-Every level is computed from its source by one separable kernel, evaluated
-directly on the grid of the result: a phase of the kernel with taps at integer
-offsets for samples that lie on source samples, and one with taps at
-half-integer offsets for samples half-way between. Presets differ in taps only.
+Every level is computed from the octave's source (the image, or the halved level
+of the octave before) by one separable kernel (``_blur.py``), evaluated directly
+on the grid of the result. Presets differ in taps only. Levels do not depend on
+each other, so any rows of them can be had from the source: an octave is worked
+in horizontal strips, whose height bounds the memory and changes no bit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..params import ScaleSpaceParams
-from ._jit import kernel, subroutine
+from ._blur import DOUBLE, HALVE, KEEP, Kernel, blur, gaussian_kernel, linear_doubling_kernel
+from ._buffers import borrowed
 from ._threads import Threads
 
-CUTOFF = 4.0
-"""Kernels are cut at this many standard deviations."""
-
-DOUBLE, KEEP, HALVE = 2, 0, -2
-"""How the grid of a result relates to that of its source."""
+STRIP_BYTES = 32 << 20
+"""Size of a strip's levels: an octave of this size and less is one strip."""
 
 
 @dataclass(frozen=True)
 class Octave:
-    """The levels of one octave and where their samples lie."""
+    """Where the samples of an octave lie, and how blurred its levels are."""
 
     number: int
     """-1 is the doubled image."""
-    levels: NDArray[np.float32]
-    """(S + 3, H, W) Gaussian levels; level i has blur σ₀·2^(i/S) samples."""
+    shape: tuple[int, int]
+    """(H, W) samples."""
+    n_scales: int
+    """S, the scales per octave; there are S + 3 levels."""
     sigma: float
     """σ₀, the blur of level 0 in samples."""
     step: float
@@ -65,83 +66,174 @@ class Octave:
         assumed too much is taken off again, in the measure in which it moves the extremum of an
         ideal blob: √(σ² − excess·2^(−1/S)).
         """
-        n_scales = len(self.levels) - 3
-        nominal = self.step * self.sigma * np.exp2(level / n_scales)
-        return np.asarray(np.sqrt(nominal**2 - self.excess_variance * 2 ** (-1 / n_scales)))
+        nominal = self.step * self.sigma * np.exp2(level / self.n_scales)
+        return np.asarray(np.sqrt(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales)))
 
     def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
         """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""
-        n_scales = len(self.levels) - 3
-        nominal = np.sqrt(sigma.astype(np.float64) ** 2 + self.excess_variance * 2 ** (-1 / n_scales))
-        level = n_scales * np.log2(nominal / (self.step * self.sigma))
-        return np.asarray(np.clip(np.rint(level), 1, n_scales), np.int64)
+        nominal = np.sqrt(sigma.astype(np.float64) ** 2 + self.excess_variance * 2 ** (-1 / self.n_scales))
+        level = self.n_scales * np.log2(nominal / (self.step * self.sigma))
+        return np.asarray(np.clip(np.rint(level), 1, self.n_scales), np.int64)
 
 
-def gaussian_octaves(
-    image: NDArray[np.float32], params: ScaleSpaceParams, threads: Threads
-) -> Iterator[Octave]:
-    """Yield the octaves of an image, finest first.
+@dataclass(frozen=True)
+class Strip:
+    """Some rows of an octave's levels. The levels are overwritten when the next strip is asked for."""
+
+    octave: Octave
+    levels: NDArray[np.float32]
+    """(S + 3, R, at least W) Gaussian levels; level i has blur σ₀·2^(i/S) samples. Columns beyond W fill up."""
+    first_row: int
+    """The octave's row that is row 0 of the levels."""
+    rows: tuple[int, int]
+    """Start and stop of the octave's rows whose keypoints are this strip's; around them the levels
+    reach as far as was asked for, or to the octave's ends."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it ends its octave."""
+        return self.rows[1] == self.octave.shape[0]
+
+    def holds(self, xy: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which positions (N, 2) in input pixels lie in its rows; the first and last strip hold all beyond."""
+        row = np.clip(np.floor(self.octave.to_samples(xy)[:, 1]), 0, self.octave.shape[0] - 1)
+        return np.asarray((row >= self.rows[0]) & (row < self.rows[1]))
+
+
+def gaussian_strips(
+    image: NDArray[np.float32],
+    params: ScaleSpaceParams,
+    threads: Threads,
+    *,
+    reach: int,
+    strip_bytes: int = STRIP_BYTES,
+) -> Iterator[Strip]:
+    """Yield the octaves of an image, finest first, each from top to bottom in strips.
 
     Parameters
     ----------
     image
-        (H, W) float32 grey values in [0, 1].
+        (H, W) float32 grey values in [0, 1], C-contiguous.
     params
         Levels per octave S, σ₀, first octave, assumed variance and doubling.
     threads
         Where the rows are shared out.
+    reach
+        Rows of the levels that are wanted around the rows of a strip.
+    strip_bytes
+        Size of a strip's levels, as far as ``reach`` allows. No sample depends on it.
 
     Yields
     ------
-    Octave
-        Until the smaller side falls below ``params.min_octave_side`` samples.
+    Strip
+        Until the smaller side of an octave falls below ``params.min_octave_side`` samples.
     """
-    n_levels = params.levels_per_octave + 3
-    number = min(params.first_octave, 0)
-    change = DOUBLE if number < 0 else KEEP
-    shape = _changed_shape(image.shape, change)
-    step, origin = 2.0**number, (0.0, 0.0)
-    levels = np.empty((n_levels, *shape), np.float32)
-    if min(shape) >= params.min_octave_side:
-        for i in range(n_levels):
-            _blur(image, levels[i], change, _first_octave_kernel(i, step, params), threads)
-    while min(shape) >= params.min_octave_side:
-        if number >= params.first_octave:
-            yield Octave(number, levels, params.sigma, step, origin, max(-params.assumed_variance, 0.0))
-        source, shape = levels[params.levels_per_octave - 1], _changed_shape(shape, HALVE)
-        x0, y0 = origin
-        origin = (x0 + _halving_shift(source.shape[1], step), y0 + _halving_shift(source.shape[0], step))
-        number, step = number + 1, 2 * step
-        levels = np.empty((n_levels, *shape), np.float32)
-        if min(shape) >= params.min_octave_side:
-            _blur(source, levels[0], HALVE, _halving_kernel(params), threads)
-            for i in range(1, n_levels):
-                _blur(levels[i - 1], levels[i], KEEP, _next_level_kernel(i, params), threads)
+    source, change = image, DOUBLE if params.first_octave < 0 else KEEP
+    kernels, halving = _first_kernels(params), _halving_kernel(params)
+    reach = max(reach, len(halving.at_integers) + 1)
+    for octave in _all_octaves(image.shape, params):
+        halved = np.empty(_next_octave(octave).shape, np.float32)
+        n_halved = 0
+        for strip in _strips(octave, source, change, kernels, threads, reach, strip_bytes):
+            if octave.number >= params.first_octave:
+                yield strip
+            stop = len(halved) if strip.is_last else strip.rows[1] // 2
+            _halve(strip, halving, halved, (n_halved, stop), threads)
+            n_halved = stop
+        source, change, kernels = halved, KEEP, _later_kernels(params)
+
+
+def octaves_of(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
+    """The octaves, finest first, of an image of a shape (H, W); none where it is too small."""
+    return [octave for octave in _all_octaves(shape, params) if octave.number >= params.first_octave]
+
+
+def _halve(
+    strip: Strip, kernel: Kernel, halved: NDArray[np.float32], rows: tuple[int, int], threads: Threads
+) -> None:
+    """Fill some rows of the next octave's level 0.
+
+    Where both sides are odd these are the even samples of level S, which has twice the blur of level 0 (Lowe,
+    section 3). Midpoints are computed from level S − 1, on both axes alike so that the blur stays isotropic.
+    """
+    octave, (start, stop) = strip.octave, rows
+    height, width = octave.shape
+    if height % 2 and width % 2:
+        first = 2 * start - strip.first_row
+        level = strip.levels[octave.n_scales, first : first + 2 * (stop - start) : 2]
+        halved[start:stop] = level[: stop - start, :width:2]
+    else:
+        level = strip.levels[octave.n_scales - 1]
+        blur(level, octave.shape, strip.first_row, HALVE, [kernel], halved[None], 0, rows, threads)
+
+
+def _strips(
+    octave: Octave,
+    source: NDArray[np.float32],
+    change: int,
+    kernels: list[Kernel],
+    threads: Threads,
+    reach: int,
+    strip_bytes: int,
+) -> Iterator[Strip]:
+    """The strips of an octave: each keeps, of the one before, the rows that it needs again."""
+    height, width = octave.shape
+    n_levels, pitch = octave.n_scales + 3, _pitch(width)
+    n_rows = min(height, max(4 * reach, strip_bytes // (n_levels * pitch * 4)))
+    with borrowed(n_levels, n_rows, pitch) as levels:
+        first = start = filled = 0
+        while start < height:
+            end = min(height, first + n_rows)
+            blur(source, source.shape, 0, change, kernels, levels, first, (filled, end), threads)
+            stop = height if end == height else end - reach
+            yield Strip(octave, levels, first, (start, stop))
+            kept = max(0, stop - reach)
+            levels[:, : end - kept] = levels[:, kept - first : end - first]
+            first, start, filled = kept, stop, end
+
+
+def _pitch(width: int) -> int:
+    """Samples from a row to the next: whole cache lines, but no power of two, so that rows do not collide."""
+    pitch = -(-width // 16) * 16
+    return pitch + 16 if pitch % 512 == 0 else pitch
 
 
 # --- grids -------------------------------------------------------------------------------------
 
 
-def _changed_shape(shape: tuple[int, ...], change: int) -> tuple[int, int]:
-    height, width = (2 * n - 1 if change == DOUBLE else (n + 1) // 2 if change == HALVE else n for n in shape)
-    return height, width
+def _all_octaves(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
+    """The octaves from that of the doubled image, or of the image as it is, those before the first included."""
+    number = min(params.first_octave, 0)
+    height, width = (2 * n - 1 for n in shape) if number < 0 else shape
+    octave = Octave(
+        number=number,
+        shape=(height, width),
+        n_scales=params.levels_per_octave,
+        sigma=params.sigma,
+        step=2.0**number,
+        origin=(0.0, 0.0),
+        excess_variance=max(-params.assumed_variance, 0.0),
+    )
+    octaves = []
+    while min(octave.shape) >= params.min_octave_side:
+        octaves.append(octave)
+        octave = _next_octave(octave)
+    return octaves
 
 
-def _halving_shift(n_samples: int, step: float) -> float:
-    """How far the first sample moves when a side is halved: half a step for an even side."""
-    return 0.0 if n_samples % 2 else step / 2
+def _next_octave(octave: Octave) -> Octave:
+    """The octave on half the samples: the even ones of an odd side, the midpoints of an even one."""
+    (height, width), (x, y), step = octave.shape, octave.origin, octave.step
+    return replace(
+        octave,
+        number=octave.number + 1,
+        shape=((height + 1) // 2, (width + 1) // 2),
+        step=2 * step,
+        origin=(x if width % 2 else x + step / 2, y if height % 2 else y + step / 2),
+    )
 
 
-# --- taps --------------------------------------------------------------------------------------
-#
-# A kernel is a pair of tap arrays (integer phase, half-integer phase). Taps are symmetric, so only
-# the half from the centre outwards is kept: tap i weighs the two source samples at distance i
-# (integer phase; the centre, counted twice, weighs half) or i + ½ (half-integer phase).
-
-Kernel = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-TAPS_PER_PASS = 4
-SMALLEST_PASS = 2
+# --- blur of the levels ------------------------------------------------------------------------
 
 
 def _level_sigma(level: int, params: ScaleSpaceParams) -> float:
@@ -149,186 +241,25 @@ def _level_sigma(level: int, params: ScaleSpaceParams) -> float:
     return float(params.sigma * 2.0 ** (level / params.levels_per_octave))
 
 
-def _first_octave_kernel(level: int, step: float, params: ScaleSpaceParams) -> Kernel:
-    """From the input to a level of the first octave, on its grid."""
-    variance = (_level_sigma(level, params) * step) ** 2 - params.assumed_variance
-    if step == 1.0 or params.doubling == "direct":
-        return _gaussian_taps(math.sqrt(variance), 1.0)
-    return _linear_doubling_taps(math.sqrt(variance) / step)
+def _first_kernels(params: ScaleSpaceParams) -> list[Kernel]:
+    """From the image to the levels of its first octave, on its grid."""
+    step = 0.5 if params.first_octave < 0 else 1.0
+    sigmas = [
+        math.sqrt((_level_sigma(i, params) * step) ** 2 - params.assumed_variance)
+        for i in range(params.levels_per_octave + 3)
+    ]
+    if step < 1 and params.doubling == "linear":
+        return [linear_doubling_kernel(sigma / step) for sigma in sigmas]
+    return [gaussian_kernel(sigma) for sigma in sigmas]
 
 
-def _next_level_kernel(level: int, params: ScaleSpaceParams) -> Kernel:
-    before, after = _level_sigma(level - 1, params), _level_sigma(level, params)
-    return _gaussian_taps(math.sqrt(after**2 - before**2), 1.0)
+def _later_kernels(params: ScaleSpaceParams) -> list[Kernel]:
+    """From level 0 of an octave to all of its levels."""
+    sigmas = [_level_sigma(i, params) for i in range(params.levels_per_octave + 3)]
+    return [gaussian_kernel(math.sqrt(sigma**2 - sigmas[0] ** 2)) for sigma in sigmas]
 
 
 def _halving_kernel(params: ScaleSpaceParams) -> Kernel:
     """From level S − 1 to blur 2·σ₀, on the halved grid."""
     before, after = _level_sigma(params.levels_per_octave - 1, params), 2 * params.sigma
-    return _gaussian_taps(math.sqrt(after**2 - before**2), 1.0)
-
-
-def _gaussian_taps(sigma: float, spacing: float) -> Kernel:
-    """A Gaussian's taps at integer and at half-integer multiples of ``spacing``."""
-    radius = CUTOFF * sigma / spacing
-    at_integers = [math.exp(-0.5 * (i * spacing / sigma) ** 2) for i in range(int(radius + 0.5) + 1)]
-    at_halves = [math.exp(-0.5 * ((i + 0.5) * spacing / sigma) ** 2) for i in range(int(radius) + 1)]
-    at_integers[0] /= 2
-    return _normalised(at_integers), _normalised(at_halves)
-
-
-def _linear_doubling_taps(sigma: float) -> Kernel:
-    """A Gaussian of the doubled grid after linear interpolation: [½, 1, ½] convolved with it, split by phase.
-
-    With g(i) the Gaussian on the doubled grid, the kernel there is k(i) = g(i) + (g(i−1) + g(i+1))/2;
-    its even taps meet source samples for even results, its odd ones for odd results.
-    """
-    radius = int(CUTOFF * sigma + 0.5)
-    gaussian = {i: math.exp(-0.5 * (i / sigma) ** 2) for i in range(-radius, radius + 1)}
-
-    def tap(i: int) -> float:
-        return gaussian.get(i, 0.0) + (gaussian.get(i - 1, 0.0) + gaussian.get(i + 1, 0.0)) / 2
-
-    at_integers = [tap(i) for i in range(0, radius + 2, 2)]
-    at_halves = [tap(i) for i in range(1, radius + 2, 2)]
-    at_integers[0] /= 2
-    return _normalised(at_integers), _normalised(at_halves)
-
-
-def _normalised(half: list[float]) -> NDArray[np.float32]:
-    """Taps that sum to 1 over both sides, filled with a zero to whole passes."""
-    n_taps = -(-len(half) // SMALLEST_PASS) * SMALLEST_PASS
-    taps = np.zeros(n_taps, np.float32)
-    taps[: len(half)] = np.array(half) / (2 * math.fsum(half))
-    return taps
-
-
-# --- blur --------------------------------------------------------------------------------------
-
-
-def _blur(
-    source: NDArray[np.float32], result: NDArray[np.float32], change: int, taps: Kernel, threads: Threads
-) -> None:
-    """Fill ``result`` with the source blurred and resampled; rows are shared out among threads."""
-    threads.over_rows(
-        len(result), result.size, lambda start, stop: _blur_rows(source, result, change, *taps, start, stop)
-    )
-
-
-@subroutine
-def _mirrored(i, n):
-    """Index of sample i when the n samples are mirrored at their ends, again and again."""
-    if 0 <= i < n:
-        return i
-    if n == 1:
-        return 0
-    i = abs(i) % (2 * n - 2)
-    return min(i, 2 * n - 2 - i)
-
-
-@subroutine
-def _mirror_ends(row, pad, n):
-    for i in range(1, pad + 1):
-        row[pad - i] = row[pad + _mirrored(-i, n)]
-        row[pad + n - 1 + i] = row[pad + _mirrored(n - 1 + i, n)]
-
-
-@subroutine
-def _add_two_pairs(first, a0, b0, a1, b1, taps, out):
-    """Two taps a pass: mirror samples are summed first, so that mirroring the image changes no bit."""
-    k0, k1 = taps[0], taps[1]
-    if first:
-        for x in range(len(out)):
-            out[x] = k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])
-    else:
-        for x in range(len(out)):
-            out[x] += k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])
-
-
-@subroutine
-def _add_four_pairs(first, a0, b0, a1, b1, a2, b2, a3, b3, taps, out):
-    """Four taps a pass, which loads and stores the sums half as often."""
-    k0, k1, k2, k3 = taps[0], taps[1], taps[2], taps[3]
-    if first:
-        for x in range(len(out)):
-            out[x] = (k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])) + (
-                k2 * (a2[x] + b2[x]) + k3 * (a3[x] + b3[x])
-            )
-    else:
-        for x in range(len(out)):
-            out[x] += (k0 * (a0[x] + b0[x]) + k1 * (a1[x] + b1[x])) + (
-                k2 * (a2[x] + b2[x]) + k3 * (a3[x] + b3[x])
-            )
-
-
-@subroutine
-def _blur_down(source, centre, half, taps, out):
-    """One row of the vertical pass: Σ kᵢ·(row(centre − i) + row(centre + half + i))."""
-    n, i = source.shape[0], 0
-    while i < len(taps):
-        a0, b0 = source[_mirrored(centre - i, n)], source[_mirrored(centre + half + i, n)]
-        a1, b1 = source[_mirrored(centre - i - 1, n)], source[_mirrored(centre + half + i + 1, n)]
-        if i + TAPS_PER_PASS <= len(taps):
-            a2, b2 = source[_mirrored(centre - i - 2, n)], source[_mirrored(centre + half + i + 2, n)]
-            a3, b3 = source[_mirrored(centre - i - 3, n)], source[_mirrored(centre + half + i + 3, n)]
-            _add_four_pairs(i == 0, a0, b0, a1, b1, a2, b2, a3, b3, taps[i:], out)
-            i += TAPS_PER_PASS
-        else:
-            _add_two_pairs(i == 0, a0, b0, a1, b1, taps[i:], out)
-            i += SMALLEST_PASS
-
-
-@subroutine
-def _blur_along(row, pad, half, taps, out):
-    """The horizontal pass over a row with mirrored ends of ``pad`` samples."""
-    n, i = len(out), 0
-    while i < len(taps):
-        left, right = pad - i, pad + half + i
-        a0, b0 = row[left : left + n], row[right : right + n]
-        a1, b1 = row[left - 1 : left - 1 + n], row[right + 1 : right + 1 + n]
-        if i + TAPS_PER_PASS <= len(taps):
-            a2, b2 = row[left - 2 : left - 2 + n], row[right + 2 : right + 2 + n]
-            a3, b3 = row[left - 3 : left - 3 + n], row[right + 3 : right + 3 + n]
-            _add_four_pairs(i == 0, a0, b0, a1, b1, a2, b2, a3, b3, taps[i:], out)
-            i += TAPS_PER_PASS
-        else:
-            _add_two_pairs(i == 0, a0, b0, a1, b1, taps[i:], out)
-            i += SMALLEST_PASS
-
-
-@subroutine
-def _interleave(even, odd, out):
-    n = len(out) // 2
-    for x in range(n):
-        out[2 * x] = even[x]
-        out[2 * x + 1] = odd[x]
-    out[2 * n] = even[n]
-
-
-@kernel("void(float32[:, ::1], float32[:, ::1], int64, float32[::1], float32[::1], int64, int64)")
-def _blur_rows(source, result, change, integer_taps, half_taps, start, stop):
-    """Rows start to stop of the result: down the columns into one row, then along that row."""
-    height, width = source.shape
-    pad = max(len(integer_taps), len(half_taps)) + 1
-    column = np.empty(width + 2 * pad, np.float32)
-    even, odd = np.empty(width, np.float32), np.empty(width, np.float32)
-    for y in range(start, stop):
-        if change == KEEP:
-            centre, half = y, 0
-        elif change == DOUBLE:
-            centre, half = y // 2, y % 2
-        else:
-            centre, half = 2 * y, 1 - height % 2
-        _blur_down(source, centre, half, half_taps if half else integer_taps, column[pad : pad + width])
-        _mirror_ends(column, pad, width)
-        if change == KEEP:
-            _blur_along(column, pad, 0, integer_taps, result[y])
-        elif change == DOUBLE:
-            _blur_along(column, pad, 0, integer_taps, even)
-            _blur_along(column, pad, 1, half_taps, odd)
-            _interleave(even, odd, result[y])
-        else:
-            half = 1 - width % 2
-            _blur_along(column, pad, half, half_taps if half else integer_taps, even)
-            for x in range(result.shape[1]):
-                result[y, x] = even[2 * x]
+    return gaussian_kernel(math.sqrt(after**2 - before**2))
