@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from .._cells import cell
 from ..errors import ParameterError, SiftcliError, StorageError
 from ..features import Features
 from ..formats import encode, write_output
@@ -216,8 +217,12 @@ def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
 
 
 def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
-    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is removed."""
-    rows = [(outcome.job.image.path, outcome.error) for outcome in outcomes if outcome.error is not None]
+    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is removed.
+
+    A name that begins like a formula has an apostrophe before it.
+    """
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    rows = [(cell(outcome.job.image.path), cell(outcome.error or "")) for outcome in failed]
     path = folder / FAILURES
     if not rows:
         path.unlink(missing_ok=True)

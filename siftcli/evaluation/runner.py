@@ -160,9 +160,9 @@ def write_csv(path: Path, results: dict[str, Any]) -> None:
     names = [metric.name for metric in METRICS]
     writer.writerow(["sweep", "budget", "detector", "n_images", "n_rows", *names])
     for s in results["summary"]:
-        keys = [s["sweep"], s["budget"], s["detector"], s["n_images"], s["n_rows"]]
+        keys = [cell(s["sweep"]), cell(s["budget"]), cell(s["detector"]), s["n_images"], s["n_rows"]]
         writer.writerow([*keys, *(f"{s['means'][name]:.6g}" for name in names)])
-    path.write_text(text.getvalue())
+    write_output(path, text.getvalue().encode(), overwrite=True)
 
 
 def summaries_of(results: dict[str, Any]) -> list[Summary]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..formats import write_output
 from .work import Job, Record
 
 RUN_FILE = "run.json"
@@ -117,12 +118,7 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_output(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode(), overwrite=True)
 
 
 def file_digest(path: str) -> str | None:

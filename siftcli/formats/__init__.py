@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, OutputError
+from ..limits import MAX_FILE_BYTES
+from ..reading import read_bytes
 from ._registry import (
     CAMERA_CHOICES,
     CAMERA_MODELS,
@@ -53,9 +55,6 @@ __all__ = [
     "save",
     "write_output",
 ]
-
-MAX_FILE_BYTES = 1 << 32
-"""Largest feature file that is read: some 25 million features."""
 
 
 def encode(features: Features, name: str) -> bytes:
@@ -201,10 +200,9 @@ def _check_there(name: str) -> None:
 
 def _read(name: str) -> bytes:
     try:
-        path = Path(name)
-        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{name}: expected a feature file of at most {MAX_FILE_BYTES >> 30} GiB")
-        return path.read_bytes()
+        return read_bytes(name, MAX_FILE_BYTES)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file; check the path") from error
     except IsADirectoryError as error:

@@ -69,7 +69,7 @@ def is_special(target: str | PathLike[str]) -> bool:
     """Whether a path exists and is neither a regular file nor a folder: a device, pipe or socket."""
     try:
         mode = Path(target).stat().st_mode
-    except FileNotFoundError:
+    except (OSError, ValueError):  # missing, behind a loop of links, no name at all: told by who opens it
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 

@@ -15,7 +15,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,14 +27,17 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._cv2 import import_cv2
 from ..errors import InputError
+from ..limits import MAX_IMAGE_BYTES, MAX_PIXELS, require_memory
+from ..reading import HEAD_BYTES, read_bytes
 from . import tiff
 
-MAX_PIXELS = 200_000_000
-"""Largest image that is decoded; a small hostile file can state any size."""
+DECODING_BYTES = 64
+"""Memory that decoding takes a pixel, at most: RGBA of 8 bytes a sample, and its grey in double precision."""
 
 EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP image"
-_HEAD_BYTES = 16
 _PIL_LOCK = threading.Lock()
+_PILLOWS_PIXELS = 80_000_000
+"""Pillow warns of images a little larger, and refuses those of twice the size."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +78,15 @@ def decode(path: str | PathLike[str]) -> Decoded:
     name = os.fspath(path)
     try:
         return _decode(_read(name))
-    except _BadImageError as error:
+    except (_BadImageError, InputError) as error:
         raise InputError(f"{name}: {error}") from error
 
 
 def _read(name: str) -> tuple[bytes, Callable[[bytes], Decoded]]:
     """Read a file whole, if its head is that of an image, and choose the decoder."""
     try:
-        with Path(name).open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-            decoder = _decoder(head)
-            return head + stream.read(), decoder
+        data = read_bytes(name, MAX_IMAGE_BYTES, _decoder)
+        return data, _decoder(data)
     except FileNotFoundError as error:
         raise _BadImageError("no such file; check the path") from error
     except IsADirectoryError as error:
@@ -95,7 +96,8 @@ def _read(name: str) -> tuple[bytes, Callable[[bytes], Decoded]]:
         raise _BadImageError(f"cannot be read ({reason}); check the path and its permissions") from error
 
 
-def _decoder(head: bytes) -> Callable[[bytes], Decoded]:
+def _decoder(data: bytes) -> Callable[[bytes], Decoded]:
+    head = data[:HEAD_BYTES]
     for pattern, decoder in _DECODERS:
         if re.match(pattern, head, re.DOTALL):
             return decoder
@@ -116,11 +118,12 @@ def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise _BadImageError(f"expected at least one pixel, got {width} x {height}; export it again")
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS.value:
         raise _BadImageError(
-            f"expected at most {MAX_PIXELS // 1_000_000} megapixels, got {width} x {height}; "
-            "reduce the image or cut it into tiles first"
+            f"expected at most {MAX_PIXELS.value / 1e6:g} megapixels, got {width} x {height}; "
+            f"reduce the image or cut it into tiles first, {MAX_PIXELS.how_to_raise}"
         )
+    require_memory(width * height * DECODING_BYTES, f"decoding {width} x {height} pixels", "reduce the image first")
 
 
 def _truncated(reason: object) -> _BadImageError:
@@ -135,31 +138,53 @@ def _truncated(reason: object) -> _BadImageError:
 def _decode_pillow(data: bytes, *formats: str) -> Decoded:
     with _opened(data, formats) as image:
         _check_size(image.size)
-        try:
-            image.load()
+        with _decoding():
+            _load(image)
             orientation = _orientation(image)
             samples = _samples(image)
-        except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, KeyError) as error:
-            raise _truncated(error) from error
     return Decoded(samples, 255, orientation)
 
 
 @contextmanager
 def _opened(data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Pillow's image, its header read, under this module's pixel limit instead of Pillow's."""
-    with _PIL_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    with _decoding(), _without_pillows_limit():
         try:
             image = Image.open(io.BytesIO(data), formats=formats)
         except UnidentifiedImageError as error:
             raise _truncated(f"its {formats[0]} header cannot be read") from error
-        except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, KeyError) as error:
-            raise _truncated(error) from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
     with image:
         yield image
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Tell whatever a decoder raises as damage: on hostile bytes that may be nearly anything."""
+    try:
+        yield
+    except (_BadImageError, MemoryError):
+        raise
+    except Exception as error:
+        raise _truncated(error) from error
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Lift Pillow's limit, which is the whole process's, for as short as may be."""
+    with _PIL_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _load(image: Image.Image) -> None:
+    """Decode; a TIFF's size is checked by Pillow once more."""
+    is_large = image.width * image.height > _PILLOWS_PIXELS
+    with _without_pillows_limit() if is_large else nullcontext():
+        image.load()
 
 
 def _orientation(image: Image.Image) -> int:
@@ -186,8 +211,8 @@ def _samples(image: Image.Image) -> NDArray[Any]:
 # --- OpenCV: 16-bit and float --------------------------------------------------------------------------
 
 
-def _decode_opencv(data: bytes) -> NDArray[Any]:
-    """(H, W, C) samples in their own type, colours in RGB order."""
+def _decode_opencv(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
+    """(H, W, C) samples in their own type, colours in RGB order, of the size that was checked."""
     cv2 = import_cv2()
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -197,7 +222,7 @@ def _decode_opencv(data: bytes) -> NDArray[Any]:
         raise _truncated("OpenCV cannot decode it") from error
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if array is None:
+    if array is None or array.shape[1::-1] != size:
         raise _truncated("OpenCV cannot decode it")
     array = array.reshape(*array.shape[:2], -1)
     if array.shape[2] >= 3:
@@ -218,14 +243,16 @@ def _full_scale(samples: NDArray[Any]) -> float:
 def _decode_png(data: bytes) -> Decoded:
     if data[24:25] != b"\x10":  # IHDR's bit depth
         return _decode_pillow(data, "PNG")
+    size = struct.unpack(">II", data[16:24])
+    _check_size(size)
     with _opened(data, ("PNG",)) as image:
-        _check_size(image.size)
-        try:
-            image.load()  # Pillow notices what is missing; OpenCV would return half a picture
-        except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
-            raise _truncated(error) from error
+        # A second header would be Pillow's; OpenCV takes the first.
+        if image.size != size:
+            raise _truncated("it states two sizes")
+        with _decoding():
+            _load(image)  # Pillow notices what is missing; OpenCV would return half a picture
         orientation = _orientation(image)
-    samples = _decode_opencv(data)
+    samples = _decode_opencv(data, size)
     return Decoded(samples, _full_scale(samples), orientation)
 
 
@@ -238,6 +265,8 @@ def _decode_tiff(data: bytes) -> Decoded:
     except ValueError as error:
         raise _truncated(error) from error
     _check_size(header.size)
+    if header.tile_size is not None:
+        _check_size(header.tile_size)
     stored = tiff.without_orientation(data, header)
     orientation = header.orientation if 1 <= header.orientation <= 8 else 1
     if header.bits <= 8 and not (header.is_float or header.is_signed):
@@ -245,7 +274,7 @@ def _decode_tiff(data: bytes) -> Decoded:
     if header.data_end > len(data):
         raise _truncated(f"{header.data_end - len(data)} bytes of its pixels are missing")
     _check_deep_tiff(header)
-    samples = _decode_opencv(stored)
+    samples = _decode_opencv(stored, header.size)
     full_scale = _full_scale(samples)
     if header.photometric == _WHITE_IS_ZERO:  # OpenCV leaves them as they are
         samples = np.subtract(full_scale, samples, dtype=samples.dtype)
@@ -270,6 +299,8 @@ def _check_deep_tiff(header: tiff.TiffHeader) -> None:
 
 # --- Portable pixmaps ----------------------------------------------------------------------------------
 
+_PART_BYTES = 1 << 20
+_PNM_GAP = re.compile(rb"\s")
 _PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM_HEADER = re.compile(
     rb"P([2356])" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,5})\s"
@@ -287,6 +318,8 @@ def _decode_pnm(data: bytes) -> Decoded:
     channels = 3 if kind in (3, 6) else 1
     n = width * height * channels
     body = memoryview(data)[header.end() :]
+    if len(body) < (2 * n - 1 if kind in (2, 3) else n):
+        raise _truncated("some of its samples are missing")
     flat = _plain_samples(bytes(body), n) if kind in (2, 3) else _raw_samples(body, n, full_scale)
     if flat.size < n:
         raise _truncated(f"{n - flat.size} of its {n} samples are missing")
@@ -302,11 +335,17 @@ def _raw_samples(body: memoryview, n: int, full_scale: int) -> NDArray[Any]:
 
 
 def _plain_samples(body: bytes, n: int) -> NDArray[Any]:
-    words = re.sub(rb"#[^\r\n]*", b"", body).split(maxsplit=n)[:n]
+    """Up to n whole numbers of a text, part by part: as Python's objects they take many times its size."""
+    text, parts, start, found = re.sub(rb"#[^\r\n]*", b"", body), [np.empty(0, np.uint16)], 0, 0
     try:
-        return np.array([int(word) for word in words], dtype=np.uint16)
+        while found < n and start < len(text):
+            end = _PNM_GAP.search(text, min(start + _PART_BYTES, len(text)))
+            stop = len(text) if end is None else end.start()
+            parts.append(np.array([int(word) for word in text[start:stop].split()], dtype=np.uint16))
+            start, found = stop, found + len(parts[-1])
     except (ValueError, OverflowError) as error:
         raise _truncated("its samples are not whole numbers from 0 to 65535") from error
+    return np.concatenate(parts)[:n]
 
 
 _DECODERS: tuple[tuple[bytes, Callable[[bytes], Decoded]], ...] = (

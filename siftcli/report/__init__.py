@@ -40,19 +40,12 @@ def write_report(
     OutputError
         If the page cannot be written.
     """
-    from ..errors import OutputError
+    from ..formats import write_output
     from .page import render
     from .runs import read_runs
 
     runs = read_runs([Path(folder) for folder in folders])
     default = Path(folders[0]) / PAGE_NAME if len(folders) == 1 else Path(COMPARISON_NAME)
     path = default if output is None else Path(output)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(render(runs), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another -o") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_output(path, render(runs).encode("utf-8", "backslashreplace"), overwrite=True)
     return path
