@@ -1,4 +1,4 @@
-"""Reading a file that may be no file: a pipe nobody writes to, a device without an end, more than there may be."""
+"""Reading what may be no file: a pipe nobody writes to, a device without an end, more than may be."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def read_bytes(
-    path: str | PathLike[str], limit: Limit, check_head: Callable[[bytes], None] | None = None
+    path: str | PathLike[str], limit: Limit, check_head: Callable[[bytes], object] | None = None
 ) -> bytes:
     """Read a file whole.
 
@@ -53,7 +53,7 @@ def read_bytes(
 
 
 def _read_all(
-    file: io.FileIO, limit: Limit, check_head: Callable[[bytes], None] | None, is_pipe: bool
+    file: io.FileIO, limit: Limit, check_head: Callable[[bytes], object] | None, is_pipe: bool
 ) -> bytes:
     data = bytearray()
     while len(data) < HEAD_BYTES and (part := _part(file, is_pipe)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ N_CUTS, N_FLIPS, N_FILLS, N_INSERTIONS = 14, 24, 6, 4
 """Cases of each kind that are made of every whole file."""
 THIN = range(1, 41)
 """Lengths of the images of one row or column."""
+THIN_KINDS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP", "pgm": "PPM"}
 ORIENTATION, EXIF_POINTER = 0x0112, 0x8769
 
 
@@ -76,7 +77,9 @@ def seeds() -> dict[str, bytes]:
     """Whole files, by name: each format in the kinds of samples that it has."""
     transparent = np.dstack([RGB, np.zeros_like(GREY)])
     floats = (DEEP / 65535).astype(np.float32)
-    tiff = {f"{c}.tif": _pillow(RGB, "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate", "jpeg")}
+    tiff = {
+        f"{c}.tif": _pillow(RGB, "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate", "jpeg")
+    }
     return tiff | {
         "grey.png": _pillow(GREY, "PNG"),
         "rgb.png": _pillow(RGB, "PNG"),
@@ -166,9 +169,8 @@ def thin_images() -> Iterator[Case]:
     """One row or column of 1 to 40 pixels, in every format."""
     for n in THIN:
         row = np.tile(GREY[0], 2)[np.newaxis, :n]
-        for shape, array in (("row", row), ("column", row.T)):
-            array = np.ascontiguousarray(array)
-            for suffix, kind in (("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP"), ("bmp", "BMP"), ("pgm", "PPM")):
+        for shape, array in (("row", row), ("column", np.ascontiguousarray(row.T))):
+            for suffix, kind in THIN_KINDS.items():
                 yield Case("thin", f"{shape}-{n}.{suffix}", _pillow(array, kind))
             yield Case("thin", f"{shape}-{n}.tif", _pillow(array.astype(np.float32) / 255, "TIFF"))
 
@@ -230,14 +232,25 @@ def lying_headers() -> Iterator[Case]:
     tags = [(258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 200), (277, 3, 1), (278, 4, 4), (279, 4, 32)]
     for first, second in ((30_000, 4), (4, 30_000)):
         sizes = [(256, 4, first), (256, 4, second), (257, 4, first), (257, 4, second)]
-        yield Case("lying header", f"two-sizes-{first}.tif", tiff_file(sorted([*sizes, *tags], key=lambda t: t[0])))
+        yield Case(
+            "lying header", f"two-sizes-{first}.tif", tiff_file(sorted([*sizes, *tags], key=lambda t: t[0]))
+        )
     tiles = [(256, 4, 8), (257, 4, 8), (322, 4, 60_000), (323, 4, 60_000), (324, 4, 300), (325, 4, 100)]
     for bits in (8, 16):
         more = [(258, 3, bits), (259, 3, 1), (262, 3, 1), (277, 3, 1)]
         yield Case("lying header", f"huge-tile-{bits}.tif", tiff_file(sorted([*tiles, *more])))
+    yield from bombs()
+
+
+def bombs() -> Iterator[Case]:
+    """Small files that would swell to 64 MiB where nobody looks for them."""
     text = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1 << 26), 9))
     yield Case("bomb", "text-bomb.png", _with_chunk("grey.png", text))
-    yield Case("bomb", "profile-bomb.png", _with_chunk("grey.png", png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(1 << 26), 9))))
+    yield Case(
+        "bomb",
+        "profile-bomb.png",
+        _with_chunk("grey.png", png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(1 << 26), 9))),
+    )
     bomb = png_chunk(b"IDAT", zlib.compress(bytes(1 << 26), 9)) + png_chunk(b"IEND", b"")
     yield Case("bomb", "more-than-it-says.png", PNG_MAGIC + png_header(20, 20) + bomb)
 
@@ -270,10 +283,13 @@ def broken_exif() -> Iterator[Case]:
 # --- samples ---------------------------------------------------------------------------------------------
 
 
+ODD_VALUES = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "1e38": 1e38, "tiny": 1e-42, "-0": -0.0}
+
+
 def odd_samples() -> Iterator[Case]:
     """Floats that are no grey values, and kinds of samples that few programs write."""
     floats = (DEEP / 65535).astype(np.float32)
-    for name, value in (("nan", np.nan), ("inf", np.inf), ("-inf", -np.inf), ("1e38", 1e38), ("tiny", 1e-42), ("-0", -0.0)):
+    for name, value in ODD_VALUES.items():
         for dtype in (np.float32, np.float64):
             for everywhere in (False, True):
                 array = floats.astype(dtype)
@@ -290,6 +306,3 @@ def odd_samples() -> Iterator[Case]:
             yield Case("odd samples", f"{mode.replace(';', '')}.{suffix}", buffer.getvalue())
     for dtype in (np.int8, np.int16, np.int32):
         yield Case("odd samples", f"{dtype.__name__}.tif", _opencv(GREY.astype(dtype), ".tif"))
-
-
-MAKERS: tuple[Callable[[], Iterator[Case]], ...] = (whole_files, damaged_files, thin_images)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-import siftcli.image.decoding
 from siftcli._cv2 import import_cv2
 from siftcli.errors import InputError, MissingDependencyError, ParameterError
 from siftcli.features import Features
@@ -206,7 +205,7 @@ def test_pixel_limit_is_checked_before_decoding(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="200 megapixels"):
             read_image(tmp_path / name)
     Image.fromarray(RGB).save(tmp_path / "x.png")
-    monkeypatch.setattr(siftcli.image.decoding, "MAX_PIXELS", 53)
+    monkeypatch.setenv("SIFTCLI_MAX_PIXELS", "53")
     with pytest.raises(InputError, match="9 x 6"):
         read_image(tmp_path / "x.png")
 

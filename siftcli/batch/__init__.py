@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from .._cells import cell
 from ..errors import ParameterError, SiftcliError, StorageError
 from ..features import Features
-from ..formats import encode, write_output
+from ..formats import encode, write_inside, write_output
 from ..image import check_max_image_size
 from ..params import SiftParams
 from ..summary import SCHEMA, summarise
@@ -207,7 +207,8 @@ def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
         output.write(job, found.features, found.origin)
         if job.drawing is not None and found.drawing is not None:
             make_folder(job.drawing, plan)
-            write_output(job.drawing, found.drawing, overwrite=plan.overwrite or found.origin is not None)
+            write = write_inside if plan.is_batch else write_output
+            write(job.drawing, found.drawing, overwrite=plan.overwrite or found.origin is not None)
     except StorageError:
         raise
     except SiftcliError as reason:
@@ -230,7 +231,7 @@ def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("image", "reason"), *rows])
-    write_output(path, text.getvalue().encode("utf-8", "surrogateescape"), overwrite=True)
+    write_inside(path, text.getvalue().encode("utf-8", "surrogateescape"), overwrite=True)
 
 
 def features_bytes(outcome: Outcome, plan: Plan) -> bytes:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..errors import OutputError, SiftcliError
 from ..features import Features
-from ..formats import npz, save, write_output
+from ..formats import npz, save, save_inside, write_inside
 from ..formats._collections import WriteOptions, Writer, open_writer
 from ..formats._write import remove_temporaries
 from .lock import locked
@@ -50,9 +50,10 @@ class Files:
             return
         make_folder(job.output, self.plan)
         if origin is not None and self.plan.keeps_origins:
-            write_output(job.output, npz.encode(features, origin.to_json()), overwrite=True)
+            write_inside(job.output, npz.encode(features, origin.to_json()), overwrite=True)
         else:
-            save(features, job.output, self.plan.format, overwrite=self.plan.overwrite)
+            write = save_inside if self.plan.folder is not None else save
+            write(features, job.output, self.plan.format, overwrite=self.plan.overwrite)
 
 
 class Collection:

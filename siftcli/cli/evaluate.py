@@ -20,7 +20,7 @@ from ..evaluation.options import (
     ROTATION_STEP_DEG,
     parse_values,
 )
-from ._output import complain, note, print_json
+from ._output import complain, note, print_json, say_table
 
 Progress = Callable[[int, int], None]
 
@@ -125,7 +125,7 @@ def command(
     if as_json:
         print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
     elif not quiet:
-        print(text_tables(summaries_of(results)))
+        say_table(text_tables(summaries_of(results)))
         note(f"report: {report}")
     return 1 if results["failures"] else 0
 

@@ -11,8 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from .._cells import cell
 from .._version import __version__
 from ..batch import ImageFile
+from ..formats import write_inside
 from .pictures import draw_pictures
 from .pool import run_jobs
 from .settings import Settings
@@ -162,7 +164,7 @@ def write_csv(path: Path, results: dict[str, Any]) -> None:
     for s in results["summary"]:
         keys = [cell(s["sweep"]), cell(s["budget"]), cell(s["detector"]), s["n_images"], s["n_rows"]]
         writer.writerow([*keys, *(f"{s['means'][name]:.6g}" for name in names)])
-    write_output(path, text.getvalue().encode(), overwrite=True)
+    write_inside(path, text.getvalue().encode(), overwrite=True)
 
 
 def summaries_of(results: dict[str, Any]) -> list[Summary]:

@@ -17,6 +17,7 @@ from .. import detectors
 from ..batch import ImageFile
 from ..features import Features
 from ..image import read_image
+from ..image.quiet import quiet_decoders
 from .measure import measure
 from .pairs import Pair, Transform
 from .rendering import GREY_LEVELS, Picture, Source
@@ -109,7 +110,8 @@ class Worker:
 
     def _read(self, path: str) -> Source:
         if self._source is None or self._source[0] != path:
-            self._source = (path, Source(read_image(path).grey))
+            with quiet_decoders():
+                self._source = (path, Source(read_image(path).grey))
         return self._source[1]
 
     def _detector(self, name: str) -> detectors.Detector:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, OutputError
@@ -30,7 +29,7 @@ from ._registry import (
     format_of,
     is_feature_name,
 )
-from ._write import check_output, is_special, write_output
+from ._write import check_output, is_special, write_inside, write_output
 
 if TYPE_CHECKING:
     from ..features import Features
@@ -53,6 +52,8 @@ __all__ = [
     "is_special",
     "load",
     "save",
+    "save_inside",
+    "write_inside",
     "write_output",
 ]
 
@@ -97,13 +98,41 @@ def save(
     if entry.is_collection:
         _save_alone(features, path, entry, overwrite=overwrite)
         return
-    second = entry.companion(path)
-    files = [path] if second is None else [path, second]
+    files = _files(path, entry)
     for file in files:
         check_output(file, overwrite=overwrite)
-    parts = [entry.codec.encode(features)] if second is None else entry.codec.encode_pair(features)
-    for file, data in zip(files, parts, strict=True):
+    for file, data in zip(files, _parts(features, path, entry), strict=True):
         write_output(file, data, overwrite=overwrite)
+
+
+def save_inside(
+    features: Features, path: str | PathLike[str], format: str, *, overwrite: bool = False
+) -> None:
+    """Save features to a file in a folder that siftcli fills; as :func:`save`, but through no link.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, or cannot be written.
+    """
+    entry = format_of(path, format)
+    files = _files(path, entry)
+    if there := [file for file in files if os.path.lexists(file) and not overwrite]:
+        raise OutputError(f"{os.fspath(there[0])} exists; pass --overwrite to replace it")
+    for file, data in zip(files, _parts(features, path, entry), strict=True):
+        write_inside(file, data, overwrite=overwrite)
+
+
+def _files(path: str | PathLike[str], entry: Format) -> list[str | PathLike[str]]:
+    second = entry.companion(path)
+    return [path] if second is None else [path, second]
+
+
+def _parts(features: Features, path: str | PathLike[str], entry: Format) -> list[bytes]:
+    """The content of each of the files."""
+    if entry.companion(path) is None:
+        return [entry.codec.encode(features)]
+    return list(entry.codec.encode_pair(features))
 
 
 def _save_alone(features: Features, path: str | PathLike[str], entry: Format, *, overwrite: bool) -> None:
@@ -172,6 +201,8 @@ def _decoded(name: str, path: str | PathLike[str], entry: Format) -> FeatureFile
         content: FeatureFile = (
             entry.codec.decode(*parts) if second is None else entry.codec.decode_pair(*parts)
         )
+    except MemoryError as error:
+        raise InputError(f"{name}: not enough memory to read it; split it, or add memory") from error
     except InputError as error:
         made = "siftcli " if not entry.lacks else ""
         raise InputError(

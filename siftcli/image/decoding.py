@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,7 +122,9 @@ def _check_size(size: tuple[int, int]) -> None:
             f"expected at most {MAX_PIXELS.value / 1e6:g} megapixels, got {width} x {height}; "
             f"reduce the image or cut it into tiles first, {MAX_PIXELS.how_to_raise}"
         )
-    require_memory(width * height * DECODING_BYTES, f"decoding {width} x {height} pixels", "reduce the image first")
+    require_memory(
+        width * height * DECODING_BYTES, f"decoding {width} x {height} pixels", "reduce the image first"
+    )
 
 
 def _truncated(reason: object) -> _BadImageError:

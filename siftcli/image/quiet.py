@@ -1,4 +1,4 @@
-"""What the libraries that decode images print themselves, past Python: discarded, as each error is told once."""
+"""What libraries that decode images print past Python is discarded: an error is told once."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def read_header(data: bytes) -> TiffHeader:
     try:
         tags = _directory(data)
         size = (tags[_WIDTH].values[0], tags[_HEIGHT].values[0])
-    except (struct.error, KeyError, IndexError) as error:
+    except (struct.error, KeyError, IndexError, OverflowError) as error:  # an address of 8 bytes
         raise ValueError("its image directory is cut off or damaged") from error
 
     def first(tag: int, default: int) -> int:
