@@ -7,8 +7,6 @@ others continue.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .._cells import cell
+from .._cells import cell, csv_text
 from ..errors import ParameterError, SiftcliError, StorageError
 from ..features import Features
-from ..formats import encode, write_inside, write_output
+from ..formats import FAILURES, FAILURES_HEADER, encode, write_inside, write_output
 from ..image import check_max_image_size
 from ..params import SiftParams
 from ..summary import SCHEMA, summarise
@@ -46,7 +44,6 @@ __all__ = [
     "write_failures",
 ]
 
-FAILURES = "failures.csv"
 SMALLEST_BATCH = 16
 """Images from which on starting processes (about 1 s) pays."""
 
@@ -229,9 +226,8 @@ def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("image", "reason"), *rows])
-    write_inside(path, text.getvalue().encode("utf-8", "surrogateescape"), overwrite=True)
+    text = csv_text([FAILURES_HEADER, *rows])
+    write_inside(path, text.encode("utf-8", "surrogateescape"), overwrite=True)
 
 
 def features_bytes(outcome: Outcome, plan: Plan) -> bytes:
