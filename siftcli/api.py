@@ -98,6 +98,8 @@ def detect_in_picture(
         image_name=picture.name,
         exif_orientation=picture.exif_orientation,
         params=params,
+        # A value that was refined to exactly 0 is of neither sign; files know only two.
+        sign=np.where(features.sign == 0, 1, features.sign),
     )
 
 
