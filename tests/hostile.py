@@ -53,7 +53,7 @@ def _pillow(array: np.ndarray, kind: str, mode: str | None = None, **options: ob
     return buffer.getvalue()
 
 
-def _opencv(array: np.ndarray, suffix: str, *options: int) -> bytes:
+def encoded(array: np.ndarray, suffix: str, *options: int) -> bytes:
     done, data = cv2.imencode(suffix, array, options)
     assert done
     return data.tobytes()
@@ -86,17 +86,17 @@ def seeds() -> dict[str, bytes]:
         "palette.png": _pillow(RGB, "PNG", "P"),
         "bit.png": _pillow(GREY, "PNG", "1"),
         "transparent.png": _pillow(transparent, "PNG"),
-        "deep.png": _opencv(DEEP, ".png"),
-        "deep-rgb.png": _opencv(np.dstack([DEEP] * 3), ".png"),
+        "deep.png": encoded(DEEP, ".png"),
+        "deep-rgb.png": encoded(np.dstack([DEEP] * 3), ".png"),
         "grey.jpg": _pillow(GREY, "JPEG"),
         "progressive.jpg": _pillow(RGB, "JPEG", progressive=True),
         "cmyk.jpg": _pillow(RGB, "JPEG", "CMYK"),
         "group4.tif": _pillow(GREY, "TIFF", "1", compression="group4"),
         "packbits.tif": _pillow(GREY, "TIFF", compression="packbits"),
         "big.tif": _pillow(RGB, "TIFF", big_tiff=True),
-        "deep.tif": _opencv(DEEP, ".tif"),
-        "float.tif": _opencv(floats, ".tif"),
-        "double.tif": _opencv(floats.astype(np.float64), ".tif"),
+        "deep.tif": encoded(DEEP, ".tif"),
+        "float.tif": encoded(floats, ".tif"),
+        "double.tif": encoded(floats.astype(np.float64), ".tif"),
         "lossy.webp": _pillow(RGB, "WEBP"),
         "lossless.webp": _pillow(RGB, "WEBP", lossless=True),
         "transparent.webp": _pillow(transparent, "WEBP"),
@@ -107,7 +107,7 @@ def seeds() -> dict[str, bytes]:
         "bit.bmp": _pillow(GREY, "BMP", "1"),
         "grey.pgm": _pillow(GREY, "PPM"),
         "rgb.ppm": _pillow(RGB, "PPM"),
-        "deep.pgm": _opencv(DEEP, ".pgm"),
+        "deep.pgm": encoded(DEEP, ".pgm"),
         "bit.pbm": _pillow(GREY, "PPM", "1"),
         "plain-bit.pbm": _plain_pnm(b"P1", GREY // 128, None),
         "plain.pgm": _plain_pnm(b"P2", GREY, 255),
@@ -294,7 +294,7 @@ def odd_samples() -> Iterator[Case]:
             for everywhere in (False, True):
                 array = floats.astype(dtype)
                 array[slice(None) if everywhere else (3, 4)] = value
-                yield Case("odd samples", f"{name}-{dtype.__name__}-{everywhere}.tif", _opencv(array, ".tif"))
+                yield Case("odd samples", f"{name}-{dtype.__name__}-{everywhere}.tif", encoded(array, ".tif"))
     for mode in ("I", "F", "LAB", "HSV", "YCbCr", "I;16", "CMYK", "LA", "PA", "RGBX"):
         image = Image.fromarray(GREY if mode in ("I", "F", "I;16") else RGB)
         for kind, suffix in (("TIFF", "tif"), ("PNG", "png"), ("WEBP", "webp"), ("BMP", "bmp")):
@@ -305,4 +305,4 @@ def odd_samples() -> Iterator[Case]:
                 continue
             yield Case("odd samples", f"{mode.replace(';', '')}.{suffix}", buffer.getvalue())
     for dtype in (np.int8, np.int16, np.int32):
-        yield Case("odd samples", f"{dtype.__name__}.tif", _opencv(GREY.astype(dtype), ".tif"))
+        yield Case("odd samples", f"{dtype.__name__}.tif", encoded(GREY.astype(dtype), ".tif"))

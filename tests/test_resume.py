@@ -291,6 +291,16 @@ def test_what_a_killed_run_left_is_removed(here):
     assert not list(Path("out").glob(".*"))
 
 
+def test_what_another_run_is_writing_beside_a_collection_is_left_alone(here):
+    new, old = Path(".siftcli-0123.tmp"), Path(".siftcli-4567.tmp")
+    for path in (new, old):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert go("in", "-o", "x.h5", "-q") == 0
+    assert new.exists()
+    assert not old.exists()
+
+
 def test_the_lock_is_told_where_it_cannot_be_made(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"), locked(tmp_path / "a/b.h5", is_folder=False):
         pass

@@ -17,6 +17,10 @@ from .origin import Origin, differing
 from .plan import Job, Plan
 
 
+ABANDONED_S = 3600.0
+"""An unfinished file of this age is of a run that was killed; a file is written in seconds."""
+
+
 class Output(Protocol):
     """What takes the features of a batch."""
 
@@ -97,7 +101,7 @@ def open_output(plan: Plan, settings: str, stack: ExitStack) -> Output:
     stack.enter_context(locked(target, is_folder=False))
     if target.is_dir():
         remove_temporaries(target, recursive=False)
-    remove_temporaries(target.absolute().parent, recursive=False)
+    remove_temporaries(target.absolute().parent, recursive=False, older_than_s=ABANDONED_S)
     options = replace(plan.collection, settings=settings)
     if target.exists() and not options.overwrite:
         if not options.append:

@@ -83,7 +83,7 @@ class Worker:
         for name in self.settings.detectors:
             try:
                 counts[name] = len(self._detect(self._detector(name), pair.reference)[0])
-            except Exception:  # recorded among the rows at default parameters
+            except Exception:  # noqa: S112  recorded among the rows at default parameters
                 continue
         n = self.settings.max_features or min(counts.values(), default=0)
         if n == 0:

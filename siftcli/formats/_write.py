@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from os import PathLike
 from pathlib import Path
 
@@ -125,12 +126,16 @@ def temporary_name(target: Path) -> Path:
     return target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
 
 
-def remove_temporaries(folder: Path, *, recursive: bool) -> None:
-    """Remove what runs that were killed left unfinished; no other run may write there now."""
-    pattern = f"{_PREFIX}*{_SUFFIX}"
+def remove_temporaries(folder: Path, *, recursive: bool, older_than_s: float = 0) -> None:
+    """Remove what runs that were killed left unfinished.
+
+    Where other runs may write now, only what is too old to be theirs.
+    """
+    pattern, latest = f"{_PREFIX}*{_SUFFIX}", time.time() - older_than_s
     for path in folder.rglob(pattern) if recursive else folder.glob(pattern):
         with contextlib.suppress(OSError):
-            path.unlink()
+            if path.lstat().st_mtime <= latest:
+                path.unlink()
 
 
 def _cannot_write(name: str, error: Exception) -> OutputError:
