@@ -1,5 +1,6 @@
 """Every reader on malformed bytes: valid features, or ``SiftcliError`` in one line, and nothing else."""
 
+import contextlib
 import io
 import json
 import os
@@ -118,8 +119,8 @@ def damaged(draw, data: bytes) -> bytes:
 @pytest.mark.parametrize("name", SINGLE)
 @fuzz
 @given(data=st.data())
-def test_feature_files_with_damaged_bytes(tmp_path_factory, name, data):
-    folder = tmp_path_factory.mktemp("x")
+def test_feature_files_with_damaged_bytes(tmp_path, name, data):
+    folder = tmp_path
     hit = data.draw(st.integers(0, len(GOOD[name]) - 1))
     for i, (file, good) in enumerate(GOOD[name]):
         (folder / file).write_bytes(data.draw(damaged(good)) if i == hit else good)
@@ -130,8 +131,8 @@ def test_feature_files_with_damaged_bytes(tmp_path_factory, name, data):
 @pytest.mark.parametrize("name", SINGLE)
 @fuzz
 @given(content=st.binary(max_size=300))
-def test_feature_files_of_any_bytes(tmp_path_factory, name, content):
-    folder = tmp_path_factory.mktemp("x")
+def test_feature_files_of_any_bytes(tmp_path, name, content):
+    folder = tmp_path
     for file, _ in GOOD[name]:
         (folder / file).write_bytes(content)
     check_load(folder / f"x{suffix_of(name)}", name)
@@ -170,8 +171,8 @@ TOKENS += [
 @pytest.mark.parametrize("name", TEXTS)
 @fuzz
 @given(data=st.data())
-def test_texts_with_other_words(tmp_path_factory, name, data):
-    path = tmp_path_factory.mktemp("x") / f"x{suffix_of(name)}"
+def test_texts_with_other_words(tmp_path, name, data):
+    path = tmp_path / f"x{suffix_of(name)}"
     ((_, good),) = GOOD[name]
     separator = b"," if name in ("csv", "json", "jsonl") else b" "
     words = good.split(separator)
@@ -192,8 +193,8 @@ trees = st.recursive(
 @pytest.mark.parametrize("name", ["json", "jsonl"])
 @fuzz
 @given(data=st.data())
-def test_json_of_another_structure(tmp_path_factory, name, data):
-    path = tmp_path_factory.mktemp("x") / f"x.{name}"
+def test_json_of_another_structure(tmp_path, name, data):
+    path = tmp_path / f"x.{name}"
     ((_, good),) = GOOD[name]
     documents = [json.loads(part) for part in ([good] if name == "json" else good.splitlines())]
     document = data.draw(st.sampled_from(documents))
@@ -213,8 +214,8 @@ numbers = hnp.arrays(hnp.floating_dtypes(sizes=(32, 64)) | hnp.integer_dtypes(),
 @pytest.mark.parametrize("name", ["npz", "hpatches"])
 @fuzz
 @given(data=st.data())
-def test_archives_of_other_arrays(tmp_path_factory, name, data):
-    path = tmp_path_factory.mktemp("x") / f"x{suffix_of(name)}"
+def test_archives_of_other_arrays(tmp_path, name, data):
+    path = tmp_path / f"x{suffix_of(name)}"
     ((_, good),) = GOOD[name]
     with np.load(io.BytesIO(good)) as archive:
         members = dict(archive)
@@ -272,11 +273,11 @@ def file_in(path: Path) -> Path:
 @pytest.mark.parametrize("name", ["hloc", "colmap-db", "parquet"])
 @fuzz
 @given(data=st.data())
-def test_collections_with_damaged_bytes(tmp_path_factory, collections, name, data):
+def test_collections_with_damaged_bytes(tmp_path, collections, name, data):
     good = file_in(collections[name])
-    path = tmp_path_factory.mktemp("x") / collections[name].name
+    path = tmp_path / collections[name].name
     if name == "parquet":
-        path.mkdir()
+        path.mkdir(exist_ok=True)
     (path / good.name if name == "parquet" else path).write_bytes(data.draw(damaged(good.read_bytes())))
     check_collection(path)
 
@@ -294,17 +295,16 @@ TABLES = {
 
 @fuzz
 @given(data=st.data())
-def test_databases_with_other_values(tmp_path_factory, collections, data):
-    path = tmp_path_factory.mktemp("x") / "x.db"
+def test_databases_with_other_values(tmp_path, collections, data):
+    path = tmp_path / "x.db"
     path.write_bytes(collections["colmap-db"].read_bytes())
-    connection = sqlite3.connect(path)
-    for _ in range(data.draw(st.integers(1, 3))):
-        table = data.draw(st.sampled_from(sorted(TABLES)))
-        column = data.draw(st.sampled_from(TABLES[table]))
-        value = data.draw(values if column != "name" else texts | st.binary(max_size=6))
-        connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", (_storable(value),))
-    connection.commit()
-    connection.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for _ in range(data.draw(st.integers(1, 3))):
+            table = data.draw(st.sampled_from(sorted(TABLES)))
+            column = data.draw(st.sampled_from(TABLES[table]))
+            value = data.draw(values if column != "name" else texts | st.binary(max_size=6))
+            connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", (_storable(value),))
+        connection.commit()
     check_collection(path)
 
 
@@ -341,8 +341,8 @@ def test_databases_of_another_schema(tmp_path, collections, change):
 
 @fuzz
 @given(data=st.data())
-def test_hdf5_of_other_datasets(tmp_path_factory, collections, data):
-    path = tmp_path_factory.mktemp("x") / "x.h5"
+def test_hdf5_of_other_datasets(tmp_path, collections, data):
+    path = tmp_path / "x.h5"
     path.write_bytes(collections["hloc"].read_bytes())
     with h5py.File(path, "r+") as file:
         group = file["a.png"]
@@ -369,9 +369,9 @@ odd_columns = st.sampled_from(
 
 @fuzz
 @given(data=st.data())
-def test_parquet_of_other_columns(tmp_path_factory, collections, data):
-    path = tmp_path_factory.mktemp("x") / "x.parquet"
-    path.mkdir()
+def test_parquet_of_other_columns(tmp_path, collections, data):
+    path = tmp_path / "x.parquet"
+    path.mkdir(exist_ok=True)
     table = pq.read_table(file_in(collections["parquet"]))
     name = data.draw(st.sampled_from(table.column_names))
     column = data.draw(st.lists(st.integers(-300, 300), min_size=3, max_size=3) | odd_columns)
@@ -389,8 +389,8 @@ def test_parquet_of_other_columns(tmp_path_factory, collections, data):
     size=st.sampled_from([0, 1, 5000, 2**40, 2**63, 2**64 - 1]),
     n=st.sampled_from([0, 1, 2, 2**64 - 1]),
 )
-def test_journals_of_any_bytes(tmp_path_factory, collections, rest, size, n):
-    path = tmp_path_factory.mktemp("x") / "x.h5"
+def test_journals_of_any_bytes(tmp_path, collections, rest, size, n):
+    path = tmp_path / "x.h5"
     path.write_bytes(collections["hloc"].read_bytes())
     journal = path.with_name(".x.h5.journal")
     journal.write_bytes(_HEAD.pack(_MAGIC, path.stat().st_ino, size, n) + rest)
@@ -408,8 +408,8 @@ def test_journals_of_any_bytes(tmp_path_factory, collections, rest, size, n):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @fuzz
 @given(data=st.data())
-def test_images_with_damaged_bytes(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("x") / "x.png"
+def test_images_with_damaged_bytes(tmp_path, data):
+    path = tmp_path / "x.png"
     name = data.draw(st.sampled_from(sorted(hostile.seeds())))
     path.write_bytes(data.draw(damaged(hostile.seeds()[name])))
     check_image(path)
@@ -434,8 +434,8 @@ MAGICS = [
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @fuzz
 @given(magic=st.sampled_from(MAGICS), rest=st.binary(max_size=200))
-def test_images_of_any_bytes(tmp_path_factory, magic, rest):
-    path = tmp_path_factory.mktemp("x") / "x.png"
+def test_images_of_any_bytes(tmp_path, magic, rest):
+    path = tmp_path / "x.png"
     path.write_bytes(magic + rest)
     check_image(path)
 
@@ -452,8 +452,8 @@ tags = st.tuples(
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @fuzz
 @given(extra=st.lists(tags, max_size=8), bits=st.sampled_from([1, 8, 16, 32]), order=st.sampled_from("<>"))
-def test_tiff_directories_of_any_tags(tmp_path_factory, extra, bits, order):
-    path = tmp_path_factory.mktemp("x") / "x.tif"
+def test_tiff_directories_of_any_tags(tmp_path, extra, bits, order):
+    path = tmp_path / "x.tif"
     common = [
         (256, 3, 8),
         (257, 3, 8),

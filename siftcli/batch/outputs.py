@@ -16,7 +16,6 @@ from .lock import locked
 from .origin import Origin, differing
 from .plan import Job, Plan
 
-
 ABANDONED_S = 3600.0
 """An unfinished file of this age is of a run that was killed; a file is written in seconds."""
 

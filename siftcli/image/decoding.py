@@ -278,7 +278,7 @@ def _decode_tiff(data: bytes) -> Decoded:
     samples = _decode_opencv(stored, header.size)
     full_scale = _full_scale(samples)
     if header.photometric == _WHITE_IS_ZERO:  # OpenCV leaves them as they are
-        samples = np.subtract(full_scale, samples, dtype=samples.dtype)
+        samples = np.subtract(samples.dtype.type(full_scale), samples)
     return Decoded(samples, full_scale, orientation)
 
 
