@@ -61,7 +61,8 @@ def detect(
     Raises
     ------
     InputError
-        If the image or the mask cannot be read, or the mask has another size.
+        If the image or the mask cannot be read, the mask has another size, or the image exceeds one
+        of :mod:`siftcli.limits`.
     ParameterError
         If a parameter is unknown or out of range.
     """

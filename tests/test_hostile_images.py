@@ -129,8 +129,9 @@ def test_hundreds_of_cases_through_the_command(folder, tmp_path):
     assert 50 < len(failed) < len(found) - 50
     for one in failed:
         assert_one_clear_line(one["error"], one["image"])
-    *complaints, summary = lines_of(done.stderr)
-    assert complaints == [f"siftcli: {one['error']}" for one in failed]
+    *said, summary = lines_of(done.stderr)
+    complaints = [line for line in said if " images, " not in line or line.startswith("siftcli: ")]
+    assert complaints == [f"siftcli: {one['error']}" for one in failed]  # and how far it is, when slow
     assert f"{len(found)} images, {len(failed)} failed" in summary
     listed = list(csv.reader((tmp_path / "out/failures.csv").open()))[1:]
     assert [row[0] for row in listed] == [one["image"] for one in failed]

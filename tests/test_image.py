@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import warnings
 import zlib
 from zlib import crc32
@@ -17,7 +18,7 @@ from PIL import Image, ImageOps
 from siftcli._cv2 import import_cv2
 from siftcli.errors import InputError, MissingDependencyError, ParameterError
 from siftcli.features import Features
-from siftcli.image import decoding, read_image, read_mask
+from siftcli.image import pnm, read_image, read_mask
 from siftcli.image.quiet import quiet_decoders
 
 RNG = np.random.default_rng(2)
@@ -263,7 +264,7 @@ def test_an_address_that_no_file_has(tmp_path):
 
 @pytest.mark.parametrize("part_bytes", [1, 7, 1 << 20])
 def test_plain_samples_are_the_same_in_any_parts(tmp_path, monkeypatch, part_bytes):
-    monkeypatch.setattr(decoding, "_PART_BYTES", part_bytes)
+    monkeypatch.setattr(pnm, "_PART_BYTES", part_bytes)
     (tmp_path / "x.pgm").write_bytes(hostile.seeds()["plain.pgm"] + b" 7 7 7")
     np.testing.assert_array_equal(read_image(tmp_path / "x.pgm").grey, read_image(hostile.GREY).grey)
 
@@ -272,6 +273,25 @@ def test_decoders_are_silent_only_while_they_decode(tmp_path, capfd):
     with quiet_decoders():
         os.write(2, b"from a decoder")
         warnings.warn("from Pillow", stacklevel=1)
+    os.write(2, b"from siftcli")
+    assert capfd.readouterr().err == "from siftcli"
+
+
+def test_two_threads_that_decode_leave_the_standard_error_as_it_was(capfd):
+    inside, first_left = threading.Event(), threading.Event()
+
+    def second():
+        with quiet_decoders():
+            inside.set()
+            assert first_left.wait(60)
+            os.write(2, b"from a decoder")
+
+    thread = threading.Thread(target=second)
+    with quiet_decoders():
+        thread.start()
+        assert inside.wait(60)
+    first_left.set()
+    thread.join()
     os.write(2, b"from siftcli")
     assert capfd.readouterr().err == "from siftcli"
 

@@ -17,7 +17,7 @@ from siftcli import limits
 from siftcli.__main__ import run
 from siftcli.api import _needed_bytes
 from siftcli.errors import InputError, ParameterError
-from siftcli.image.decoding import DECODING_BYTES
+from siftcli.image.decoded import DECODING_BYTES
 from siftcli.limits import LIMITS, MAX_MEMORY
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

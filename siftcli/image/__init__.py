@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ParameterError
 from ..features import Features
-from .decoding import Decoded, decode
+from .decoded import Decoded
+from .decoding import decode
 
 ImageSource = str | PathLike[str] | NDArray[Any]
 

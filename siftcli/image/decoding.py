@@ -16,7 +16,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -26,32 +25,16 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._cv2 import import_cv2
 from ..errors import InputError
-from ..limits import MAX_IMAGE_BYTES, MAX_PIXELS, require_memory
+from ..limits import MAX_IMAGE_BYTES
 from ..reading import HEAD_BYTES, read_bytes
 from . import tiff
-
-DECODING_BYTES = 64
-"""Memory that decoding takes a pixel, at most: RGBA of 8 bytes a sample, and its grey in double precision."""
+from .decoded import BadImageError, Decoded, check_size, truncated
+from .pnm import decode_pnm
 
 EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP image"
 _PIL_LOCK = threading.Lock()
 _PILLOWS_PIXELS = 80_000_000
 """Pillow warns of images a little larger, and refuses those of twice the size."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Samples as stored, in the stored frame."""
-
-    samples: NDArray[Any]
-    """(H, W, C): grey, grey and alpha, RGB, or RGBA for C = 1 to 4."""
-    full_scale: float
-    """The sample value of white."""
-    exif_orientation: int = 1
-
-
-class _BadImageError(Exception):
-    """Why an image cannot be read, without its name."""
 
 
 def decode(path: str | PathLike[str]) -> Decoded:
@@ -77,7 +60,7 @@ def decode(path: str | PathLike[str]) -> Decoded:
     name = os.fspath(path)
     try:
         return _decode(_read(name))
-    except (_BadImageError, InputError) as error:
+    except (BadImageError, InputError) as error:
         raise InputError(f"{name}: {error}") from error
 
 
@@ -87,12 +70,12 @@ def _read(name: str) -> tuple[bytes, Callable[[bytes], Decoded]]:
         data = read_bytes(name, MAX_IMAGE_BYTES, _decoder)
         return data, _decoder(data)
     except FileNotFoundError as error:
-        raise _BadImageError("no such file; check the path") from error
+        raise BadImageError("no such file; check the path") from error
     except IsADirectoryError as error:
-        raise _BadImageError(f"expected {EXPECTED}, got a folder; name a file in it") from error
+        raise BadImageError(f"expected {EXPECTED}, got a folder; name a file in it") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _BadImageError(f"cannot be read ({reason}); check the path and its permissions") from error
+        raise BadImageError(f"cannot be read ({reason}); check the path and its permissions") from error
 
 
 def _decoder(data: bytes) -> Callable[[bytes], Decoded]:
@@ -101,8 +84,8 @@ def _decoder(data: bytes) -> Callable[[bytes], Decoded]:
         if re.match(pattern, head, re.DOTALL):
             return decoder
     if not head:
-        raise _BadImageError(f"expected {EXPECTED}, got an empty file; copy or export it again")
-    raise _BadImageError(f"expected {EXPECTED}, got something else; convert it to one of these")
+        raise BadImageError(f"expected {EXPECTED}, got an empty file; copy or export it again")
+    raise BadImageError(f"expected {EXPECTED}, got something else; convert it to one of these")
 
 
 def _decode(file: tuple[bytes, Callable[[bytes], Decoded]]) -> Decoded:
@@ -110,27 +93,7 @@ def _decode(file: tuple[bytes, Callable[[bytes], Decoded]]) -> Decoded:
     try:
         return decoder(data)
     except MemoryError as error:
-        raise _BadImageError("not enough memory to decode it; reduce the image first") from error
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise _BadImageError(f"expected at least one pixel, got {width} x {height}; export it again")
-    if width * height > MAX_PIXELS.value:
-        raise _BadImageError(
-            f"expected at most {MAX_PIXELS.value / 1e6:g} megapixels, got {width} x {height}; "
-            f"reduce the image or cut it into tiles first, {MAX_PIXELS.how_to_raise}"
-        )
-    require_memory(
-        width * height * DECODING_BYTES, f"decoding {width} x {height} pixels", "reduce the image first"
-    )
-
-
-def _truncated(reason: object) -> _BadImageError:
-    return _BadImageError(
-        f"the image is truncated or damaged ({' '.join(str(reason).split())}); copy or export it again"
-    )
+        raise BadImageError("not enough memory to decode it; reduce the image first") from error
 
 
 # --- Pillow: 8-bit -------------------------------------------------------------------------------------
@@ -138,7 +101,7 @@ def _truncated(reason: object) -> _BadImageError:
 
 def _decode_pillow(data: bytes, *formats: str) -> Decoded:
     with _opened(data, formats) as image:
-        _check_size(image.size)
+        check_size(image.size)
         with _decoding():
             _load(image)
             orientation = _orientation(image)
@@ -153,7 +116,7 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
         try:
             image = Image.open(io.BytesIO(data), formats=formats)
         except UnidentifiedImageError as error:
-            raise _truncated(f"its {formats[0]} header cannot be read") from error
+            raise truncated(f"its {formats[0]} header cannot be read") from error
     with image:
         yield image
 
@@ -163,10 +126,10 @@ def _decoding() -> Iterator[None]:
     """Tell whatever a decoder raises as damage: on hostile bytes that may be nearly anything."""
     try:
         yield
-    except (_BadImageError, MemoryError):
+    except (BadImageError, MemoryError):
         raise
     except Exception as error:
-        raise _truncated(error) from error
+        raise truncated(error) from error
 
 
 @contextmanager
@@ -220,11 +183,11 @@ def _decode_opencv(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise _truncated("OpenCV cannot decode it") from error
+        raise truncated("OpenCV cannot decode it") from error
     finally:
         cv2.utils.logging.setLogLevel(level)
     if array is None or array.shape[1::-1] != size:
-        raise _truncated("OpenCV cannot decode it")
+        raise truncated("OpenCV cannot decode it")
     array = array.reshape(*array.shape[:2], -1)
     if array.shape[2] >= 3:
         array = array[:, :, [2, 1, 0, 3][: array.shape[2]]]
@@ -236,7 +199,7 @@ def _full_scale(samples: NDArray[Any]) -> float:
         return 1
     if samples.dtype in (np.uint8, np.uint16):
         return float(np.iinfo(samples.dtype).max)
-    raise _BadImageError(
+    raise BadImageError(
         f"expected 8-bit, unsigned 16-bit or float samples, got {samples.dtype}; convert it to one of these"
     )
 
@@ -245,11 +208,11 @@ def _decode_png(data: bytes) -> Decoded:
     if data[24:25] != b"\x10":  # IHDR's bit depth
         return _decode_pillow(data, "PNG")
     size = struct.unpack(">II", data[16:24])
-    _check_size(size)
+    check_size(size)
     with _opened(data, ("PNG",)) as image:
         # A second header would be Pillow's; OpenCV takes the first.
         if image.size != size:
-            raise _truncated("it states two sizes")
+            raise truncated("it states two sizes")
         with _decoding():
             _load(image)  # Pillow notices what is missing; OpenCV would return half a picture
         orientation = _orientation(image)
@@ -264,16 +227,16 @@ def _decode_tiff(data: bytes) -> Decoded:
     try:
         header = tiff.read_header(data)
     except ValueError as error:
-        raise _truncated(error) from error
-    _check_size(header.size)
+        raise truncated(error) from error
+    check_size(header.size)
     if header.tile_size is not None:
-        _check_size(header.tile_size)
+        check_size(header.tile_size)
     stored = tiff.without_orientation(data, header)
     orientation = header.orientation if 1 <= header.orientation <= 8 else 1
     if header.bits <= 8 and not (header.is_float or header.is_signed):
         return Decoded(_decode_pillow(stored, "TIFF").samples, 255, orientation)
     if header.data_end > len(data):
-        raise _truncated(f"{header.data_end - len(data)} bytes of its pixels are missing")
+        raise truncated(f"{header.data_end - len(data)} bytes of its pixels are missing")
     _check_deep_tiff(header)
     samples = _decode_opencv(stored, header.size)
     full_scale = _full_scale(samples)
@@ -286,67 +249,16 @@ def _check_deep_tiff(header: tiff.TiffHeader) -> None:
     """Refuse what OpenCV would decode wrongly, or not at all."""
     kind = "signed " if header.is_signed else "float " if header.is_float else ""
     if header.is_signed or header.bits not in (16, 32, 64) or header.photometric > _RGB:
-        raise _BadImageError(
+        raise BadImageError(
             f"expected grey or RGB of 8-bit, unsigned 16-bit or float samples, got {header.bits}-bit {kind}"
             f"samples of photometric interpretation {header.photometric}; convert it to one of these"
         )
     if header.n_samples not in (1, 3, 4) or (header.is_planar and header.n_samples > 1):
         layout = "separate planes" if header.is_planar else "pixels"
-        raise _BadImageError(
+        raise BadImageError(
             f"expected pixels of 1, 3 or 4 samples of {header.bits} bits, got {layout} of "
             f"{header.n_samples}; save it as interleaved grey, RGB or RGBA"
         )
-
-
-# --- Portable pixmaps ----------------------------------------------------------------------------------
-
-_PART_BYTES = 1 << 20
-_PNM_GAP = re.compile(rb"\s")
-_PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
-_PNM_HEADER = re.compile(
-    rb"P([2356])" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,5})\s"
-)
-
-
-def _decode_pnm(data: bytes) -> Decoded:
-    header = _PNM_HEADER.match(data)
-    if header is None:
-        raise _truncated("its PGM/PPM header cannot be read")
-    kind, width, height, full_scale = (int(group) for group in header.groups())
-    _check_size((width, height))
-    if not 0 < full_scale <= np.iinfo(np.uint16).max:
-        raise _BadImageError(f"expected a maximum of 1 to 65535, got {full_scale}; export it again")
-    channels = 3 if kind in (3, 6) else 1
-    n = width * height * channels
-    body = memoryview(data)[header.end() :]
-    if len(body) < (2 * n - 1 if kind in (2, 3) else n):
-        raise _truncated("some of its samples are missing")
-    flat = _plain_samples(bytes(body), n) if kind in (2, 3) else _raw_samples(body, n, full_scale)
-    if flat.size < n:
-        raise _truncated(f"{n - flat.size} of its {n} samples are missing")
-    if flat.max() > full_scale:
-        raise _BadImageError(f"a sample of {flat.max()} exceeds the maximum {full_scale} it states")
-    return Decoded(flat.reshape(height, width, channels), full_scale)
-
-
-def _raw_samples(body: memoryview, n: int, full_scale: int) -> NDArray[Any]:
-    dtype = np.dtype(">u2") if full_scale > np.iinfo(np.uint8).max else np.dtype(np.uint8)
-    flat = np.frombuffer(body, dtype, count=min(n, len(body) // dtype.itemsize))
-    return flat.astype(dtype.newbyteorder("="))
-
-
-def _plain_samples(body: bytes, n: int) -> NDArray[Any]:
-    """Up to n whole numbers of a text, part by part: as Python's objects they take many times its size."""
-    text, parts, start, found = re.sub(rb"#[^\r\n]*", b"", body), [np.empty(0, np.uint16)], 0, 0
-    try:
-        while found < n and start < len(text):
-            end = _PNM_GAP.search(text, min(start + _PART_BYTES, len(text)))
-            stop = len(text) if end is None else end.start()
-            parts.append(np.array([int(word) for word in text[start:stop].split()], dtype=np.uint16))
-            start, found = stop, found + len(parts[-1])
-    except (ValueError, OverflowError) as error:
-        raise _truncated("its samples are not whole numbers from 0 to 65535") from error
-    return np.concatenate(parts)[:n]
 
 
 _DECODERS: tuple[tuple[bytes, Callable[[bytes], Decoded]], ...] = (
@@ -354,7 +266,7 @@ _DECODERS: tuple[tuple[bytes, Callable[[bytes], Decoded]], ...] = (
     (rb"\xff\xd8\xff", lambda data: _decode_pillow(data, "JPEG", "MPO")),
     (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", _decode_tiff),
     (rb"RIFF....WEBP", lambda data: _decode_pillow(data, "WEBP")),
-    (rb"P[2356]\s", _decode_pnm),
+    (rb"P[2356]\s", decode_pnm),
     (rb"P[14]\s", lambda data: _decode_pillow(data, "PPM")),
     (rb"BM", lambda data: _decode_pillow(data, "BMP")),
 )
