@@ -29,9 +29,11 @@ from siftcli.formats._collections import open_reader
 from siftcli.formats._journaled import _HEAD, _MAGIC, finish_interrupted
 from siftcli.image import read_image
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's and NumPy's
+
 N_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 """Of each test; they are others in every run."""
-fuzz = settings(max_examples=N_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+fuzz = settings(max_examples=N_EXAMPLES, suppress_health_check=list(HealthCheck))
 
 SINGLE = {name: entry for name, entry in FORMATS.items() if entry.can_read and not entry.is_collection}
 TEXTS = ("csv", "json", "jsonl", "lowe", "vlfeat", "oxford", "colmap-text")
@@ -405,7 +407,6 @@ def test_journals_of_any_bytes(tmp_path, collections, rest, size, n):
 # --- images ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @fuzz
 @given(data=st.data())
 def test_images_with_damaged_bytes(tmp_path, data):
@@ -431,7 +432,6 @@ MAGICS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @fuzz
 @given(magic=st.sampled_from(MAGICS), rest=st.binary(max_size=200))
 def test_images_of_any_bytes(tmp_path, magic, rest):
@@ -449,7 +449,6 @@ tags = st.tuples(
 )
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @fuzz
 @given(extra=st.lists(tags, max_size=8), bits=st.sampled_from([1, 8, 16, 32]), order=st.sampled_from("<>"))
 def test_tiff_directories_of_any_tags(tmp_path, extra, bits, order):

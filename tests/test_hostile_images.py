@@ -18,6 +18,8 @@ import siftcli
 from siftcli.__main__ import run
 from siftcli.errors import InputError
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged tags
+
 MAX_PIXELS = 1_000_000
 """The limit that these tests run with, so that a claim just below it fits the bound on memory."""
 CASES = list(hostile.cases())
@@ -51,7 +53,6 @@ def test_there_are_as_many_cases_as_were_promised():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_every_case_gives_features_or_one_clear_line(tmp_path, kind):
     siftcli.detect(np.zeros((20, 20)), threads=1)  # what is loaded once is no case's memory
     with bounded():

@@ -18,8 +18,8 @@ from siftcli.sift.extrema import find_extrema
 from siftcli.sift.keypoints import Keypoints, refine
 from siftcli.sift.scalespace import Octave, gaussian_octaves
 
-edge = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-twins = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+edge = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+twins = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 QUANTUM, SATURATED = 512, 255
 NORM = QUANTUM + 6
