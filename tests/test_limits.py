@@ -122,3 +122,16 @@ def test_no_more_memory_is_taken_than_was_estimated(tmp_path, kind):
     estimated = max(_needed_bytes(image.shape, siftcli.SiftParams()), DECODING_BYTES * image.size)
     # A tenth, and 16 MB, for what does not grow with the image and for the allocator.
     assert int(done.stdout) < 1.1 * estimated + (16 << 20)
+
+
+def test_too_little_memory_for_a_feature_file_is_told(monkeypatch, tmp_path, capsys):
+    siftcli.save(siftcli.detect(hostile.GREY), tmp_path / "x.json")
+
+    def fail(*_args):
+        raise MemoryError
+
+    monkeypatch.setattr("siftcli.formats.text_json.decode", fail)
+    assert run(["info", str(tmp_path / "x.json")]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "x.json: not enough memory to read it" in err
