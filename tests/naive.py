@@ -113,18 +113,18 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, s
 
 def least_squares_quadratic(plane, x, y, spread):
     """Value, gradient (x, y) and second derivatives (xx, yy, xy) at (x, y), an offset from the middle
-    of the plane (5, 5), of the quadratic that fits it best under Gaussian weights about (x, y)."""
-    v, u = (k - 2 - p for k, p in zip(np.mgrid[:5, :5], (y, x), strict=True))
+    of the plane (7, 7), of the quadratic that fits it best under Gaussian weights about (x, y)."""
+    v, u = (k - 3 - p for k, p in zip(np.mgrid[:7, :7], (y, x), strict=True))
     weights = np.exp(-(u**2 + v**2) / (2 * spread**2)).ravel()
-    terms = np.stack([np.ones_like(u), u, v, u**2 / 2, v**2 / 2, u * v], axis=-1).reshape(25, 6)
+    terms = np.stack([np.ones_like(u), u, v, u**2 / 2, v**2 / 2, u * v], axis=-1).reshape(49, 6)
     root = np.sqrt(weights)[:, None]
     return np.linalg.lstsq(root * terms, root[:, 0] * plane.ravel(), rcond=None)[0]
 
 
 def least_squares_offset(dog, s, y, x, offset, spread, n_steps=2):
     """Offsets (x, y, level) from a sample of an extremum that was refined to other ones."""
-    rows = np.clip(np.arange(y - 2, y + 3), 0, dog.shape[1] - 1)
-    columns = np.clip(np.arange(x - 2, x + 3), 0, dog.shape[2] - 1)
+    rows = np.clip(np.arange(y - 3, y + 4), 0, dog.shape[1] - 1)
+    columns = np.clip(np.arange(x - 3, x + 4), 0, dog.shape[2] - 1)
     below, here, above = (dog[s + ds][np.ix_(rows, columns)] for ds in (-1, 0, 1))
     place, o = offset[:2], offset[2]
     plane = here + o * (above - below) / 2 + o**2 * (above + below - 2 * here) / 2

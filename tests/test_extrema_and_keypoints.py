@@ -87,10 +87,10 @@ def test_refinement_equals_its_naive_twin(window):
 def test_least_squares_is_exact_for_a_quadratic():
     rng = np.random.default_rng(3)
     value, gx, gy, xx, yy, xy = rng.normal(size=6)
-    v, u = np.mgrid[-2:3, -2:3].astype(float)
+    v, u = np.mgrid[-3:4, -3:4].astype(float)
     plane = value + gx * u + gy * v + (abs(xx) + 1) * u**2 / 2 + (abs(yy) + 1) * v**2 / 2 + 0.1 * xy * u * v
     extremum = -np.linalg.solve([[abs(xx) + 1, 0.1 * xy], [0.1 * xy, abs(yy) + 1]], [gx, gy])
-    lines, step = np.empty((2, 3, 5)), np.empty(2)
+    lines, step = np.empty((2, 3, 7)), np.empty(2)
     assert local_fit.position_step(plane, 0.3, -0.2, 0.8, lines, step)
     np.testing.assert_allclose([step[0] + 0.3, step[1] - 0.2], extremum, atol=1e-12)
     assert local_fit.fitted_value(plane, 0.0, 0.0, 0.8, lines) == pytest.approx(value)

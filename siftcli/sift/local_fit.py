@@ -1,7 +1,7 @@
 """A quadratic fitted to a neighbourhood by weighted least squares (Cleveland and Devlin 1988: *loess*).
 
 Central differences take a derivative from two samples and let their noise through. Here a
-quadratic is fitted to 5 × 5 samples, each weighted by a Gaussian of its distance from the very
+quadratic is fitted to 7 × 7 samples, each weighted by a Gaussian of its distance from the very
 point that the fit is evaluated at. These weights are a product of one factor an axis, so with
 polynomials that are orthogonal under them, 1, u − m and u² − αu − β along each axis, every
 coefficient of the least-squares fit is one weighted sum: no equations are to be solved.
@@ -15,14 +15,14 @@ import numpy as np
 
 from ._jit import subroutine
 
-REACH = 2
+REACH = 3
 """Samples on either side of the nearest one."""
 SIDE = 2 * REACH + 1
 
 
 @subroutine
 def fill_patch(levels, i, y, x, patch):
-    """DoG values (3, 5, 5) around a sample and at the scales beside it; the border is repeated outside."""
+    """DoG values (3, 7, 7) around a sample and at the scales beside it; the border is repeated outside."""
     height, width = levels.shape[1], levels.shape[2]
     for row in range(SIDE):
         at_y = min(max(y + row - REACH, 0), height - 1)
@@ -35,7 +35,7 @@ def fill_patch(levels, i, y, x, patch):
 
 @subroutine
 def _weigh_line(position, spread, line):
-    """Fill a line's (3, 5) filters, weight times polynomial over its norm; returns m, α and β.
+    """Fill a line's (3, 7) filters, weight times polynomial over its norm; returns m, α and β.
 
     Positions u are relative to ``position``, an offset from the middle sample.
     """
@@ -61,7 +61,7 @@ def _weigh_line(position, spread, line):
 
 @subroutine
 def _filtered(plane, down, along):
-    """A weighted sum over the plane (5, 5)."""
+    """A weighted sum over the plane (7, 7)."""
     total = 0.0
     for row in range(SIDE):
         part = 0.0
