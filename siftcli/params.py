@@ -77,6 +77,12 @@ class KeypointParams:
         0.6, "offset, in samples, above which refinement moves on (IPOL, algorithm 6)", low=0.5, high=1
     )
     max_moves: int = _param(5, "moves of the refinement before a candidate is dropped", low=0, high=5)
+    fit_window: float = _param(
+        0.4,
+        "Gaussian weights of the least-squares fit that places a keypoint, in units of σ; 0 leaves it out",
+        low=0,
+        high=2,
+    )
     merge_distance: float = _param(
         0.2,
         "candidates that refine to within this distance (samples, levels) are one keypoint",
@@ -199,6 +205,7 @@ _CLASSIC: dict[str, Any] = {
     "doubling": "linear",
     "assumed_variance": 0.25,  # a camera blur of 0.5 px
     "edge_threshold": 10.0,
+    "fit_window": 0.0,
     "response_power": 0.0,
     "orientation_bins": 36,
     "orientation_window": 1.5,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siftcli import SiftParams
-from siftcli.sift import keypoints
+from siftcli.sift import keypoints, local_fit
 from siftcli.sift._threads import Threads
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.keypoints import refine
@@ -64,11 +64,13 @@ def test_threads_change_no_extremum():
     assert len(one) > 20
 
 
-def test_refinement_equals_its_naive_twin():
+@pytest.mark.parametrize("window", [0.0, 0.4])
+def test_refinement_equals_its_naive_twin(window):
     octave = first_octave(texture((150, 130), smoothness=1.0))
-    params = SiftParams(contrast_threshold=0.05, edge_threshold=2.5)
+    params = SiftParams(contrast_threshold=0.05, edge_threshold=2.5, fit_window=window)
     candidates = candidates_of(octave, params)
-    expected = [naive.refine(octave.levels, tuple(c), 0.6, 5, 0.05 / 3, 2.5) for c in candidates.tolist()]
+    limits = 0.6, 5, 0.05 / 3, 2.5, window * octave.sigma
+    expected = [naive.refine(octave.levels, tuple(c), *limits) for c in candidates.tolist()]
     kept = [e for e in expected if not isinstance(e, str)]
     with Threads(1) as threads:
         found, removed = refine(octave, candidates, params, threads)
@@ -80,6 +82,18 @@ def test_refinement_equals_its_naive_twin():
     np.testing.assert_allclose(found.xy, merged[:, :2], atol=1e-9)
     np.testing.assert_allclose(found.sigma, octave.sigma_of(merged[:, 2]), rtol=1e-12)
     np.testing.assert_allclose(found.value, merged[:, 3], atol=1e-12)
+
+
+def test_least_squares_is_exact_for_a_quadratic():
+    rng = np.random.default_rng(3)
+    value, gx, gy, xx, yy, xy = rng.normal(size=6)
+    v, u = np.mgrid[-3:4, -3:4].astype(float)
+    plane = value + gx * u + gy * v + (abs(xx) + 1) * u**2 / 2 + (abs(yy) + 1) * v**2 / 2 + 0.1 * xy * u * v
+    extremum = -np.linalg.solve([[abs(xx) + 1, 0.1 * xy], [0.1 * xy, abs(yy) + 1]], [gx, gy])
+    lines, step = np.empty((2, 3, 7)), np.empty(2)
+    assert local_fit.position_step(plane, 0.3, -0.2, 0.8, lines, step)
+    np.testing.assert_allclose([step[0] + 0.3, step[1] - 0.2], extremum, atol=1e-12)
+    assert local_fit.fitted_value(plane, 0.0, 0.0, 0.8, lines) == pytest.approx(value)
 
 
 place = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]))
