@@ -33,15 +33,18 @@ PAIR = (2, 1)
 Parameters = Mapping[str, NDArray[np.floating]]
 """Weights and biases by their name."""
 
+RINGS_SEEN, N_PLACES = 3, N_RINGS - 2
+"""Rings that the first kernels see at once, and places they are put at from the inside outwards."""
+
 SHAPES: Mapping[str, tuple[int, ...]] = {
-    "weights1": (32, 1, N_RINGS, 8),
-    "bias1": (32,),
-    "weights2": (16, 16, 1, 8),
+    "weights1": (16, 1, RINGS_SEEN, 4),
+    "bias1": (16,),
+    "weights2": (16, 8 * N_PLACES, 1, 8),
     "bias2": (16,),
     "weights3": (1, 8 * N_CLASSES),
     "bias3": (1,),
 }
-"""Of each parameter. The first kernels see all rings and 40° of them, the second all maxima and 80°."""
+"""Of each parameter."""
 
 
 def initial_parameters(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
@@ -62,7 +65,7 @@ class Trace:
     """(N, 1, N_RINGS, N_ANGLES + …) the closed patch."""
     first_winner: NDArray[np.intp]
     first: Array
-    """(N, 16, 1, N_CLASSES + …) maxima of the first kernels, closed."""
+    """(N, 8 · N_PLACES, 1, N_CLASSES + …) maxima of the first kernels, closed."""
     second_winner: NDArray[np.intp]
     looks: Array
     """(N · N_CLASSES, 8 · N_CLASSES) maxima of the second kernels, seen from each direction."""
@@ -89,7 +92,7 @@ def forward(parameters: Parameters, patches: Array) -> tuple[Array, Trace]:
     ring = close_ring(patches, w1.shape[3] - STRIDE)
     y1 = layers.convolve(ring, w1, parameters["bias1"], (1, STRIDE))
     first, first_winner = layers.max_pool(_exchanged(y1), PAIR, PAIR)
-    first = close_ring(_exchanged(first), w2.shape[3] - 1)
+    first = close_ring(_as_channels(first), w2.shape[3] - 1)
     y2 = layers.convolve(first, w2, parameters["bias2"])
     second, second_winner = layers.max_pool(_exchanged(y2), PAIR, PAIR)
     looks = _looks(second)
@@ -117,8 +120,8 @@ def backward(parameters: Parameters, trace: Trace, dscores: Array) -> dict[str, 
     dsecond = _looks_backward(dlooks)
     dy2 = _max_backward(dsecond, trace.second_winner)
     dfirst, dw2, db2 = layers.convolve_backward(dy2, trace.first, w2)
-    dfirst = close_ring_backward(_exchanged(dfirst), N_CLASSES)
-    dy1 = _max_backward(dfirst, trace.first_winner)
+    dfirst = close_ring_backward(dfirst, N_CLASSES)
+    dy1 = _max_backward(dfirst.reshape(trace.first_winner.shape), trace.first_winner)
     dw1, db1 = layers.convolve_parameters_backward(dy1, trace.ring, w1, (1, STRIDE))
     return dict(zip(SHAPES, (dw1, db1, dw2, db2, dw3, db3), strict=True))
 
@@ -136,13 +139,18 @@ def close_ring_backward(dx: Array, n_columns: int) -> Array:
 
 
 def _exchanged(y: Array) -> Array:
-    """(N, K, 1, W) to (N, 1, K, W), kernels as the rows of a single channel; and back."""
+    """(N, K, H, W) to (N, H, K, W): kernels as rows, neighbours in the sense of pooling; and back."""
     return y.transpose(0, 2, 1, 3)
+
+
+def _as_channels(y: Array) -> Array:
+    """(N, H, K, W) to (N, H·K, 1, W): every row a channel of its own."""
+    return y.reshape(len(y), -1, 1, y.shape[3])
 
 
 def _max_backward(dy: Array, winner: NDArray[np.intp]) -> Array:
     """Back through the maximum over pairs, and from rows to kernels."""
-    shape = (len(dy), 1, 2 * dy.shape[2], dy.shape[3])
+    shape = (*dy.shape[:2], PAIR[0] * dy.shape[2], dy.shape[3])
     return _exchanged(layers.max_pool_backward(dy, winner, shape, PAIR, PAIR))
 
 

@@ -21,7 +21,7 @@ from ..sift._jit import kernel, subroutine
 from ..sift._threads import Threads
 from ..sift.keypoints import Keypoints
 from ..sift.scalespace import Octave
-from .network import N_CLASSES, STRIDE, Parameters
+from .network import N_CLASSES, N_PLACES, RINGS_SEEN, STRIDE, Parameters
 from .patches import (
     N_ANGLES,
     N_RINGS,
@@ -96,7 +96,7 @@ def _prepared(parameters: Parameters) -> Layers:
     The first layer's samples are parted into those at even and at odd places, its taps likewise.
     """
     w1, w2, w3 = (np.asarray(parameters[f"weights{i}"], np.float32) for i in (1, 2, 3))
-    parted = w1.reshape(len(w1), N_RINGS, -1, STRIDE).swapaxes(2, 3).reshape(len(w1), N_RINGS * STRIDE, -1)
+    parted = w1.reshape(len(w1), RINGS_SEEN, -1, STRIDE).swapaxes(2, 3).reshape(len(w1), RINGS_SEEN * STRIDE, -1)
     weights = parted, w2[:, :, 0], w3.reshape(1, -1, N_CLASSES)
     biases = (np.asarray(parameters[f"bias{i}"], np.float32) for i in (1, 2, 3))
     return tuple(np.ascontiguousarray(a) for pair in zip(weights, biases, strict=True) for a in pair)
@@ -113,35 +113,30 @@ def _part(rings, rows):
 
 
 @subroutine
-def _add_taps(row, weights, out):
-    """out(i) += Σ_t row(i + t)·w(t), four taps a pass."""
-    n, t = len(out), 0
-    while t + _TAPS_PER_PASS <= len(weights):
-        w0, w1, w2, w3 = weights[t], weights[t + 1], weights[t + 2], weights[t + 3]
-        a, b, c, d = row[t : t + n], row[t + 1 : t + 1 + n], row[t + 2 : t + 2 + n], row[t + 3 : t + 3 + n]
-        for i in range(n):
-            out[i] += (w0 * a[i] + w1 * b[i]) + (w2 * c[i] + w3 * d[i])
-        t += _TAPS_PER_PASS
-    while t < len(weights):
-        w0, a = weights[t], row[t : t + n]
-        for i in range(n):
-            out[i] += w0 * a[i]
-        t += 1
+def _tap(rows, weights, k, t):
+    """The t-th of all taps of a kernel: its weight, and the columns that it meets."""
+    r, shift = t // weights.shape[2], t % weights.shape[2]
+    return weights[k, r, shift], rows[r, shift : shift + _COLUMNS]
 
 
 @subroutine
 def _convolve(rows, weights, bias, out):
-    """y(k,i) = Σ_r Σ_t rows(r, i + t) W_k(r,t) + b_k along the ring, for ``_COLUMNS`` places."""
+    """y(k,i) = Σ_r Σ_t rows(r, i + t) W_k(r,t) + b_k along the ring, for ``_COLUMNS`` places, four taps a pass."""
     for k in range(len(weights)):
-        sums = out[k, :_COLUMNS]
+        sums = out[k]
         sums[:] = bias[k]
-        for r in range(weights.shape[1]):
-            _add_taps(rows[r], weights[k, r], sums)
+        for t in range(0, weights.shape[1] * weights.shape[2], _TAPS_PER_PASS):
+            w0, a = _tap(rows, weights, k, t)
+            w1, b = _tap(rows, weights, k, t + 1)
+            w2, c = _tap(rows, weights, k, t + 2)
+            w3, d = _tap(rows, weights, k, t + 3)
+            for i in range(_COLUMNS):
+                sums[i] += (w0 * a[i] + w1 * b[i]) + (w2 * c[i] + w3 * d[i])
 
 
 @subroutine
 def _maxima(rows, n, out):
-    """The larger of rows 2f and 2f + 1, closed."""
+    """The larger of rows 2f and 2f + 1 of n, closed."""
     for f in range(n // 2):
         for i in range(N_CLASSES):
             out[f, i] = max(rows[2 * f, i], rows[2 * f + 1, i])
@@ -187,18 +182,19 @@ def _orientations(
 ):
     """Directions of keypoints start to stop."""
     rings = np.empty((N_RINGS, N_ANGLES), np.float32)
-    most = max(STRIDE * N_RINGS, len(w1), len(w2))
-    rows, sums = np.empty((most, _ROOM), np.float32), np.empty((most, _ROOM), np.float32)
+    parted, sums = np.empty((STRIDE * N_RINGS, _ROOM), np.float32), np.empty((N_PLACES * len(w1), _COLUMNS), np.float32)
+    maxima = np.empty((len(sums) // 2, _ROOM), np.float32)
     scores, heights = np.empty(N_CLASSES), np.empty(angles.shape[1])
     for n in range(start, stop):
         sample_rings(levels[level[n]], x[n], y[n], RING_SPACING * sigma[n], directions, rings)
         normalise(rings)
-        _part(rings, rows)
-        _convolve(rows, w1, b1, sums)
-        _maxima(sums, len(w1), rows)
-        _convolve(rows, w2, b2, sums)
-        _maxima(sums, len(w2), rows)
-        _convolve(rows, w3, b3, sums)
+        _part(rings, parted)
+        for place in range(N_PLACES):
+            _convolve(parted[STRIDE * place :], w1, b1, sums[place * len(w1) :])
+        _maxima(sums, len(sums), maxima)
+        _convolve(maxima, w2, b2, sums)
+        _maxima(sums, len(w2), maxima)
+        _convolve(maxima, w3, b3, sums)
         for i in range(N_CLASSES):
             scores[i] = sums[0, i]
         n_angles[n] = _peaks(scores, margin, angles[n], heights)
