@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from . import layers
 from .layers import Array
-from .patches import N_ANGLES, N_RINGS
+from .patches import N_ANGLES, N_PARTS, N_RINGS
 
 N_CLASSES = 36
 """Directions, every 10°, the first towards +x."""
@@ -33,18 +33,15 @@ PAIR = (2, 1)
 Parameters = Mapping[str, NDArray[np.floating]]
 """Weights and biases by their name."""
 
-RINGS_SEEN, N_PLACES = 3, N_RINGS - 2
-"""Rings that the first kernels see at once, and places they are put at from the inside outwards."""
-
 SHAPES: Mapping[str, tuple[int, ...]] = {
-    "weights1": (16, 1, RINGS_SEEN, 4),
+    "weights1": (16, N_PARTS, 1, 4),
     "bias1": (16,),
-    "weights2": (16, 8 * N_PLACES, 1, 8),
+    "weights2": (16, 8 * N_RINGS, 1, 4),
     "bias2": (16,),
     "weights3": (1, 8 * N_CLASSES),
     "bias3": (1,),
 }
-"""Of each parameter."""
+"""Of each parameter. The first kernels see 20° of one ring, the second 40° of all rings."""
 
 
 def initial_parameters(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
@@ -62,10 +59,10 @@ class Trace:
     """What the backward pass needs of a forward pass of N patches."""
 
     ring: Array
-    """(N, 1, N_RINGS, N_ANGLES + …) the closed patch."""
+    """(N, N_PARTS, N_RINGS, N_ANGLES + …) the closed patch."""
     first_winner: NDArray[np.intp]
     first: Array
-    """(N, 8 · N_PLACES, 1, N_CLASSES + …) maxima of the first kernels, closed."""
+    """(N, 8 · N_RINGS, 1, N_CLASSES + …) maxima of the first kernels, closed."""
     second_winner: NDArray[np.intp]
     looks: Array
     """(N · N_CLASSES, 8 · N_CLASSES) maxima of the second kernels, seen from each direction."""
@@ -79,7 +76,7 @@ def forward(parameters: Parameters, patches: Array) -> tuple[Array, Trace]:
     parameters
         Of the shapes in ``SHAPES``.
     patches
-        (N, 1, N_RINGS, N_ANGLES), as ``patches.sample_patches`` makes them.
+        (N, N_PARTS, N_RINGS, N_ANGLES), as ``patches.sample_patches`` makes them.
 
     Returns
     -------

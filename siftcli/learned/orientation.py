@@ -21,17 +21,8 @@ from ..sift._jit import kernel, subroutine
 from ..sift._threads import Threads
 from ..sift.keypoints import Keypoints
 from ..sift.scalespace import Octave
-from .network import N_CLASSES, N_PLACES, RINGS_SEEN, STRIDE, Parameters
-from .patches import (
-    N_ANGLES,
-    N_RINGS,
-    RING_SPACING,
-    SAMPLES_PER_PATCH,
-    directions,
-    normalise,
-    positions,
-    sample_rings,
-)
+from .network import N_CLASSES, STRIDE, Parameters
+from .patches import N_ANGLES, N_PARTS, N_RINGS, SAMPLES_PER_PATCH, directions, positions, take_patch
 from .weights import shipped_or
 
 _SAMPLES_PER_KEYPOINT = 4 * SAMPLES_PER_PATCH
@@ -40,7 +31,9 @@ _COLUMNS = 40
 """Columns computed of each ring of 36: whole vectors of 8, the last four again the first."""
 _ROOM = _COLUMNS + N_CLASSES
 """Columns of a closed ring that the widest kernel reaches."""
-_TAPS_PER_PASS = 4
+
+_KERNELS_AT_ONCE = 4
+"""The number of kernels of both convolutions is a multiple of it."""
 
 Layers = tuple[NDArray[np.float32], ...]
 
@@ -91,47 +84,64 @@ def assign_orientations(
 
 
 def _prepared(parameters: Parameters) -> Layers:
-    """Weights (K, rows, taps) and biases of the three layers as convolutions of rings with stride 1.
+    """Weights and biases of the three layers: (K, rows, taps) of the convolutions, (rows, classes) of the last.
 
     The first layer's samples are parted into those at even and at odd places, its taps likewise.
     """
     w1, w2, w3 = (np.asarray(parameters[f"weights{i}"], np.float32) for i in (1, 2, 3))
-    parted = w1.reshape(len(w1), RINGS_SEEN, -1, STRIDE).swapaxes(2, 3).reshape(len(w1), RINGS_SEEN * STRIDE, -1)
-    weights = parted, w2[:, :, 0], w3.reshape(1, -1, N_CLASSES)
+    parted = w1.reshape(len(w1), N_PARTS, -1, STRIDE).swapaxes(2, 3).reshape(len(w1), N_PARTS * STRIDE, -1)
+    weights = parted, w2[:, :, 0], w3.reshape(-1, N_CLASSES)
     biases = (np.asarray(parameters[f"bias{i}"], np.float32) for i in (1, 2, 3))
     return tuple(np.ascontiguousarray(a) for pair in zip(weights, biases, strict=True) for a in pair)
 
 
 @subroutine
-def _part(rings, rows):
-    """Samples at even and at odd places of each ring as two rows, closed."""
-    for r in range(rings.shape[0]):
+def _part(patch, ring, rows):
+    """Samples of a ring at even and at odd places, outwards and along, as four rows, closed."""
+    for part in range(N_PARTS):
         for i in range(_ROOM):
-            a = (STRIDE * i) % N_ANGLES
-            rows[2 * r, i] = rings[r, a]
-            rows[2 * r + 1, i] = rings[r, a + 1]
-
-
-@subroutine
-def _tap(rows, weights, k, t):
-    """The t-th of all taps of a kernel: its weight, and the columns that it meets."""
-    r, shift = t // weights.shape[2], t % weights.shape[2]
-    return weights[k, r, shift], rows[r, shift : shift + _COLUMNS]
+            a = STRIDE * i if i < N_CLASSES else STRIDE * (i - N_CLASSES)
+            for odd in range(STRIDE):
+                rows[STRIDE * part + odd, i] = patch[part, ring, a + odd]
 
 
 @subroutine
 def _convolve(rows, weights, bias, out):
-    """y(k,i) = Σ_r Σ_t rows(r, i + t) W_k(r,t) + b_k along the ring, for ``_COLUMNS`` places, four taps a pass."""
-    for k in range(len(weights)):
-        sums = out[k]
-        sums[:] = bias[k]
-        for t in range(0, weights.shape[1] * weights.shape[2], _TAPS_PER_PASS):
-            w0, a = _tap(rows, weights, k, t)
-            w1, b = _tap(rows, weights, k, t + 1)
-            w2, c = _tap(rows, weights, k, t + 2)
-            w3, d = _tap(rows, weights, k, t + 3)
-            for i in range(_COLUMNS):
-                sums[i] += (w0 * a[i] + w1 * b[i]) + (w2 * c[i] + w3 * d[i])
+    """y(k,i) = Σ_r Σ_t rows(r, i + t) W_k(r,t) + b_k along the ring, for ``_COLUMNS`` places.
+
+    Four kernels and two taps at once, so that each column that is loaded serves four sums. (Written as
+    one function: with the inner loop in a function of its own it took twice as long.)
+    """
+    for k in range(0, weights.shape[0], _KERNELS_AT_ONCE):
+        s0, s1, s2, s3 = out[k], out[k + 1], out[k + 2], out[k + 3]
+        for i in range(_COLUMNS):
+            s0[i], s1[i], s2[i], s3[i] = bias[k], bias[k + 1], bias[k + 2], bias[k + 3]
+        for r in range(weights.shape[1]):
+            row = rows[r]
+            for t in range(0, weights.shape[2], 2):
+                a, b = row[t : t + _COLUMNS], row[t + 1 : t + 1 + _COLUMNS]
+                u0, u1 = weights[k, r, t], weights[k, r, t + 1]
+                v0, v1 = weights[k + 1, r, t], weights[k + 1, r, t + 1]
+                w0, w1 = weights[k + 2, r, t], weights[k + 2, r, t + 1]
+                x0, x1 = weights[k + 3, r, t], weights[k + 3, r, t + 1]
+                for i in range(_COLUMNS):
+                    s0[i] += u0 * a[i] + u1 * b[i]
+                    s1[i] += v0 * a[i] + v1 * b[i]
+                    s2[i] += w0 * a[i] + w1 * b[i]
+                    s3[i] += x0 * a[i] + x1 * b[i]
+
+
+@subroutine
+def _connect(rows, weights, bias, scores):
+    """y(c) = Σ_f Σ_j rows(f, c + j) W(f,j) + b: the fully connected layer, looking in each direction c."""
+    for c in range(_COLUMNS):
+        scores[c] = bias[0]
+    for f in range(weights.shape[0]):
+        for j in range(0, N_CLASSES, 2):
+            w0, w1 = weights[f, j], weights[f, j + 1]
+            a, b = rows[f, j : j + _COLUMNS], rows[f, j + 1 : j + 1 + _COLUMNS]
+            for c in range(_COLUMNS):
+                scores[c] += w0 * a[c] + w1 * b[c]
 
 
 @subroutine
@@ -150,7 +160,8 @@ def _peaks(scores, margin, angles, heights):
     n = N_CLASSES
     lowest, n_found = scores[:n].max() - margin, 0
     for i in range(n):
-        before, here, after = scores[(i + n - 1) % n], scores[i], scores[(i + 1) % n]
+        before, here = np.float64(scores[(i + n - 1) % n]), np.float64(scores[i])
+        after = np.float64(scores[(i + 1) % n])
         # Of two equal classes the first counts; its parabola peaks half-way between them.
         if here < lowest or here <= before or here < after:
             continue
@@ -174,27 +185,25 @@ def _peaks(scores, margin, angles, heights):
 
 @kernel(
     "void(float32[:, :, :], float64[::1], float64[::1], float64[::1], int64[::1], float64[:, ::1],"
-    " float32[:, :, ::1], float32[::1], float32[:, :, ::1], float32[::1], float32[:, :, ::1], float32[::1],"
+    " float32[:, :, ::1], float32[::1], float32[:, :, ::1], float32[::1], float32[:, ::1], float32[::1],"
     " float64, float64[:, ::1], int64[::1], int64, int64)"
 )
 def _orientations(
     levels, x, y, sigma, level, directions, w1, b1, w2, b2, w3, b3, margin, angles, n_angles, start, stop
 ):
     """Directions of keypoints start to stop."""
-    rings = np.empty((N_RINGS, N_ANGLES), np.float32)
-    parted, sums = np.empty((STRIDE * N_RINGS, _ROOM), np.float32), np.empty((N_PLACES * len(w1), _COLUMNS), np.float32)
+    rings, patch = np.empty((N_RINGS + 2, N_ANGLES), np.float32), np.empty((N_PARTS, N_RINGS, N_ANGLES), np.float32)
+    parted = np.empty((N_PARTS * STRIDE, _ROOM), np.float32)
+    sums = np.empty((N_RINGS * len(w1), _COLUMNS), np.float32)
     maxima = np.empty((len(sums) // 2, _ROOM), np.float32)
-    scores, heights = np.empty(N_CLASSES), np.empty(angles.shape[1])
+    scores, heights = np.empty(_COLUMNS, np.float32), np.empty(angles.shape[1])
     for n in range(start, stop):
-        sample_rings(levels[level[n]], x[n], y[n], RING_SPACING * sigma[n], directions, rings)
-        normalise(rings)
-        _part(rings, parted)
-        for place in range(N_PLACES):
-            _convolve(parted[STRIDE * place :], w1, b1, sums[place * len(w1) :])
+        take_patch(levels[level[n]], x[n], y[n], sigma[n], directions, rings, patch)
+        for ring in range(N_RINGS):
+            _part(patch, ring, parted)
+            _convolve(parted, w1, b1, sums[ring * len(w1) :])
         _maxima(sums, len(sums), maxima)
         _convolve(maxima, w2, b2, sums)
         _maxima(sums, len(w2), maxima)
-        _convolve(maxima, w3, b3, sums)
-        for i in range(N_CLASSES):
-            scores[i] = sums[0, i]
+        _connect(maxima, w3, b3, scores)
         n_angles[n] = _peaks(scores, margin, angles[n], heights)

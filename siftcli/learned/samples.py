@@ -24,11 +24,11 @@ from ..sift.keypoints import Keypoints
 from ..sift.orientation import assign_orientations
 from ..sift.scalespace import Octave, gaussian_octaves
 from .network import N_CLASSES
-from .patches import N_ANGLES, N_RINGS, sample_patches
+from .patches import N_ANGLES, N_PARTS, N_RINGS, sample_patches
 
 MAX_KEYPOINTS = 1500
 """Keypoints of an image, the strongest, so that no image outweighs the others by much."""
-PATCHES_PER_VIEW = 600
+PATCHES_PER_VIEW = 1500
 LABEL_DEVIATION_DEG = 9.0
 """Width of the Gaussian that an answer is spread over the classes with. Its logarithm is a parabola, so
 the parabola through three scores finds the answer again between the classes."""
@@ -70,7 +70,7 @@ class Examples:
     """M patches with their answers."""
 
     patches: NDArray[np.float32]
-    """(M, 1, N_RINGS, N_ANGLES)."""
+    """(M, N_PARTS, N_RINGS, N_ANGLES)."""
     angles: NDArray[np.float64]
     """(M, K) radians, as of a scene."""
     histogram: NDArray[np.float64]
@@ -173,7 +173,7 @@ def _look(
 ) -> Examples:
     """Sample the patches of keypoints from the octave that holds their scale."""
     params = SiftParams()
-    patches, rows, histogram = [np.empty((0, 1, N_RINGS, N_ANGLES), np.float32)], [np.empty(0, np.intp)], []
+    patches, rows, histogram = [np.empty((0, N_PARTS, N_RINGS, N_ANGLES), np.float32)], [np.empty(0, np.intp)], []
     with Threads(1) as threads:
         for octave, here in _by_octave(gaussian_octaves(view, params, threads), sigma):
             keypoints = Keypoints(
