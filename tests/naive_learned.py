@@ -63,24 +63,32 @@ def cross_entropy(y, target):
     return -sum(t * math.log(v / sum(p)) for t, v in zip(target, p, strict=True))
 
 
-def patch(level, x, y, sigma, n_rings, n_angles, spacing):
-    """Rings around (x, y) by bilinear interpolation, the edge repeated outside; mean 0, deviation 1."""
+def grey(level, x, y):
+    """The bilinear interpolation of a level (H, W); outside it the nearest point of its edge."""
     height, width = level.shape
-    rings = np.empty((n_rings, n_angles))
+    x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
+    j, i = min(int(x), width - 2), min(int(y), height - 2)
+    fx, fy = x - j, y - i
+    upper = (1 - fx) * level[i, j] + fx * level[i, j + 1]
+    lower = (1 - fx) * level[i + 1, j] + fx * level[i + 1, j + 1]
+    return (1 - fy) * upper + fy * lower
+
+
+def patch(level, x, y, sigma, n_rings, n_angles, spacing):
+    """Central differences (2, rings, angles) outwards and along rings around (x, y), of mean square 1."""
+
+    def at(ring, a):
+        angle = 2 * math.pi * a / n_angles
+        radius = ring * spacing * sigma
+        return grey(level, x + radius * math.cos(angle), y + radius * math.sin(angle))
+
+    found = np.empty((2, n_rings, n_angles))
     for r in range(n_rings):
         for a in range(n_angles):
-            radius, angle = (r + 0.5) * spacing * sigma, 2 * math.pi * a / n_angles
-            px = min(max(x + radius * math.cos(angle), 0), width - 1)
-            py = min(max(y + radius * math.sin(angle), 0), height - 1)
-            j, i = min(int(px), width - 2), min(int(py), height - 2)
-            fx, fy = px - j, py - i
-            rings[r, a] = (
-                (1 - fx) * (1 - fy) * level[i, j]
-                + fx * (1 - fy) * level[i, j + 1]
-                + (1 - fx) * fy * level[i + 1, j]
-                + fx * fy * level[i + 1, j + 1]
-            )
-    return (rings - rings.mean()) / max(rings.std(), 1e-12)
+            arc = 2 * math.pi * (r + 1) / n_angles  # in ring spacings
+            found[0, r, a] = at(r + 2, a) - at(r, a)
+            found[1, r, a] = (at(r + 1, a + 1) - at(r + 1, a - 1)) / arc
+    return found / max(np.sqrt(np.mean(found**2)), 1e-12)
 
 
 def peaks(scores, peak_ratio, max_orientations):

@@ -99,7 +99,12 @@ def poolings(draw):
     size = tuple(w + draw(st.integers(0, 4)) for w in window)
     stride = tuple(draw(st.integers(1, 3)) for _ in range(2))
     # A permutation: no two samples are nearer than what central differences move.
-    return rng.permutation(n * channels * math.prod(size)).reshape(n, channels, *size) / 8, window, stride, rng
+    return (
+        rng.permutation(n * channels * math.prod(size)).reshape(n, channels, *size) / 8,
+        window,
+        stride,
+        rng,
+    )
 
 
 @FEW
@@ -175,7 +180,11 @@ def test_softmax_survives_scores_that_would_overflow():
 
 
 def test_results_keep_single_precision():
-    x, weights, bias = np.ones((2, 1, 4, 4), np.float32), np.ones((3, 1, 2, 2), np.float32), np.ones(3, np.float32)
+    x, weights, bias = (
+        np.ones((2, 1, 4, 4), np.float32),
+        np.ones((3, 1, 2, 2), np.float32),
+        np.ones(3, np.float32),
+    )
     y = layers.convolve(x, weights, bias)
     pooled, winner = layers.max_pool(y, (3, 3), (1, 1))
     scores = layers.fully_connected(pooled[:, :, 0, 0], np.ones((4, 3), np.float32), np.ones(4, np.float32))

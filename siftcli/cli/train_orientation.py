@@ -28,7 +28,9 @@ from ._output import note, progress
     help="How often every image is looked at, each time in another way.  [default: as in the training of "
     "siftcli's own weights]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is random.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is random."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -41,7 +43,7 @@ def command(inputs: tuple[str, ...], output: str, quiet: bool, jobs: int | None,
     """Train the network that finds orientations on images.
 
     Keypoints are looked at again turned, tilted, resized, blurred and with noise; the answer is the
-    histogram's orientation of the clean image, turned along. A fifth of the images is held out:
+    histogram's orientation of the clean image, turned along. Some of the images are held out:
     accuracy is measured on those. Use the result with --orientation learned --orientation-weights FILE.
 
     Exit status: 0 done, 1 an input failed, 2 wrong use, 130 interrupted.
@@ -49,7 +51,9 @@ def command(inputs: tuple[str, ...], output: str, quiet: bool, jobs: int | None,
     from ..learned.session import Session
 
     session = Session(inputs, output, command=_as_given(), **options)
-    with progress(session.run(jobs or _usable_cores()), session.epochs, show=not quiet, unit="epochs") as epochs:
+    with progress(
+        session.run(jobs or _usable_cores()), session.epochs, show=not quiet, unit="epochs"
+    ) as epochs:
         for _ in epochs:
             pass
     if not quiet:

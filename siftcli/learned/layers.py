@@ -156,7 +156,7 @@ def max_pool_backward(
 
 
 def fully_connected(x: Array, weights: Array, bias: Array) -> Array:
-    """y = W x + b, for each sample.
+    """Y = W x + b, for each sample.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def fully_connected_backward(dy: Array, x: Array, weights: Array) -> tuple[Array
 
 
 def log_softmax(y: Array) -> Array:
-    """log p_i = y_i − log Σ_j exp y_j of each row of (N, C); the largest score is taken off first."""
+    """Log p_i = y_i − log Σ_j exp y_j of each row of (N, C); the largest score is taken off first."""
     shifted = y - y.max(axis=1, keepdims=True)  # or exp would overflow
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
@@ -241,5 +241,5 @@ def _window_of(weights: Array) -> Pair:
 
 def _windows(x: Array, window: Pair, stride: Pair = (1, 1)) -> Array:
     """A view (N, T, I, J, M, Q) of the windows of x (N, T, H, W)."""
-    every = sliding_window_view(x, window, axis=(2, 3))  # type: ignore[call-overload]
+    every = sliding_window_view(x, window, axis=(2, 3))
     return np.asarray(every[:, :, :: stride[0], :: stride[1]])

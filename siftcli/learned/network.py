@@ -36,9 +36,9 @@ Parameters = Mapping[str, NDArray[np.floating]]
 SHAPES: Mapping[str, tuple[int, ...]] = {
     "weights1": (16, N_PARTS, 1, 4),
     "bias1": (16,),
-    "weights2": (16, 8 * N_RINGS, 1, 4),
-    "bias2": (16,),
-    "weights3": (1, 8 * N_CLASSES),
+    "weights2": (24, 8 * N_RINGS, 1, 4),
+    "bias2": (24,),
+    "weights3": (1, 12 * N_CLASSES),
     "bias3": (1,),
 }
 """Of each parameter. The first kernels see 20° of one ring, the second 40° of all rings."""
@@ -65,7 +65,7 @@ class Trace:
     """(N, 8 · N_RINGS, 1, N_CLASSES + …) maxima of the first kernels, closed."""
     second_winner: NDArray[np.intp]
     looks: Array
-    """(N · N_CLASSES, 8 · N_CLASSES) maxima of the second kernels, seen from each direction."""
+    """(N · N_CLASSES, 12 · N_CLASSES) maxima of the second kernels, seen from each direction."""
 
 
 def forward(parameters: Parameters, patches: Array) -> tuple[Array, Trace]:
@@ -125,7 +125,7 @@ def backward(parameters: Parameters, trace: Trace, dscores: Array) -> dict[str, 
 
 def close_ring(x: Array, n: int) -> Array:
     """(…, W) to (…, W + n): the first columns repeated behind the last."""
-    return np.take(x, np.arange(x.shape[-1] + n) % x.shape[-1], axis=-1)
+    return np.asarray(np.take(x, np.arange(x.shape[-1] + n) % x.shape[-1], axis=-1))
 
 
 def close_ring_backward(dx: Array, n_columns: int) -> Array:

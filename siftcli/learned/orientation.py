@@ -84,7 +84,7 @@ def assign_orientations(
 
 
 def _prepared(parameters: Parameters) -> Layers:
-    """Weights and biases of the three layers: (K, rows, taps) of the convolutions, (rows, classes) of the last.
+    """Weights and biases of the layers: (K, rows, taps) of the convolutions, (rows, classes) of the last.
 
     The first layer's samples are parted into those at even and at odd places, its taps likewise.
     """
@@ -192,7 +192,10 @@ def _orientations(
     levels, x, y, sigma, level, directions, w1, b1, w2, b2, w3, b3, margin, angles, n_angles, start, stop
 ):
     """Directions of keypoints start to stop."""
-    rings, patch = np.empty((N_RINGS + 2, N_ANGLES), np.float32), np.empty((N_PARTS, N_RINGS, N_ANGLES), np.float32)
+    rings, patch = (
+        np.empty((N_RINGS + 2, N_ANGLES), np.float32),
+        np.empty((N_PARTS, N_RINGS, N_ANGLES), np.float32),
+    )
     parted = np.empty((N_PARTS * STRIDE, _ROOM), np.float32)
     sums = np.empty((N_RINGS * len(w1), _COLUMNS), np.float32)
     maxima = np.empty((len(sums) // 2, _ROOM), np.float32)

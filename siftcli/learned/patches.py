@@ -124,8 +124,8 @@ def _normalise(patch):
     factor = np.float32(1 / max(math.sqrt(total / patch.size), SMALLEST_GRADIENT))
     for part in range(N_PARTS):
         for r in range(N_RINGS):
-            for a in range(N_ANGLES):
-                patch[part, r, a] *= factor
+            for i in range(N_ANGLES):
+                patch[part, r, i] *= factor
 
 
 @subroutine

@@ -28,21 +28,23 @@ from .patches import N_ANGLES, N_PARTS, N_RINGS, sample_patches
 
 MAX_KEYPOINTS = 1500
 """Keypoints of an image, the strongest, so that no image outweighs the others by much."""
-PATCHES_PER_VIEW = 1500
-LABEL_DEVIATION_DEG = 9.0
+MAX_VIEW_SIDE = 512
+"""Pixels; of a larger image a view shows a part."""
+LABEL_DEVIATION_DEG = 6.5
 """Width of the Gaussian that an answer is spread over the classes with. Its logarithm is a parabola, so
 the parabola through three scores finds the answer again between the classes."""
-FURTHER_WEIGHT = 0.85
-"""Of an orientation that is not the strongest: the mean of 1 and what ``peak_ratio`` lets pass, nearly."""
+FURTHER_WEIGHT = 0.9
+"""Of an orientation that is not the strongest: half-way from what ``peak_ratio`` lets pass to 1."""
 MARGIN_SIGMAS = 2.0
 """Keypoints nearer than this to the edge of the view are left out."""
 
 # The camera. Uniform between bounds, the noise and the zoom on a logarithmic scale.
-MAX_TILT_DEG = 40.0
+MAX_TILT_DEG = 20.0
+"""Mild: a tilt turns gradients by another angle than it turns directions, which no patch can tell."""
 TILT_FOCAL = 1.5
-"""Focal length of the tilted camera, in image sides."""
+"""Focal length of the tilted camera, in view sides."""
 MAX_ZOOM = 1.4
-BLUR_SHARE, MAX_BLUR_PX = 0.5, 2.5
+BLUR_SHARE, MAX_BLUR_PX = 0.3, 2.5
 MIN_NOISE, MAX_NOISE = 0.5, 20.0
 """Grey levels."""
 MAX_GAIN, MAX_OFFSET = 1.5, 0.15
@@ -74,7 +76,7 @@ class Examples:
     angles: NDArray[np.float64]
     """(M, K) radians, as of a scene."""
     histogram: NDArray[np.float64]
-    """(M,) radians: the strongest that the histogram finds in the same perturbed view; empty if not asked for."""
+    """(M,) radians: the strongest that the histogram finds in the same view; empty if not asked for."""
 
 
 def scene_of(name: str, grey: NDArray[np.float32]) -> Scene:
@@ -95,10 +97,8 @@ def variants(name: str, grey: NDArray[np.float32]) -> list[Scene]:
     return [scene_of(name, picture) for g in (grey, 1 - grey) for picture in (g, g[:, ::-1])]
 
 
-def photograph(
-    scene: Scene, rng: np.random.Generator, *, with_histogram: bool = False
-) -> Examples:
-    """Examples from one random view of a scene, at most ``PATCHES_PER_VIEW``.
+def photograph(scene: Scene, rng: np.random.Generator, *, with_histogram: bool = False) -> Examples:
+    """Examples from one random view of a scene.
 
     Parameters
     ----------
@@ -109,38 +109,34 @@ def photograph(
     with_histogram
         Also assign orientations to the same keypoints of the view by the histogram.
     """
-    matrix = camera(scene.grey.shape, rng)
-    view = perturbed(warped(scene.grey, matrix), rng)
+    height, width = (min(n, MAX_VIEW_SIDE) for n in scene.grey.shape)
+    matrix = camera(scene.grey.shape, (height, width), rng)
+    view = perturbed(warped(scene.grey, matrix, (height, width)), rng)
     xy, sigma = map_points(matrix, scene.xy), scene.sigma * local_scale(matrix, scene.xy)
-    region = Region.whole((view.shape[0], view.shape[1]))
-    rows = np.flatnonzero(region.depth(xy) > MARGIN_SIGMAS * sigma)
-    rows = rng.permutation(rows)[:PATCHES_PER_VIEW]
+    rows = np.flatnonzero(Region.whole((height, width)).depth(xy) > MARGIN_SIGMAS * sigma)
     xy, sigma = displaced(xy[rows], sigma[rows], rng)
     angles = np.column_stack([map_angles(matrix, scene.xy[rows], a) for a in scene.angles[rows].T])
     return _look(view, xy, sigma, angles, with_histogram=with_histogram)
 
 
-def camera(shape: tuple[int, ...], rng: np.random.Generator) -> Matrix:
-    """A map from the image to the view: zoom and turn about the centre, then a tilt about any axis."""
-    centre = centre_of((shape[0], shape[1]))
+def camera(shape: tuple[int, ...], view_shape: tuple[int, int], rng: np.random.Generator) -> Matrix:
+    """A map from image to view: some point to the view's centre, zoom and turn, a tilt about any axis."""
+    centre, rest = centre_of(view_shape), (shape[1] - view_shape[1], shape[0] - view_shape[0])
+    looked_at = centre[0] + rng.uniform(0, rest[0]), centre[1] + rng.uniform(0, rest[1])
     zoom = math.exp(rng.uniform(-1, 1) * math.log(MAX_ZOOM))
     axis, tilt = rng.uniform(0, 360), math.radians(rng.uniform(0, MAX_TILT_DEG))
     cos, sin = math.cos(tilt), math.sin(tilt)
-    tilted = np.array([[cos, 0, 0], [0, 1, 0], [sin / (TILT_FOCAL * max(shape)), 0, 1]])
+    tilted = np.array([[cos, 0, 0], [0, 1, 0], [sin / (TILT_FOCAL * max(view_shape)), 0, 1]])
     there, back = similarity(1, axis, centre, (0, 0)), similarity(1, -axis, (0, 0), centre)
-    turned = similarity(zoom, rng.uniform(0, 360), centre, centre)
+    turned = similarity(zoom, rng.uniform(0, 360), looked_at, centre)
     return np.asarray(back @ tilted @ there @ turned)
 
 
-def warped(grey: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
-    """The view (H, W), by bicubic interpolation; outside the image its mirror image."""
+def warped(grey: NDArray[np.float32], matrix: Matrix, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The view (H, W) = shape, by bicubic interpolation; outside the image its mirror image."""
     cv2 = import_cv2()
-    size = grey.shape[::-1]
-    return np.asarray(
-        cv2.warpPerspective(
-            np.ascontiguousarray(grey), matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-        )
-    )
+    how = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REFLECT_101}
+    return np.asarray(cv2.warpPerspective(np.ascontiguousarray(grey), matrix, shape[::-1], **how))
 
 
 def perturbed(view: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -173,7 +169,11 @@ def _look(
 ) -> Examples:
     """Sample the patches of keypoints from the octave that holds their scale."""
     params = SiftParams()
-    patches, rows, histogram = [np.empty((0, N_PARTS, N_RINGS, N_ANGLES), np.float32)], [np.empty(0, np.intp)], []
+    patches, rows, histogram = (
+        [np.empty((0, N_PARTS, N_RINGS, N_ANGLES), np.float32)],
+        [np.empty(0, np.intp)],
+        [],
+    )
     with Threads(1) as threads:
         for octave, here in _by_octave(gaussian_octaves(view, params, threads), sigma):
             keypoints = Keypoints(
@@ -205,4 +205,4 @@ def targets(angles: NDArray[np.float64]) -> NDArray[np.float32]:
     bumps = np.exp(-0.5 * (away / math.radians(LABEL_DEVIATION_DEG)) ** 2)
     bumps[:, 1:] *= FURTHER_WEIGHT
     total = np.nansum(bumps, axis=1)
-    return (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(total / total.sum(axis=1, keepdims=True), np.float32)

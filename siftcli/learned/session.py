@@ -11,10 +11,12 @@ from ..batch import find_images
 from ..errors import OutputError, ParameterError
 from ..evaluation.store import file_digest
 from ..image import read_image
-from . import training
+from . import checkpoint, training
 from .curves import draw_curves
+from .judging import histogram_accuracy
+from .samples import Examples
 from .training import DEFAULT_EPOCHS, Epoch, State
-from .weights import Weights, load
+from .weights import load
 
 SUFFIX = ".npz"
 
@@ -60,22 +62,29 @@ class Session:
             raise OutputError(f"{output} exists; pass --overwrite to replace it")
         self.images = find_images(inputs)
         self.command = _without_folders(command)
-        self._unfinished = training.checkpoint_path(self.output)
+        self._unfinished = checkpoint.checkpoint_path(self.output)
         if overwrite:
             self._unfinished.unlink(missing_ok=True)
 
     def run(self, jobs: int) -> Iterator[Epoch]:
         """Train, keep the state after each epoch, and write the weights and their curves at the end."""
-        split = training.split_of([(Path(i.path).name, read_image(i.path).grey) for i in self.images], self.seed)
+        split = training.split_of(
+            [(Path(i.path).name, read_image(i.path).grey) for i in self.images], self.seed
+        )
         about = self._about(split)
-        state = training.resume(self._unfinished, about) if self._unfinished.exists() else State.first(self.seed)
+        state = (
+            checkpoint.resume(self._unfinished, about)
+            if self._unfinished.exists()
+            else State.first(self.seed)
+        )
         test = training.held_out_examples(split, self.seed)
         yield from state.history
-        for state in training.train(split, test, state, epochs=self.epochs, seed=self.seed, jobs=jobs):
-            training.save(self._unfinished, state.parameters, about, state)
+        for _ in training.train(split, test, state, epochs=self.epochs, seed=self.seed, jobs=jobs):
+            checkpoint.save(self._unfinished, state.parameters, about, state)
             yield state.history[-1]
-        histogram = training.histogram_accuracy(test)
-        training.save(self.output, state.parameters, {**about, **_verdict(state, histogram, test)}, None)
+        histogram = histogram_accuracy(test)
+        parameters = training.calibrated(state.parameters, split, self.seed)
+        checkpoint.save(self.output, parameters, {**about, **_verdict(state, histogram, test)}, None)
         draw_curves(state.history, histogram, self.output.with_suffix(".png"))
         self._unfinished.unlink(missing_ok=True)
 
@@ -101,7 +110,7 @@ class Session:
         }
 
 
-def _verdict(state: State, histogram: float, test: Sequence[training.Examples]) -> dict[str, Any]:
+def _verdict(state: State, histogram: float, test: Sequence[Examples]) -> dict[str, Any]:
     last = state.history[-1]
     return {
         "loss": last.loss,

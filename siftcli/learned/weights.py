@@ -39,7 +39,11 @@ class Weights:
 
 def encode(weights: Weights, **more: NDArray[Any]) -> bytes:
     """The weights as a file; ``more`` arrays go with them (the state of an unfinished training)."""
-    named = {"kind": np.array(KIND), "version": np.array(VERSION), "about": np.array(json.dumps(weights.about))}
+    named = {
+        "kind": np.array(KIND),
+        "version": np.array(VERSION),
+        "about": np.array(json.dumps(weights.about)),
+    }
     return write_arrays({**named, **weights.parameters, **more})
 
 
@@ -90,7 +94,9 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         hint = "install siftcli again" if path == SHIPPED else _HOW_TO_MAKE
-        raise InputError(f"{path}: expected the weights of the orientation network, found no file; {hint}") from None
+        raise InputError(
+            f"{path}: expected the weights of the orientation network, found no file; {hint}"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: the weights cannot be read ({error.strerror}); check the path") from error
 
@@ -121,7 +127,12 @@ def decode(data: bytes, path: Path) -> Weights:
 def _checked(arrays: Mapping[str, NDArray[Any]], name: str, path: Path) -> NDArray[np.float32]:
     """One parameter, if it is what the network expects."""
     found = arrays.get(name)
-    if found is None or found.shape != SHAPES[name] or found.dtype.kind != "f" or not np.all(np.isfinite(found)):
+    if (
+        found is None
+        or found.shape != SHAPES[name]
+        or found.dtype.kind != "f"
+        or not np.all(np.isfinite(found))
+    ):
         what = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
         raise InputError(
             f"{path}: expected {name} as finite numbers of shape {SHAPES[name]}, found {what}; {_HOW_TO_MAKE}"
