@@ -202,7 +202,7 @@ BAD = {
     "foreign": (npz(kernel=np.zeros((3, 3))), "something else"),
     "version": (changed(version=np.array(99)), "version 1 of the weights, found 99"),
     "shape": (changed(weights2=np.zeros((2, 2), np.float32)), "expected weights2"),
-    "integers": (changed(bias1=np.zeros(16, np.int64)), "expected bias1"),
+    "integers": (changed(bias1=np.zeros(24, np.int64)), "expected bias1"),
     "not finite": (changed(bias3=np.array([np.nan], np.float32)), "expected bias3"),
     "no origin": (changed(about=np.array("[]")), "how it was made"),
 }

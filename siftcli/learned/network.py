@@ -34,14 +34,14 @@ Parameters = Mapping[str, NDArray[np.floating]]
 """Weights and biases by their name."""
 
 SHAPES: Mapping[str, tuple[int, ...]] = {
-    "weights1": (16, N_PARTS, 1, 4),
-    "bias1": (16,),
-    "weights2": (24, 8 * N_RINGS, 1, 4),
+    "weights1": (24, N_PARTS, 1, 4),
+    "bias1": (24,),
+    "weights2": (24, 12 * N_RINGS, 1, 2),
     "bias2": (24,),
     "weights3": (1, 12 * N_CLASSES),
     "bias3": (1,),
 }
-"""Of each parameter. The first kernels see 20° of one ring, the second 40° of all rings."""
+"""Of each parameter. The first kernels see 20° of one ring, the second 20° of all rings."""
 
 
 def initial_parameters(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
@@ -62,7 +62,7 @@ class Trace:
     """(N, N_PARTS, N_RINGS, N_ANGLES + …) the closed patch."""
     first_winner: NDArray[np.intp]
     first: Array
-    """(N, 8 · N_RINGS, 1, N_CLASSES + …) maxima of the first kernels, closed."""
+    """(N, 12 · N_RINGS, 1, N_CLASSES + …) maxima of the first kernels, closed."""
     second_winner: NDArray[np.intp]
     looks: Array
     """(N · N_CLASSES, 12 · N_CLASSES) maxima of the second kernels, seen from each direction."""

@@ -77,6 +77,8 @@ class Examples:
     """(M, K) radians, as of a scene."""
     histogram: NDArray[np.float64]
     """(M,) radians: the strongest that the histogram finds in the same view; empty if not asked for."""
+    n_histogram: int = 0
+    """How many it finds in all."""
 
 
 def scene_of(name: str, grey: NDArray[np.float32]) -> Scene:
@@ -169,11 +171,8 @@ def _look(
 ) -> Examples:
     """Sample the patches of keypoints from the octave that holds their scale."""
     params = SiftParams()
-    patches, rows, histogram = (
-        [np.empty((0, N_PARTS, N_RINGS, N_ANGLES), np.float32)],
-        [np.empty(0, np.intp)],
-        [],
-    )
+    patches, rows = [np.empty((0, N_PARTS, N_RINGS, N_ANGLES), np.float32)], [np.empty(0, np.intp)]
+    histogram, n_found = [np.empty(0)], 0
     with Threads(1) as threads:
         for octave, here in _by_octave(gaussian_octaves(view, params, threads), sigma):
             keypoints = Keypoints(
@@ -183,9 +182,10 @@ def _look(
             rows.append(here)
             if with_histogram:
                 of_keypoint, found = assign_orientations(octave, keypoints, params, threads)
+                n_found += len(found)
                 histogram.append(found[np.searchsorted(of_keypoint, np.arange(len(here)))])
     order = np.concatenate(rows)
-    return Examples(np.concatenate(patches), angles[order], np.concatenate([*histogram, np.empty(0)]))
+    return Examples(np.concatenate(patches), angles[order], np.concatenate(histogram), n_found)
 
 
 def _by_octave(

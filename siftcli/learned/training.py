@@ -21,6 +21,8 @@ from .judging import judge
 from .samples import Examples, Scene, photograph, targets, variants
 
 DEFAULT_EPOCHS = 120
+PASSES = 2
+"""Over the views of an epoch: to take a view costs about as much as to learn from it."""
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
 """At the start; it falls to 0 along half a cosine (Loshchilov and Hutter 2017, equation 5)."""
@@ -31,6 +33,8 @@ HELD_OUT_SHARE = 0.15
 """Of the images, at least one: none of their views is trained on."""
 HELD_OUT_VIEWS = 6
 """Views of each image held out; the same in every epoch."""
+CALIBRATION_VIEWS = 4
+"""Views of each image trained on, in which orientations are counted at the end."""
 MIN_KEYPOINTS = 20
 """An image with fewer has nothing to teach."""
 
@@ -162,10 +166,11 @@ def _views(split: Split, epoch: int, seed: int, pool: ThreadPoolExecutor) -> lis
 
 
 def _learn(views: Sequence[Examples], state: State, epoch: int, epochs: int, seed: int) -> float:
-    """One pass over the examples in mini-batches; the mean loss."""
+    """``PASSES`` over the examples in mini-batches; the mean loss."""
     patches = np.concatenate([view.patches for view in views])
     answers = np.concatenate([targets(view.angles) for view in views])
-    order = np.random.default_rng([seed, _SHUFFLE, epoch]).permutation(len(patches))
+    rng = np.random.default_rng([seed, _SHUFFLE, epoch])
+    order = np.concatenate([rng.permutation(len(patches)) for _ in range(PASSES)])
     batches = np.array_split(order, max(1, len(order) // BATCH_SIZE))
     losses = []
     for i, rows in enumerate(batches):
@@ -198,17 +203,18 @@ def adam(state: State, gradients: Mapping[str, layers.Array], learning_rate: flo
 
 
 def calibrated(parameters: network.Parameters, split: Split, seed: int) -> dict[str, NDArray[np.float32]]:
-    """The network with its scores scaled so that it finds as many orientations as the histogram.
+    """The network with its scores scaled so that it finds as many orientations as the histogram does.
 
     A network that is trained on hard examples is unsure, so that second orientations come within 0.8 of
     the first more or less often than they should. The scale changes no angle and no order.
     """
     examples = [
-        photograph(image[0], np.random.default_rng([seed, _CALIBRATION, i]))
+        photograph(image[0], np.random.default_rng([seed, _CALIBRATION, i, view]), with_histogram=True)
         for i, image in enumerate(split.train)
+        for view in range(CALIBRATION_VIEWS)
     ]
     gaps = np.sort(np.concatenate([_gaps(network.forward(parameters, e.patches)[0]) for e in examples]))
-    n_wanted = sum(int(np.sum(np.isfinite(e.angles[:, 1:]))) for e in examples)
+    n_wanted = sum(e.n_histogram - len(e.patches) for e in examples)
     largest = gaps[min(n_wanted, len(gaps) - 1)] if len(gaps) else 0.0
     scale = np.float32(-math.log(OrientationParams.peak_ratio) / largest) if largest > 0 else np.float32(1)
     return {name: scale * p if name.endswith("3") else p for name, p in parameters.items()}
