@@ -85,6 +85,11 @@ def test_ten_degrees_move_the_scores_by_one_class():
     assert np.abs(other - scores).max() > 0.1
 
 
+def test_no_patches_have_no_scores():
+    scores, _ = network.forward(random_parameters(), random_patches(0))
+    assert scores.shape == (0, network.N_CLASSES)
+
+
 def test_a_closed_ring_gives_back_what_its_copies_got():
     rng = np.random.default_rng(0)
     x, dx = rng.standard_normal((2, 3, 7)), rng.standard_normal((2, 3, 11))

@@ -19,7 +19,7 @@ ACCURATE_DEG = 10.0
 def judge(parameters: network.Parameters, examples: Sequence[Examples]) -> tuple[float, float]:
     """Mean loss over examples, and the share whose strongest orientation is within 10° of the answer."""
     losses, hits, counts = [], [], []
-    for example in examples:
+    for example in (e for e in examples if len(e.patches)):
         scores, _ = network.forward(parameters, example.patches)
         losses.append(layers.softmax_cross_entropy(scores, targets(example.angles))[0] * len(scores))
         hits.append(n_accurate(strongest(scores), example))

@@ -118,7 +118,7 @@ def max_pool(x: Array, window: Pair, stride: Pair) -> tuple[Array, NDArray[np.in
         (N, T, I, J): m·Q + n of the maximum; of equal samples the first in row order.
     """
     windows = _windows(x, window, stride)
-    flat = windows.reshape(*windows.shape[:4], -1)
+    flat = windows.reshape(*windows.shape[:4], window[0] * window[1])
     winner = flat.argmax(axis=4)  # NumPy's argmax is the first of equals
     return np.take_along_axis(flat, winner[..., None], axis=4)[..., 0], winner
 

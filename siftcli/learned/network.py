@@ -142,7 +142,7 @@ def _exchanged(y: Array) -> Array:
 
 def _as_channels(y: Array) -> Array:
     """(N, H, K, W) to (N, H·K, 1, W): every row a channel of its own."""
-    return y.reshape(len(y), -1, 1, y.shape[3])
+    return y.reshape(len(y), y.shape[1] * y.shape[2], 1, y.shape[3])
 
 
 def _max_backward(dy: Array, winner: NDArray[np.intp]) -> Array:
@@ -155,7 +155,7 @@ def _looks(second: Array) -> Array:
     """(N, 1, F, C) to (N·C, F·C): the ring as it is seen from each direction, that column first."""
     closed = close_ring(second[:, 0], N_CLASSES - 1)
     views = np.lib.stride_tricks.sliding_window_view(closed, N_CLASSES, axis=2)  # (N, F, C, C)
-    return views.transpose(0, 2, 1, 3).reshape(len(second) * N_CLASSES, -1)
+    return views.transpose(0, 2, 1, 3).reshape(len(second) * N_CLASSES, second.shape[2] * N_CLASSES)
 
 
 def _looks_backward(dlooks: Array) -> Array:

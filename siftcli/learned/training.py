@@ -157,7 +157,7 @@ def train(
 
 
 def _views(split: Split, epoch: int, seed: int, pool: ThreadPoolExecutor) -> list[Future[Examples]]:
-    """A view of each image's four variants, turned about one by one: what an epoch learns from."""
+    """A view of one of the variants of each image: what an epoch learns from."""
     rngs = [np.random.default_rng([seed, _TRAIN, epoch, i]) for i in range(len(split.train))]
     return [
         pool.submit(photograph, image[rng.integers(len(image))], rng)
