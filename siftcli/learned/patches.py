@@ -3,8 +3,8 @@
 The patch is polar: rings a share of σ apart, with samples at the same angles in each, the first
 towards +x. So a turn of the image by 5° moves every sample to its neighbour, and a quarter turn
 permutes the samples. The patch is not turned; the network tells by how much it is. A gradient has a
-part outwards and a part along the ring, which turn with it. (Grey values, of which nearly all the
-energy lies in the coarsest structures, took the network longer to learn from.)
+part outwards and a part along the ring, which turn with it. (From grey values a network with a larger
+second layer learned no better.)
 """
 
 from __future__ import annotations
