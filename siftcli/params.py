@@ -97,8 +97,16 @@ class KeypointParams:
 
 @dataclass(frozen=True, kw_only=True)
 class OrientationParams:
-    """The orientation histogram (Lowe, section 5)."""
+    """The orientation histogram (Lowe, section 5), or the network of ``siftcli.learned``."""
 
+    orientation: Literal["histogram", "learned"] = _param(
+        "histogram",
+        "how orientations are found: from a histogram of gradients (Lowe, section 5), or by a small network",
+        choices=("histogram", "learned"),
+    )
+    orientation_weights: str = _param(
+        "", "weights file of the learned orientation, as train-orientation writes it; empty for siftcli's own"
+    )
     upright: bool = _param(False, "assign orientation 0 to every keypoint")
     orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(
@@ -221,7 +229,7 @@ _DENSE: dict[str, Any] = {"contrast_threshold": 0.012}
 
 _PRESETS = {"classic": _CLASSIC, "dense": _DENSE}
 
-_KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False"}
+_KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}
 
 
 def _range_text(low: float | None, high: float | None) -> str:

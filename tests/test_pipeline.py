@@ -50,9 +50,11 @@ def all_samples():
     return {path.name: (image := grey(path), pipeline.detect(image, SiftParams())) for path in SAMPLES}
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_turned_and_mirrored_images_have_the_turned_and_mirrored_features(all_samples, preset):
-    params = SiftParams.preset(preset)
+@pytest.mark.parametrize(
+    ("preset", "orientation"), [*((p, "histogram") for p in PRESETS), ("default", "learned")]
+)
+def test_turned_and_mirrored_images_have_the_turned_and_mirrored_features(all_samples, preset, orientation):
+    params = SiftParams.preset(preset, orientation=orientation)
     n_features = n_lost_of_all = 0
     for name, (image, _) in all_samples.items():
         features = pipeline.detect(image, params)

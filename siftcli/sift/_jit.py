@@ -75,7 +75,8 @@ def _user_cache() -> Path:
 def _source_digest() -> str:
     """Twelve hex digits of the source of every kernel: Numba itself looks at one file at a time."""
     package = Path(__file__).parents[1]
-    sources = sorted([*package.glob("sift/*.py"), package / "matching.py"])
+    learned = (package / "learned" / f"{name}.py" for name in ("orientation", "patches", "network"))
+    sources = sorted([*package.glob("sift/*.py"), *learned, package / "matching.py"])
     digest = hashlib.sha256()
     for source in sources:
         if source.exists():

@@ -8,6 +8,7 @@ orientations and each of these frames a descriptor.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,11 @@ from .extrema import find_extrema
 from .keypoints import Keypoints, refine
 from .orientation import assign_orientations
 from .scalespace import Octave, gaussian_octaves
+
+OrientationStage = Callable[
+    [Octave, Keypoints, SiftParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
+]
+"""Keypoints of an octave to the keypoint and the angle of each frame."""
 
 
 def detect(
@@ -131,9 +137,10 @@ def _assign_frames(
 ) -> dict[str, Any]:
     """Frames in the order of their keypoints, as columns of :class:`Features`."""
     rows, orientation = [np.empty(0, np.intp)], [np.empty(0)]
+    assign = _orientation_stage(params)
     for octave in octaves:
         here = np.flatnonzero(keypoints.octave == octave.number)
-        of_keypoint, angle = assign_orientations(octave, keypoints.select(here), params, pool)
+        of_keypoint, angle = assign(octave, keypoints.select(here), params, pool)
         rows.append(here[of_keypoint])
         orientation.append(angle)
     frame_rows = np.concatenate(rows)
@@ -147,6 +154,15 @@ def _assign_frames(
         "sign": np.sign(of_frame.value),
         "octave": of_frame.octave,
     }
+
+
+def _orientation_stage(params: SiftParams) -> OrientationStage:
+    """The stage that the parameters choose; the network's is imported when it is used."""
+    if params.orientation == "learned":
+        from ..learned import orientation as learned
+
+        return learned.assign_orientations
+    return assign_orientations
 
 
 def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
