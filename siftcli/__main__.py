@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,8 +37,10 @@ def _run(args: Sequence[str] | None) -> int:
 
     from .cli import siftcli
     from .cli._output import complain
+    from .limits import check_limits
 
     try:
+        check_limits()
         status: Any = siftcli.main(args, prog_name="siftcli", standalone_mode=False)
     except click.Abort:
         return _interrupted()
@@ -48,10 +51,20 @@ def _run(args: Sequence[str] | None) -> int:
     except SiftcliError as error:
         complain(error)
         return FAILED if isinstance(error, InputError | MissingDependencyError | StorageError) else WRONG_USE
-    except OSError as error:  # files are handled where they are read and written: this is a standard stream
-        complain(f"the output cannot be written: {error.strerror or error}")
+    except MemoryError:
+        complain("not enough memory; give it fewer or smaller inputs")
+        return FAILED
+    except OSError as error:
+        complain(_reason(error))
         return FAILED
     return status if isinstance(status, int) else DONE
+
+
+def _reason(error: OSError) -> str:
+    """Files are handled where they are read and written: a name is odd, or it is a standard stream."""
+    if error.filename is None:
+        return f"the output cannot be written: {error.strerror or error}"
+    return f"{os.fsdecode(error.filename)}: {error.strerror or 'cannot be used'}; check the path"
 
 
 def _interrupted() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
 from .features import Features
-from .image import read_image, read_mask
+from .image import Picture, read_image, read_mask
+from .limits import MAX_FEATURES, require_memory
 from .params import SiftParams
 from .sift import pipeline
 
 ImageSource = str | PathLike[str] | NDArray[Any]
+
+_SAMPLE_BYTES = 4
 
 
 def detect(
@@ -56,19 +61,62 @@ def detect(
     Raises
     ------
     InputError
-        If the image or the mask cannot be read, or the mask has another size.
+        If the image or the mask cannot be read, the mask has another size, or the image exceeds one
+        of :mod:`siftcli.limits`.
     ParameterError
         If a parameter is unknown or out of range.
     """
     params = (params or SiftParams()).override(**options)
     picture = read_image(image, exif_orientation=exif_orientation, max_image_size=max_image_size)
     allowed = None if mask is None else read_mask(mask, picture)
-    features = pipeline.detect(picture.grey, params, mask=allowed, threads=threads)
+    return detect_in_picture(picture, params, mask=allowed, threads=threads)
+
+
+def detect_in_picture(
+    picture: Picture,
+    params: SiftParams,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    threads: int | None = None,
+) -> Features:
+    """Find the features of a picture that was read; as :func:`detect`.
+
+    Raises
+    ------
+    InputError
+        If it would need more memory, or has more features, than the limits allow.
+    """
+    _require_memory(picture, params)
+    limit = MAX_FEATURES.value
+    limited = params if params.max_features else params.override(max_features=limit + 1)
+    features = pipeline.detect(picture.grey, limited, mask=mask, threads=threads)
+    if params.max_features is None and len(features) > limit:
+        raise InputError(
+            f"{picture.label}: expected at most {limit} features; pass --max-features (max_features), "
+            f"{MAX_FEATURES.how_to_raise}"
+        )
     return replace(
         picture.to_input_frame(features),
         image_name=picture.name,
         exif_orientation=picture.exif_orientation,
+        params=params,
     )
+
+
+def _require_memory(picture: Picture, params: SiftParams) -> None:
+    height, width = picture.grey.shape
+    require_memory(
+        _needed_bytes((height, width), params),
+        f"{picture.label}: detection in {width} x {height} pixels",
+        "pass --max-image-size (max_image_size) or --first-octave 0",
+    )
+
+
+def _needed_bytes(shape: tuple[int, int], params: SiftParams) -> int:
+    """Estimate the pyramid: its levels, a third more for the coarser octaves, and the image."""
+    n_pixels = math.prod(shape)
+    n_samples = n_pixels * (4 if params.first_octave < 0 else 1)
+    return n_pixels * _SAMPLE_BYTES + n_samples * (params.levels_per_octave + 3) * _SAMPLE_BYTES * 4 // 3
 
 
 def describe(

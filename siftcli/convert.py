@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from .errors import InputError, OutputError, ParameterError, SiftcliError
 from .features import Features
-from .formats import DEFAULT_FORMAT, FORMATS, Format, check_output, format_of, inspect, save
+from .formats import DEFAULT_FORMAT, FORMATS, Format, check_output, format_of, inspect, save, save_inside
 from .formats._collections import Reader, WriteOptions, check_collection, open_reader, open_writer
 from .image import read_image
 
@@ -209,4 +209,5 @@ def _write_file(plan: Conversion, name: str, features: Features) -> None:
             raise OutputError(f"{name!r} would lie outside {plan.target}; convert it to a collection instead")
         path /= plan.target_format.name_in_folder(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-    save(features, path, plan.target_format.name, overwrite=plan.options.overwrite)
+    write = save_inside if plan.is_folder else save
+    write(features, path, plan.target_format.name, overwrite=plan.options.overwrite)

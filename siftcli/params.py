@@ -77,6 +77,12 @@ class KeypointParams:
         0.6, "offset, in samples, above which refinement moves on (IPOL, algorithm 6)", low=0.5, high=1
     )
     max_moves: int = _param(5, "moves of the refinement before a candidate is dropped", low=0, high=5)
+    fit_window: float = _param(
+        0.4,
+        "Gaussian weights of the least-squares fit that places a keypoint, in units of σ; 0 leaves it out",
+        low=0,
+        high=2,
+    )
     merge_distance: float = _param(
         0.2,
         "candidates that refine to within this distance (samples, levels) are one keypoint",
@@ -91,8 +97,16 @@ class KeypointParams:
 
 @dataclass(frozen=True, kw_only=True)
 class OrientationParams:
-    """The orientation histogram (Lowe, section 5)."""
+    """The orientation histogram (Lowe, section 5), or the network of ``siftcli.learned``."""
 
+    orientation: Literal["histogram", "learned"] = _param(
+        "histogram",
+        "how orientations are found: from a histogram of gradients (Lowe, section 5), or by a small network",
+        choices=("histogram", "learned"),
+    )
+    orientation_weights: str = _param(
+        "", "weights file of the learned orientation, as train-orientation writes it; empty for siftcli's own"
+    )
     upright: bool = _param(False, "assign orientation 0 to every keypoint")
     orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(
@@ -199,6 +213,7 @@ _CLASSIC: dict[str, Any] = {
     "doubling": "linear",
     "assumed_variance": 0.25,  # a camera blur of 0.5 px
     "edge_threshold": 10.0,
+    "fit_window": 0.0,
     "response_power": 0.0,
     "orientation_bins": 36,
     "orientation_window": 1.5,
@@ -214,7 +229,7 @@ _DENSE: dict[str, Any] = {"contrast_threshold": 0.012}
 
 _PRESETS = {"classic": _CLASSIC, "dense": _DENSE}
 
-_KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False"}
+_KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}
 
 
 def _range_text(low: float | None, high: float | None) -> str:

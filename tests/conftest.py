@@ -6,12 +6,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from siftcli.image import read_image
+from siftcli.sift.scalespace import Strip
+
+# A busy machine, or a kernel that is compiled first, is no failure.
+settings.register_profile("siftcli", deadline=None)
+settings.load_profile("siftcli")
 
 SAMPLES = sorted(
     p for p in (Path(__file__).parents[1] / "sample_images").iterdir() if p.suffix in {".png", ".jpg"}
 )
+
+
+def octave_of(levels, sigma=1.6) -> Strip:
+    """An octave, whole, of these levels (S + 3, H, W) and of step 1."""
+    levels = np.ascontiguousarray(levels, dtype=np.float32)
+    n_levels, height, width = levels.shape
+    return Strip(
+        number=0,
+        shape=(height, width),
+        n_scales=n_levels - 3,
+        sigma=sigma,
+        step=1.0,
+        origin=(0.0, 0.0),
+        levels=levels,
+        rows=(0, height),
+    )
 
 
 def grey(path: Path) -> np.ndarray:

@@ -400,11 +400,15 @@ def test_parquet_is_one_table(tmp_path):
     assert len(table["descriptor"][0].as_py()) == 128
 
 
-def test_an_overwritten_parquet_folder_must_hold_nothing_else(tmp_path):
+@pytest.mark.parametrize("other", ["thesis.tex", "other.parquet", "part-2024.parquet/thesis.tex"])
+def test_an_overwritten_parquet_folder_must_hold_nothing_else(tmp_path, other):
     write_all(tmp_path / "x.parquet", {"a.png": one()})
-    (tmp_path / "x.parquet/thesis.tex").touch()
-    with pytest.raises(InputError, match=r"thesis\.tex"):
+    path = tmp_path / "x.parquet" / other
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(OutputError, match=other.partition("/")[0]):
         write_all(tmp_path / "x.parquet", {"a.png": one()}, overwrite=True)
+    assert path.exists()
     assert len(list((tmp_path / "x.parquet").iterdir())) == 2
 
 

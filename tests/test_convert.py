@@ -143,6 +143,15 @@ def test_convert_a_file(here, capfd):
     assert "size of the image" in capfd.readouterr().err
 
 
+def test_the_list_of_failures_in_a_folder_is_no_feature_file(here, capfd):
+    (here / "bad.png").touch()
+    assert run(["detect", ".", "-o", "out", "-q"]) == 1
+    assert (here / "out/failures.csv").exists()
+    assert run(["convert", "out", "f.h5"]) == 0
+    (here / "out/failures.csv").write_text("something else")
+    assert run(["convert", "out", "g.h5"]) == 1
+
+
 def test_convert_collections_and_folders(here):
     assert run(["detect", "in", "-o", "f.h5", "-q", "--rootsift"]) == 0
     assert run(["convert", "f.h5", "g.db", "--camera", "single", "-q"]) == 0

@@ -1,25 +1,23 @@
 """Extrema, their refinement, and the merging of equals, against naive twins."""
 
+import math
+
 import naive
 import numpy as np
 import pytest
-from conftest import blobs, texture
+from conftest import blobs, octave_of, texture
 from hypothesis import given
 from hypothesis import strategies as st
 
 from siftcli import SiftParams
-from siftcli.sift import keypoints
+from siftcli.sift import keypoints, local_fit
 from siftcli.sift._threads import Threads
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.keypoints import refine
-from siftcli.sift.scalespace import Octave, gaussian_octaves
+from siftcli.sift.scalespace import Strip, gaussian_octaves
 
 
-def octave_of(levels) -> Octave:
-    return Octave(0, np.ascontiguousarray(levels, dtype=np.float32), 1.6, 1.0, (0.0, 0.0))
-
-
-def first_octave(image, **options) -> Octave:
+def first_octave(image, **options) -> Strip:
     with Threads(1) as threads:
         return next(gaussian_octaves(image, SiftParams(first_octave=0, **options), threads))
 
@@ -64,14 +62,16 @@ def test_threads_change_no_extremum():
     assert len(one) > 20
 
 
-def test_refinement_equals_its_naive_twin():
+@pytest.mark.parametrize("window", [0.0, 0.4])
+def test_refinement_equals_its_naive_twin(window):
     octave = first_octave(texture((150, 130), smoothness=1.0))
-    params = SiftParams(contrast_threshold=0.05, edge_threshold=2.5)
+    params = SiftParams(contrast_threshold=0.05, edge_threshold=2.5, fit_window=window)
     candidates = candidates_of(octave, params)
-    expected = [naive.refine(octave.levels, tuple(c), 0.6, 5, 0.05 / 3, 2.5) for c in candidates.tolist()]
+    limits = 0.6, 5, 0.05 / 3, 2.5, window * octave.sigma
+    expected = [naive.refine(octave.levels, tuple(c), *limits) for c in candidates.tolist()]
     kept = [e for e in expected if not isinstance(e, str)]
     with Threads(1) as threads:
-        found, removed = refine(octave, candidates, params, threads)
+        found, removed, _ = refine(octave, candidates, params, threads)
     for name in ("unstable", "low_contrast", "edge"):
         assert removed[name] == expected.count(name) > 0
     assert len(found) + removed["duplicate"] == len(kept) > 30
@@ -82,6 +82,18 @@ def test_refinement_equals_its_naive_twin():
     np.testing.assert_allclose(found.value, merged[:, 3], atol=1e-12)
 
 
+def test_least_squares_is_exact_for_a_quadratic():
+    rng = np.random.default_rng(3)
+    value, gx, gy, xx, yy, xy = rng.normal(size=6)
+    v, u = np.mgrid[-3:4, -3:4].astype(float)
+    plane = value + gx * u + gy * v + (abs(xx) + 1) * u**2 / 2 + (abs(yy) + 1) * v**2 / 2 + 0.1 * xy * u * v
+    extremum = -np.linalg.solve([[abs(xx) + 1, 0.1 * xy], [0.1 * xy, abs(yy) + 1]], [gx, gy])
+    lines, step = np.empty((2, 3, 7)), np.empty(2)
+    assert local_fit.position_step(plane, 0.3, -0.2, 0.8, lines, step)
+    np.testing.assert_allclose([step[0] + 0.3, step[1] - 0.2], extremum, atol=1e-12)
+    assert local_fit.fitted_value(plane, 0.0, 0.0, 0.8, lines) == pytest.approx(value)
+
+
 place = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]))
 
 
@@ -89,7 +101,8 @@ place = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.
 def test_merging_equals_its_naive_twin(places):
     # On a grid of a tenth, many places lie within the distance, some only through others.
     refined = np.array(places, float).reshape(-1, 4) * [0.1, 0.1, 0.1, 1.0]
-    merged = keypoints._merge_same_places(refined, 0.15)
+    merged, carried = keypoints._merge_same_places(refined, 0.15, math.inf)
+    assert len(carried) == 0
     expected = naive.merge_same_places(refined, 0.15).reshape(-1, 4)
     assert len(merged) == len(expected)
     np.testing.assert_allclose(np.sort(merged, axis=0), np.sort(expected, axis=0), atol=1e-12)
@@ -105,3 +118,17 @@ def test_blob_at_the_exact_centre_is_found_once(side):
     assert len(features) == 1
     np.testing.assert_allclose(features.xy[0], centre, atol=1e-4)
     assert features.sign[0] == -1
+
+
+@given(st.lists(place, max_size=30), st.integers(0, 12))
+def test_merging_in_two_parts_equals_merging_at_once(places, cut):
+    # As two strips do: what may still get a neighbour is carried over to the second.
+    refined = np.array(places, float).reshape(-1, 4) * [0.1, 0.1, 0.1, 1.0]
+    first, second = refined[refined[:, 1] < cut * 0.1 - 0.05], refined[refined[:, 1] >= cut * 0.1 - 0.05]
+    top, carried = keypoints._merge_same_places(first, 0.15, cut * 0.1 - 0.05 - 0.16)
+    bottom, none = keypoints._merge_same_places(np.concatenate((carried, second)), 0.15, math.inf)
+    at_once, _ = keypoints._merge_same_places(refined, 0.15, math.inf)
+    assert len(none) == 0
+    np.testing.assert_array_equal(
+        np.unique(np.concatenate((top, bottom)), axis=0), np.unique(at_once, axis=0)
+    )

@@ -1,20 +1,25 @@
 """Reading images and masks."""
 
+import os
 import struct
 import subprocess
 import sys
+import threading
+import warnings
+import zlib
 from zlib import crc32
 
 import cv2
+import hostile
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-import siftcli.image.decoding
 from siftcli._cv2 import import_cv2
 from siftcli.errors import InputError, MissingDependencyError, ParameterError
 from siftcli.features import Features
-from siftcli.image import read_image, read_mask
+from siftcli.image import pnm, read_image, read_mask
+from siftcli.image.quiet import quiet_decoders
 
 RNG = np.random.default_rng(2)
 RGB = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -206,9 +211,89 @@ def test_pixel_limit_is_checked_before_decoding(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="200 megapixels"):
             read_image(tmp_path / name)
     Image.fromarray(RGB).save(tmp_path / "x.png")
-    monkeypatch.setattr(siftcli.image.decoding, "MAX_PIXELS", 53)
+    monkeypatch.setenv("SIFTCLI_MAX_PIXELS", "53")
     with pytest.raises(InputError, match="9 x 6"):
         read_image(tmp_path / "x.png")
+
+
+def hostile_file(tmp_path, name):
+    (case,) = [case for case in hostile.lying_headers() if case.name == name]
+    path = tmp_path / name
+    path.write_bytes(case.data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("two-headers-16.png", "200 megapixels"),
+        ("two-sizes-4.tif", "tag 256 twice"),
+        ("two-sizes-30000.tif", "tag 256 twice"),
+        ("huge-tile-8.tif", "60000 x 60000"),
+        ("huge-tile-16.tif", "60000 x 60000"),
+        ("30000x6000-8.tif", "truncated or damaged"),  # beyond Pillow's own limit, but not ours
+    ],
+)
+def test_sizes_that_only_one_decoder_would_see(tmp_path, name, said):
+    with pytest.raises(InputError, match=said):
+        read_image(hostile_file(tmp_path, name))
+
+
+def test_a_smaller_second_header_does_not_hide_the_first(tmp_path):
+    headers = hostile.png_header(40, 40, 16) + hostile.png_header(2, 2, 16)
+    data = hostile.png_chunk(b"IDAT", zlib.compress(bytes(10))) + hostile.png_chunk(b"IEND", b"")
+    (tmp_path / "x.png").write_bytes(hostile.PNG_MAGIC + headers + data)
+    with pytest.raises(InputError, match="two sizes"):
+        read_image(tmp_path / "x.png")
+
+
+def test_deep_tiffs_in_which_white_is_zero(tmp_path):
+    values = np.array([[0, 1000, 65535]], np.uint16)
+    tags = [(256, 3, 3), (257, 3, 1), (258, 3, 16), (259, 3, 1), (262, 3, 0), (273, 4, 8 + 2 + 12 * 9 + 4)]
+    tags += [(277, 3, 1), (278, 3, 1), (279, 4, 6)]
+    data = hostile.tiff_file(tags)
+    (tmp_path / "x.tif").write_bytes(data[: tags[5][2]] + values.tobytes() + data[tags[5][2] + 6 :])
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif").grey, read_image(65535 - values).grey)
+
+
+def test_an_address_that_no_file_has(tmp_path):
+    (tmp_path / "x.tif").write_bytes(b"II+\0" + bytes(4) + (1 << 63).to_bytes(8, "little"))
+    with pytest.raises(InputError, match="cut off or damaged"):
+        read_image(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("part_bytes", [1, 7, 1 << 20])
+def test_plain_samples_are_the_same_in_any_parts(tmp_path, monkeypatch, part_bytes):
+    monkeypatch.setattr(pnm, "_PART_BYTES", part_bytes)
+    (tmp_path / "x.pgm").write_bytes(hostile.seeds()["plain.pgm"] + b" 7 7 7")
+    np.testing.assert_array_equal(read_image(tmp_path / "x.pgm").grey, read_image(hostile.GREY).grey)
+
+
+def test_decoders_are_silent_only_while_they_decode(tmp_path, capfd):
+    with quiet_decoders():
+        os.write(2, b"from a decoder")
+        warnings.warn("from Pillow", stacklevel=1)
+    os.write(2, b"from siftcli")
+    assert capfd.readouterr().err == "from siftcli"
+
+
+def test_two_threads_that_decode_leave_the_standard_error_as_it_was(capfd):
+    inside, first_left = threading.Event(), threading.Event()
+
+    def second():
+        with quiet_decoders():
+            inside.set()
+            assert first_left.wait(60)
+            os.write(2, b"from a decoder")
+
+    thread = threading.Thread(target=second)
+    with quiet_decoders():
+        thread.start()
+        assert inside.wait(60)
+    first_left.set()
+    thread.join()
+    os.write(2, b"from siftcli")
+    assert capfd.readouterr().err == "from siftcli"
 
 
 @pytest.mark.parametrize(

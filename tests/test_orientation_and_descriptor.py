@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from siftcli import SiftParams
 from siftcli.sift import descriptor, orientation
-from siftcli.sift._arctangent import direction
+from siftcli.sift._functions import direction, gaussian
 from siftcli.sift._threads import Threads
 from siftcli.sift.keypoints import Keypoints
-from siftcli.sift.scalespace import Octave, gaussian_octaves
+from siftcli.sift.scalespace import Strip, gaussian_octaves
 
 finite = st.floats(-1e3, 1e3, width=32)
 
 
-def first_octave(image) -> Octave:
+def first_octave(image) -> Strip:
     with Threads(1) as threads:
         return next(gaussian_octaves(np.ascontiguousarray(image), SiftParams(first_octave=0), threads))
 
@@ -45,6 +45,11 @@ def test_direction_is_the_arctangent(gy, gx):
 
 def test_direction_of_nothing_is_zero():
     assert direction(np.float32(0), np.float32(0)) == 0
+
+
+@given(st.floats(0, 16, width=32))
+def test_gaussian_is_the_exponential(t2):
+    assert gaussian(np.float32(t2)) == pytest.approx(math.exp(-t2 / 2), rel=2e-6)
 
 
 @pytest.mark.parametrize("sigma", [1.8, 3.1])

@@ -1,6 +1,7 @@
 """The promises of the pipeline, on the sample images and on images whose answer is known."""
 
 import math
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from siftcli.detectors import create
 from siftcli.evaluation.metrics import agreement
 from siftcli.params import PRESETS
 from siftcli.sift import pipeline
+from siftcli.sift.scalespace import gaussian_strips
 
 POSITION_PX, SCALE, ORIENTATION_RAD, DESCRIPTOR = 0.01, 0.01, math.radians(0.1), 0.01
 
@@ -50,9 +52,11 @@ def all_samples():
     return {path.name: (image := grey(path), pipeline.detect(image, SiftParams())) for path in SAMPLES}
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_turned_and_mirrored_images_have_the_turned_and_mirrored_features(all_samples, preset):
-    params = SiftParams.preset(preset)
+@pytest.mark.parametrize(
+    ("preset", "orientation"), [*((p, "histogram") for p in PRESETS), ("default", "learned")]
+)
+def test_turned_and_mirrored_images_have_the_turned_and_mirrored_features(all_samples, preset, orientation):
+    params = SiftParams.preset(preset, orientation=orientation)
     n_features = n_lost_of_all = 0
     for name, (image, _) in all_samples.items():
         features = pipeline.detect(image, params)
@@ -149,6 +153,22 @@ def test_same_bytes_for_any_number_of_threads_and_from_run_to_run(all_samples):
         again = pipeline.detect(image, SiftParams(), threads=threads)
         for name in ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors"):
             assert getattr(again, name).tobytes() == getattr(features, name).tobytes()
+
+
+@pytest.mark.parametrize("preset", ["default", "classic"])
+@pytest.mark.parametrize("max_features", [None, 200])
+def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, preset, max_features):
+    image = all_samples["rocket.jpg"][0]
+    params = SiftParams.preset(preset, max_features=max_features, contrast_threshold=0.02)
+    features = pipeline.detect(image, params)
+    given = features.select(np.arange(0, len(features), 2))
+    for strip_bytes in (1, 9_000_000):
+        monkeypatch.setattr(pipeline, "gaussian_strips", partial(gaussian_strips, strip_bytes=strip_bytes))
+        again = pipeline.detect(image, params, threads=2)
+        for name in ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors"):
+            assert getattr(again, name).tobytes() == getattr(features, name).tobytes()
+        assert again.removed == features.removed
+        np.testing.assert_array_equal(pipeline.describe(image, given, params).descriptors, given.descriptors)
 
 
 @pytest.mark.parametrize("options", [{}, {"rootsift": False}, {"levels_per_octave": 4}, {"first_octave": 0}])

@@ -279,7 +279,7 @@ def test_an_unexpected_error_fails_one_image_of_a_batch(here, monkeypatch, capsy
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("siftcli.batch.detection.detect", fail)
+    monkeypatch.setattr("siftcli.batch.detection.detect_in_picture", fail)
     assert go("in", "-o", "out", "--jobs", "1") == 1
     assert "ZeroDivisionError in siftcli (a bug); please report it" in capsys.readouterr().err
 
@@ -289,6 +289,16 @@ def test_what_a_killed_run_left_is_removed(here):
     Path("out/.siftcli-0123.tmp").write_bytes(b"half")
     assert go("in", "-o", "out", "-q") == 0
     assert not list(Path("out").glob(".*"))
+
+
+def test_what_another_run_is_writing_beside_a_collection_is_left_alone(here):
+    new, old = Path(".siftcli-0123.tmp"), Path(".siftcli-4567.tmp")
+    for path in (new, old):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert go("in", "-o", "x.h5", "-q") == 0
+    assert new.exists()
+    assert not old.exists()
 
 
 def test_the_lock_is_told_where_it_cannot_be_made(tmp_path):

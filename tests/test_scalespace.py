@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from siftcli import SiftParams
-from siftcli.sift import scalespace
+from siftcli.sift._blur import DOUBLE, HALVE, KEEP, blur, changed_side, gaussian_kernel
 from siftcli.sift._threads import Threads
-from siftcli.sift.scalespace import DOUBLE, HALVE, KEEP, gaussian_octaves
+from siftcli.sift.scalespace import gaussian_octaves, gaussian_strips
 
 # Sums of up to 40 products of values below 1, in single precision.
 ROUNDING = 1e-6
@@ -33,20 +33,39 @@ def octaves(image, n_threads=1, **options):
 def test_blur_equals_its_naive_twin_on_every_grid(change, shape):
     # Sides shorter than the kernel mirror again and again.
     image = texture((40, 40))[: shape[0], : shape[1]].copy()
-    kernel = scalespace._gaussian_taps(2.4, 1.0)
-    expected = naive.blur(image, change, kernel)
+    kernels = [gaussian_kernel(sigma) for sigma in (0.0, 0.4, 0.9, 2.4)]
+    expected = np.stack([naive.blur(image, change, (k.at_integers, k.at_halves)) for k in kernels])
     result = np.zeros(expected.shape, np.float32)
     with Threads(1) as threads:
-        scalespace._blur(image, result, CHANGES[change], kernel, threads)
+        blur(image, image.shape, 0, CHANGES[change], kernels, result, 0, (0, result.shape[1]), threads)
     np.testing.assert_allclose(result, expected, atol=ROUNDING)
 
 
-@given(sigma=st.floats(0.5, 8), spacing=st.sampled_from([0.5, 1.0]))
-def test_taps_sum_to_one_over_both_sides_and_reach_four_sigma(sigma, spacing):
-    for offset, taps in zip((0.0, 0.5), scalespace._gaussian_taps(sigma, spacing), strict=True):
-        assert 2 * taps.sum(dtype=float) == pytest.approx(1, abs=1e-6)
-        reach = (np.count_nonzero(taps) - 1 + offset) * spacing
-        assert 4 * sigma - spacing <= reach <= 4 * sigma + spacing
+@pytest.mark.parametrize("change", CHANGES)
+def test_rows_of_a_blur_do_not_depend_on_what_is_computed_beside_them(change):
+    # Wider than a tile, higher than a block of rows; from some rows of the source, into some of the result.
+    image, kernels = texture((330, 700)), [gaussian_kernel(sigma) for sigma in (0.8, 2.0)]
+    shape = tuple(changed_side(n, CHANGES[change]) for n in image.shape)
+    whole, part = np.zeros((2, *shape), np.float32), np.zeros((2, 40, shape[1] + 9), np.float32)
+    with Threads(1) as threads:
+        blur(image, image.shape, 0, CHANGES[change], kernels, whole, 0, (0, shape[0]), threads)
+        first = shape[0] // 2 - 20
+        source_first = image.shape[0] // 2 - 60
+        source = image[source_first : source_first + 120]
+        rows = first + 3, first + 36
+        blur(source, image.shape, source_first, CHANGES[change], kernels, part, first, rows, threads)
+    np.testing.assert_array_equal(part[:, 3:36, : shape[1]], whole[:, first + 3 : first + 36])
+    assert not part[:, :3].any()
+    assert not part[:, 36:].any()
+
+
+@given(sigma=st.floats(0.5, 8))
+def test_taps_sum_to_one_over_both_sides_and_reach_four_sigma(sigma):
+    kernel = gaussian_kernel(sigma)
+    for offset, taps in ((0.0, kernel.at_integers), (0.5, kernel.at_halves)):
+        assert 2 * taps.sum() == pytest.approx(1, abs=1e-12)
+        reach = len(taps) - 1 + offset
+        assert 4 * sigma - 1 <= reach <= 4 * sigma + 1
 
 
 def test_linear_doubling_equals_interpolation_followed_by_a_blur():
@@ -126,3 +145,24 @@ def test_level_and_sigma_are_inverse():
     assert octave.nearest_level(sigma).tolist() == [1, 1, 2, 3]
     classic = octaves(texture((64, 64)), **CLASSIC)[1]
     assert classic.sigma_of(np.array([1.0]))[0] == pytest.approx(1.6 * 2 ** (1 / 3) * octave.step)
+
+
+@pytest.mark.parametrize("shape", [(230, 61), (231, 64), (130, 300)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_strips_of_any_height_are_rows_of_the_whole_octaves(shape, n_threads):
+    image, reach = texture(shape), 12
+    whole = {octave.number: octave for octave in octaves(image)}
+    for strip_bytes in (1, 200_000, 1 << 30):
+        ends: dict[int, int] = {}
+        with Threads(n_threads) as threads:
+            for strip in gaussian_strips(image, SiftParams(), threads, reach=reach, strip_bytes=strip_bytes):
+                (start, stop), (height, _) = strip.rows, strip.shape
+                assert start == ends.get(strip.number, 0)
+                ends[strip.number] = stop
+                # The rows that are its own, and as many around them as were asked for.
+                assert strip.first_row <= max(0, start - reach)
+                at_hand = strip.at_hand
+                assert strip.first_row + at_hand.shape[1] >= min(height, stop + reach)
+                rows = slice(strip.first_row, strip.first_row + at_hand.shape[1])
+                np.testing.assert_array_equal(at_hand, whole[strip.number].levels[:, rows])
+        assert ends == {number: octave.shape[0] for number, octave in whole.items()}

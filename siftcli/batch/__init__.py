@@ -7,8 +7,6 @@ others continue.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,9 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from .._cells import cell, csv_text
 from ..errors import ParameterError, SiftcliError, StorageError
 from ..features import Features
-from ..formats import encode, write_output
+from ..formats import FAILURES, FAILURES_HEADER, encode, write_inside, write_output
 from ..image import check_max_image_size
 from ..params import SiftParams
 from ..summary import SCHEMA, summarise
@@ -45,7 +44,6 @@ __all__ = [
     "write_failures",
 ]
 
-FAILURES = "failures.csv"
 SMALLEST_BATCH = 16
 """Images from which on starting processes (about 1 s) pays."""
 
@@ -206,7 +204,8 @@ def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
         output.write(job, found.features, found.origin)
         if job.drawing is not None and found.drawing is not None:
             make_folder(job.drawing, plan)
-            write_output(job.drawing, found.drawing, overwrite=plan.overwrite or found.origin is not None)
+            write = write_inside if plan.is_batch else write_output
+            write(job.drawing, found.drawing, overwrite=plan.overwrite or found.origin is not None)
     except StorageError:
         raise
     except SiftcliError as reason:
@@ -216,16 +215,19 @@ def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
 
 
 def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
-    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is removed."""
-    rows = [(outcome.job.image.path, outcome.error) for outcome in outcomes if outcome.error is not None]
+    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is removed.
+
+    A name that begins like a formula has an apostrophe before it.
+    """
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    rows = [(cell(outcome.job.image.path), cell(outcome.error or "")) for outcome in failed]
     path = folder / FAILURES
     if not rows:
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("image", "reason"), *rows])
-    write_output(path, text.getvalue().encode("utf-8", "surrogateescape"), overwrite=True)
+    text = csv_text([FAILURES_HEADER, *rows])
+    write_inside(path, text.encode("utf-8", "surrogateescape"), overwrite=True)
 
 
 def features_bytes(outcome: Outcome, plan: Plan) -> bytes:

@@ -8,12 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .._version import __version__
-from ..api import detect
+from ..api import detect_in_picture
 from ..draw import draw_png
 from ..errors import InputError, SiftcliError
 from ..features import Features
-from ..image import read_image
+from ..formats import is_special
+from ..image import Picture, read_image, read_mask
+from ..image.quiet import quiet_decoders
 from ..params import SiftParams
 from ..versions import versions
 from .cluster import check_versions
@@ -57,16 +62,11 @@ def find(request: Request, job: Job) -> Found:
     start = time.perf_counter()
     origin = features = drawing = error = None
     try:
+        _refuse_special(request, job)
         # Looked at before it is read: a file that changes meanwhile is found changed next time.
         origin = _origin(request, job) if request.keeps_origins else None
-        features = detect(
-            job.image.path,
-            request.params,
-            mask=job.mask,
-            threads=request.threads,
-            exif_orientation=request.exif_orientation,
-            max_image_size=request.max_image_size,
-        )
+        picture, mask = _read(request, job)
+        features = detect_in_picture(picture, request.params, mask=mask, threads=request.threads)
         drawing = None if job.drawing is None else _drawn(job, features)
     except SiftcliError as reason:
         error = str(reason)
@@ -95,6 +95,22 @@ def find_elsewhere(request: Request, folder: str, expected: dict[str, str], job:
     return find(request, replace(job, image=replace(job.image, path=path), mask=mask))
 
 
+def _refuse_special(request: Request, job: Job) -> None:
+    """A pipe found in a folder may never end, and one that is looked at first is read no second time."""
+    if not (request.is_batch or request.keeps_origins):
+        return
+    for path in (job.image.path, job.mask):
+        if path is not None and is_special(path):
+            raise InputError(f"{path}: expected a file, got a pipe or a device; read it alone, into a file")
+
+
+def _read(request: Request, job: Job) -> tuple[Picture, NDArray[np.bool_] | None]:
+    with quiet_decoders():
+        how = {"exif_orientation": request.exif_orientation, "max_image_size": request.max_image_size}
+        picture = read_image(job.image.path, **how)  # type: ignore[arg-type]
+        return picture, None if job.mask is None else read_mask(job.mask, picture)
+
+
 def _origin(request: Request, job: Job) -> Origin | None:
     try:
         mask = None if job.mask is None else Source.of(job.mask)
@@ -105,7 +121,9 @@ def _origin(request: Request, job: Job) -> Origin | None:
 
 def _drawn(job: Job, features: Features) -> bytes:
     exif = "apply" if features.exif_orientation != 1 else "ignore"
-    return draw_png(read_image(job.image.path, exif_orientation=exif).grey, features)
+    with quiet_decoders():
+        grey = read_image(job.image.path, exif_orientation=exif).grey
+    return draw_png(grey, features)
 
 
 def killed(job: Job) -> Found:

@@ -7,8 +7,10 @@ elsewhere can disagree with them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -98,6 +100,14 @@ def _flat(settings: Any) -> dict[str, Any]:
 
 
 def file_digest(path: str | Path) -> str:
-    """A digest of a file's bytes."""
+    """A digest of a file's bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is a pipe or device, which may never end.
+    """
+    if not Path(path).is_file():
+        raise OSError(errno.EINVAL, "no regular file", os.fspath(path))
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()

@@ -9,12 +9,15 @@ from typing import Protocol
 
 from ..errors import OutputError, SiftcliError
 from ..features import Features
-from ..formats import npz, save, write_output
+from ..formats import npz, save, save_inside, write_inside
 from ..formats._collections import WriteOptions, Writer, open_writer
 from ..formats._write import remove_temporaries
 from .lock import locked
 from .origin import Origin, differing
 from .plan import Job, Plan
+
+ABANDONED_S = 3600.0
+"""An unfinished file of this age is of a run that was killed; a file is written in seconds."""
 
 
 class Output(Protocol):
@@ -50,9 +53,10 @@ class Files:
             return
         make_folder(job.output, self.plan)
         if origin is not None and self.plan.keeps_origins:
-            write_output(job.output, npz.encode(features, origin.to_json()), overwrite=True)
+            write_inside(job.output, npz.encode(features, origin.to_json()), overwrite=True)
         else:
-            save(features, job.output, self.plan.format, overwrite=self.plan.overwrite)
+            write = save_inside if self.plan.folder is not None else save
+            write(features, job.output, self.plan.format, overwrite=self.plan.overwrite)
 
 
 class Collection:
@@ -96,7 +100,7 @@ def open_output(plan: Plan, settings: str, stack: ExitStack) -> Output:
     stack.enter_context(locked(target, is_folder=False))
     if target.is_dir():
         remove_temporaries(target, recursive=False)
-    remove_temporaries(target.absolute().parent, recursive=False)
+    remove_temporaries(target.absolute().parent, recursive=False, older_than_s=ABANDONED_S)
     options = replace(plan.collection, settings=settings)
     if target.exists() and not options.overwrite:
         if not options.append:

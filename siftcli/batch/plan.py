@@ -238,14 +238,15 @@ def _mask(mask: str | None, image: ImageFile, is_batch: bool, optional: bool) ->
 
 
 def _check_outputs(plan: Plan) -> None:
-    images = {Path(job.image.path).resolve() for job in plan.jobs}
+    # not Path.resolve, which raises on a loop of links
+    images = {Path(os.path.realpath(job.image.path)) for job in plan.jobs}
     if plan.folder is not None:
         _check_distinct(plan.jobs)
     for job in plan.jobs:
         for path in (None if plan.collection else job.output, job.drawing):
             if path is None:
                 continue
-            if path.resolve() in images:
+            if Path(os.path.realpath(path)) in images:
                 raise OutputError(f"{path} is an input image; choose another name for the output")
             if plan.makes_folders:
                 _check_reachable(path)

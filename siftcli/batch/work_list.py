@@ -53,6 +53,8 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     names = [os.fspath(path) for path in inputs]
     if not names or "" in names:
         raise InputError("expected an image or a folder of images, got an empty name or none; name one")
+    if unfit := [name for name in names if "\0" in name]:
+        raise InputError(f"{unfit[0]}: no file can have a name with a zero byte; check the path")
     paths = [Path(file) for name in names for line in _lines(name) for file in _matches(line)]
     roots = [_absolute(path if path.is_dir() else path.parent) for path in paths]
     root = os.path.commonpath(roots)
@@ -127,10 +129,10 @@ def _search(folder: Path) -> list[Path]:
 
 def _unseen(here: Path, folders: list[str], seen: set[Path]) -> list[str]:
     """Those folders, sorted and not hidden, whose real place has not been visited."""
-    seen.add(here.resolve())
+    seen.add(Path(os.path.realpath(here)))
     unseen = []
     for name in sorted(folders):
-        real = (here / name).resolve()
+        real = Path(os.path.realpath(here / name))
         if not name.startswith(".") and real not in seen:
             seen.add(real)
             unseen.append(name)

@@ -20,6 +20,7 @@ COMMANDS = {
     "formats": "List the formats that are read and written.",
     "evaluate": "Measure how features survive turning, beside other detectors.",
     "report": "Render an evaluation's page again, or compare two evaluations.",
+    "train-orientation": "Train the network that finds orientations.",
     "bench": "Time detection and description beside OpenCV's SIFT.",
 }
 """Names of the modules of this package with a command each, and what it does."""
@@ -39,7 +40,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

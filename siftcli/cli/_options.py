@@ -20,6 +20,8 @@ SIFT_OPTIONS = (
     "contrast_threshold",
     "edge_threshold",
     "first_octave",
+    "orientation",
+    "orientation_weights",
     "upright",
     "max_orientations",
     "rootsift",
@@ -48,6 +50,10 @@ def _sift_option(f: Any) -> Callable[[_Command], _Command]:
     if isinstance(f.default, bool):
         negative = f"--no-{f.name.replace('_', '-')}"
         return click.option(f"{flag}/{negative}", is_flag=True, default=None, help=doc)
+    if f.metadata["choices"]:
+        return click.option(flag, type=click.Choice(f.metadata["choices"]), help=f"{doc}{_range_note(f)}")
+    if isinstance(f.default, str):
+        return click.option(flag, metavar="FILE", help=doc)
     kind = float if isinstance(f.default, float) else int
     note = _range_note(f)
     return click.option(flag, type=kind, metavar="N" if kind is int else "X", help=f"{doc}{note}")

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 _Item = TypeVar("_Item")
+LONGEST_LINE = 5000
+"""Longer than any path may be."""
 LOG_INTERVAL_S = 10.0
 """How often a log is told how far it is."""
 
@@ -21,8 +23,15 @@ def printable(text: object) -> str:
 
 
 def complain(message: object) -> None:
-    """Print one line on standard error."""
-    print(f"siftcli: {printable(message)}", file=sys.stderr)
+    """Print one line on standard error; a reason that is far too long (it may quote a file) is cut."""
+    line = printable(message)
+    print(f"siftcli: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + ' ...'}", file=sys.stderr)
+
+
+def say_table(text: str) -> None:
+    """Print lines that were laid out already."""
+    for line in text.splitlines():
+        say(line)
 
 
 def say(message: object) -> None:
@@ -61,7 +70,7 @@ def print_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
     table.add_column(justify="left")
     table.add_column(justify="right")
     for name, value in rows:
-        table.add_row(Text(name), Text(printable(value)))
+        table.add_row(Text(printable(name)), Text(printable(value)))
     console = Console(file=sys.stdout, highlight=False, markup=False)
     with console.capture() as text:  # rich has an exit status of its own for a closed pipe
         console.print(table)

@@ -17,10 +17,12 @@ from ..evaluation.options import (
     DEFAULT_VALUES,
     DETECTOR_NAMES,
     MODES,
+    ORIENTATIONS,
     ROTATION_STEP_DEG,
     parse_values,
+    with_orientation,
 )
-from ._output import complain, note, print_json
+from ._output import complain, note, print_json, say_table
 
 Progress = Callable[[int, int], None]
 
@@ -73,6 +75,14 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str
     f"Known: {', '.join(DETECTOR_NAMES)}.",
 )
 @click.option(
+    "--orientation",
+    type=click.Choice(ORIENTATIONS),
+    default=ORIENTATIONS[0],
+    show_default=True,
+    help="How siftcli's own detectors find orientations; 'learned' takes siftcli-learned for siftcli. "
+    "Name both under --detectors to compare them.",
+)
+@click.option(
     "--max-features",
     type=click.IntRange(min=1),
     metavar="N",
@@ -98,6 +108,7 @@ def command(
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    orientation: str,
     **options: Any,
 ) -> int:
     """Measure how features survive turning and other changes, beside other detectors.
@@ -108,6 +119,7 @@ def command(
     Exit status: 0 done, 1 an image or a detector failed, 2 wrong use, 130 interrupted.
     """
     values = None if angles is None else parse_values(angles)
+    options["detectors"] = with_orientation(options["detectors"], orientation)
 
     from ..evaluation.request import make_request
     from ..evaluation.runner import evaluate, summaries_of
@@ -125,7 +137,7 @@ def command(
     if as_json:
         print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
     elif not quiet:
-        print(text_tables(summaries_of(results)))
+        say_table(text_tables(summaries_of(results)))
         note(f"report: {report}")
     return 1 if results["failures"] else 0
 

@@ -138,12 +138,14 @@ def command(
     _check_use(output, format, as_json, verbose, quiet)
     check_request(a, b, rotate=options["rotate"], scale=options["scale"], draw=draw is not None)
 
+    from ..image.quiet import quiet_decoders
     from ..pairwise.files import check_outputs, encode_matches, write
     from ..pairwise.images import match_images
 
     outputs = check_outputs(output, format, draw, overwrite=options.pop("overwrite"))
     start = time.perf_counter()
-    result = match_images(a, b, options=search, params=params, **options)
+    with quiet_decoders():
+        result = match_images(a, b, options=search, params=params, **options)
     write(result, outputs)
     if output == "-":
         sys.stdout.buffer.write(encode_matches(result, outputs.format))

@@ -15,14 +15,17 @@ from .base import Detector, threshold_for_count
 from .colmap import Colmap
 from .kornia import Kornia
 from .opencv import OpenCV, OpenCVPrecise
-from .own import Siftcli, SiftcliClassic
+from .own import Siftcli, SiftcliClassic, SiftcliClassicLearned, SiftcliLearned
 from .scikit_image import ScikitImage
 from .vlfeat import VLFeat
 
 REGISTRY: dict[str, type[Detector]] = {
     cls.name: cls
-    for cls in (Siftcli, SiftcliClassic, OpenCV, OpenCVPrecise, ScikitImage, Colmap, VLFeat, Kornia)
-}
+    for cls in (
+        Siftcli, SiftcliLearned, SiftcliClassic, SiftcliClassicLearned,
+        OpenCV, OpenCVPrecise, ScikitImage, Colmap, VLFeat, Kornia,
+    )
+}  # fmt: skip
 """Every known detector by its name, installed or not, in the order of the tables."""
 
 __all__ = ["REGISTRY", "Detector", "create", "installed_detectors", "threshold_for_count"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ class Siftcli(Detector):
     package = "siftcli"
     module = "siftcli"
     preset: ClassVar[str] = DEFAULT_PRESET
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Parameters that differ from the preset's."""
 
     @property
     def version(self) -> str:
@@ -27,17 +30,43 @@ class Siftcli(Detector):
     @property
     def parameters(self) -> Mapping[str, Any]:
         """The preset and every parameter."""
-        return {"preset": self.preset, **SiftParams.preset(self.preset).to_dict()}
+        return {"preset": self.preset, **self._params.to_dict()}
 
     def detect(self, grey: Grey) -> Features:
         """Run the pipeline."""
         from ..sift import pipeline
 
-        return pipeline.detect(grey, SiftParams.preset(self.preset), threads=self.threads)
+        return pipeline.detect(grey, self._params, threads=self.threads)
+
+    @property
+    def _params(self) -> SiftParams:
+        return SiftParams.preset(self.preset, **self.options)
 
 
 class SiftcliClassic(Siftcli):
     """siftcli's SIFT as Lowe describes it, comparable with OpenCV keypoint by keypoint."""
 
     name = "siftcli-classic"
+    preset = "classic"
+
+
+class SiftcliLearned(Siftcli):
+    """siftcli's SIFT with orientations from the network."""
+
+    name = "siftcli-learned"
+    options: ClassVar[Mapping[str, Any]] = {"orientation": "learned"}
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The preset, every parameter, and a digest of the network's weights, on which results depend too."""
+        from ..learned.weights import SHIPPED, read
+
+        digest = hashlib.sha256(read(SHIPPED)).hexdigest()
+        return {**super().parameters, "orientation_weights_sha256": digest}
+
+
+class SiftcliClassicLearned(SiftcliLearned):
+    """The classic preset with orientations from the network."""
+
+    name = "siftcli-classic-learned"
     preset = "classic"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..errors import ParameterError
 
 DETECTOR_NAMES = (
     "siftcli",
+    "siftcli-learned",
     "siftcli-classic",
+    "siftcli-classic-learned",
     "opencv",
     "opencv-precise",
     "scikit-image",
@@ -18,6 +20,10 @@ DETECTOR_NAMES = (
     "kornia",
 )
 """Every detector of the registry."""
+LEARNED: Mapping[str, str] = {"siftcli": "siftcli-learned", "siftcli-classic": "siftcli-classic-learned"}
+"""siftcli's own detectors, and the same with orientations from the network."""
+ORIENTATIONS = ("histogram", "learned")
+"""What siftcli's own detectors can find orientations by."""
 DATASET_NAMES = ("oxford", "hpatches", "csv")
 MODES = ("rendered", "canvas")
 """How images are turned by angles other than multiples of 90°."""
@@ -69,3 +75,8 @@ def parse_values(text: str) -> tuple[float, ...]:
             f"at most {MAX_VALUES}; got {text!r}"
         )
     return tuple(values)
+
+
+def with_orientation(names: Sequence[str], orientation: str) -> tuple[str, ...]:
+    """The names of detectors, siftcli's own being replaced by those that find orientations in this way."""
+    return tuple(LEARNED.get(name, name) for name in names) if orientation == "learned" else tuple(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 from .. import matching
 from ..draw import draw_keypoints
 from ..features import Features, Matches
+from ..formats import write_inside
 from . import metrics
 from .measure import counted
 from .pairs import Pair
@@ -130,4 +132,6 @@ def _thinned(rows: NDArray[np.intp]) -> NDArray[np.intp]:
 def _save(picture: NDArray[np.uint8], path: Path) -> None:
     image = Image.fromarray(picture)
     image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
-    image.save(path, "WEBP", quality=WEBP_QUALITY)
+    encoded = io.BytesIO()
+    image.save(encoded, "WEBP", quality=WEBP_QUALITY)
+    write_inside(path, encoded.getvalue(), overwrite=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -11,8 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from .._cells import cell, csv_text
 from .._version import __version__
 from ..batch import ImageFile
+from ..formats import write_inside
 from .pictures import draw_pictures
 from .pool import run_jobs
 from .settings import Settings
@@ -155,14 +155,12 @@ def _cpu_name() -> str:
 
 def write_csv(path: Path, results: dict[str, Any]) -> None:
     """Write the summary, one row for each sweep, budget and detector."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = [metric.name for metric in METRICS]
-    writer.writerow(["sweep", "budget", "detector", "n_images", "n_rows", *names])
+    rows = [["sweep", "budget", "detector", "n_images", "n_rows", *names]]
     for s in results["summary"]:
-        keys = [s["sweep"], s["budget"], s["detector"], s["n_images"], s["n_rows"]]
-        writer.writerow([*keys, *(f"{s['means'][name]:.6g}" for name in names)])
-    path.write_text(text.getvalue())
+        keys = [cell(s["sweep"]), cell(s["budget"]), cell(s["detector"]), s["n_images"], s["n_rows"]]
+        rows.append([*keys, *(f"{s['means'][name]:.6g}" for name in names)])
+    write_inside(path, csv_text(rows).encode(), overwrite=True)
 
 
 def summaries_of(results: dict[str, Any]) -> list[Summary]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..formats import write_inside
 from .work import Job, Record
 
 RUN_FILE = "run.json"
@@ -93,14 +94,18 @@ class Store:
         lines = whole[: whole.rfind(b"\n") + 1]
         if len(lines) < len(whole):
             os.truncate(path, len(lines))
-        entries = [json.loads(line) for line in lines.splitlines()]
-        done = {tuple(entry["key"]): entry["records"] for entry in entries}
-        return {key: records for key, records in done.items() if not any("error" in r for r in records)}
+        try:
+            entries = [json.loads(line) for line in lines.splitlines()]
+            done = {tuple(entry["key"]): entry["records"] for entry in entries}
+            return {key: records for key, records in done.items() if not any("error" in r for r in records)}
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise OutputError(f"{path} is not what siftcli wrote; pass --overwrite to begin anew") from error
 
     def add(self, job: Job, records: Sequence[Record]) -> None:
         """Keep a finished job's rows."""
         line = json.dumps(plain({"key": job.key, "records": records}), allow_nan=False)
-        with (self.folder / FINISHED_FILE).open("a") as file:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        with os.fdopen(os.open(self.folder / FINISHED_FILE, flags, 0o666), "a") as file:
             file.write(line + "\n")
 
 
@@ -117,12 +122,7 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_inside(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode(), overwrite=True)
 
 
 def file_digest(path: str) -> str | None:

@@ -1,8 +1,10 @@
 """``python -m siftcli.evaluation.trials IMAGE...``: what a change of parameters does to every transform.
 
-The settings tried stand in ``SETTINGS``; add a line to try another. Images are split by their place
-in the list: tune on one half (``--half tune``), report on the other (``--half report``). A row is
-the mean over images and values of a sweep; sweeps are those of ``siftcli evaluate`` at fewer values.
+The settings tried stand in ``SETTINGS``; add a line to try another, ``--only`` to try a few. Images are
+split by their place in the list: tune on one half (``--half tune``), report on the other (``--half
+report``). A row is the mean over images and values of a sweep; sweeps are those of ``siftcli evaluate``
+at fewer values. ``--equal`` adds a table at equal counts: for each pair of views every setting is brought
+to the smallest number that any of them finds in the reference, as ``siftcli evaluate`` does.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from typing import Any
 import numpy as np
 
 from .. import detectors
+from ..detectors.base import Detector, Grey
+from ..detectors.own import Siftcli
+from ..features import Features
 from ..image import read_image
 from ..params import SiftParams
 from ..sift import pipeline
 from .measure import measure
-from .pairs import Transform
+from .pairs import Pair, Transform
 from .rendering import GREY_LEVELS, Picture, Source
 from .transforms import (
     Blur,
@@ -38,20 +43,24 @@ CLASSIC = SiftParams.classic().to_dict()
 DIRECT = {"doubling": "direct", "assumed_variance": 0.0}
 
 SETTINGS: Mapping[str, Mapping[str, Any] | str] = {
-    "opencv-precise": "opencv-precise",
-    "scikit-image": "scikit-image",
+    **{name: name for name in ("opencv", "opencv-precise", "scikit-image", "colmap", "vlfeat")},
     "classic": CLASSIC,
     "classic, t = 0": CLASSIC | DIRECT,
     "classic, t = -0.3": CLASSIC | DIRECT | {"assumed_variance": -0.3},
     "classic, t = -0.6": CLASSIC | DIRECT | {"assumed_variance": -0.6},
     "classic, t = 0, ranked by response · σ": CLASSIC | DIRECT | {"response_power": 1.0},
     "default": {},
+    "default, central differences": {"fit_window": 0.0},
+    "default, fit of 0.3σ": {"fit_window": 0.3},
+    "default, fit of 0.5σ": {"fit_window": 0.5},
     "default, t = 0": {"assumed_variance": 0.0},
     "default, t = -0.3": {"assumed_variance": -0.3},
     "default, σ₀ = 1.6": {"sigma": 1.6},
     "default, σ₀ = 2": {"sigma": 2.0},
     "default, 4 levels": {"levels_per_octave": 4},
     "default, no keypoint below 1 px": {"min_sigma": 1.0},
+    "default, 4 levels, contrast 0.047": {"levels_per_octave": 4, "contrast_threshold": 0.047},
+    "default, contrast 0.025, t = -0.2": {"contrast_threshold": 0.025, "assumed_variance": -0.2},
     "default, contrast 0.03": {"contrast_threshold": 0.03},
     "default, edge 6": {"edge_threshold": 6.0},
     "default, edge 10": {"edge_threshold": 10.0},
@@ -78,39 +87,89 @@ COLUMNS = ("n_reference", "localisation_median_px", "orientation_median_deg")
 """Of the turns; of every sweep besides: repeatability within 0.5 px, matching score, correct matches."""
 
 
-def try_on_image(path: str, seed: int = 0) -> list[dict[str, Any]]:
-    """All settings on all transforms of one image: a row each."""
-    source = Source(read_image(path).grey)
-    pairs = [(sweep, t.pair(source, seed)) for sweep, transforms in SWEEPS.items() for t in transforms]
-    rows = []
-    for name, setting in SETTINGS.items():
-        detect = _detector(setting)
-        remembered: dict[bytes, Any] = {}
-        for sweep, pair in pairs:
-            views = pair.reference, pair.view
-            for view in views:
-                if view.tobytes() not in remembered:
-                    remembered[view.tobytes()] = detect(_grey(view))
-            found = [remembered[view.tobytes()] for view in views]
-            rows.append({"setting": name, "sweep": sweep, **measure(pair, *found).to_dict()})
+AT_DEFAULTS, AT_EQUAL_COUNTS = "defaults", "equal counts"
+
+
+class Trial(Siftcli):
+    """siftcli with some parameters changed."""
+
+    name = "trial"
+
+    def __init__(self, changes: Mapping[str, Any]) -> None:
+        super().__init__(threads=1)
+        self.params = SiftParams(**changes)
+
+    def detect(self, grey: Grey) -> Features:
+        """Run the pipeline."""
+        return pipeline.detect(grey, self.params, threads=1)
+
+
+class Looker:
+    """Looks at the views of one image with some settings; what it remembers changes no result."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.detectors = {name: _detector(SETTINGS[name]) for name in names}
+        self._limited: dict[Any, Detector] = {}
+        self._found: dict[Any, Features] = {}
+
+    def rows(self, pair: Pair, *, equal: bool) -> list[dict[str, Any]]:
+        """A row of measurements a setting."""
+        limit = self._smallest_count(pair.reference) if equal else None
+        rows = []
+        for name in self.detectors if limit != 0 else ():
+            reference, view = (
+                self._look(name, picture, limit, pair) for picture in (pair.reference, pair.view)
+            )
+            rows.append({"setting": name, **measure(pair, reference, view).to_dict()})
+        return rows
+
+    def _smallest_count(self, reference: Picture) -> int:
+        return min(len(self._detect(detector, reference)) for detector in self.detectors.values())
+
+    def _look(self, name: str, picture: Picture, limit: int | None, pair: Pair) -> Features:
+        """What a setting finds in a picture: all of it, or as much as ``limit`` features of the reference."""
+        detector = self.detectors[name]
+        if limit is None:
+            return self._detect(detector, picture)
+        if detector.ranked:
+            return self._detect(detector, picture).select(slice(limit))
+        key = name, limit, pair.reference.tobytes()
+        if key not in self._limited:
+            self._limited[key] = detector.limited(limit, _grey(pair.reference))
+        return self._detect(self._limited[key], picture)
+
+    def _detect(self, detector: Detector, picture: Picture) -> Features:
+        key = detector, picture.tobytes()
+        if key not in self._found:
+            self._found[key] = detector.detect(_grey(picture))
+        return self._found[key]
+
+
+def try_on_image(path: str, names: Sequence[str], equal: bool = False, seed: int = 0) -> list[dict[str, Any]]:
+    """Some settings on all transforms of one image, at defaults and perhaps at equal counts: a row each."""
+    source, looker, rows = Source(read_image(path).grey), Looker(names), []
+    for sweep, transforms in SWEEPS.items():
+        for transform in transforms:
+            pair = transform.pair(source, seed)
+            for budget in (AT_DEFAULTS, AT_EQUAL_COUNTS)[: 1 + equal]:
+                where = {"sweep": sweep, "value": transform.value, "budget": budget}
+                rows += [where | row for row in looker.rows(pair, equal=budget == AT_EQUAL_COUNTS)]
     return rows
 
 
-def _grey(view: Picture) -> Any:
+def _grey(view: Picture) -> Grey:
     return view.astype(np.float32) / np.float32(GREY_LEVELS)
 
 
-def _detector(setting: Mapping[str, Any] | str) -> Any:
-    if isinstance(setting, str):
-        return detectors.create(setting, threads=1).detect
-    return partial(pipeline.detect, params=SiftParams(**setting), threads=1)
+def _detector(setting: Mapping[str, Any] | str) -> Detector:
+    return detectors.create(setting, threads=1) if isinstance(setting, str) else Trial(setting)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown row a setting."""
     head = ["setting", "keypoints", "localisation (px)", "orientation (°)", *SWEEPS]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name in SETTINGS:
+    for name in dict.fromkeys(row["setting"] for row in rows):
         of_setting = [row for row in rows if row["setting"] == name]
         n, localisation, orientation = (_mean(of_setting, "turn", column) for column in COLUMNS)
         cells = [f"{n:.0f}", f"{localisation:.3f}", f"{orientation:.2f}"]
@@ -126,19 +185,28 @@ def _mean(rows: Sequence[Mapping[str, Any]], sweep: str, column: str) -> float:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Try all settings and print the table."""
+    """Try the settings and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--half", choices=("tune", "report"), help="every other image, or the others")
+    parser.add_argument("--only", nargs="+", choices=list(SETTINGS), metavar="SETTING", help="default: all")
+    parser.add_argument("--equal", action="store_true", help="a second table, at equal counts")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
     images = options.images[{"tune": 0, "report": 1}.get(options.half, 0) :: 2 if options.half else 1]
+    names = options.only or [name for name, s in SETTINGS.items() if not isinstance(s, str) or _installed(s)]
+    look = partial(try_on_image, names=names, equal=options.equal)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        rows = [row for rows in pool.map(try_on_image, images) for row in rows]
+        rows = [row for rows in pool.map(look, images) for row in rows]
     print("Each cell: repeatability within 0.5 px / matching score / correct matches\n")
-    print(table(rows))
+    for budget in (AT_DEFAULTS, AT_EQUAL_COUNTS)[: 1 + options.equal]:
+        print(f"At {budget}:\n\n{table([row for row in rows if row['budget'] == budget])}\n")
+
+
+def _installed(name: str) -> bool:
+    return detectors.REGISTRY[name].installed()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from .. import detectors
 from ..batch import ImageFile
 from ..features import Features
 from ..image import read_image
+from ..image.quiet import quiet_decoders
 from .measure import measure
 from .pairs import Pair, Transform
 from .rendering import GREY_LEVELS, Picture, Source
@@ -82,7 +83,7 @@ class Worker:
         for name in self.settings.detectors:
             try:
                 counts[name] = len(self._detect(self._detector(name), pair.reference)[0])
-            except Exception:  # recorded among the rows at default parameters
+            except Exception:  # noqa: S112  recorded among the rows at default parameters
                 continue
         n = self.settings.max_features or min(counts.values(), default=0)
         if n == 0:
@@ -109,7 +110,8 @@ class Worker:
 
     def _read(self, path: str) -> Source:
         if self._source is None or self._source[0] != path:
-            self._source = (path, Source(read_image(path).grey))
+            with quiet_decoders():
+                self._source = (path, Source(read_image(path).grey))
         return self._source[1]
 
     def _detector(self, name: str) -> detectors.Detector:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, OutputError
+from ..limits import MAX_FILE_BYTES
+from ..reading import read_bytes
 from ._registry import (
     CAMERA_CHOICES,
     CAMERA_MODELS,
@@ -23,12 +24,14 @@ from ._registry import (
     DEFAULT_CAMERA,
     DEFAULT_CAMERA_MODEL,
     DEFAULT_FORMAT,
+    FAILURES,
+    FAILURES_HEADER,
     FORMATS,
     Format,
     format_of,
     is_feature_name,
 )
-from ._write import check_output, is_special, write_output
+from ._write import check_output, is_special, write_inside, write_output
 
 if TYPE_CHECKING:
     from ..features import Features
@@ -41,6 +44,8 @@ __all__ = [
     "DEFAULT_CAMERA",
     "DEFAULT_CAMERA_MODEL",
     "DEFAULT_FORMAT",
+    "FAILURES",
+    "FAILURES_HEADER",
     "FORMATS",
     "Format",
     "check_output",
@@ -51,11 +56,10 @@ __all__ = [
     "is_special",
     "load",
     "save",
+    "save_inside",
+    "write_inside",
     "write_output",
 ]
-
-MAX_FILE_BYTES = 1 << 32
-"""Largest feature file that is read: some 25 million features."""
 
 
 def encode(features: Features, name: str) -> bytes:
@@ -98,13 +102,41 @@ def save(
     if entry.is_collection:
         _save_alone(features, path, entry, overwrite=overwrite)
         return
-    second = entry.companion(path)
-    files = [path] if second is None else [path, second]
+    files = _files(path, entry)
     for file in files:
         check_output(file, overwrite=overwrite)
-    parts = [entry.codec.encode(features)] if second is None else entry.codec.encode_pair(features)
-    for file, data in zip(files, parts, strict=True):
+    for file, data in zip(files, _parts(features, path, entry), strict=True):
         write_output(file, data, overwrite=overwrite)
+
+
+def save_inside(
+    features: Features, path: str | PathLike[str], format: str, *, overwrite: bool = False
+) -> None:
+    """Save features to a file in a folder that siftcli fills; as :func:`save`, but through no link.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, or cannot be written.
+    """
+    entry = format_of(path, format)
+    files = _files(path, entry)
+    if there := [file for file in files if os.path.lexists(file) and not overwrite]:
+        raise OutputError(f"{os.fspath(there[0])} exists; pass --overwrite to replace it")
+    for file, data in zip(files, _parts(features, path, entry), strict=True):
+        write_inside(file, data, overwrite=overwrite)
+
+
+def _files(path: str | PathLike[str], entry: Format) -> list[str | PathLike[str]]:
+    second = entry.companion(path)
+    return [path] if second is None else [path, second]
+
+
+def _parts(features: Features, path: str | PathLike[str], entry: Format) -> list[bytes]:
+    """The content of each of the files."""
+    if entry.companion(path) is None:
+        return [entry.codec.encode(features)]
+    return list(entry.codec.encode_pair(features))
 
 
 def _save_alone(features: Features, path: str | PathLike[str], entry: Format, *, overwrite: bool) -> None:
@@ -173,6 +205,8 @@ def _decoded(name: str, path: str | PathLike[str], entry: Format) -> FeatureFile
         content: FeatureFile = (
             entry.codec.decode(*parts) if second is None else entry.codec.decode_pair(*parts)
         )
+    except MemoryError as error:
+        raise InputError(f"{name}: not enough memory to read it; split it, or add memory") from error
     except InputError as error:
         made = "siftcli " if not entry.lacks else ""
         raise InputError(
@@ -201,10 +235,9 @@ def _check_there(name: str) -> None:
 
 def _read(name: str) -> bytes:
     try:
-        path = Path(name)
-        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{name}: expected a feature file of at most {MAX_FILE_BYTES >> 30} GiB")
-        return path.read_bytes()
+        return read_bytes(name, MAX_FILE_BYTES)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file; check the path") from error
     except IsADirectoryError as error:

@@ -21,6 +21,7 @@ MAX_ID = 2147483647
 CAMERA_SENSOR = 0
 """COLMAP's sensor type of a camera."""
 TABLES = ("cameras", "images", "keypoints", "descriptors", "matches", "two_view_geometries")
+_SMALL_BYTES = 1 << 26
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 SCHEMA = f"""
@@ -98,6 +99,10 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     connection.text_factory = os.fsdecode  # a name is data: its bytes need not be UTF-8
     connection.execute("PRAGMA trusted_schema = OFF")
+    # A column may be computed: nothing that is read can be larger than the file it is in.
+    largest = max(_SMALL_BYTES, path.stat().st_size if path.is_file() else 0)
+    if mode == "ro":
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(largest, 2**31 - 1))
     return connection
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from ..errors import InputError
 from ._collections import Closing, unknown_image
 from ._record import FeatureFile
-from ._registry import FORMATS, Format
+from ._registry import FAILURES, FAILURES_HEADER, FORMATS, Format
+
+
+def _is_list_of_failures(path: Path) -> bool:
+    header = ",".join(FAILURES_HEADER).encode() + b"\n"
+    try:
+        return path.is_file() and path.open("rb").read(len(header)) == header
+    except OSError:
+        return False
 
 
 class FolderReader(Closing):
@@ -30,7 +38,8 @@ class FolderReader(Closing):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for file in sorted(files):
                 found = by_suffix.get(Path(file).suffix.lower())
-                if found is not None and not file.startswith("."):
+                is_ours = file == FAILURES and _is_list_of_failures(Path(folder) / file)
+                if found is not None and not file.startswith(".") and not is_ours:
                     self._add(Path(folder) / file, found)
         if not self._files:
             raise InputError(f"{path}: expected a folder with feature files, found none; name another folder")

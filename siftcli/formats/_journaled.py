@@ -10,9 +10,11 @@ a kill left behind is finished by who opens the file next.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import io
 import os
+import stat
 import struct
 from pathlib import Path
 
@@ -24,6 +26,7 @@ _HEAD = struct.Struct("<8sQQQ")
 _ENTRY = struct.Struct("<QQ")
 """Offset and length."""
 _MAGIC = b"siftcli1"
+_LARGEST_BYTES = 1 << 60
 
 
 class JournaledFile(io.RawIOBase):
@@ -158,7 +161,7 @@ def finish_interrupted(path: Path) -> None:
     OSError
         If it cannot be.
     """
-    if _journal_of(path).exists():
+    if os.path.lexists(_journal_of(path)):
         with contextlib.suppress(BlockingIOError):
             JournaledFile(path).close()
 
@@ -169,19 +172,38 @@ def _journal_of(path: Path) -> Path:
 
 def _finish(descriptor: int, journal: Path) -> None:
     """Put a journal's changes into their place; one of a file that was replaced since is dropped."""
-    if not journal.exists():
+    try:
+        opened = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
         return
-    with journal.open("rb") as stream:
+    with os.fdopen(opened, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise _bad_journal(journal)
         head = stream.read(_HEAD.size)
         magic, inode, size, n = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0, 0)
         if (magic, inode) == (_MAGIC, os.fstat(descriptor).st_ino):
-            changes = {}
-            for _ in range(n):
-                offset, length = _ENTRY.unpack(stream.read(_ENTRY.size))
-                changes[offset] = stream.read(min(length, PAGE_BYTES))
+            if size > _LARGEST_BYTES:
+                raise _bad_journal(journal)
+            changes = _read_changes(stream, n, size, journal)
             _write_at(descriptor, changes)
             os.ftruncate(descriptor, size)
     journal.unlink()
+
+
+def _read_changes(stream: io.BufferedReader, n: int, size: int, journal: Path) -> dict[int, bytes]:
+    """All changes of a journal, checked before the first is made."""
+    changes = {}
+    for _ in range(n):
+        entry = stream.read(_ENTRY.size)
+        offset, length = _ENTRY.unpack(entry) if len(entry) == _ENTRY.size else (0, 0)
+        changes[offset] = stream.read(length) if 0 < length <= PAGE_BYTES else b""
+        if not changes[offset] or len(changes[offset]) != length or offset + length > size:
+            raise _bad_journal(journal)
+    return changes
+
+
+def _bad_journal(journal: Path) -> OSError:
+    return OSError(errno.EINVAL, f"its journal {journal.name} is damaged (remove that to go on)")
 
 
 def _write_at(descriptor: int, changes: dict[int, bytes]) -> None:

@@ -193,7 +193,7 @@ def _params(value: Any) -> SiftParams | None:
     try:
         return SiftParams().override(**value)
     except SiftcliError as error:
-        raise InputError(f"params: {error}") from error
+        raise InputError(f"params: {_cut(str(error))}") from error
 
 
 def _removed(value: Any) -> dict[str, int]:
@@ -203,8 +203,11 @@ def _removed(value: Any) -> dict[str, int]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return _cut(repr(value), 60)
+
+
+def _cut(text: str, length: int = 200) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def no_rows() -> dict[str, Any]:

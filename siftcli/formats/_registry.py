@@ -115,6 +115,8 @@ class Format:
 _NOTHING_ELSE = ("response", "sign", "octave", "image size", "image name", "parameters")
 _UNIT = ("sign", "octave", "parameters")
 
+FAILURES, FAILURES_HEADER = "failures.csv", ("image", "reason")
+"""What a batch leaves beside its outputs, which is no feature file."""
 DEFAULT_FORMAT = "npz"
 FORMATS = {
     entry.name: entry

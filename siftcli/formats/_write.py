@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from os import PathLike
 from pathlib import Path
 
@@ -40,10 +41,10 @@ def check_output(path: str | PathLike[str], *, overwrite: bool = False) -> None:
 
 
 def write_output(path: str | PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
-    """Write a file under a temporary name in its folder, and rename it when complete.
+    """Write a file that the user named under a temporary name in its folder, and rename it when complete.
 
-    Permissions follow the umask. A link to a file is followed, as by an editor; an
-    existing device, pipe or socket is written to directly.
+    Permissions follow the umask. A link to a file that is to be overwritten is followed, as by an
+    editor; an existing device, pipe or socket is written to directly.
 
     Raises
     ------
@@ -58,18 +59,43 @@ def write_output(path: str | PathLike[str], data: bytes, *, overwrite: bool = Fa
             with target.open("wb") as stream:
                 stream.write(data)
         else:
-            _write_and_rename(target, data)
+            _write_and_rename(target if overwrite else _in_real_folder(name), data)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise _cannot_write(name, error) from error
 
 
+def write_inside(path: str | PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
+    """Write a file whose name siftcli made, in a folder where others may have planted something.
+
+    As :func:`write_output`, but what stands there (a link, a pipe) is replaced, never written through.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and may not be overwritten, or cannot be written.
+    """
+    name = os.fspath(path)
+    if os.path.lexists(name) and not overwrite:
+        raise OutputError(f"{name} exists; pass --overwrite to replace it")
+    try:
+        _write_and_rename(_in_real_folder(name), data)
+    except (OSError, ValueError) as error:
+        raise _cannot_write(name, error) from error
+
+
+def _in_real_folder(name: str) -> Path:
+    """The path with the links to its folder followed, but not one that its last part may be."""
+    folder, base = os.path.split(name)
+    return Path(os.path.realpath(folder or os.curdir), base)
+
+
 def is_special(target: str | PathLike[str]) -> bool:
     """Whether a path exists and is neither a regular file nor a folder: a device, pipe or socket."""
     try:
         mode = Path(target).stat().st_mode
-    except FileNotFoundError:
+    except (OSError, ValueError):  # missing, behind a loop of links, no name at all: told by who opens it
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
@@ -100,12 +126,16 @@ def temporary_name(target: Path) -> Path:
     return target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
 
 
-def remove_temporaries(folder: Path, *, recursive: bool) -> None:
-    """Remove what runs that were killed left unfinished; no other run may write there now."""
-    pattern = f"{_PREFIX}*{_SUFFIX}"
+def remove_temporaries(folder: Path, *, recursive: bool, older_than_s: float = 0) -> None:
+    """Remove what runs that were killed left unfinished.
+
+    Where other runs may write now, only what is too old to be theirs.
+    """
+    pattern, latest = f"{_PREFIX}*{_SUFFIX}", time.time() - older_than_s
     for path in folder.rglob(pattern) if recursive else folder.glob(pattern):
         with contextlib.suppress(OSError):
-            path.unlink()
+            if path.lstat().st_mtime <= latest:
+                path.unlink()
 
 
 def _cannot_write(name: str, error: Exception) -> OutputError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..features import DESCRIPTOR_LENGTH, Features
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._record import CONVENTION, SCALAR_COLUMNS, FeatureFile, build, metadata, parse_json
-from ._write import write_output
+from ._write import write_inside
 
 IS_FOLDER = True
 _KEY = b"siftcli"
 _ORIGIN = b"siftcli_origin"
 _SUFFIX = ".parquet"
+_PART = re.compile(r"part-[0-9a-f]{32}\.parquet|\.siftcli-[0-9a-f]{16}\.tmp")
 _ROW_BYTES = 160
 _SMALL_BYTES = 1 << 26
 _MOST_COMPRESSION = 100
@@ -80,7 +81,7 @@ class ParquetWriter(Closing):
             raise refuse_replacing(self.path, name)
         sink = pa.BufferOutputStream()
         pq.write_table(_table(name, features, origin), sink)
-        write_output(self.path / file_name(name), sink.getvalue().to_pybytes(), overwrite=True)
+        write_inside(self.path / file_name(name), sink.getvalue().to_pybytes(), overwrite=True)
 
     def close(self) -> None:
         """Do nothing: every file is closed."""
@@ -178,10 +179,12 @@ def _check_volume(found: Any, n_bytes: int) -> None:
 
 def _remove_parts(path: Path) -> None:
     """Remove the files of an earlier run; a folder with anything else in it is left alone."""
-    others = [file.name for file in path.iterdir() if file.suffix != _SUFFIX]
+    files = list(path.iterdir())
+    others = [file.name for file in files if not _PART.fullmatch(file.name) or file.is_dir()]
     if others:
-        raise InputError(f"{path}: expected parquet files only, found {others[0]}; choose another folder")
-    shutil.rmtree(path)
+        raise OutputError(f"{path}: expected parquet files of siftcli only, found {others[0]}; name another")
+    for file in files:
+        file.unlink()
 
 
 def _damaged(path: Path, error: BaseException) -> InputError:

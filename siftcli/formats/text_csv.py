@@ -8,6 +8,7 @@ as the same float32.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from typing import Any
 
@@ -28,6 +29,7 @@ from ._record import (
 
 HEADER = ("x", "y", *SCALAR_COLUMNS, *DESCRIPTOR_COLUMNS)
 _MARK = "# siftcli "
+_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _N_FRAME = len(HEADER) - len(DESCRIPTOR_COLUMNS)
 
 
@@ -40,8 +42,16 @@ def encode(features: Features) -> bytes:
         ",".join(frame) + "," + ",".join(map(str, descriptor))
         for *frame, descriptor in zip(*columns, descriptors, strict=True)
     ]
-    lines = [_MARK + json.dumps(metadata(features)), ",".join(HEADER), *rows]
+    lines = [_MARK + _in_one_cell(json.dumps(metadata(features))), ",".join(HEADER), *rows]
     return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def _in_one_cell(text: str) -> str:
+    """JSON with the separators inside its texts escaped.
+
+    A spreadsheet cuts the line at them, and a name like ``a,=f().png`` would give it a formula.
+    """
+    return _JSON_TEXT.sub(lambda found: found.group().replace(",", "\\u002c").replace(";", "\\u003b"), text)
 
 
 def decode(data: bytes) -> FeatureFile:

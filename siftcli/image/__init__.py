@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ParameterError
 from ..features import Features
-from .decoding import Decoded, decode
+from .decoded import Decoded
+from .decoding import decode
 
 ImageSource = str | PathLike[str] | NDArray[Any]
 
@@ -50,6 +51,11 @@ class Picture:
     reduction: float = 1.0
     """Side of a pixel of ``grey``, in input pixels."""
 
+    @property
+    def label(self) -> str:
+        """What to call it in an error."""
+        return self.name or "the image"
+
     def to_input_frame(self, features: Features) -> Features:
         """Features found in ``grey``, in input pixels."""
         if self.reduction == 1:
@@ -76,7 +82,7 @@ class Picture:
         """
         if tuple(size) != self.input_size:
             raise InputError(
-                f"{self.name or 'the image'}: expected {_size_text(size)} pixels as the features state, got "
+                f"{self.label}: expected {_size_text(size)} pixels as the features state, got "
                 f"{_size_text(self.input_size)}; use the image they were made from"
             )
 

@@ -15,10 +15,8 @@ import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,29 +25,16 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._cv2 import import_cv2
 from ..errors import InputError
+from ..limits import MAX_IMAGE_BYTES
+from ..reading import HEAD_BYTES, read_bytes
 from . import tiff
-
-MAX_PIXELS = 200_000_000
-"""Largest image that is decoded; a small hostile file can state any size."""
+from .decoded import BadImageError, Decoded, check_size, truncated
+from .pnm import decode_pnm
 
 EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP image"
-_HEAD_BYTES = 16
 _PIL_LOCK = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Samples as stored, in the stored frame."""
-
-    samples: NDArray[Any]
-    """(H, W, C): grey, grey and alpha, RGB, or RGBA for C = 1 to 4."""
-    full_scale: float
-    """The sample value of white."""
-    exif_orientation: int = 1
-
-
-class _BadImageError(Exception):
-    """Why an image cannot be read, without its name."""
+_PILLOWS_PIXELS = 80_000_000
+"""Pillow warns of images a little larger, and refuses those of twice the size."""
 
 
 def decode(path: str | PathLike[str]) -> Decoded:
@@ -75,33 +60,32 @@ def decode(path: str | PathLike[str]) -> Decoded:
     name = os.fspath(path)
     try:
         return _decode(_read(name))
-    except _BadImageError as error:
+    except (BadImageError, InputError) as error:
         raise InputError(f"{name}: {error}") from error
 
 
 def _read(name: str) -> tuple[bytes, Callable[[bytes], Decoded]]:
     """Read a file whole, if its head is that of an image, and choose the decoder."""
     try:
-        with Path(name).open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-            decoder = _decoder(head)
-            return head + stream.read(), decoder
+        data = read_bytes(name, MAX_IMAGE_BYTES, _decoder)
+        return data, _decoder(data)
     except FileNotFoundError as error:
-        raise _BadImageError("no such file; check the path") from error
+        raise BadImageError("no such file; check the path") from error
     except IsADirectoryError as error:
-        raise _BadImageError(f"expected {EXPECTED}, got a folder; name a file in it") from error
+        raise BadImageError(f"expected {EXPECTED}, got a folder; name a file in it") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _BadImageError(f"cannot be read ({reason}); check the path and its permissions") from error
+        raise BadImageError(f"cannot be read ({reason}); check the path and its permissions") from error
 
 
-def _decoder(head: bytes) -> Callable[[bytes], Decoded]:
+def _decoder(data: bytes) -> Callable[[bytes], Decoded]:
+    head = data[:HEAD_BYTES]
     for pattern, decoder in _DECODERS:
         if re.match(pattern, head, re.DOTALL):
             return decoder
     if not head:
-        raise _BadImageError(f"expected {EXPECTED}, got an empty file; copy or export it again")
-    raise _BadImageError(f"expected {EXPECTED}, got something else; convert it to one of these")
+        raise BadImageError(f"expected {EXPECTED}, got an empty file; copy or export it again")
+    raise BadImageError(f"expected {EXPECTED}, got something else; convert it to one of these")
 
 
 def _decode(file: tuple[bytes, Callable[[bytes], Decoded]]) -> Decoded:
@@ -109,24 +93,7 @@ def _decode(file: tuple[bytes, Callable[[bytes], Decoded]]) -> Decoded:
     try:
         return decoder(data)
     except MemoryError as error:
-        raise _BadImageError("not enough memory to decode it; reduce the image first") from error
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise _BadImageError(f"expected at least one pixel, got {width} x {height}; export it again")
-    if width * height > MAX_PIXELS:
-        raise _BadImageError(
-            f"expected at most {MAX_PIXELS // 1_000_000} megapixels, got {width} x {height}; "
-            "reduce the image or cut it into tiles first"
-        )
-
-
-def _truncated(reason: object) -> _BadImageError:
-    return _BadImageError(
-        f"the image is truncated or damaged ({' '.join(str(reason).split())}); copy or export it again"
-    )
+        raise BadImageError("not enough memory to decode it; reduce the image first") from error
 
 
 # --- Pillow: 8-bit -------------------------------------------------------------------------------------
@@ -134,32 +101,54 @@ def _truncated(reason: object) -> _BadImageError:
 
 def _decode_pillow(data: bytes, *formats: str) -> Decoded:
     with _opened(data, formats) as image:
-        _check_size(image.size)
-        try:
-            image.load()
+        check_size(image.size)
+        with _decoding():
+            _load(image)
             orientation = _orientation(image)
             samples = _samples(image)
-        except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, KeyError) as error:
-            raise _truncated(error) from error
     return Decoded(samples, 255, orientation)
 
 
 @contextmanager
 def _opened(data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Pillow's image, its header read, under this module's pixel limit instead of Pillow's."""
+    with _decoding(), _without_pillows_limit():
+        try:
+            image = Image.open(io.BytesIO(data), formats=formats)
+        except UnidentifiedImageError as error:
+            raise truncated(f"its {formats[0]} header cannot be read") from error
+    with image:
+        yield image
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Tell whatever a decoder raises as damage: on hostile bytes that may be nearly anything."""
+    try:
+        yield
+    except (BadImageError, MemoryError):
+        raise
+    except Exception as error:
+        raise truncated(error) from error
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Lift Pillow's limit, which is the whole process's, for as short as may be."""
     with _PIL_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(io.BytesIO(data), formats=formats)
-        except UnidentifiedImageError as error:
-            raise _truncated(f"its {formats[0]} header cannot be read") from error
-        except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, KeyError) as error:
-            raise _truncated(error) from error
+            yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    with image:
-        yield image
+
+
+def _load(image: Image.Image) -> None:
+    """Decode; a TIFF's size is checked by Pillow once more."""
+    is_large = image.width * image.height > _PILLOWS_PIXELS
+    with _without_pillows_limit() if is_large else nullcontext():
+        image.load()
 
 
 def _orientation(image: Image.Image) -> int:
@@ -186,19 +175,19 @@ def _samples(image: Image.Image) -> NDArray[Any]:
 # --- OpenCV: 16-bit and float --------------------------------------------------------------------------
 
 
-def _decode_opencv(data: bytes) -> NDArray[Any]:
-    """(H, W, C) samples in their own type, colours in RGB order."""
+def _decode_opencv(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
+    """(H, W, C) samples in their own type, colours in RGB order, of the size that was checked."""
     cv2 = import_cv2()
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise _truncated("OpenCV cannot decode it") from error
+        raise truncated("OpenCV cannot decode it") from error
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if array is None:
-        raise _truncated("OpenCV cannot decode it")
+    if array is None or array.shape[1::-1] != size:
+        raise truncated("OpenCV cannot decode it")
     array = array.reshape(*array.shape[:2], -1)
     if array.shape[2] >= 3:
         array = array[:, :, [2, 1, 0, 3][: array.shape[2]]]
@@ -210,7 +199,7 @@ def _full_scale(samples: NDArray[Any]) -> float:
         return 1
     if samples.dtype in (np.uint8, np.uint16):
         return float(np.iinfo(samples.dtype).max)
-    raise _BadImageError(
+    raise BadImageError(
         f"expected 8-bit, unsigned 16-bit or float samples, got {samples.dtype}; convert it to one of these"
     )
 
@@ -218,14 +207,16 @@ def _full_scale(samples: NDArray[Any]) -> float:
 def _decode_png(data: bytes) -> Decoded:
     if data[24:25] != b"\x10":  # IHDR's bit depth
         return _decode_pillow(data, "PNG")
+    size = struct.unpack(">II", data[16:24])
+    check_size(size)
     with _opened(data, ("PNG",)) as image:
-        _check_size(image.size)
-        try:
-            image.load()  # Pillow notices what is missing; OpenCV would return half a picture
-        except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
-            raise _truncated(error) from error
+        # A second header would be Pillow's; OpenCV takes the first.
+        if image.size != size:
+            raise truncated("it states two sizes")
+        with _decoding():
+            _load(image)  # Pillow notices what is missing; OpenCV would return half a picture
         orientation = _orientation(image)
-    samples = _decode_opencv(data)
+    samples = _decode_opencv(data, size)
     return Decoded(samples, _full_scale(samples), orientation)
 
 
@@ -236,19 +227,21 @@ def _decode_tiff(data: bytes) -> Decoded:
     try:
         header = tiff.read_header(data)
     except ValueError as error:
-        raise _truncated(error) from error
-    _check_size(header.size)
+        raise truncated(error) from error
+    check_size(header.size)
+    if header.tile_size is not None:
+        check_size(header.tile_size)
     stored = tiff.without_orientation(data, header)
     orientation = header.orientation if 1 <= header.orientation <= 8 else 1
     if header.bits <= 8 and not (header.is_float or header.is_signed):
         return Decoded(_decode_pillow(stored, "TIFF").samples, 255, orientation)
     if header.data_end > len(data):
-        raise _truncated(f"{header.data_end - len(data)} bytes of its pixels are missing")
+        raise truncated(f"{header.data_end - len(data)} bytes of its pixels are missing")
     _check_deep_tiff(header)
-    samples = _decode_opencv(stored)
+    samples = _decode_opencv(stored, header.size)
     full_scale = _full_scale(samples)
     if header.photometric == _WHITE_IS_ZERO:  # OpenCV leaves them as they are
-        samples = np.subtract(full_scale, samples, dtype=samples.dtype)
+        samples = np.subtract(samples.dtype.type(full_scale), samples)
     return Decoded(samples, full_scale, orientation)
 
 
@@ -256,57 +249,16 @@ def _check_deep_tiff(header: tiff.TiffHeader) -> None:
     """Refuse what OpenCV would decode wrongly, or not at all."""
     kind = "signed " if header.is_signed else "float " if header.is_float else ""
     if header.is_signed or header.bits not in (16, 32, 64) or header.photometric > _RGB:
-        raise _BadImageError(
+        raise BadImageError(
             f"expected grey or RGB of 8-bit, unsigned 16-bit or float samples, got {header.bits}-bit {kind}"
             f"samples of photometric interpretation {header.photometric}; convert it to one of these"
         )
     if header.n_samples not in (1, 3, 4) or (header.is_planar and header.n_samples > 1):
         layout = "separate planes" if header.is_planar else "pixels"
-        raise _BadImageError(
+        raise BadImageError(
             f"expected pixels of 1, 3 or 4 samples of {header.bits} bits, got {layout} of "
             f"{header.n_samples}; save it as interleaved grey, RGB or RGBA"
         )
-
-
-# --- Portable pixmaps ----------------------------------------------------------------------------------
-
-_PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
-_PNM_HEADER = re.compile(
-    rb"P([2356])" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,9})" + _PNM_SPACE + rb"(\d{1,5})\s"
-)
-
-
-def _decode_pnm(data: bytes) -> Decoded:
-    header = _PNM_HEADER.match(data)
-    if header is None:
-        raise _truncated("its PGM/PPM header cannot be read")
-    kind, width, height, full_scale = (int(group) for group in header.groups())
-    _check_size((width, height))
-    if not 0 < full_scale <= np.iinfo(np.uint16).max:
-        raise _BadImageError(f"expected a maximum of 1 to 65535, got {full_scale}; export it again")
-    channels = 3 if kind in (3, 6) else 1
-    n = width * height * channels
-    body = memoryview(data)[header.end() :]
-    flat = _plain_samples(bytes(body), n) if kind in (2, 3) else _raw_samples(body, n, full_scale)
-    if flat.size < n:
-        raise _truncated(f"{n - flat.size} of its {n} samples are missing")
-    if flat.max() > full_scale:
-        raise _BadImageError(f"a sample of {flat.max()} exceeds the maximum {full_scale} it states")
-    return Decoded(flat.reshape(height, width, channels), full_scale)
-
-
-def _raw_samples(body: memoryview, n: int, full_scale: int) -> NDArray[Any]:
-    dtype = np.dtype(">u2") if full_scale > np.iinfo(np.uint8).max else np.dtype(np.uint8)
-    flat = np.frombuffer(body, dtype, count=min(n, len(body) // dtype.itemsize))
-    return flat.astype(dtype.newbyteorder("="))
-
-
-def _plain_samples(body: bytes, n: int) -> NDArray[Any]:
-    words = re.sub(rb"#[^\r\n]*", b"", body).split(maxsplit=n)[:n]
-    try:
-        return np.array([int(word) for word in words], dtype=np.uint16)
-    except (ValueError, OverflowError) as error:
-        raise _truncated("its samples are not whole numbers from 0 to 65535") from error
 
 
 _DECODERS: tuple[tuple[bytes, Callable[[bytes], Decoded]], ...] = (
@@ -314,7 +266,7 @@ _DECODERS: tuple[tuple[bytes, Callable[[bytes], Decoded]], ...] = (
     (rb"\xff\xd8\xff", lambda data: _decode_pillow(data, "JPEG", "MPO")),
     (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", _decode_tiff),
     (rb"RIFF....WEBP", lambda data: _decode_pillow(data, "WEBP")),
-    (rb"P[2356]\s", _decode_pnm),
+    (rb"P[2356]\s", decode_pnm),
     (rb"P[14]\s", lambda data: _decode_pillow(data, "PPM")),
     (rb"BM", lambda data: _decode_pillow(data, "BMP")),
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
 _ORIENTATION, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 274, 277, 284, 339
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
 # TIFF 6.0, section 2, and BigTIFF's 16: the unsigned whole numbers; nothing else is needed here.
 _WHOLE_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _MOST_ENTRIES = 4096
@@ -31,6 +32,8 @@ class TiffHeader:
     is_planar: bool
     photometric: int
     orientation: int
+    tile_size: tuple[int, int] | None
+    """(width, height) of a tile, if it has tiles; nothing keeps it from being larger than the image."""
     data_end: int
     """First byte after the last strip or tile, as the tags state it."""
     orientation_at: tuple[int, str] | None
@@ -50,12 +53,12 @@ def read_header(data: bytes) -> TiffHeader:
     Raises
     ------
     ValueError
-        If the directory is cut off or lacks the size of the image.
+        If the directory is cut off, lacks the size of the image, or states something twice.
     """
     try:
         tags = _directory(data)
         size = (tags[_WIDTH].values[0], tags[_HEIGHT].values[0])
-    except (struct.error, KeyError, IndexError) as error:
+    except (struct.error, KeyError, IndexError, OverflowError) as error:  # an address of 8 bytes
         raise ValueError("its image directory is cut off or damaged") from error
 
     def first(tag: int, default: int) -> int:
@@ -71,6 +74,7 @@ def read_header(data: bytes) -> TiffHeader:
         is_planar=first(_PLANAR, 1) == 2,
         photometric=first(_PHOTOMETRIC, 1),
         orientation=first(_ORIENTATION, 1),
+        tile_size=(first(_TILE_WIDTH, 1), first(_TILE_HEIGHT, 1)) if _TILE_WIDTH in tags else None,
         data_end=_data_end(tags),
         orientation_at=(orientation.at, orientation.code) if orientation else None,
     )
@@ -92,12 +96,15 @@ def _directory(data: bytes) -> dict[int, _Entry]:
     (n_entries,) = struct.unpack_from(order + count_code, data, at)
     at += struct.calcsize(order + count_code)
     entry_bytes = 20 if big else 12
-    tags = {}
-    for i in range(min(n_entries, _MOST_ENTRIES)):
+    if n_entries > _MOST_ENTRIES:
+        raise ValueError(f"its image directory has {n_entries} entries")
+    tags: dict[int, _Entry | None] = {}
+    for i in range(n_entries):
         tag, entry = _entry(data, at + i * entry_bytes, order, word)
-        if entry is not None:
-            tags[tag] = entry
-    return tags
+        if tag in tags:  # decoders disagree about which of the two counts
+            raise ValueError(f"its image directory has tag {tag} twice")
+        tags[tag] = entry
+    return {tag: entry for tag, entry in tags.items() if entry is not None}
 
 
 def _entry(data: bytes, at: int, order: str, word: str) -> tuple[int, _Entry | None]:

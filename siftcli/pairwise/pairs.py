@@ -7,6 +7,8 @@ from itertools import combinations
 from pathlib import Path
 
 from ..errors import InputError, ParameterError
+from ..limits import MAX_FILE_BYTES
+from ..reading import read_bytes
 
 EXHAUSTIVE = "exhaustive"
 SEQUENTIAL = "sequential"
@@ -50,7 +52,9 @@ def _overlap(text: str) -> int:
 
 def _read_pairs(path: Path, names: frozenset[str]) -> list[Pair]:
     try:
-        lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines()
+        lines = read_bytes(path, MAX_FILE_BYTES).decode("utf-8", "surrogateescape").splitlines()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(

@@ -40,19 +40,23 @@ def write_report(
     OutputError
         If the page cannot be written.
     """
-    from ..errors import OutputError
+    from jinja2 import TemplateError
+
+    from ..errors import InputError
+    from ..formats import write_inside, write_output
     from .page import render
     from .runs import read_runs
 
     runs = read_runs([Path(folder) for folder in folders])
     default = Path(folders[0]) / PAGE_NAME if len(folders) == 1 else Path(COMPARISON_NAME)
     path = default if output is None else Path(output)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(render(runs), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another -o") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        page = render(runs)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
+        raise InputError(
+            f"{runs[0].folder}: expected the results of siftcli evaluate, got others "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:80]}); evaluate again"
+        ) from error
+    write = write_inside if output is None else write_output
+    write(path, page.encode("utf-8", "backslashreplace"), overwrite=True)
     return path

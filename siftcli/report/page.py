@@ -10,7 +10,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
+from ..evaluation.store import PICTURES_FOLDER
 from ..evaluation.summary import METRICS, Metric
+from ..limits import MAX_IMAGE_BYTES
+from ..reading import read_bytes
 from . import charts, tables
 from .charts import Chart
 from .runs import Run, compared_rows
@@ -134,18 +138,24 @@ def _pictures(runs: Sequence[Run]) -> dict[str, list[dict[str, Any]]]:
     left = MAX_PICTURE_BYTES
     for run in runs:
         for picture in run.results["pictures"]:
-            files = {kind: _embedded(run.folder / picture[kind]) for kind in ("keypoints", "matches")}
+            files = {kind: _embedded(run.folder, picture[kind]) for kind in ("keypoints", "matches")}
             left -= sum(map(len, files.values()))
             if left >= 0 and all(files.values()):
                 found.setdefault(picture["image"], []).append({**picture, **files, "run": run.label})
     return found
 
 
-def _embedded(path: Path) -> str:
-    """A picture as a data URL; empty where the file is gone."""
+def _embedded(folder: Path, name: str) -> str:
+    """A picture as a data URL; empty where the file is gone, or is no picture of that folder.
+
+    The name comes from a file: it must not carry another file of this machine into the page.
+    """
+    path = folder / PICTURES_FOLDER / Path(name).name
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = read_bytes(path, MAX_IMAGE_BYTES) if path.is_file() and not path.is_symlink() else b""
+    except (OSError, InputError):
+        return ""
+    if content[:4] != b"RIFF":
         return ""
     return "data:image/webp;base64," + base64.b64encode(content).decode()
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import InputError, ParameterError
 from ..evaluation.runner import SCHEMA
+from ..limits import MAX_FILE_BYTES
+from ..reading import read_bytes
 
 RESULTS = "results.json"
 MAX_RUNS = 2
@@ -64,15 +66,17 @@ def _labels(folders: Sequence[Path]) -> list[str]:
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / RESULTS
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        results = json.loads(read_bytes(path, MAX_FILE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         reason = "it is missing" if isinstance(error, FileNotFoundError) else "it cannot be read"
         raise InputError(
             f"{path}: expected a finished evaluation, but {reason}; run siftcli evaluate"
         ) from error
     found = results.get("schema") if isinstance(results, dict) else None
     if found != SCHEMA:
-        raise InputError(f"{path}: expected schema {SCHEMA}, got {found!r}; evaluate again with this version")
+        raise InputError(
+            f"{path}: expected schema {SCHEMA}, got {found!r:.40}; evaluate again with this version"
+        )
     return dict(results)
 
 

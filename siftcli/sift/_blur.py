@@ -110,13 +110,13 @@ def blur(
     """
     table, start, n_columns = _tap_table(kernels), rows[0], changed_side(source_shape[1], change)
 
-    reach = table[0].shape[2]
+    reach, image = table[0].shape[2], (source, source_first, *source_shape)
     n_lines = changed_side(_BLOCK, -change) + 2 * reach + 4
 
     def work(first: int, last: int) -> None:
         part = n_columns, start + first, start + last
         with borrowed(len(kernels), n_lines * _PITCH) as window:
-            _blur_rows(source, source_first, *source_shape, change, *table, window, result, result_first, *part)
+            _blur_rows(*image, change, *table, window, result, result_first, *part)
 
     n_rows = rows[1] - start
     threads.over_rows(n_rows, n_rows * n_columns * len(kernels), work)
@@ -222,7 +222,7 @@ def _interleave(even, odd, out):
 
 @subroutine
 def _blur_along(row, width, x0, n, change, taps, n_taps, segment, sums, lines, window, at):
-    """The samples x0 to x0 + n of a row, for each level, into window[level, at], window[level, at + 1], ..."""
+    """The samples x0 to x0 + n of a row, for each level, into window[level, at : at + n]."""
     reach, half = taps.shape[2], 1 - width % 2 if change == HALVE else 0
     n_source = n if change == KEEP else (n + 1) // 2 if change == DOUBLE else 2 * n
     n_source = -(-n_source // _LANES) * _LANES
@@ -312,7 +312,19 @@ def _two_rows(lines, centre, change, half, taps, level, n_taps, out_a, out_b):
     " float32[:, ::1], float32[:, :, ::1], int64, int64, int64, int64)"
 )
 def _blur_rows(
-    source, source_first, height, width, change, taps, n_taps, window, result, result_first, n_columns, start, stop
+    source,
+    source_first,
+    height,
+    width,
+    change,
+    taps,
+    n_taps,
+    window,
+    result,
+    result_first,
+    n_columns,
+    start,
+    stop,
 ):
     """Rows start to stop of the result, tile by tile, block of rows by block of rows."""
     n_levels, reach = taps.shape[1], taps.shape[2]
@@ -341,5 +353,13 @@ def _blur_rows(
                     out_a = result[level, y - result_first, x0 : x0 + n] if y >= start else unused[:n]
                     out_b = result[level, y + 1 - result_first, x0 : x0 + n] if y + 1 < stop else unused[:n]
                     _two_rows(
-                        window[level], _centre(y, change) - top, change, half, taps, level, n_taps[level], out_a, out_b
+                        window[level],
+                        _centre(y, change) - top,
+                        change,
+                        half,
+                        taps,
+                        level,
+                        n_taps[level],
+                        out_a,
+                        out_b,
                     )

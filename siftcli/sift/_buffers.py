@@ -1,4 +1,4 @@
-"""Large arrays that are used again: fresh memory costs a page fault every 4 KB, as much as the blur itself."""
+"""Large arrays that are used again: fresh memory costs a page fault every 4 KB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def borrowed(*shape: int) -> Iterator[NDArray[np.float32]]:
-    """A C-contiguous float32 array of unknown content that begins on a cache line, kept for the next borrower."""
+    """A C-contiguous float32 array of unknown content that begins on a cache line; kept for later."""
     n_samples = math.prod(shape)
     memory = _take(n_samples + _LINE_BYTES // 4)
     start = -memory.ctypes.data % _LINE_BYTES // memory.itemsize

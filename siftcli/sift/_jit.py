@@ -60,7 +60,7 @@ def fma(a, b, c):
     return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _fma(_context, a, b, c):
     def build(_context, builder, _signature, arguments):
         return builder.fma(*arguments)
@@ -68,9 +68,9 @@ def _fma(_context, a, b, c):
     return types.float32(types.float32, types.float32, types.float32), build
 
 
-@overload(fma, inline="always")  # type: ignore[untyped-decorator]
+@overload(fma, inline="always")
 def _compiled_fma(a, b, c):
-    return lambda a, b, c: _fma(a, b, c)
+    return lambda a, b, c: _fma(a, b, c)  # noqa: PLW0108 (Numba wants a function)
 
 
 @cache
@@ -101,7 +101,8 @@ def _user_cache() -> Path:
 def _source_digest() -> str:
     """Twelve hex digits of the source of every kernel: Numba itself looks at one file at a time."""
     package = Path(__file__).parents[1]
-    sources = sorted([*package.glob("sift/*.py"), package / "matching.py"])
+    learned = (package / "learned" / f"{name}.py" for name in ("orientation", "patches", "network"))
+    sources = sorted([*package.glob("sift/*.py"), *learned, package / "matching.py"])
     digest = hashlib.sha256()
     for source in sources:
         if source.exists():

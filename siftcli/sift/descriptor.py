@@ -64,17 +64,16 @@ def describe_frames(
     (N, 128) uint8
         [row of cells][column of cells][direction], directions stepping counter-clockwise on the screen.
     """
-    octave = strip.octave
-    frames = np.column_stack((octave.to_samples(xy), sigma / octave.step, orientation)).astype(np.float64)
-    level = octave.nearest_level(sigma)
+    frames = np.column_stack((strip.to_samples(xy), sigma / strip.step, orientation)).astype(np.float64)
+    level = strip.nearest_level(sigma)
     descriptors = np.empty((len(frames), N_CELLS * N_CELLS * N_DIRECTIONS), np.uint8)
     spacing, weights = params.cell_width / SAMPLES_PER_CELL, _cell_weights()
     settings = spacing, weights, params.descriptor_clip, params.rootsift
-    image = strip.levels, strip.first_row, *octave.shape
+    given = strip.levels, strip.first_row, *strip.shape, frames, level, *settings
     threads.over_rows(
         len(frames),
         len(frames) * _SAMPLES_PER_FRAME,
-        lambda start, stop: _describe(*image, frames, level, *settings, *_workspace(), descriptors, start, stop),
+        lambda start, stop: _describe(*given, *_workspace(), descriptors, start, stop),
     )
     return descriptors
 

@@ -38,9 +38,8 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     (N, 3) int32
         DoG index (1 to S), row of the octave and column, by row, DoG index and column.
     """
-    octave, levels = strip.octave, strip.levels
-    height, width = octave.shape
-    threshold = np.float32(params.contrast_threshold * params.candidate_fraction / octave.n_scales)
+    levels, (height, width) = strip.levels, strip.shape
+    threshold = np.float32(params.contrast_threshold * params.candidate_fraction / strip.n_scales)
     first, last = max(1, strip.rows[0]), min(height - 1, strip.rows[1])
     blocks = threads.over_rows(
         last - first,
@@ -85,7 +84,9 @@ def _flag_row(dogs, i, threshold, flags):
     for x in range(n):
         d = centre[x]
         high = _largest(_largest(left[x], right[x], up[x]), _largest(down[x], fine[x], coarse[x]), threshold)
-        low = _smallest(_smallest(left[x], right[x], up[x]), _smallest(down[x], fine[x], coarse[x]), -threshold)
+        low = _smallest(
+            _smallest(left[x], right[x], up[x]), _smallest(down[x], fine[x], coarse[x]), -threshold
+        )
         flag[x] = (d >= high) | (d <= low)
 
 
@@ -109,7 +110,7 @@ def _is_extremum(dogs, i, x):
 def _extrema_in_rows(levels, first_row, width, threshold, start, stop):
     """Candidates of the octave's rows start to stop."""
     n_scales = levels.shape[0] - 3
-    dogs = np.empty((3, n_scales + 2, width), np.float32)  # of the row above, the row itself and the row below
+    dogs = np.empty((3, n_scales + 2, width), np.float32)  # of the row above, the row and the row below
     _dog_row(levels, start - 1 - first_row, width, dogs[1])
     _dog_row(levels, start - first_row, width, dogs[2])
     flags = np.zeros(-(-width // _WORD) * _WORD, np.uint8)

@@ -48,9 +48,8 @@ def assign_orientations(
     """
     if params.upright:
         return np.arange(len(keypoints)), np.zeros(len(keypoints))
-    octave = strip.octave
-    places = np.column_stack((octave.to_samples(keypoints.xy), keypoints.sigma / octave.step))
-    level = octave.nearest_level(keypoints.sigma)
+    places = np.column_stack((strip.to_samples(keypoints.xy), keypoints.sigma / strip.step))
+    level = strip.nearest_level(keypoints.sigma)
     angles = np.empty((len(keypoints), params.max_orientations))
     n_angles = np.empty(len(keypoints), np.int64)
     settings = (
@@ -59,7 +58,7 @@ def assign_orientations(
         _smoothing_taps(params.orientation_bins, params.orientation_smoothing),
         params.peak_ratio,
     )
-    image = strip.levels, strip.first_row, *octave.shape
+    image = strip.levels, strip.first_row, *strip.shape
     threads.over_rows(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
@@ -117,7 +116,9 @@ def _histogram(level, first_row, height, width, x, y, window, radius, histogram,
         distance, at = np.float32((row - y) / window), row - first_row
         above, below = level[at - 1][first : first + n], level[at + 1][first : first + n]
         here = level[at][first - 1 : first + n + 1]
-        _polar_row(above, here, below, weight, gaussian(distance * distance), bins_per_radian, share, position)
+        _polar_row(
+            above, here, below, weight, gaussian(distance * distance), bins_per_radian, share, position
+        )
         for i in range(left - first, right - first):
             lower = np.int32(position[i])
             upper_share = share[i] * (position[i] - np.float32(lower))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +22,15 @@ from ._threads import Threads
 from .descriptor import describe_frames, reach_of_descriptor
 from .extrema import find_extrema
 from .keypoints import NONE_CARRIED, Keypoints, reach_of_refinement, refine
+from .local_fit import REACH
 from .orientation import assign_orientations, reach_of_histogram
 from .scalespace import Strip, gaussian_strips, octaves_of
+
+OrientationStage = Callable[
+    [Strip, Keypoints, SiftParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
+]
+"""Keypoints of a strip to the keypoint and the angle of each frame."""
+
 
 def detect(
     image: NDArray[np.float32],
@@ -49,22 +57,24 @@ def detect(
     Features
         Strongest first, at most ``params.max_features``.
     """
-    parts, counts, carried, strongest = [_no_frames()], Counter(candidates=0), NONE_CARRIED, np.empty(0)
+    parts, counts, carried = [_no_frames()], Counter(candidates=0), NONE_CARRIED
+    strongest: NDArray[np.floating] = np.empty(0)
     with Threads(threads) as pool:
         for strip in gaussian_strips(image, params, pool, reach=_reach(params)):
             candidates = find_extrema(strip, params, pool)
-            found, carried, removed = refine(strip, candidates, carried, params, pool)
+            found, removed, carried = refine(strip, candidates, params, pool, carried)
             allowed = found if mask is None else found.select(_is_allowed(found.xy, mask))
             admitted, strongest = _admit(allowed, strongest, params)
             frames = _assign_frames(strip, admitted, params, pool)
             parts.append(frames | {"descriptors": _describe_frames(strip, frames, params, pool)})
             removed |= {"masked": len(found) - len(allowed), "over_limit": len(allowed)}
             counts.update(candidates=len(candidates), **removed)
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     strongest_first = _order(columns)[: params.max_features]
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
+    strongest_columns: dict[str, Any] = {name: column[strongest_first] for name, column in columns.items()}
     return Features(
-        **{name: column[strongest_first] for name, column in columns.items()},
+        **strongest_columns,
         descriptor_kind=_descriptor_kind(params),
         image_size=(image.shape[1], image.shape[0]),
         params=params,
@@ -100,19 +110,17 @@ def describe(
     with Threads(threads) as pool:
         numbers = np.clip(features.octave, octaves[0].number, octaves[-1].number) if octaves else None
         for strip in gaussian_strips(image, params, pool, reach=_reach_of(features, numbers, params)):
-            here = np.flatnonzero((numbers == strip.octave.number) & strip.holds(features.xy))
+            here = np.flatnonzero((numbers == strip.number) & strip.holds(features.xy))
             of_strip = {name: column[here] for name, column in frames.items()}
             descriptors[here] = _describe_frames(strip, of_strip, params, pool)
-    return replace(
-        features, descriptors=descriptors, descriptor_kind=_descriptor_kind(params), params=params
-    )
+    return replace(features, descriptors=descriptors, descriptor_kind=_descriptor_kind(params), params=params)
 
 
 def _reach(params: SiftParams) -> int:
     """Rows around a strip that its keypoints depend on."""
     sigma = params.sigma * 2 ** ((params.levels_per_octave + params.max_offset) / params.levels_per_octave)
-    reach = max(reach_of_histogram(params), reach_of_descriptor(params)) * sigma
-    return math.ceil(reach + 2 * reach_of_refinement(params)) + 2
+    reach = max(_orientation_stage(params)[1], reach_of_descriptor(params)) * sigma
+    return math.ceil(reach + 2 * reach_of_refinement(params)) + REACH + 1
 
 
 def _reach_of(features: Features, octave: NDArray[np.int16] | None, params: SiftParams) -> int:
@@ -168,16 +176,26 @@ def _assign_frames(
     strip: Strip, keypoints: Keypoints, params: SiftParams, pool: Threads
 ) -> dict[str, NDArray[Any]]:
     """Frames in the order of their keypoints, as columns of :class:`Features`."""
-    rows, orientation = assign_orientations(strip, keypoints, params, pool)
+    rows, orientation = _orientation_stage(params)[0](strip, keypoints, params, pool)
     of_frame = keypoints.select(rows)
     return {
         "xy": of_frame.xy.astype(np.float32),
         "scale": of_frame.sigma.astype(np.float32),
         "orientation": _below_full_turn(orientation),
         "response": _response(of_frame, params),
-        "sign": np.sign(of_frame.value).astype(np.int8),
+        # A value that was refined to exactly 0 is of neither sign; files know only two.
+        "sign": np.where(of_frame.value < 0, -1, 1).astype(np.int8),
         "octave": of_frame.octave,
     }
+
+
+def _orientation_stage(params: SiftParams) -> tuple[OrientationStage, float]:
+    """The stage that the parameters choose, and its reach in units of σ; the network is imported late."""
+    if params.orientation == "learned":
+        from ..learned import orientation as learned
+
+        return learned.assign_orientations, learned.REACH
+    return assign_orientations, reach_of_histogram(params)
 
 
 def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ in horizontal strips, whose height bounds the memory and changes no bit.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -30,7 +31,7 @@ STRIP_BYTES = 32 << 20
 """Size of a strip's levels: an octave of this size and less is one strip."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Octave:
     """Where the samples of an octave lie, and how blurred its levels are."""
 
@@ -76,27 +77,32 @@ class Octave:
         return np.asarray(np.clip(np.rint(level), 1, self.n_scales), np.int64)
 
 
-@dataclass(frozen=True)
-class Strip:
-    """Some rows of an octave's levels. The levels are overwritten when the next strip is asked for."""
+@dataclass(frozen=True, kw_only=True)
+class Strip(Octave):
+    """An octave of which some rows are at hand. They are overwritten when the next strip is asked for."""
 
-    octave: Octave
     levels: NDArray[np.float32]
-    """(S + 3, R, at least W) Gaussian levels; level i has blur σ₀·2^(i/S) samples. Columns beyond W fill up."""
-    first_row: int
+    """(S + 3, R, W or more) Gaussian levels; level i has blur σ₀·2^(i/S) samples. Beyond W is filling."""
+    first_row: int = 0
     """The octave's row that is row 0 of the levels."""
     rows: tuple[int, int]
     """Start and stop of the octave's rows whose keypoints are this strip's; around them the levels
     reach as far as was asked for, or to the octave's ends."""
 
     @property
+    def at_hand(self) -> NDArray[np.float32]:
+        """The levels without what fills them up: (S + 3, rows of the octave, W)."""
+        height, width = self.shape
+        return self.levels[:, : height - self.first_row, :width]
+
+    @property
     def is_last(self) -> bool:
         """Whether it ends its octave."""
-        return self.rows[1] == self.octave.shape[0]
+        return self.rows[1] == self.shape[0]
 
     def holds(self, xy: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which positions (N, 2) in input pixels lie in its rows; the first and last strip hold all beyond."""
-        row = np.clip(np.floor(self.octave.to_samples(xy)[:, 1]), 0, self.octave.shape[0] - 1)
+        """Which positions (N, 2) in input pixels lie in its rows, or beyond where the octave ends."""
+        row = np.clip(np.floor(self.to_samples(xy)[:, 1]), 0, self.shape[0] - 1)
         return np.asarray((row >= self.rows[0]) & (row < self.rows[1]))
 
 
@@ -143,6 +149,14 @@ def gaussian_strips(
         source, change, kernels = halved, KEEP, _later_kernels(params)
 
 
+def gaussian_octaves(
+    image: NDArray[np.float32], params: ScaleSpaceParams, threads: Threads
+) -> Iterator[Strip]:
+    """Yield the octaves whole, each a strip with levels of its own, to look at or to keep."""
+    for strip in gaussian_strips(image, params, threads, reach=0, strip_bytes=sys.maxsize):
+        yield replace(strip, levels=strip.at_hand.copy())
+
+
 def octaves_of(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
     """The octaves, finest first, of an image of a shape (H, W); none where it is too small."""
     return [octave for octave in _all_octaves(shape, params) if octave.number >= params.first_octave]
@@ -156,15 +170,14 @@ def _halve(
     Where both sides are odd these are the even samples of level S, which has twice the blur of level 0 (Lowe,
     section 3). Midpoints are computed from level S − 1, on both axes alike so that the blur stays isotropic.
     """
-    octave, (start, stop) = strip.octave, rows
-    height, width = octave.shape
+    (height, width), (start, stop) = strip.shape, rows
     if height % 2 and width % 2:
         first = 2 * start - strip.first_row
-        level = strip.levels[octave.n_scales, first : first + 2 * (stop - start) : 2]
+        level = strip.levels[strip.n_scales, first : first + 2 * (stop - start) : 2]
         halved[start:stop] = level[: stop - start, :width:2]
     else:
-        level = strip.levels[octave.n_scales - 1]
-        blur(level, octave.shape, strip.first_row, HALVE, [kernel], halved[None], 0, rows, threads)
+        level = strip.levels[strip.n_scales - 1]
+        blur(level, strip.shape, strip.first_row, HALVE, [kernel], halved[None], 0, rows, threads)
 
 
 def _strips(
@@ -186,10 +199,10 @@ def _strips(
             end = min(height, first + n_rows)
             blur(source, source.shape, 0, change, kernels, levels, first, (filled, end), threads)
             stop = height if end == height else end - reach
-            yield Strip(octave, levels, first, (start, stop))
-            kept = max(0, stop - reach)
-            levels[:, : end - kept] = levels[:, kept - first : end - first]
-            first, start, filled = kept, stop, end
+            yield Strip(**vars(octave), levels=levels, first_row=first, rows=(start, stop))
+            if end < height:  # what the next strip needs again moves to the top
+                levels[:, : 2 * reach] = levels[:, n_rows - 2 * reach :]
+            first, start, filled = end - 2 * reach, stop, end
 
 
 def _pitch(width: int) -> int:
@@ -202,7 +215,7 @@ def _pitch(width: int) -> int:
 
 
 def _all_octaves(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
-    """The octaves from that of the doubled image, or of the image as it is, those before the first included."""
+    """The octaves from that of the (doubled) image on, those before the first included."""
     number = min(params.first_octave, 0)
     height, width = (2 * n - 1 for n in shape) if number < 0 else shape
     octave = Octave(

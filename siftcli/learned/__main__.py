@@ -1,0 +1,58 @@
+"""``python -m siftcli.learned IMAGES``: what an orientation costs, by the histogram and by the network.
+
+The time a keypoint is that of the stage alone, on one thread, over all keypoints of an image: the
+processor time of this thread, the least of several runs, so that other programs hardly matter.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..image import read_image
+from ..params import SiftParams
+from ..sift import orientation as histogram
+from ..sift._threads import Threads
+from ..sift.extrema import find_extrema
+from ..sift.keypoints import refine
+from ..sift.pipeline import OrientationStage
+from ..sift.scalespace import gaussian_octaves
+from . import orientation as learned
+
+N_RUNS = 7
+STAGES: dict[str, OrientationStage] = {
+    "histogram": histogram.assign_orientations,
+    "learned": learned.assign_orientations,
+}
+
+
+def time_a_keypoint(path: str, threads: Threads) -> tuple[int, dict[str, float], dict[str, int]]:
+    """Keypoints of an image; microseconds a keypoint and orientations found by each stage."""
+    params, octaves = SiftParams(), gaussian_octaves(read_image(path).grey, SiftParams(), threads)
+    found = [(o, refine(o, find_extrema(o, params, threads), params, threads)[0]) for o in octaves]
+    n = max(sum(len(keypoints) for _, keypoints in found), 1)
+    times, counts = dict.fromkeys(STAGES, float("inf")), {}
+    for name, stage in STAGES.items():
+        for _ in range(N_RUNS):
+            start = time.thread_time()
+            counts[name] = sum(len(stage(o, keypoints, params, threads)[0]) for o, keypoints in found)
+            times[name] = min(times[name], 1e6 * (time.thread_time() - start) / n)
+    return n, times, counts
+
+
+def main(paths: Sequence[str]) -> None:
+    """Print a line for each image."""
+    print(
+        "| image | keypoints | histogram, µs (orientations) | learned, µs (orientations) |\n|---|---|---|---|"
+    )
+    with Threads(1) as threads:
+        for path in paths:
+            n, times, counts = time_a_keypoint(path, threads)
+            cells = (f"{times[name]:.1f} ({counts[name]})" for name in STAGES)
+            print(f"| {Path(path).name} | {n} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,224 @@
+"""Keypoints to frames by the network: the stage that ``params.orientation = "learned"`` chooses.
+
+The scores are those of ``network.forward``, computed keypoint by keypoint: the same whatever is
+computed beside it, and on any number of threads. Neither probability nor logarithm is taken: the
+logarithms of two probabilities differ as their scores do, so 0.8 of the largest probability is
+log 0.8 below the largest score; and the parabola goes through scores, as a Gaussian answer wants it.
+
+A quarter turn of the image permutes the samples of a ring, so it moves the scores by nine classes, up
+to the rounding of the samples themselves.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..params import OrientationParams
+from ..sift._jit import kernel, subroutine
+from ..sift._threads import Threads
+from ..sift.keypoints import Keypoints
+from ..sift.scalespace import Strip
+from .network import N_CLASSES, STRIDE, Parameters
+from .patches import (
+    N_ANGLES,
+    N_PARTS,
+    N_RINGS,
+    RING_SPACING,
+    SAMPLES_PER_PATCH,
+    directions,
+    positions,
+    take_patch,
+)
+from .weights import shipped_or
+
+_SAMPLES_PER_KEYPOINT = 4 * SAMPLES_PER_PATCH
+"""Work of one keypoint, in the units of ``Threads.over_rows``."""
+_COLUMNS = 40
+"""Columns computed of each ring of 36: whole vectors of 8, the last four again the first."""
+_ROOM = _COLUMNS + N_CLASSES
+"""Columns of a closed ring that the widest kernel reaches."""
+
+_KERNELS_AT_ONCE = 4
+"""The number of kernels of both convolutions is a multiple of it."""
+
+REACH = (N_RINGS + 1) * RING_SPACING
+"""Radius of the samples that an orientation depends on, in units of σ, and one sample more."""
+
+Layers = tuple[NDArray[np.float32], ...]
+
+
+def assign_orientations(
+    strip: Strip, keypoints: Keypoints, params: OrientationParams, threads: Threads
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Find the orientations of keypoints, as ``sift.orientation.assign_orientations`` does.
+
+    Parameters
+    ----------
+    strip
+        The Gaussian levels; samples are taken from the level nearest to the keypoint's.
+    keypoints
+        N keypoints of this strip.
+    params
+        The weights, the rule for further orientations and their number.
+    threads
+        Where the keypoints are shared out.
+
+    Returns
+    -------
+    rows
+        (M,) the keypoint of each frame: keypoints in order, the most probable orientation first.
+    orientation
+        (M,) radians in [0, 2π), from +x towards +y.
+
+    Raises
+    ------
+    InputError
+        If the weights cannot be read.
+    """
+    if params.upright:
+        return np.arange(len(keypoints)), np.zeros(len(keypoints))
+    where, layers = positions(strip, keypoints), _prepared(shipped_or(params.orientation_weights).parameters)
+    angles = np.empty((len(keypoints), params.max_orientations))
+    n_angles = np.empty(len(keypoints), np.int64)
+    margin = -math.log(params.peak_ratio)
+    threads.over_rows(
+        len(keypoints),
+        len(keypoints) * _SAMPLES_PER_KEYPOINT,
+        lambda start, stop: _orientations(
+            strip.at_hand, *where, directions(), *layers, margin, angles, n_angles, start, stop
+        ),
+    )
+    rows = np.repeat(np.arange(len(keypoints)), n_angles)
+    return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
+
+
+def _prepared(parameters: Parameters) -> Layers:
+    """Weights and biases of the layers: (K, rows, taps) of the convolutions, (rows, classes) of the last.
+
+    The first layer's samples are parted into those at even and at odd places, its taps likewise.
+    """
+    w1, w2, w3 = (np.asarray(parameters[f"weights{i}"], np.float32) for i in (1, 2, 3))
+    parted = w1.reshape(len(w1), N_PARTS, -1, STRIDE).swapaxes(2, 3).reshape(len(w1), N_PARTS * STRIDE, -1)
+    weights = parted, w2[:, :, 0], w3.reshape(-1, N_CLASSES)
+    biases = (np.asarray(parameters[f"bias{i}"], np.float32) for i in (1, 2, 3))
+    return tuple(np.ascontiguousarray(a) for pair in zip(weights, biases, strict=True) for a in pair)
+
+
+@subroutine
+def _part(patch, ring, rows):
+    """Samples of a ring at even and at odd places, outwards and along, as four rows, closed."""
+    for part in range(N_PARTS):
+        for i in range(_ROOM):
+            a = STRIDE * i if i < N_CLASSES else STRIDE * (i - N_CLASSES)
+            for odd in range(STRIDE):
+                rows[STRIDE * part + odd, i] = patch[part, ring, a + odd]
+
+
+@subroutine
+def _convolve(rows, weights, bias, out):
+    """y(k,i) = Σ_r Σ_t rows(r, i + t) W_k(r,t) + b_k along the ring, for ``_COLUMNS`` places.
+
+    Four kernels and two taps at once, so that each column that is loaded serves four sums. (Written as
+    one function: with the inner loop in a function of its own it took twice as long.)
+    """
+    for k in range(0, weights.shape[0], _KERNELS_AT_ONCE):
+        s0, s1, s2, s3 = out[k], out[k + 1], out[k + 2], out[k + 3]
+        for i in range(_COLUMNS):
+            s0[i], s1[i], s2[i], s3[i] = bias[k], bias[k + 1], bias[k + 2], bias[k + 3]
+        for r in range(weights.shape[1]):
+            row = rows[r]
+            for t in range(0, weights.shape[2], 2):
+                a, b = row[t : t + _COLUMNS], row[t + 1 : t + 1 + _COLUMNS]
+                u0, u1 = weights[k, r, t], weights[k, r, t + 1]
+                v0, v1 = weights[k + 1, r, t], weights[k + 1, r, t + 1]
+                w0, w1 = weights[k + 2, r, t], weights[k + 2, r, t + 1]
+                x0, x1 = weights[k + 3, r, t], weights[k + 3, r, t + 1]
+                for i in range(_COLUMNS):
+                    s0[i] += u0 * a[i] + u1 * b[i]
+                    s1[i] += v0 * a[i] + v1 * b[i]
+                    s2[i] += w0 * a[i] + w1 * b[i]
+                    s3[i] += x0 * a[i] + x1 * b[i]
+
+
+@subroutine
+def _connect(rows, weights, bias, scores):
+    """y(c) = Σ_f Σ_j rows(f, c + j) W(f,j) + b: the fully connected layer, looking in each direction c."""
+    for c in range(_COLUMNS):
+        scores[c] = bias[0]
+    for f in range(weights.shape[0]):
+        for j in range(0, N_CLASSES, 2):
+            w0, w1 = weights[f, j], weights[f, j + 1]
+            a, b = rows[f, j : j + _COLUMNS], rows[f, j + 1 : j + 1 + _COLUMNS]
+            for c in range(_COLUMNS):
+                scores[c] += w0 * a[c] + w1 * b[c]
+
+
+@subroutine
+def _maxima(rows, n, out):
+    """The larger of rows 2f and 2f + 1 of n, closed."""
+    for f in range(n // 2):
+        for i in range(N_CLASSES):
+            out[f, i] = max(rows[2 * f, i], rows[2 * f + 1, i])
+        for i in range(N_CLASSES, _ROOM):
+            out[f, i] = out[f, i - N_CLASSES]
+
+
+@subroutine
+def _peaks(scores, margin, angles, heights):
+    """Directions of the scores that are maxima, at most ``margin`` below the highest; how many there are."""
+    n = N_CLASSES
+    lowest, n_found = scores[:n].max() - margin, 0
+    for i in range(n):
+        before, here = np.float64(scores[(i + n - 1) % n]), np.float64(scores[i])
+        after = np.float64(scores[(i + 1) % n])
+        # Of two equal classes the first counts; its parabola peaks half-way between them.
+        if here < lowest or here <= before or here < after:
+            continue
+        rank = n_found
+        while rank > 0 and heights[rank - 1] < here:
+            rank -= 1
+        last = min(n_found, len(angles) - 1)
+        if rank > last:
+            continue
+        for j in range(last, rank, -1):
+            angles[j], heights[j] = angles[j - 1], heights[j - 1]
+        offset = 0.5 * (before - after) / (before - 2 * here + after)
+        angles[rank], heights[rank] = (i + offset) * 2 * math.pi / n % (2 * math.pi), here
+        n_found = last + 1
+    if n_found == 0:
+        # No direction stands out (a perfectly round structure): any will do, but the keypoint stays.
+        angles[0] = 0.0
+        n_found = 1
+    return n_found
+
+
+@kernel(
+    "void(float32[:, :, :], float64[::1], float64[::1], float64[::1], int64[::1], float64[:, ::1],"
+    " float32[:, :, ::1], float32[::1], float32[:, :, ::1], float32[::1], float32[:, ::1], float32[::1],"
+    " float64, float64[:, ::1], int64[::1], int64, int64)"
+)
+def _orientations(
+    levels, x, y, sigma, level, directions, w1, b1, w2, b2, w3, b3, margin, angles, n_angles, start, stop
+):
+    """Directions of keypoints start to stop."""
+    rings, patch = (
+        np.empty((N_RINGS + 2, N_ANGLES), np.float32),
+        np.empty((N_PARTS, N_RINGS, N_ANGLES), np.float32),
+    )
+    parted = np.empty((N_PARTS * STRIDE, _ROOM), np.float32)
+    sums = np.empty((N_RINGS * len(w1), _COLUMNS), np.float32)
+    maxima = np.empty((len(sums) // 2, _ROOM), np.float32)
+    scores, heights = np.empty(_COLUMNS, np.float32), np.empty(angles.shape[1])
+    for n in range(start, stop):
+        take_patch(levels[level[n]], x[n], y[n], sigma[n], directions, rings, patch)
+        for ring in range(N_RINGS):
+            _part(patch, ring, parted)
+            _convolve(parted, w1, b1, sums[ring * len(w1) :])
+        _maxima(sums, len(sums), maxima)
+        _convolve(maxima, w2, b2, sums)
+        _maxima(sums, len(w2), maxima)
+        _connect(maxima, w3, b3, scores)
+        n_angles[n] = _peaks(scores, margin, angles[n], heights)

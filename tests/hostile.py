@@ -1,0 +1,308 @@
+"""Bad images, generated: every format whole, cut off, with other bytes, and headers that lie.
+
+A case is a kind, a file name and the bytes; the same ones in every run.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from conftest import texture
+from PIL import Image
+
+N_CUTS, N_FLIPS, N_FILLS, N_INSERTIONS = 14, 24, 6, 4
+"""Cases of each kind that are made of every whole file."""
+THIN = range(1, 41)
+"""Lengths of the images of one row or column."""
+THIN_KINDS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP", "pgm": "PPM"}
+ORIENTATION, EXIF_POINTER = 0x0112, 0x8769
+
+
+class Case(NamedTuple):
+    """A file that may be anything."""
+
+    kind: str
+    name: str
+    data: bytes
+
+
+def cases() -> Iterator[Case]:
+    """Every case, in a fixed order."""
+    for make in (whole_files, damaged_files, thin_images, lying_headers, broken_exif, odd_samples):
+        yield from make()
+
+
+# --- whole files -----------------------------------------------------------------------------------------
+
+GREY = np.rint(texture((28, 36), seed=9, smoothness=0.8) * 255).astype(np.uint8)
+RGB = np.dstack([GREY, GREY, GREY[::-1]])
+DEEP = GREY.astype(np.uint16) * 257
+
+
+def _pillow(array: np.ndarray, kind: str, mode: str | None = None, **options: object) -> bytes:
+    image = Image.fromarray(array)
+    buffer = io.BytesIO()
+    (image if mode is None else image.convert(mode)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def encoded(array: np.ndarray, suffix: str, *options: int) -> bytes:
+    done, data = cv2.imencode(suffix, array, options)
+    assert done
+    return data.tobytes()
+
+
+def _animated(kind: str) -> bytes:
+    frames = [Image.fromarray(np.roll(RGB, i, axis=1)) for i in range(3)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+def _plain_pnm(kind: bytes, array: np.ndarray, maximum: int | None) -> bytes:
+    head = b"%s\n# a comment\n%d %d\n" % (kind, array.shape[1], array.shape[0])
+    head += b"" if maximum is None else b"%d\n" % maximum
+    return head + b"\n".join(b" ".join(b"%d" % value for value in row.ravel()) for row in array) + b"\n"
+
+
+@cache
+def seeds() -> dict[str, bytes]:
+    """Whole files, by name: each format in the kinds of samples that it has."""
+    transparent = np.dstack([RGB, np.zeros_like(GREY)])
+    floats = (DEEP / 65535).astype(np.float32)
+    tiff = {
+        f"{c}.tif": _pillow(RGB, "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate", "jpeg")
+    }
+    return tiff | {
+        "grey.png": _pillow(GREY, "PNG"),
+        "rgb.png": _pillow(RGB, "PNG"),
+        "palette.png": _pillow(RGB, "PNG", "P"),
+        "bit.png": _pillow(GREY, "PNG", "1"),
+        "transparent.png": _pillow(transparent, "PNG"),
+        "deep.png": encoded(DEEP, ".png"),
+        "deep-rgb.png": encoded(np.dstack([DEEP] * 3), ".png"),
+        "grey.jpg": _pillow(GREY, "JPEG"),
+        "progressive.jpg": _pillow(RGB, "JPEG", progressive=True),
+        "cmyk.jpg": _pillow(RGB, "JPEG", "CMYK"),
+        "group4.tif": _pillow(GREY, "TIFF", "1", compression="group4"),
+        "packbits.tif": _pillow(GREY, "TIFF", compression="packbits"),
+        "big.tif": _pillow(RGB, "TIFF", big_tiff=True),
+        "deep.tif": encoded(DEEP, ".tif"),
+        "float.tif": encoded(floats, ".tif"),
+        "double.tif": encoded(floats.astype(np.float64), ".tif"),
+        "lossy.webp": _pillow(RGB, "WEBP"),
+        "lossless.webp": _pillow(RGB, "WEBP", lossless=True),
+        "transparent.webp": _pillow(transparent, "WEBP"),
+        "animated.webp": _animated("WEBP"),
+        "animated.gif": _animated("GIF"),
+        "grey.bmp": _pillow(GREY, "BMP"),
+        "rgb.bmp": _pillow(RGB, "BMP"),
+        "bit.bmp": _pillow(GREY, "BMP", "1"),
+        "grey.pgm": _pillow(GREY, "PPM"),
+        "rgb.ppm": _pillow(RGB, "PPM"),
+        "deep.pgm": encoded(DEEP, ".pgm"),
+        "bit.pbm": _pillow(GREY, "PPM", "1"),
+        "plain-bit.pbm": _plain_pnm(b"P1", GREY // 128, None),
+        "plain.pgm": _plain_pnm(b"P2", GREY, 255),
+        "plain.ppm": _plain_pnm(b"P3", RGB, 255),
+    }
+
+
+def whole_files() -> Iterator[Case]:
+    """Each file as it is, under its own suffix and under others."""
+    for name, data in seeds().items():
+        yield Case("whole", name, data)
+        for suffix in (".png", ".jpg", ".tif", ".npz"):
+            yield Case("wrong suffix", f"{name}{suffix}", data)
+
+
+# --- other bytes -----------------------------------------------------------------------------------------
+
+
+def damaged_files() -> Iterator[Case]:
+    """Each file cut off, with bytes changed, overwritten and put in."""
+    for number, (name, data) in enumerate(seeds().items()):
+        rng = np.random.default_rng(number)
+        yield from (Case("cut off", name, data[:n]) for n in _lengths(len(data)))
+        yield from (Case("flipped bytes", name, _flipped(data, rng)) for _ in range(N_FLIPS))
+        yield from (Case("filled", name, _filled(data, rng)) for _ in range(N_FILLS))
+        yield from (Case("inserted bytes", name, _inserted(data, rng)) for _ in range(N_INSERTIONS))
+    yield from (Case("zero bytes", f"x{suffix}", b"") for suffix in (".png", ".jpg", ".tif", ".webp", ".bmp"))
+
+
+def _lengths(n: int) -> list[int]:
+    """Within the header, all over the file, and just before its end."""
+    head = [1, 4, 9, 17, 30]
+    return [*head, *(n * i // 8 for i in range(1, 8)), n - 2, n - 1][:N_CUTS]
+
+
+def _flipped(data: bytes, rng: np.random.Generator) -> bytes:
+    """One to six bits of bytes changed, half of them among the first two hundred bytes."""
+    changed = bytearray(data)
+    reach = min(len(data), 200) if rng.random() < 0.5 else len(data)
+    for at in rng.integers(0, reach, rng.integers(1, 7)):
+        changed[at] ^= 1 << rng.integers(8)
+    return bytes(changed)
+
+
+def _filled(data: bytes, rng: np.random.Generator) -> bytes:
+    start, length = rng.integers(0, len(data)), rng.integers(1, 40)
+    return data[:start] + bytes([rng.choice([0, 255])]) * length + data[start + length :]
+
+
+def _inserted(data: bytes, rng: np.random.Generator) -> bytes:
+    at = rng.integers(0, len(data))
+    return data[:at] + rng.bytes(rng.integers(1, 30)) + data[at:]
+
+
+# --- sizes -----------------------------------------------------------------------------------------------
+
+
+def thin_images() -> Iterator[Case]:
+    """One row or column of 1 to 40 pixels, in every format."""
+    for n in THIN:
+        row = np.tile(GREY[0], 2)[np.newaxis, :n]
+        for shape, array in (("row", row), ("column", np.ascontiguousarray(row.T))):
+            for suffix, kind in THIN_KINDS.items():
+                yield Case("thin", f"{shape}-{n}.{suffix}", _pillow(array, kind))
+            yield Case("thin", f"{shape}-{n}.tif", _pillow(array.astype(np.float32) / 255, "TIFF"))
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_header(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
+    return png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+def tiff_file(tags: list[tuple[int, int, int]], order: str = "<") -> bytes:
+    """A file of one directory of single values: (tag, type 3 or 4, value)."""
+    entries = b"".join(
+        struct.pack(order + "HHI", tag, kind, 1)
+        + (struct.pack(order + "HH", value, 0) if kind == 3 else struct.pack(order + "I", value))
+        for tag, kind, value in tags
+    )
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    return magic + struct.pack(order + "IH", 8, len(tags)) + entries + bytes(4) + bytes(4096)
+
+
+def _claims(width: int, height: int) -> Iterator[tuple[str, bytes]]:
+    idat = png_chunk(b"IDAT", zlib.compress(bytes(1000))) + png_chunk(b"IEND", b"")
+    for depth in (8, 16):
+        yield f"{depth}.png", PNG_MAGIC + png_header(width, height, depth) + idat
+    for bits, sample_format in ((8, 1), (16, 1), (32, 3)):
+        tags = [(256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 1), (262, 3, 1), (273, 4, 200)]
+        tags += [(277, 3, 1), (278, 4, height), (279, 4, 4096), (339, 3, sample_format)]
+        for order in "<>":
+            yield f"{bits}{'be' if order == '>' else ''}.tif", tiff_file(tags, order)
+    yield "x.pgm", b"P5 %d %d 255\n" % (width, height) + bytes(1000)
+    yield "x.ppm", b"P3 %d %d 255\n" % (width, height) + b"0 " * 1000
+    yield "x.pbm", b"P4 %d %d\n" % (width, height) + bytes(1000)
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    yield "x.bmp", b"BM" + struct.pack("<IHHI", 1000, 0, 0, 54) + head + bytes(1000)
+    w, h = min(width, 65535), min(height, 65535)
+    jpeg = seeds()["grey.jpg"]
+    at = jpeg.index(b"\xff\xc0") + 5
+    yield "x.jpg", jpeg[:at] + struct.pack(">HH", h, w) + jpeg[at + 4 :]
+    canvas = b"".join(max(min(n, 1 << 24) - 1, 0).to_bytes(3, "little") for n in (width, height))
+    body = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + canvas + seeds()["lossy.webp"][12:]
+    yield "x.webp", b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def lying_headers() -> Iterator[Case]:
+    """Headers that claim more, or less, than any image has, or two things at once."""
+    for size in ((100_000, 100_000), (2**31 - 1, 2**31 - 1), (30_000, 6_000), (0, 0), (0, 7), (2**32 - 1, 1)):
+        for name, data in _claims(min(size[0], 2**31 - 1), min(size[1], 2**31 - 1)):
+            yield Case("lying header", f"{size[0]}x{size[1]}-{name}", data)
+    for depth in (8, 16):
+        two = png_header(30_000, 30_000, depth, 2) + png_header(2, 2, depth, 2)
+        rest = png_chunk(b"IDAT", zlib.compress(bytes(26))) + png_chunk(b"IEND", b"")
+        yield Case("lying header", f"two-headers-{depth}.png", PNG_MAGIC + two + rest)
+    tags = [(258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 200), (277, 3, 1), (278, 4, 4), (279, 4, 32)]
+    for first, second in ((30_000, 4), (4, 30_000)):
+        sizes = [(256, 4, first), (256, 4, second), (257, 4, first), (257, 4, second)]
+        yield Case(
+            "lying header", f"two-sizes-{first}.tif", tiff_file(sorted([*sizes, *tags], key=lambda t: t[0]))
+        )
+    tiles = [(256, 4, 8), (257, 4, 8), (322, 4, 60_000), (323, 4, 60_000), (324, 4, 300), (325, 4, 100)]
+    for bits in (8, 16):
+        more = [(258, 3, bits), (259, 3, 1), (262, 3, 1), (277, 3, 1)]
+        yield Case("lying header", f"huge-tile-{bits}.tif", tiff_file(sorted([*tiles, *more])))
+    yield from bombs()
+
+
+def bombs() -> Iterator[Case]:
+    """Small files that would swell to 64 MiB where nobody looks for them."""
+    text = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1 << 26), 9))
+    yield Case("bomb", "text-bomb.png", _with_chunk("grey.png", text))
+    yield Case(
+        "bomb",
+        "profile-bomb.png",
+        _with_chunk("grey.png", png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(1 << 26), 9))),
+    )
+    bomb = png_chunk(b"IDAT", zlib.compress(bytes(1 << 26), 9)) + png_chunk(b"IEND", b"")
+    yield Case("bomb", "more-than-it-says.png", PNG_MAGIC + png_header(20, 20) + bomb)
+
+
+def _with_chunk(name: str, chunk: bytes) -> bytes:
+    data = seeds()[name]
+    return data[:33] + chunk + data[33:]
+
+
+# --- EXIF ------------------------------------------------------------------------------------------------
+
+
+def broken_exif() -> Iterator[Case]:
+    """Whole pictures whose EXIF block is damaged: the pixels are there."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    exif[EXIF_POINTER] = {0xA405: 35, 0x9003: "2026:01:01 00:00:00"}
+    good = exif.tobytes()
+    rng = np.random.default_rng(99)
+    blocks = [b"", b"Exif\0\0", good[:9], good[:20], good[:-7], good + bytes(60_000), bytes(80), b"\xff" * 80]
+    blocks += [_flipped(good, rng) for _ in range(24)] + [_filled(good, rng) for _ in range(8)]
+    loop = bytearray(good)
+    loop[-4:] = struct.pack(">I", 8)
+    blocks.append(bytes(loop))
+    for i, block in enumerate(blocks):
+        for suffix, kind in (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")):
+            yield Case("broken EXIF", f"exif-{i}.{suffix}", _pillow(RGB, kind, exif=block))
+
+
+# --- samples ---------------------------------------------------------------------------------------------
+
+
+ODD_VALUES = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "1e38": 1e38, "tiny": 1e-42, "-0": -0.0}
+
+
+def odd_samples() -> Iterator[Case]:
+    """Floats that are no grey values, and kinds of samples that few programs write."""
+    floats = (DEEP / 65535).astype(np.float32)
+    for name, value in ODD_VALUES.items():
+        for dtype in (np.float32, np.float64):
+            for everywhere in (False, True):
+                array = floats.astype(dtype)
+                array[slice(None) if everywhere else (3, 4)] = value
+                yield Case("odd samples", f"{name}-{dtype.__name__}-{everywhere}.tif", encoded(array, ".tif"))
+    for mode in ("I", "F", "LAB", "HSV", "YCbCr", "I;16", "CMYK", "LA", "PA", "RGBX"):
+        image = Image.fromarray(GREY if mode in ("I", "F", "I;16") else RGB)
+        for kind, suffix in (("TIFF", "tif"), ("PNG", "png"), ("WEBP", "webp"), ("BMP", "bmp")):
+            buffer = io.BytesIO()
+            try:
+                image.convert(mode).save(buffer, kind)
+            except (OSError, ValueError):  # a format that has no such samples
+                continue
+            yield Case("odd samples", f"{mode.replace(';', '')}.{suffix}", buffer.getvalue())
+    for dtype in (np.int8, np.int16, np.int32):
+        yield Case("odd samples", f"{dtype.__name__}.tif", encoded(GREY.astype(dtype), ".tif"))

@@ -1,0 +1,48 @@
+"""The trials script: its rows, and what equal counts mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from siftcli.evaluation import trials
+from siftcli.evaluation.pairs import Pair
+from siftcli.evaluation.planar import Region
+from siftcli.image import read_image
+
+CAMERA = Path(__file__).parents[1] / "sample_images" / "camera.png"
+
+
+@pytest.fixture(scope="module")
+def unchanged():
+    """A picture and itself, cropped from the sample."""
+    picture = np.rint(255 * read_image(CAMERA).grey[60:260, 100:300]).astype(np.uint8)
+    region = Region.whole(picture.shape)
+    return Pair(picture, picture, np.eye(3), region, region, margin_px=0.0)
+
+
+def test_equal_counts_bring_every_setting_to_the_smallest(unchanged):
+    looker = trials.Looker(["opencv-precise", "scikit-image", "default"])
+    at_defaults, at_equal = (looker.rows(unchanged, equal=equal) for equal in (False, True))
+    assert [row["setting"] for row in at_equal] == ["opencv-precise", "scikit-image", "default"]
+    # Places, of which a feature of several orientations is one; a threshold finds about the number.
+    smallest = min(row["n_reference"] for row in at_defaults)
+    assert all(0.7 * smallest < row["n_reference"] <= 1.1 * smallest for row in at_equal)
+    assert all(row["repeatability_05px"] == 1 for row in at_defaults + at_equal)
+
+
+def test_the_table_has_a_line_a_setting(unchanged):
+    rows = [{"sweep": sweep, **row} for sweep in trials.SWEEPS for row in looker_rows(unchanged)]
+    lines = trials.table(rows).splitlines()
+    assert len(lines) == 2 + 1
+    assert lines[0].count("|") == lines[2].count("|")
+    assert lines[2].startswith("| default |")
+
+
+def looker_rows(pair):
+    return trials.Looker(["default"]).rows(pair, equal=False)
+
+
+def test_settings_are_detectors_or_valid_parameters():
+    for setting in trials.SETTINGS.values():
+        assert isinstance(setting, str) or trials.Trial(setting).params
