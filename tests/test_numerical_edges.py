@@ -181,7 +181,7 @@ def test_extrema_equal_their_twin(image, threshold):
     assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.levels, least))
 
 
-LIMITS = {"contrast_threshold": 0.01, "edge_threshold": 10.0}
+LIMITS = {"contrast_threshold": 0.01, "edge_threshold": 10.0, "fit_window": 0.0}
 
 
 def twin_of_refinement(octave, candidate, change=1.0):

@@ -2,8 +2,8 @@
 
 A kernel has taps at integer offsets, for samples that lie on source samples, and at half-integer
 offsets, for samples half-way between. Taps are symmetric, and mirror samples are summed before they
-are multiplied, so that mirroring the image changes no bit. Every sum runs from the centre outwards by
-fused multiply-adds: its bits do not depend on how rows are grouped, nor on the processor.
+are multiplied, so that mirroring the image changes no bit. Every sum runs from the outermost, smallest tap to
+the centre by fused multiply-adds: its bits do not depend on how rows are grouped, nor on the processor.
 
 The result is computed in tiles that stay in the first-level cache: along the rows first, where all
 kernels share the sums of mirror samples, then down the columns, two rows at a time.
@@ -182,10 +182,10 @@ def _weigh_four(sums, taps, i, is_first, out):
     base, k0, k1, k2, k3 = np.uint64(i * _PITCH), taps[i], taps[i + 1], taps[i + 2], taps[i + 3]
     for x in range(len(out)):
         at = base + np.uint64(x)
-        total = fma(k0, sums[at], np.float32(0) if is_first else out[x])
-        total = fma(k1, sums[at + _STEP], total)
+        total = fma(k3, sums[at + np.uint64(3) * _STEP], np.float32(0) if is_first else out[x])
         total = fma(k2, sums[at + np.uint64(2) * _STEP], total)
-        out[x] = fma(k3, sums[at + np.uint64(3) * _STEP], total)
+        total = fma(k1, sums[at + _STEP], total)
+        out[x] = fma(k0, sums[at], total)
 
 
 @inlined
@@ -193,21 +193,22 @@ def _weigh_two(sums, taps, i, is_first, out):
     base, k0, k1 = np.uint64(i * _PITCH), taps[i], taps[i + 1]
     for x in range(len(out)):
         at = base + np.uint64(x)
-        total = fma(k0, sums[at], np.float32(0) if is_first else out[x])
-        out[x] = fma(k1, sums[at + _STEP], total)
+        total = fma(k1, sums[at + _STEP], np.float32(0) if is_first else out[x])
+        out[x] = fma(k0, sums[at], total)
 
 
 @subroutine
 def _weigh(sums, taps, n_taps, out):
     """Σ tapᵢ·sumᵢ along a tile's row, four taps a pass."""
-    if n_taps < 4:
-        _weigh_two(sums, taps, 0, True, out)
-        return
-    _weigh_four(sums, taps, 0, True, out)
-    for i in range(4, n_taps - 3, 4):
-        _weigh_four(sums, taps, i, False, out)
+    i = n_taps - n_taps % 4
     if n_taps % 4:
-        _weigh_two(sums, taps, n_taps - 2, False, out)
+        _weigh_two(sums, taps, i, True, out)
+    else:
+        i -= 4
+        _weigh_four(sums, taps, i, True, out)
+    while i > 0:
+        i -= 4
+        _weigh_four(sums, taps, i, False, out)
 
 
 @subroutine
@@ -258,14 +259,14 @@ def _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, is_fi
         p3, q0 = above + np.uint64(x), below + np.uint64(x)
         p2, p1, p0 = p3 + _STEP, p3 + np.uint64(2) * _STEP, p3 + np.uint64(3) * _STEP
         q1, q2, q3 = q0 + _STEP, q0 + np.uint64(2) * _STEP, q0 + np.uint64(3) * _STEP
-        a = fma(a0, lines[p0] + lines[q0], np.float32(0) if is_first else out_a[x])
-        b = fma(b0, lines[p0 + to_up] + lines[q0 + to_down], np.float32(0) if is_first else out_b[x])
-        a = fma(a1, lines[p1] + lines[q1], a)
-        b = fma(b1, lines[p1 + to_up] + lines[q1 + to_down], b)
+        a = fma(a3, lines[p3] + lines[q3], np.float32(0) if is_first else out_a[x])
+        b = fma(b3, lines[p3 + to_up] + lines[q3 + to_down], np.float32(0) if is_first else out_b[x])
         a = fma(a2, lines[p2] + lines[q2], a)
         b = fma(b2, lines[p2 + to_up] + lines[q2 + to_down], b)
-        out_a[x] = fma(a3, lines[p3] + lines[q3], a)
-        out_b[x] = fma(b3, lines[p3 + to_up] + lines[q3 + to_down], b)
+        a = fma(a1, lines[p1] + lines[q1], a)
+        b = fma(b1, lines[p1 + to_up] + lines[q1 + to_down], b)
+        out_a[x] = fma(a0, lines[p0] + lines[q0], a)
+        out_b[x] = fma(b0, lines[p0 + to_up] + lines[q0 + to_down], b)
 
 
 @inlined
@@ -276,23 +277,24 @@ def _add_two_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, is_fir
     for x in range(len(out_a)):
         p1, q0 = above + np.uint64(x), below + np.uint64(x)
         p0, q1 = p1 + _STEP, q0 + _STEP
-        a = fma(a0, lines[p0] + lines[q0], np.float32(0) if is_first else out_a[x])
-        b = fma(b0, lines[p0 + to_up] + lines[q0 + to_down], np.float32(0) if is_first else out_b[x])
-        out_a[x] = fma(a1, lines[p1] + lines[q1], a)
-        out_b[x] = fma(b1, lines[p1 + to_up] + lines[q1 + to_down], b)
+        a = fma(a1, lines[p1] + lines[q1], np.float32(0) if is_first else out_a[x])
+        b = fma(b1, lines[p1 + to_up] + lines[q1 + to_down], np.float32(0) if is_first else out_b[x])
+        out_a[x] = fma(a0, lines[p0] + lines[q0], a)
+        out_b[x] = fma(b0, lines[p0 + to_up] + lines[q0 + to_down], b)
 
 
 @inlined
 def _blur_down(lines, up, down, up_step, down_step, taps_a, taps_b, n_taps, out_a, out_b):
-    """Two rows of the result, from lines ``up`` and ``down`` outwards, four taps a pass."""
-    if n_taps < 4:
-        _add_two_taps(lines, up, down, up_step, down_step, taps_a, taps_b, 0, True, out_a, out_b)
-        return
-    _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, 0, True, out_a, out_b)
-    for i in range(4, n_taps - 3, 4):
-        _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, False, out_a, out_b)
+    """Two rows of the result, from the outermost lines to ``up`` and ``down``, four taps a pass."""
+    i = n_taps - n_taps % 4
     if n_taps % 4:
-        _add_two_taps(lines, up, down, up_step, down_step, taps_a, taps_b, n_taps - 2, False, out_a, out_b)
+        _add_two_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, True, out_a, out_b)
+    else:
+        i -= 4
+        _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, True, out_a, out_b)
+    while i > 0:
+        i -= 4
+        _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, False, out_a, out_b)
 
 
 @subroutine
