@@ -91,7 +91,9 @@ def test_least_squares_is_exact_for_a_quadratic():
     lines, step = np.empty((2, 3, 7)), np.empty(2)
     assert local_fit.position_step(plane, 0.3, -0.2, 0.8, lines, step)
     np.testing.assert_allclose([step[0] + 0.3, step[1] - 0.2], extremum, atol=1e-12)
-    assert local_fit.fitted_value(plane, 0.0, 0.0, 0.8, lines) == pytest.approx(value)
+    values = np.empty(3)
+    local_fit.fitted_values(np.stack((plane, 2 * plane, -plane)), 0.0, 0.0, 0.8, lines, values)
+    np.testing.assert_allclose(values, [value, 2 * value, -value], rtol=1e-12)
 
 
 place = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]))

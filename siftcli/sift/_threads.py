@@ -19,11 +19,11 @@ SMALLEST_SHARE = 1 << 15
 
 
 class Threads:
-    """A pool of ``n`` threads; all cores this process may use when ``n`` is None. A context manager."""
+    """A context manager of ``n`` threads, the caller's among them; all cores of this process when None."""
 
     def __init__(self, n: int | None = None) -> None:
         self.n = n or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(self.n) if self.n > 1 else None
+        self._pool = ThreadPoolExecutor(self.n - 1) if self.n > 1 else None
 
     def __enter__(self) -> Self:
         return self
@@ -50,4 +50,6 @@ class Threads:
         if n_blocks == 1 or self._pool is None:
             return [work(0, n_rows)]
         edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
-        return list(self._pool.map(work, edges[:-1], edges[1:]))
+        others = self._pool.map(work, edges[1:-1], edges[2:])
+        # The caller's thread does the first block, rather than wait.
+        return [work(edges[0], edges[1]), *others]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..params import KeypointParams
 from ._jit import kernel, subroutine
 from ._threads import Threads
-from .local_fit import SIDE, fill_patch, fitted_value, position_step
+from .local_fit import SIDE, fill_patch, fitted_values, position_step
 from .scalespace import Strip
 
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
@@ -263,11 +263,8 @@ def _place_by_least_squares(patch, spread, offset, plane, lines, step):
         x, y = offset[0] + step[0], offset[1] + step[1]
         if found and abs(x) <= 1 and abs(y) <= 1:
             offset[0], offset[1] = x, y
-    below, here, above = (
-        fitted_value(patch[0], offset[0], offset[1], spread, lines),
-        fitted_value(patch[1], offset[0], offset[1], spread, lines),
-        fitted_value(patch[2], offset[0], offset[1], spread, lines),
-    )
+    fitted_values(patch, offset[0], offset[1], spread, lines, step)
+    below, here, above = step[0], step[1], step[2]
     slope, bend = (above - below) / 2, above + below - 2 * here
     if bend * here < 0 and abs(slope) <= abs(bend):
         offset[2] = -slope / bend
@@ -304,7 +301,7 @@ def _refine(
     gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
     block, plane = np.empty((3, 3, 3)), np.empty((3, 3))
     patch, wide_plane = np.empty((3, SIDE, SIDE)), np.empty((SIDE, SIDE))
-    lines, step = np.empty((2, 3, SIDE)), np.empty(2)
+    lines, step = np.empty((2, 3, SIDE)), np.empty(3)
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         fate[n] = UNSTABLE

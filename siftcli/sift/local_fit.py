@@ -85,9 +85,15 @@ def position_step(plane, x, y, spread, lines, step):
 
 
 @subroutine
-def fitted_value(plane, x, y, spread, lines):
-    """The value at (x, y) of the quadratic fitted around it."""
+def fitted_values(patch, x, y, spread, lines, values):
+    """The values (3,) at (x, y) of the quadratics fitted around it to each plane of a patch (3, 7, 7)."""
     (mx, _, bx), (my, _, by) = _weigh_line(x, spread, lines[0]), _weigh_line(y, spread, lines[1])
+    for s in range(3):
+        values[s] = _fitted_value(patch[s], mx, bx, my, by, lines)
+
+
+@subroutine
+def _fitted_value(plane, mx, bx, my, by, lines):
     along, down = lines[0], lines[1]
     return (
         _filtered(plane, down[0], along[0])
