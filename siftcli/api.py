@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -18,8 +17,6 @@ from .params import SiftParams
 from .sift import pipeline
 
 ImageSource = str | PathLike[str] | NDArray[Any]
-
-_SAMPLE_BYTES = 4
 
 
 def detect(
@@ -106,17 +103,10 @@ def detect_in_picture(
 def _require_memory(picture: Picture, params: SiftParams) -> None:
     height, width = picture.grey.shape
     require_memory(
-        _needed_bytes((height, width), params),
+        pipeline.working_bytes((height, width), params),
         f"{picture.label}: detection in {width} x {height} pixels",
         "pass --max-image-size (max_image_size) or --first-octave 0",
     )
-
-
-def _needed_bytes(shape: tuple[int, int], params: SiftParams) -> int:
-    """Estimate the pyramid: its levels, a third more for the coarser octaves, and the image."""
-    n_pixels = math.prod(shape)
-    n_samples = n_pixels * (4 if params.first_octave < 0 else 1)
-    return n_pixels * _SAMPLE_BYTES + n_samples * (params.levels_per_octave + 3) * _SAMPLE_BYTES * 4 // 3
 
 
 def describe(

@@ -15,10 +15,10 @@ from PIL import Image
 import siftcli
 from siftcli import limits
 from siftcli.__main__ import run
-from siftcli.api import _needed_bytes
 from siftcli.errors import InputError, ParameterError
 from siftcli.image.decoded import DECODING_BYTES
 from siftcli.limits import LIMITS, MAX_MEMORY
+from siftcli.sift.pipeline import working_bytes
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -119,7 +119,7 @@ def test_no_more_memory_is_taken_than_was_estimated(tmp_path, kind):
         [sys.executable, "-c", PEAK, tmp_path / "x.png"],
         capture_output=True, text=True, check=True, env=os.environ,
     )  # fmt: skip
-    estimated = max(_needed_bytes(image.shape, siftcli.SiftParams()), DECODING_BYTES * image.size)
+    estimated = max(working_bytes(image.shape, siftcli.SiftParams()), DECODING_BYTES * image.size)
     # A tenth, and 16 MB, for what does not grow with the image and for the allocator.
     assert int(done.stdout) < 1.1 * estimated + (16 << 20)
 

@@ -35,6 +35,8 @@ GREY_WEIGHTS = (299, 587, 114)
 """ITU-R BT.601, in thousandths: whole numbers make the sum of whole samples exact."""
 _WEIGHT_SUM = 1000
 
+_SAMPLES_AT_ONCE = 1 << 16
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -221,14 +223,24 @@ def _has_alpha(samples: NDArray[Any]) -> bool:
 
 def _grey(decoded: Decoded, name: str) -> NDArray[np.float32]:
     """(H, W) grey in [0, 1], in the stored frame."""
-    samples, full_scale = decoded.samples, decoded.full_scale
+    samples = decoded.samples
     if samples.dtype.kind == "f":
         _check_float(samples, name)
+    grey = np.empty(samples.shape[:2], np.float32)
+    # In double precision, a few rows at a time: of a large image that is a small part of its memory.
+    n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])
+    for first in range(0, len(grey), n_rows):
+        rows = slice(first, first + n_rows)
+        grey[rows] = _grey_rows(samples[rows], decoded.full_scale)
+    return grey
+
+
+def _grey_rows(samples: NDArray[Any], full_scale: float) -> NDArray[np.float64]:
     grey = _weighted(samples, full_scale)
     if _has_alpha(samples):
         alpha = np.divide(samples[:, :, -1], full_scale, dtype=np.float64)
         grey = grey * alpha + (1 - alpha)
-    return np.asarray(grey, dtype=np.float32)
+    return grey
 
 
 def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from .extrema import find_extrema
 from .keypoints import NONE_CARRIED, Keypoints, reach_of_refinement, refine
 from .local_fit import REACH
 from .orientation import assign_orientations, reach_of_histogram
-from .scalespace import Strip, gaussian_strips, octaves_of
+from .scalespace import Strip, gaussian_strips, octaves_of, strip_shape
 
 OrientationStage = Callable[
     [Strip, Keypoints, SiftParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
@@ -116,6 +116,14 @@ def describe(
     return replace(features, descriptors=descriptors, descriptor_kind=_descriptor_kind(params), params=params)
 
 
+def working_bytes(shape: tuple[int, ...], params: SiftParams) -> int:
+    """Estimate what :func:`detect` holds at once: the image, two octaves' halved levels, and a strip."""
+    finest = octaves_of(shape, params.override(first_octave=min(params.first_octave, 0)))[:1]
+    strips = [math.prod(strip_shape(octave, _reach(params))) for octave in finest]
+    n_samples = math.prod(shape) * 9 // 4 + sum(strips)
+    return n_samples * np.dtype(np.float32).itemsize
+
+
 def _reach(params: SiftParams) -> int:
     """Rows around a strip that its keypoints depend on."""
     sigma = params.sigma * 2 ** ((params.levels_per_octave + params.max_offset) / params.levels_per_octave)
@@ -161,9 +169,12 @@ def _admit(
     if params.max_features is None:
         return keypoints, strongest
     response = _response(keypoints, params)
-    strongest = np.sort(np.concatenate((strongest, response)))[-params.max_features :]
-    is_full = len(strongest) == params.max_features
-    return (keypoints.select(response >= strongest[0]) if is_full else keypoints), strongest
+    strongest = np.concatenate((strongest, response))
+    n_weaker = len(strongest) - params.max_features
+    if n_weaker <= 0:
+        return keypoints, strongest
+    strongest = np.partition(strongest, n_weaker)[n_weaker:]
+    return keypoints.select(response >= strongest[0]), strongest
 
 
 def _response(keypoints: Keypoints, params: SiftParams) -> NDArray[np.float32]:

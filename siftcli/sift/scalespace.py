@@ -190,10 +190,8 @@ def _strips(
     strip_bytes: int,
 ) -> Iterator[Strip]:
     """The strips of an octave: each keeps, of the one before, the rows that it needs again."""
-    height, width = octave.shape
-    n_levels, pitch = octave.n_scales + 3, _pitch(width)
-    n_rows = min(height, max(4 * reach, strip_bytes // (n_levels * pitch * 4)))
-    with borrowed(n_levels, n_rows, pitch) as levels:
+    height, n_rows = octave.shape[0], strip_shape(octave, reach, strip_bytes)[1]
+    with borrowed(*strip_shape(octave, reach, strip_bytes)) as levels:
         first = start = filled = 0
         while start < height:
             end = min(height, first + n_rows)
@@ -203,6 +201,13 @@ def _strips(
             if end < height:  # what the next strip needs again moves to the top
                 levels[:, : 2 * reach] = levels[:, n_rows - 2 * reach :]
             first, start, filled = end - 2 * reach, stop, end
+
+
+def strip_shape(octave: Octave, reach: int, strip_bytes: int = STRIP_BYTES) -> tuple[int, int, int]:
+    """The levels of an octave's strips: number, rows and samples from a row to the next."""
+    n_levels, pitch = octave.n_scales + 3, _pitch(octave.shape[1])
+    n_rows = max(4 * reach, strip_bytes // (n_levels * pitch * np.dtype(np.float32).itemsize))
+    return n_levels, min(octave.shape[0], n_rows), pitch
 
 
 def _pitch(width: int) -> int:
