@@ -1,16 +1,20 @@
 """Speed beside OpenCV's SIFT, both in one process, taking turns, warm.
 
 A machine's speed drifts; a ratio of two runs that follow each other drifts less.
-So what is reported is the median, over pairs, of OpenCV's time over siftcli's.
+So what is reported is the median, over pairs, of OpenCV's time over siftcli's. What the first image of a
+process takes, and the memory it needs, is measured in fresh processes, one for each.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -48,7 +52,26 @@ class Timing:
         return asdict(self)
 
 
-def compare(images: Sequence[str | Path], *, threads: int, n_pairs: int) -> Iterator[Timing]:
+@dataclass(frozen=True)
+class FirstImage:
+    """Detection and description of an image by a process that has done nothing before."""
+
+    siftcli_s: float
+    opencv_s: float
+    siftcli_peak_mb: float
+    """Memory at its most, above that of the process with its libraries loaded, in 10⁶ bytes."""
+    opencv_peak_mb: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain names and values, for JSON, with the ratios OpenCV / siftcli."""
+        ratio, peak_ratio = self.opencv_s / self.siftcli_s, self.opencv_peak_mb / self.siftcli_peak_mb
+        values = {f"first_{name}": value for name, value in asdict(self).items()}
+        return values | {"first_ratio": ratio, "first_peak_ratio": peak_ratio}
+
+
+def compare(
+    images: Sequence[str | Path], *, threads: int, n_pairs: int, megapixels: float | None = None
+) -> Iterator[Timing]:
     """Time siftcli and ``cv2.SIFT`` (``enable_precise_upscale``) on the grey images, in bytes.
 
     Parameters
@@ -59,6 +82,8 @@ def compare(images: Sequence[str | Path], *, threads: int, n_pairs: int) -> Iter
         For both.
     n_pairs
         Runs of each, taking turns, after two that are not counted.
+    megapixels
+        Enlarge the images to this size first (:func:`enlarged`).
 
     Yields
     ------
@@ -71,7 +96,7 @@ def compare(images: Sequence[str | Path], *, threads: int, n_pairs: int) -> Iter
     cv2.setNumThreads(threads)
     try:
         for path in images:
-            grey = np.rint(255 * read_image(path).grey).astype(np.uint8)
+            grey = grey_bytes(path, megapixels)
             yield _compare_on(Path(path).name, grey, sift, threads, n_pairs)
     finally:
         cv2.setNumThreads(threads_before)
@@ -97,6 +122,67 @@ def _compare_on(name: str, grey: NDArray[np.uint8], sift: Any, threads: int, n_p
         ratio_low=ratios[n_pairs // 4],
         ratio_high=ratios[-1 - n_pairs // 4],
     )
+
+
+def grey_bytes(path: str | Path, megapixels: float | None = None) -> NDArray[np.uint8]:
+    """(H, W) grey values of an image, enlarged to a size when one is given."""
+    grey = np.rint(255 * read_image(path).grey).astype(np.uint8)
+    return grey if megapixels is None else enlarged(grey, megapixels)
+
+
+def enlarged(grey: NDArray[np.uint8], megapixels: float) -> NDArray[np.uint8]:
+    """A picture twice as large, laid beside its mirror images to 3 : 2, with seeded noise of a grey level."""
+    height = round((megapixels * 1e6 / 1.5) ** 0.5)
+    shape = height, round(height * 1.5)
+    double = import_cv2().resize(grey, None, fx=2, fy=2).astype(np.float32)
+    padding = [(0, max(0, n - m)) for n, m in zip(shape, double.shape, strict=True)]
+    tiled = np.pad(double, padding, mode="symmetric")[: shape[0], : shape[1]]
+    noise = np.random.default_rng(0).standard_normal(shape, np.float32)
+    return np.asarray(np.clip(np.rint(tiled + noise), 0, 255), np.uint8)
+
+
+def first_image(path: str | Path, *, threads: int, megapixels: float | None = None) -> FirstImage:
+    """Measure what a fresh process of each takes for an image (arguments as of :func:`compare`)."""
+    with TemporaryDirectory() as folder:
+        image = Path(folder) / "image.npy"
+        np.save(image, grey_bytes(path, megapixels))
+        (ours_s, ours_mb), (theirs_s, theirs_mb) = (
+            _in_fresh_process(program, image, threads) for program in (_SIFTCLI, _OPENCV)
+        )
+    return FirstImage(ours_s, theirs_s, ours_mb, theirs_mb)
+
+
+_SIFTCLI = """
+from siftcli import api
+run = lambda image: api.detect(image, threads=threads)
+"""
+_OPENCV = """
+import cv2
+cv2.setNumThreads(threads)
+sift = cv2.SIFT_create(enable_precise_upscale=True)
+run = lambda image: sift.detectAndCompute(image, None)
+"""
+_MEASURE = r"""
+import re, sys, time
+import numpy as np
+image, threads = np.load(sys.argv[1]), int(sys.argv[2])
+{program}
+memory = lambda name: int(re.search(name + r":\s+(\d+) kB", open("/proc/self/status").read())[1]) * 1.024e-3
+run(image[:64, :64].copy())  # libraries and kernels are loaded when first used
+before, start = memory("VmRSS"), time.perf_counter()
+run(image)
+print(time.perf_counter() - start, memory("VmHWM") - before)
+"""
+
+
+def _in_fresh_process(program: str, image: Path, threads: int) -> tuple[float, float]:
+    """Seconds, and 10⁶ bytes above the process before, of the first real image."""
+    code = _MEASURE.format(program=program)
+    done = subprocess.run(  # noqa: S603 (this interpreter and the code above)
+        [sys.executable, "-c", code, str(image), str(threads)], capture_output=True, text=True, check=True
+    )
+    seconds, megabytes = done.stdout.split()
+    return float(seconds), float(megabytes)
 
 
 def _milliseconds(run: Callable[[], object]) -> float:

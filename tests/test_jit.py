@@ -69,6 +69,15 @@ def test_without_a_place_for_a_cache_it_works_and_says_so(tmp_path, variable):
     assert "Set NUMBA_CACHE_DIR" in lines[0]
 
 
+def test_a_cache_that_others_may_write_to_is_not_used(tmp_path):
+    run(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    (folder,) = (tmp_path / "cache" / "siftcli").iterdir()
+    folder.chmod(0o777)
+    found, said = run(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert len(found["xy"]) == 40
+    assert "others may write there" in said.splitlines()[0]
+
+
 def test_a_users_own_kernels_keep_their_cache():
     from numba.core import config
 

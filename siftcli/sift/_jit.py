@@ -83,6 +83,9 @@ def _cache_folder() -> str | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
+        # What is loaded from here is run: nobody else may be able to put it there.
+        if not config.CACHE_DIR and (folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022):
+            raise PermissionError(1, "others may write there")
     except OSError as error:
         print(
             f"siftcli: compiled kernels cannot be kept in {folder} ({error.strerror}); "
@@ -120,7 +123,7 @@ class _FirstCompilation(event.Listener):  # type: ignore[misc]
         module = event.data["dispatcher"].py_func.__module__ or ""
         if not self.said and module.startswith(__name__.split(".")[0] + "."):
             self.said = True
-            print("siftcli: compiling its kernels for this machine, once (about 15 s) ...", file=sys.stderr)
+            print("siftcli: compiling its kernels for this machine, once (about 20 s) ...", file=sys.stderr)
 
     def on_end(self, event: Any) -> None:
         pass
