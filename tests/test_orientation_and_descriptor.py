@@ -49,7 +49,7 @@ def test_direction_of_nothing_is_zero():
 
 @given(st.floats(0, 16, width=32))
 def test_gaussian_is_the_exponential(t2):
-    assert gaussian(np.float32(t2)) == pytest.approx(math.exp(-t2 / 2), rel=2e-6)
+    assert gaussian(np.float32(t2)) == pytest.approx(math.exp(-t2 / 2), rel=5e-6)
 
 
 @pytest.mark.parametrize("sigma", [1.8, 3.1])

@@ -48,7 +48,7 @@ _SHRINK = np.float32(0.5 / (1 << _SQUARINGS))
 
 @subroutine
 def gaussian(t2):
-    """exp(−t²/2) of t² from 0 to 16, float32, to 2e-6: the series of a 32nd part, squared five times."""
+    """exp(−t²/2) of t² from 0 to 16, float32, to 5e-6: the series of a 32nd part, squared five times."""
     v = t2 * _SHRINK
     series = np.float32(1)
     for i in range(7, 0, -1):
