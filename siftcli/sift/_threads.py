@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 _Result = TypeVar("_Result")
 
-SMALLEST_SHARE = 1 << 15
+SMALLEST_SHARE = 1 << 16
 """Samples a block must have before handing it to a thread pays."""
 
 
