@@ -7,14 +7,13 @@ process takes, and the memory it needs, is measured in fresh processes, one for 
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,8 @@ from numpy.typing import NDArray
 from . import api
 from ._cv2 import import_cv2
 from .image import read_image
+
+_Run = Callable[[NDArray[np.uint8]], object]
 
 
 @dataclass(frozen=True)
@@ -143,46 +144,45 @@ def enlarged(grey: NDArray[np.uint8], megapixels: float) -> NDArray[np.uint8]:
 
 def first_image(path: str | Path, *, threads: int, megapixels: float | None = None) -> FirstImage:
     """Measure what a fresh process of each takes for an image (arguments as of :func:`compare`)."""
-    with TemporaryDirectory() as folder:
-        image = Path(folder) / "image.npy"
-        np.save(image, grey_bytes(path, megapixels))
-        (ours_s, ours_mb), (theirs_s, theirs_mb) = (
-            _in_fresh_process(program, image, threads) for program in (_SIFTCLI, _OPENCV)
-        )
+    grey = grey_bytes(path, megapixels)
+    (ours_s, ours_mb), (theirs_s, theirs_mb) = (
+        _in_fresh_process(make, grey, threads) for make in (_siftcli, _opencv)
+    )
     return FirstImage(ours_s, theirs_s, ours_mb, theirs_mb)
 
 
-_SIFTCLI = """
-from siftcli import api
-run = lambda image: api.detect(image, threads=threads)
-"""
-_OPENCV = """
-import cv2
-cv2.setNumThreads(threads)
-sift = cv2.SIFT_create(enable_precise_upscale=True)
-run = lambda image: sift.detectAndCompute(image, None)
-"""
-_MEASURE = r"""
-import re, sys, time
-import numpy as np
-image, threads = np.load(sys.argv[1]), int(sys.argv[2])
-{program}
-memory = lambda name: int(re.search(name + r":\s+(\d+) kB", open("/proc/self/status").read())[1]) * 1.024e-3
-run(image[:64, :64].copy())  # libraries and kernels are loaded when first used
-before, start = memory("VmRSS"), time.perf_counter()
-run(image)
-print(time.perf_counter() - start, memory("VmHWM") - before)
-"""
+def _siftcli(threads: int) -> _Run:
+    return lambda image: api.detect(image, threads=threads)
 
 
-def _in_fresh_process(program: str, image: Path, threads: int) -> tuple[float, float]:
-    """Seconds, and 10⁶ bytes above the process before, of the first real image."""
-    code = _MEASURE.format(program=program)
-    done = subprocess.run(  # noqa: S603 (this interpreter and the code above)
-        [sys.executable, "-c", code, str(image), str(threads)], capture_output=True, text=True, check=True
-    )
-    seconds, megabytes = done.stdout.split()
-    return float(seconds), float(megabytes)
+def _opencv(threads: int) -> _Run:
+    cv2 = import_cv2()
+    cv2.setNumThreads(threads)
+    sift = cv2.SIFT_create(enable_precise_upscale=True)
+    return lambda image: sift.detectAndCompute(image, None)
+
+
+def _in_fresh_process(
+    make: Callable[[int], _Run], grey: NDArray[np.uint8], threads: int
+) -> tuple[float, float]:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure_first, make, grey, threads).result()
+
+
+def _measure_first(make: Callable[[int], _Run], grey: NDArray[np.uint8], threads: int) -> tuple[float, float]:
+    """Seconds, and 10⁶ bytes above the process before, of the first real image of this process."""
+    run = make(threads)
+    run(grey[:64, :64].copy())  # libraries and kernels are loaded when first used
+    before = _memory_mb("VmRSS")
+    seconds = _milliseconds(lambda: run(grey)) / 1000
+    return seconds, _memory_mb("VmHWM") - before
+
+
+def _memory_mb(name: str) -> float:
+    """A line of Linux's account of this process, in 10⁶ bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kibibytes,) = (line.split()[1] for line in lines if line.startswith(name + ":"))
+    return int(kibibytes) * 1.024e-3
 
 
 def _milliseconds(run: Callable[[], object]) -> float:
