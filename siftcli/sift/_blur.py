@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._buffers import borrowed
-from ._jit import fma, inlined, kernel, subroutine
+from ._jit import inlined, kernel, subroutine
+from ._simd import LANES, broadcast, even_lanes, fma, load, splat, store, zip_high, zip_low
 from ._threads import Threads
 
 CUTOFF = 4.0
@@ -28,14 +29,10 @@ CUTOFF = 4.0
 DOUBLE, KEEP, HALVE = 2, 0, -2
 """How the grid of a result relates to that of its source."""
 
-_TILE, _BLOCK = 256, 128
-_LANES = 16
-"""Lengths are rounded up to whole vector registers where room allows."""
-_PITCH = _TILE + 16
-"""Samples from row to row of the tile's own arrays. It is a constant so that one pointer serves all rows."""
-
-_STEP = np.uint64(_PITCH)
-_SMALLEST_PASS = 2
+_TILE, _BLOCK, _ROWS = 256, 64, 4
+"""Columns and rows of the result that are worked at once, and how many rows share the samples loaded."""
+_PITCH = _TILE + LANES
+"""Samples from row to row of a tile's own array: no power of two, so that rows do not collide in the cache."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def blur(
     table, start, n_columns = _tap_table(kernels), rows[0], changed_side(source_shape[1], change)
 
     reach, image = table[0].shape[2], (source, source_first, *source_shape)
-    n_lines = changed_side(_BLOCK, -change) + 2 * reach + 4
+    n_lines = changed_side(_BLOCK, -change) + 2 * reach + 2 * _ROWS
 
     def work(first: int, last: int) -> None:
         part = n_columns, start + first, start + last
@@ -128,9 +125,9 @@ def changed_side(n: int, change: int) -> int:
 
 
 def _tap_table(kernels: Sequence[Kernel]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(2, L, T) taps by phase, level and distance, and how many of each level matter: whole passes."""
+    """(2, L, T) taps by phase, level and distance, and how many of each level matter, an even number."""
     lengths = [max(len(k.at_integers), len(k.at_halves)) for k in kernels]
-    n_taps = np.array([-(-n // _SMALLEST_PASS) * _SMALLEST_PASS for n in lengths], np.int64)
+    n_taps = np.array([n + n % 2 for n in lengths], np.int64)
     taps = np.zeros((2, len(kernels), n_taps.max()), np.float32)
     for i, k in enumerate(kernels):
         taps[0, i, : len(k.at_integers)], taps[1, i, : len(k.at_halves)] = k.at_integers, k.at_halves
@@ -167,146 +164,105 @@ def _cut_out(row, width, first, segment):
         segment[i] = row[_mirrored(first + i, width)]
 
 
-@subroutine
-def _sum_mirror_samples(segment, reach, half, n, sums):
-    """Row i of ``sums``: the n sums of the samples at distance i (or i + ½) on either side."""
-    for i in range(reach):
-        left, right = segment[reach - i : reach - i + n], segment[reach + half + i : reach + half + i + n]
-        line = sums[i * _PITCH : i * _PITCH + n]
-        for x in range(n):
-            line[x] = left[x] + right[x]
+@inlined
+def _weigh_along(segment, left, right, to_left, to_right, taps, one, other, to_taps, n_taps):
+    """Two kernels at two places each: Σ tapᵢ·(sample₋ᵢ + sampleᵢ), from the outermost samples inwards.
+
+    The samples and the taps of the second place lie ``to_left``, ``to_right`` and ``to_taps`` further on.
+    """
+    zero = splat(np.float32(0))
+    one_here, one_there, other_here, other_there = zero, zero, zero, zero
+    for i in range(n_taps - 1, -1, -1):
+        here = load(segment, left - i) + load(segment, right + i)
+        there = load(segment, left + to_left - i) + load(segment, right + to_right + i)
+        one_here = fma(broadcast(taps, one + i), here, one_here)
+        other_here = fma(broadcast(taps, other + i), here, other_here)
+        one_there = fma(broadcast(taps, one + to_taps + i), there, one_there)
+        other_there = fma(broadcast(taps, other + to_taps + i), there, other_there)
+    return one_here, one_there, other_here, other_there
 
 
 @inlined
-def _weigh_four(sums, taps, i, is_first, out):
-    base, k0, k1, k2, k3 = np.uint64(i * _PITCH), taps[i], taps[i + 1], taps[i + 2], taps[i + 3]
-    for x in range(len(out)):
-        at = base + np.uint64(x)
-        total = fma(k3, sums[at + np.uint64(3) * _STEP], np.float32(0) if is_first else out[x])
-        total = fma(k2, sums[at + np.uint64(2) * _STEP], total)
-        total = fma(k1, sums[at + _STEP], total)
-        out[x] = fma(k0, sums[at], total)
-
-
-@inlined
-def _weigh_two(sums, taps, i, is_first, out):
-    base, k0, k1 = np.uint64(i * _PITCH), taps[i], taps[i + 1]
-    for x in range(len(out)):
-        at = base + np.uint64(x)
-        total = fma(k1, sums[at + _STEP], np.float32(0) if is_first else out[x])
-        out[x] = fma(k0, sums[at], total)
-
-
-@subroutine
-def _weigh(sums, taps, n_taps, out):
-    """Σ tapᵢ·sumᵢ along a tile's row, four taps a pass."""
-    i = n_taps - n_taps % 4
-    if n_taps % 4:
-        _weigh_two(sums, taps, i, True, out)
+def _place(window, at, here, there, change):
+    """Store what belongs to two places: samples of two phases, neighbouring ones, or ones of which half count."""
+    if change == HALVE:
+        store(window, at, even_lanes(here, there))
     else:
-        i -= 4
-        _weigh_four(sums, taps, i, True, out)
-    while i > 0:
-        i -= 4
-        _weigh_four(sums, taps, i, False, out)
+        store(window, at, zip_low(here, there) if change == DOUBLE else here)
+        store(window, at + LANES, zip_high(here, there) if change == DOUBLE else there)
+
+
+@inlined
+def _blur_pair_along(segment, n, change, half, reach, taps, one, other, phase, n_taps, window, at_one, at_other):
+    """Two levels of a row: a vector of even and one of odd samples at once, or two vectors side by side."""
+    step = LANES if change == DOUBLE else 2 * LANES
+    to_left, to_right = (0, 1) if change == DOUBLE else (LANES, LANES)
+    to_taps = phase if change == DOUBLE else 0
+    for i in range(-(-n // (LANES if change == HALVE else 2 * LANES))):
+        left = reach + i * step
+        one_here, one_there, other_here, other_there = _weigh_along(
+            segment, left, left + half, to_left, to_right, taps, one, other, to_taps, n_taps
+        )
+        to = i * (LANES if change == HALVE else 2 * LANES)
+        _place(window, at_one + to, one_here, one_there, change)
+        _place(window, at_other + to, other_here, other_there, change)
 
 
 @subroutine
-def _interleave(even, odd, out):
-    n = len(out) // 2
-    for x in range(n):
-        out[2 * x] = even[x]
-        out[2 * x + 1] = odd[x]
-    if len(out) % 2:
-        out[2 * n] = even[n]
-
-
-@subroutine
-def _blur_along(row, width, x0, n, change, taps, n_taps, segment, sums, lines, window, at):
-    """The samples x0 to x0 + n of a row, for each level, into window[level, at : at + n]."""
-    reach, half = taps.shape[2], 1 - width % 2 if change == HALVE else 0
-    n_source = n if change == KEEP else (n + 1) // 2 if change == DOUBLE else 2 * n
-    n_source = -(-n_source // _LANES) * _LANES
-    _cut_out(row, width, _centre(x0, change) - reach, segment[: n_source + 2 * reach + 1])
-    _sum_mirror_samples(segment, reach, half, n_source, sums[0])
-    if change == DOUBLE:
-        _sum_mirror_samples(segment, reach, 1, n_source, sums[1])
-    for level in range(len(n_taps)):
-        out = window[level, at : at + n]
+def _blur_along(segment, n, change, half, taps, n_taps, window, at):
+    """The n samples of a row, for each level, into window[level, at:], two levels at a time."""
+    n_levels, reach = taps.shape[1], taps.shape[2]
+    phase, size = n_levels * reach, window.shape[1]
+    for one in range(0, n_levels, 2):
+        other = min(one + 1, n_levels - 1)
+        n_pair, to_one, to_other = max(n_taps[one], n_taps[other]), one * size + at, other * size + at
+        a, b = one * reach, other * reach
         if change == KEEP:
-            _weigh(sums[0], taps[0, level], n_taps[level], out)
+            _blur_pair_along(segment, n, KEEP, 0, reach, taps, a, b, phase, n_pair, window, to_one, to_other)
         elif change == DOUBLE:
-            _weigh(sums[0], taps[0, level], n_taps[level], lines[0, :n_source])
-            _weigh(sums[1], taps[1, level], n_taps[level], lines[1, :n_source])
-            _interleave(lines[0], lines[1], out)
+            _blur_pair_along(segment, n, DOUBLE, 0, reach, taps, a, b, phase, n_pair, window, to_one, to_other)
         else:
-            _weigh(sums[0], taps[half, level], n_taps[level], lines[0, :n_source])
-            for x in range(n):
-                out[x] = lines[0, 2 * x]
-
-
-# Two rows of the result share most of their lines, each of which is loaded once. The lines of the second
-# lie ``up_step`` and ``down_step`` below those of the first; inlined, these steps are constants.
+            a, b = a + half * phase, b + half * phase
+            _blur_pair_along(
+                segment, n, HALVE, half, reach, taps, a, b, phase, n_pair, window, to_one, to_other
+            )
 
 
 @inlined
-def _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, is_first, out_a, out_b):
-    above, below = np.uint64((up - i - 3) * _PITCH), np.uint64((down + i) * _PITCH)
-    to_up, to_down = np.uint64(up_step * _PITCH), np.uint64(down_step * _PITCH)
-    a0, a1, a2, a3 = taps_a[i], taps_a[i + 1], taps_a[i + 2], taps_a[i + 3]
-    b0, b1, b2, b3 = taps_b[i], taps_b[i + 1], taps_b[i + 2], taps_b[i + 3]
-    for x in range(len(out_a)):
-        p3, q0 = above + np.uint64(x), below + np.uint64(x)
-        p2, p1, p0 = p3 + _STEP, p3 + np.uint64(2) * _STEP, p3 + np.uint64(3) * _STEP
-        q1, q2, q3 = q0 + _STEP, q0 + np.uint64(2) * _STEP, q0 + np.uint64(3) * _STEP
-        a = fma(a3, lines[p3] + lines[q3], np.float32(0) if is_first else out_a[x])
-        b = fma(b3, lines[p3 + to_up] + lines[q3 + to_down], np.float32(0) if is_first else out_b[x])
-        a = fma(a2, lines[p2] + lines[q2], a)
-        b = fma(b2, lines[p2 + to_up] + lines[q2 + to_down], b)
-        a = fma(a1, lines[p1] + lines[q1], a)
-        b = fma(b1, lines[p1 + to_up] + lines[q1 + to_down], b)
-        out_a[x] = fma(a0, lines[p0] + lines[q0], a)
-        out_b[x] = fma(b0, lines[p0 + to_up] + lines[q0 + to_down], b)
+def _weigh_down(lines, up, down, change, taps, even, odd, n_taps):
+    """Four rows of the result: Σ tapᵢ·(line₋ᵢ + lineᵢ), from the outermost lines to ``up`` and ``down``.
+
+    Two taps at a time, so that lines which belong to several rows are loaded once.
+    """
+    up1, up2, up3 = (1, 2, 3) if change == KEEP else (0, 1, 1) if change == DOUBLE else (2, 4, 6)
+    down1, down2, down3 = (1, 2, 3) if change == KEEP else (1, 1, 2) if change == DOUBLE else (2, 4, 6)
+    zero = splat(np.float32(0))
+    a, b, c, d = zero, zero, zero, zero
+    for i in range(n_taps - 2, -1, -2):
+        above, below = up - i * _PITCH, down + i * _PITCH
+        for further in (1, 0):
+            top, bottom = above - further * _PITCH, below + further * _PITCH
+            even_tap, odd_tap = broadcast(taps, even + i + further), broadcast(taps, odd + i + further)
+            a = fma(even_tap, load(lines, top) + load(lines, bottom), a)
+            b = fma(odd_tap, load(lines, top + up1 * _PITCH) + load(lines, bottom + down1 * _PITCH), b)
+            c = fma(even_tap, load(lines, top + up2 * _PITCH) + load(lines, bottom + down2 * _PITCH), c)
+            d = fma(odd_tap, load(lines, top + up3 * _PITCH) + load(lines, bottom + down3 * _PITCH), d)
+    return a, b, c, d
 
 
 @inlined
-def _add_two_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, is_first, out_a, out_b):
-    above, below = np.uint64((up - i - 1) * _PITCH), np.uint64((down + i) * _PITCH)
-    to_up, to_down = np.uint64(up_step * _PITCH), np.uint64(down_step * _PITCH)
-    a0, a1, b0, b1 = taps_a[i], taps_a[i + 1], taps_b[i], taps_b[i + 1]
-    for x in range(len(out_a)):
-        p1, q0 = above + np.uint64(x), below + np.uint64(x)
-        p0, q1 = p1 + _STEP, q0 + _STEP
-        a = fma(a1, lines[p1] + lines[q1], np.float32(0) if is_first else out_a[x])
-        b = fma(b1, lines[p1 + to_up] + lines[q1 + to_down], np.float32(0) if is_first else out_b[x])
-        out_a[x] = fma(a0, lines[p0] + lines[q0], a)
-        out_b[x] = fma(b0, lines[p0 + to_up] + lines[q0 + to_down], b)
-
-
-@inlined
-def _blur_down(lines, up, down, up_step, down_step, taps_a, taps_b, n_taps, out_a, out_b):
-    """Two rows of the result, from the outermost lines to ``up`` and ``down``, four taps a pass."""
-    i = n_taps - n_taps % 4
-    if n_taps % 4:
-        _add_two_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, True, out_a, out_b)
-    else:
-        i -= 4
-        _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, True, out_a, out_b)
-    while i > 0:
-        i -= 4
-        _add_four_taps(lines, up, down, up_step, down_step, taps_a, taps_b, i, False, out_a, out_b)
-
-
-@subroutine
-def _two_rows(lines, centre, change, half, taps, level, n_taps, out_a, out_b):
-    """A row of the result and the next, from the lines of a level; ``centre`` is the line of the first."""
-    if change == KEEP:
-        _blur_down(lines, centre, centre, 1, 1, taps[0, level], taps[0, level], n_taps, out_a, out_b)
-    elif change == DOUBLE:
-        _blur_down(lines, centre, centre, 0, 1, taps[0, level], taps[1, level], n_taps, out_a, out_b)
-    else:
-        k = taps[half, level]
-        _blur_down(lines, centre, centre + half, 2, 2, k, k, n_taps, out_a, out_b)
+def _blur_rows_down(window, up, down, change, taps, even, odd, n_taps, result, out, pitch, first, stop, n):
+    """Four rows of the result, of which those from ``first`` to ``stop`` are wanted, n samples each."""
+    for x in range(0, n, LANES):
+        a, b, c, d = _weigh_down(window, up + x, down + x, change, taps, even, odd, n_taps)
+        if first <= 0:
+            store(result, out + x, a)
+        if first <= 1 < stop:
+            store(result, out + pitch + x, b)
+        if stop > 2:
+            store(result, out + 2 * pitch + x, c)
+        if stop > 3:
+            store(result, out + 3 * pitch + x, d)
 
 
 @kernel(
@@ -329,14 +285,14 @@ def _blur_rows(
     stop,
 ):
     """Rows start to stop of the result, tile by tile, block of rows by block of rows."""
-    n_levels, reach = taps.shape[1], taps.shape[2]
-    half, tile = 1 - height % 2, _TILE // 2 if change == HALVE else _TILE
-    segment = np.empty(_PITCH + 2 * reach + 1, np.float32)
-    sums, lines = np.empty((2, reach * _PITCH), np.float32), np.empty((2, _PITCH), np.float32)
-    # A row too many at either end of a pair is computed for nothing.
-    unused = np.empty(_TILE, np.float32)
+    n_levels, reach, pitch, size = taps.shape[1], taps.shape[2], result.shape[2], window.shape[1]
+    half_x, half_y = (1 - width % 2, 1 - height % 2) if change == HALVE else (0, 0)
+    tile, phase = _TILE // 2 if change == HALVE else _TILE, n_levels * reach
+    segment = np.empty(_PITCH + 2 * reach + 2 * LANES, np.float32)
     for x0 in range(0, n_columns, tile):
         n, top, ready = min(tile, n_columns - x0), 0, 0
+        n_source = n if change == KEEP else (n + 1) // 2 if change == DOUBLE else 2 * n
+        n_source = -(-n_source // (2 * LANES)) * 2 * LANES
         for y0 in range(start - start % 2, stop, _BLOCK):
             new_top = _centre(y0, change) - reach
             new_ready = _centre(min(y0 + _BLOCK, stop), change) + reach + 2
@@ -346,22 +302,28 @@ def _blur_rows(
                 window[level, : n_kept * _PITCH] = moved
             for line in range(n_kept, new_ready - new_top):
                 row = source[_mirrored(new_top + line, height) - source_first]
-                _blur_along(
-                    row, width, x0, n, change, taps, n_taps, segment, sums, lines, window, line * _PITCH
-                )
+                _cut_out(row, width, _centre(x0, change) - reach, segment[: n_source + 2 * reach + 2])
+                _blur_along(segment, n, change, half_x, taps, n_taps, window, line * _PITCH)
             top, ready = new_top, new_ready
             for level in range(n_levels):
-                for y in range(y0, min(y0 + _BLOCK, stop), 2):
-                    out_a = result[level, y - result_first, x0 : x0 + n] if y >= start else unused[:n]
-                    out_b = result[level, y + 1 - result_first, x0 : x0 + n] if y + 1 < stop else unused[:n]
-                    _two_rows(
-                        window[level],
-                        _centre(y, change) - top,
-                        change,
-                        half,
-                        taps,
-                        level,
-                        n_taps[level],
-                        out_a,
-                        out_b,
-                    )
+                even, odd = level * reach, phase + level * reach
+                for y in range(y0, min(y0 + _BLOCK, stop), _ROWS):
+                    line = level * size + (_centre(y, change) - top) * _PITCH
+                    out = (level * result.shape[1] + y - result_first) * pitch + x0
+                    first, last, down = start - y, stop - y, line + half_y * _PITCH
+                    if change == KEEP:
+                        _blur_rows_down(
+                            window, line, line, KEEP, taps, even, even, n_taps[level],
+                            result, out, pitch, first, last, n,
+                        )
+                    elif change == DOUBLE:
+                        _blur_rows_down(
+                            window, line, line, DOUBLE, taps, even, odd, n_taps[level],
+                            result, out, pitch, first, last, n,
+                        )
+                    else:
+                        k = odd if half_y else even
+                        _blur_rows_down(
+                            window, line, down, HALVE, taps, k, k, n_taps[level],
+                            result, out, pitch, first, last, n,
+                        )

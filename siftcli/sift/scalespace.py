@@ -134,19 +134,20 @@ def gaussian_strips(
     Strip
         Until the smaller side of an octave falls below ``params.min_octave_side`` samples.
     """
-    source, change = image, DOUBLE if params.first_octave < 0 else KEEP
+    source, source_shape, change = image, image.shape, DOUBLE if params.first_octave < 0 else KEEP
     kernels, halving = _first_kernels(params), _halving_kernel(params)
     reach = max(reach, len(halving.at_integers) + 1)
     for octave in _all_octaves(image.shape, params):
-        halved = np.empty(_next_octave(octave).shape, np.float32)
+        halved_shape = _next_octave(octave).shape
+        halved = np.empty((halved_shape[0], _pitch(halved_shape[1])), np.float32)
         n_halved = 0
-        for strip in _strips(octave, source, change, kernels, threads, reach, strip_bytes):
+        for strip in _strips(octave, source, source_shape, change, kernels, threads, reach, strip_bytes):
             if octave.number >= params.first_octave:
                 yield strip
             stop = len(halved) if strip.is_last else strip.rows[1] // 2
             _halve(strip, halving, halved, (n_halved, stop), threads)
             n_halved = stop
-        source, change, kernels = halved, KEEP, _later_kernels(params)
+        source, source_shape, change, kernels = halved, halved_shape, KEEP, _later_kernels(params)
 
 
 def gaussian_octaves(
@@ -174,7 +175,7 @@ def _halve(
     if height % 2 and width % 2:
         first = 2 * start - strip.first_row
         level = strip.levels[strip.n_scales, first : first + 2 * (stop - start) : 2]
-        halved[start:stop] = level[: stop - start, :width:2]
+        halved[start:stop, : (width + 1) // 2] = level[: stop - start, :width:2]
     else:
         level = strip.levels[strip.n_scales - 1]
         blur(level, strip.shape, strip.first_row, HALVE, [kernel], halved[None], 0, rows, threads)
@@ -183,6 +184,7 @@ def _halve(
 def _strips(
     octave: Octave,
     source: NDArray[np.float32],
+    source_shape: tuple[int, ...],
     change: int,
     kernels: list[Kernel],
     threads: Threads,
@@ -195,7 +197,7 @@ def _strips(
         first = start = filled = 0
         while start < height:
             end = min(height, first + n_rows)
-            blur(source, source.shape, 0, change, kernels, levels, first, (filled, end), threads)
+            blur(source, source_shape, 0, change, kernels, levels, first, (filled, end), threads)
             stop = height if end == height else end - reach
             yield Strip(**vars(octave), levels=levels, first_row=first, rows=(start, stop))
             if end < height:  # what the next strip needs again moves to the top

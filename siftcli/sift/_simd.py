@@ -1,0 +1,151 @@
+"""Sixteen float32 at a time: a type that kernels can name, so that nothing is left to the vectoriser.
+
+``load`` and ``store`` take an array and a flat index, which is not checked; vectors are added,
+subtracted and multiplied like numbers. A processor with shorter registers does the same in two or
+four steps, with the same bits. Where the compiler is off (NUMBA_DISABLE_JIT=1), a vector is a NumPy
+array of sixteen.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16
+
+_LLVM_TYPE = ir.VectorType(ir.FloatType(), LANES)
+_INDEX = ir.IntType(32)
+
+
+class _VectorType(types.Type):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__("Vector(float32, 16)")
+
+
+_VECTOR = _VectorType()
+
+
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, numba_type: Any) -> None:
+        super().__init__(manager, numba_type, _LLVM_TYPE)
+
+
+def _or_where_the_compiler_is_off(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace an instruction by a plain function where nothing is compiled."""
+
+    def choose(instruction: Callable[..., Any]) -> Callable[..., Any]:
+        return plain if config.DISABLE_JIT else intrinsic(instruction)
+
+    return choose
+
+
+def _in_all_lanes(builder, value):
+    one = builder.insert_element(ir.Constant(_LLVM_TYPE, ir.Undefined), value, _INDEX(0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES))
+
+
+def _address(context, builder, array_type, array, at):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), _LLVM_TYPE.as_pointer())
+
+
+@_or_where_the_compiler_is_off(lambda array, at: array.reshape(-1)[at : at + LANES].copy())
+def load(_context, array, at):
+    """Sixteen samples of a C-contiguous array."""
+
+    def build(context, builder, signature, arguments):
+        return builder.load(_address(context, builder, signature.args[0], *arguments), align=4)
+
+    return _VECTOR(array, types.int64), build
+
+
+def _store(array, at, vector):
+    array.reshape(-1)[at : at + LANES] = vector
+
+
+@_or_where_the_compiler_is_off(_store)
+def store(_context, array, at, vector):
+    """Write sixteen samples of a C-contiguous array."""
+
+    def build(context, builder, signature, arguments):
+        array, at, vector = arguments
+        builder.store(vector, _address(context, builder, signature.args[0], array, at), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), build
+
+
+@_or_where_the_compiler_is_off(lambda value: np.full(LANES, value, np.float32))
+def splat(_context, value):
+    """A number in all lanes."""
+
+    return _VECTOR(types.float32), lambda _context, builder, _signature, args: _in_all_lanes(builder, *args)
+
+
+@_or_where_the_compiler_is_off(lambda a, b, c: (a.astype(np.float64) * b + c).astype(np.float32))
+def fma(_context, a, b, c):
+    """a·b + c, rounded once: the same bits on every processor, and where the compiler is off."""
+
+    def build(_context, builder, _signature, arguments):
+        kind = ir.FunctionType(_LLVM_TYPE, [_LLVM_TYPE] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+        return builder.call(function, arguments)
+
+    return _VECTOR(a, b, c), build
+
+
+@_or_where_the_compiler_is_off(lambda array, at: np.full(LANES, array.reshape(-1)[at], np.float32))
+def broadcast(_context, array, at):
+    """A sample of a C-contiguous array in all lanes."""
+
+    def build(context, builder, signature, arguments):
+        array, at = arguments
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        return _in_all_lanes(builder, builder.load(builder.gep(data, [at])))
+
+    return _VECTOR(array, types.int64), build
+
+
+def _shuffle(order: list[int]) -> Callable[..., Any]:
+    """Lanes of two vectors in some order; those of the second are counted on."""
+
+    @_or_where_the_compiler_is_off(lambda a, b: np.concatenate((a, b))[order])
+    def instruction(_context, a, b):
+        def build(_context, builder, _signature, arguments):
+            return builder.shuffle_vector(*arguments, ir.Constant(ir.VectorType(_INDEX, LANES), order))
+
+        return _VECTOR(a, b), build
+
+    return instruction
+
+
+zip_low = _shuffle([i // 2 + i % 2 * LANES for i in range(LANES)])
+"""a₀ b₀ a₁ b₁ … of the first halves."""
+zip_high = _shuffle([(i + LANES) // 2 + i % 2 * LANES for i in range(LANES)])
+"""a₈ b₈ a₉ b₉ … of the second halves."""
+even_lanes = _shuffle(list(range(0, 2 * LANES, 2)))
+"""a₀ a₂ … b₀ b₂ …"""
+
+
+def _operator(function: Callable[..., Any], instruction: str) -> None:
+    @intrinsic
+    def compiled(_context, a, b):
+        return _VECTOR(a, b), lambda _context, builder, _signature, args: getattr(builder, instruction)(*args)
+
+    @overload(function, inline="always")
+    def of_vectors(a, b):
+        if isinstance(a, _VectorType) and isinstance(b, _VectorType):
+            return lambda a, b: compiled(a, b)  # noqa: PLW0108 (Numba wants a function)
+        return None
+
+
+for _function, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _operator(_function, _instruction)
