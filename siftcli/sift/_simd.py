@@ -114,6 +114,44 @@ def broadcast(_context, array, at):
     return _VECTOR(array, types.int64), build
 
 
+@_or_where_the_compiler_is_off(lambda a, b: sum(1 << lane for lane in np.flatnonzero(a >= b).tolist()))
+def lanes_not_below(_context, a, b):
+    """The lanes where a ≥ b, as the bits of an integer."""
+
+    def build(_context, builder, _signature, arguments):
+        lanes = builder.fcmp_ordered(">=", *arguments)
+        return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(a, b), build
+
+
+@_or_where_the_compiler_is_off(lambda bits: (bits & -bits).bit_length() - 1)
+def lowest_bit(_context, bits):
+    """The number of the lowest bit that is set; one must be."""
+
+    def build(_context, builder, _signature, arguments):
+        return builder.cttz(*arguments, ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), build
+
+
+def _chosen(comparison: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    @_or_where_the_compiler_is_off(plain)
+    def instruction(_context, a, b):
+        def build(_context, builder, _signature, arguments):
+            return builder.select(builder.fcmp_ordered(comparison, *arguments), *arguments)
+
+        return _VECTOR(a, b), build
+
+    return instruction
+
+
+larger = _chosen(">", np.maximum)
+"""The larger of each two lanes."""
+smaller = _chosen("<", np.minimum)
+"""The smaller of each two lanes."""
+
+
 def _shuffle(order: list[int]) -> Callable[..., Any]:
     """Lanes of two vectors in some order; those of the second are counted on."""
 

@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import KeypointParams
-from ._jit import kernel, subroutine
+from ._jit import inlined, kernel, subroutine
+from ._simd import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
 from ._threads import Threads
 from .scalespace import Strip
-
-_WORD = 8
-"""Flags, of a byte each, that are read together."""
 
 
 def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDArray[np.int32]:
@@ -52,82 +50,88 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
 
 
 @subroutine
-def _largest(a, b, c):
-    """The largest of three; comparisons, unlike ``max``, need no rule for NaN and become one instruction."""
-    ab = a if a > b else b
-    return ab if ab > c else c
+def _fill_dogs(levels, row, width, dogs, to):
+    """The DoG values of a row, level by level, each ``_pitch`` further on."""
+    n_levels, n_rows, pitch = levels.shape
+    for x in range(0, width, LANES):
+        lower = load(levels, row * pitch + x)
+        for i in range(n_levels - 1):
+            upper = load(levels, ((i + 1) * n_rows + row) * pitch + x)
+            store(dogs, to + i * _pitch(width) + x, upper - lower)
+            lower = upper
+
+
+@inlined
+def _pitch(width):
+    """Samples from a row of DoG values to the next: a vector more on either side."""
+    return (-(-width // LANES) + 2) * LANES
+
+
+@inlined
+def _flags(dogs, above, here, below, step, high, low):
+    """The lanes that reach a threshold and that none of the six nearest neighbours exceeds, as bits."""
+    d = load(dogs, here)
+    if (lanes_not_below(d, high) | lanes_not_below(low, d)) == 0:
+        return 0
+    left, right = load(dogs, here - 1), load(dogs, here + 1)
+    up, down = load(dogs, above), load(dogs, below)
+    fine, coarse = load(dogs, here - step), load(dogs, here + step)
+    most = larger(larger(larger(left, right), larger(up, down)), larger(larger(fine, coarse), high))
+    least = smaller(smaller(smaller(left, right), smaller(up, down)), smaller(smaller(fine, coarse), low))
+    return lanes_not_below(d, most) | lanes_not_below(least, d)
 
 
 @subroutine
-def _smallest(a, b, c):
-    ab = a if a < b else b
-    return ab if ab < c else c
-
-
-@subroutine
-def _dog_row(levels, row, width, dogs):
-    """Fill the DoG values of a row."""
-    for i in range(len(dogs)):
-        lower, upper, dog = levels[i, row, :width], levels[i + 1, row, :width], dogs[i]
-        for x in range(width):
-            dog[x] = upper[x] - lower[x]
-
-
-@subroutine
-def _flag_row(dogs, i, threshold, flags):
-    """Flag the samples that reach the threshold and that none of the six nearest neighbours exceeds."""
-    n = dogs.shape[2] - 2
-    dog, flag = dogs[1, i], flags[1 : n + 1]
-    left, centre, right = dog[:n], dog[1 : n + 1], dog[2 : n + 2]
-    up, down = dogs[0, i][1 : n + 1], dogs[2, i][1 : n + 1]
-    fine, coarse = dogs[1, i - 1][1 : n + 1], dogs[1, i + 1][1 : n + 1]
-    for x in range(n):
-        d = centre[x]
-        high = _largest(_largest(left[x], right[x], up[x]), _largest(down[x], fine[x], coarse[x]), threshold)
-        low = _smallest(
-            _smallest(left[x], right[x], up[x]), _smallest(down[x], fine[x], coarse[x]), -threshold
-        )
-        flag[x] = (d >= high) | (d <= low)
-
-
-@subroutine
-def _is_extremum(dogs, i, x):
+def _is_extremum(dogs, above, here, below, step):
     """Whether a sample is as large (or as small) as all of its 3 × 3 × 3 block."""
-    d = dogs[1, i, x]
+    d = dogs[here]
     # A flat region equals its neighbours; without a value it is no structure.
     if d == 0:
         return False
     sign = np.float32(1) if d > 0 else np.float32(-1)
-    for row in range(3):
-        for scale in range(i - 1, i + 2):
-            line = dogs[row, scale]
-            if _largest(sign * line[x - 1], sign * line[x], sign * line[x + 1]) > sign * d:
-                return False
+    for row in (above, here, below):
+        for scale in (row - step, row, row + step):
+            for at in range(scale - 1, scale + 2):
+                if sign * dogs[at] > sign * d:
+                    return False
     return True
+
+
+@subroutine
+def _extrema_in_row(dogs, above, here, below, step, width, high, low, columns):
+    """Fill in the columns of the extrema of a row; returns their number."""
+    n = 0
+    for x in range(0, width, LANES):
+        flags = _flags(dogs, above + x, here + x, below + x, step, high, low)
+        while flags:
+            column = x + lowest_bit(flags)
+            flags &= flags - 1
+            if 1 <= column < width - 1 and _is_extremum(dogs, above + column, here + column, below + column, step):
+                columns[n] = column
+                n += 1
+    return n
 
 
 @kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32, int64, int64)")
 def _extrema_in_rows(levels, first_row, width, threshold, start, stop):
     """Candidates of the octave's rows start to stop."""
-    n_scales = levels.shape[0] - 3
-    dogs = np.empty((3, n_scales + 2, width), np.float32)  # of the row above, the row and the row below
-    _dog_row(levels, start - 1 - first_row, width, dogs[1])
-    _dog_row(levels, start - first_row, width, dogs[2])
-    flags = np.zeros(-(-width // _WORD) * _WORD, np.uint8)
-    words = flags.view(np.uint64)
+    n_scales, step = levels.shape[0] - 3, _pitch(width)
+    size = (n_scales + 2) * step
+    dogs = np.zeros(3 * size, np.float32)  # of three rows, each in its turn
+    high, low = splat(threshold), splat(-threshold)
+    for y in (start - 1, start):
+        _fill_dogs(levels, y - first_row, width, dogs, y % 3 * size + LANES)
+    columns = np.empty(width, np.int32)
     found, n_found = np.empty((256, 3), np.int32), 0
     for y in range(start, stop):
-        dogs[0], dogs[1] = dogs[1], dogs[2]
-        _dog_row(levels, y + 1 - first_row, width, dogs[2])
+        above, here, below = (y - 1) % 3 * size + LANES, y % 3 * size + LANES, (y + 1) % 3 * size + LANES
+        _fill_dogs(levels, y + 1 - first_row, width, dogs, below)
         for i in range(1, n_scales + 1):
-            _flag_row(dogs, i, threshold, flags)
-            for word in range(len(words)):
-                if words[word] == 0:
-                    continue
-                for x in range(word * _WORD, (word + 1) * _WORD):
-                    if flags[x] and _is_extremum(dogs, i, x):
-                        if n_found == len(found):
-                            found = np.concatenate((found, np.empty_like(found)))
-                        found[n_found, 0], found[n_found, 1], found[n_found, 2] = i, y, x
-                        n_found += 1
+            at = i * step
+            n = _extrema_in_row(dogs, above + at, here + at, below + at, step, width, high, low, columns)
+            while n_found + n > len(found):
+                found = np.concatenate((found, np.empty_like(found)))
+            for column in columns[:n]:
+                found[n_found, 0], found[n_found, 1], found[n_found, 2] = i, y, column
+                n_found += 1
     return found[:n_found].copy()
