@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from siftcli.image import read_image
+from siftcli.sift._simd import LANES
 from siftcli.sift.scalespace import Strip
 
 # A busy machine, or a kernel that is compiled first, is no failure.
@@ -22,8 +23,8 @@ SAMPLES = sorted(
 
 def octave_of(levels, sigma=1.6) -> Strip:
     """An octave, whole, of these levels (S + 3, H, W) and of step 1."""
-    levels = np.ascontiguousarray(levels, dtype=np.float32)
-    n_levels, height, width = levels.shape
+    n_levels, height, width = np.shape(levels)
+    levels = np.pad(np.asarray(levels, np.float32), [(0, 0), (0, 0), (0, 2 * LANES - width % LANES)])
     return Strip(
         number=0,
         shape=(height, width),

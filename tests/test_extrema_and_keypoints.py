@@ -68,7 +68,7 @@ def test_refinement_equals_its_naive_twin(window):
     params = SiftParams(contrast_threshold=0.05, edge_threshold=2.5, fit_window=window)
     candidates = candidates_of(octave, params)
     limits = 0.6, 5, 0.05 / 3, 2.5, window * octave.sigma
-    expected = [naive.refine(octave.levels, tuple(c), *limits) for c in candidates.tolist()]
+    expected = [naive.refine(octave.at_hand, tuple(c), *limits) for c in candidates.tolist()]
     kept = [e for e in expected if not isinstance(e, str)]
     with Threads(1) as threads:
         found, removed, _ = refine(octave, candidates, params, threads)

@@ -113,7 +113,7 @@ def test_patches_are_those_of_the_twin(octave, keypoints):
     level = octave.nearest_level(keypoints.sigma)
     for n, patch in enumerate(found):
         expected = naive.patch(
-            octave.levels[level[n]].astype(float), *keypoints.xy[n], keypoints.sigma[n],
+            octave.at_hand[level[n]].astype(float), *keypoints.xy[n], keypoints.sigma[n],
             patches.N_RINGS, patches.N_ANGLES, patches.RING_SPACING,
         )  # fmt: skip
         # Differences of single-precision grey values near 0.5, over neighbours as near as 0.06 samples.

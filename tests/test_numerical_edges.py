@@ -178,11 +178,11 @@ def first_octave(image: np.ndarray) -> Strip | None:
 @given(image=images(low=12, high=22), threshold=st.sampled_from([0.0, 1e-4, 0.04]))
 def test_extrema_equal_their_twin(image, threshold):
     octave, params = first_octave(image), SiftParams(contrast_threshold=threshold)
-    n_scales = len(octave.levels) - 3
+    n_scales = len(octave.at_hand) - 3
     least = np.float32(params.contrast_threshold * params.candidate_fraction / n_scales)
     with Threads(1) as threads:
         found = find_extrema(octave, params, threads)
-    assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.levels, least))
+    assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.at_hand, least))
 
 
 LIMITS = {"contrast_threshold": 0.01, "edge_threshold": 10.0, "fit_window": 0.0}
@@ -190,10 +190,10 @@ LIMITS = {"contrast_threshold": 0.01, "edge_threshold": 10.0, "fit_window": 0.0}
 
 def twin_of_refinement(octave, candidate, change=1.0):
     """What the twin says, with limits a little apart from the true ones."""
-    contrast = LIMITS["contrast_threshold"] / (len(octave.levels) - 3)
+    contrast = LIMITS["contrast_threshold"] / (len(octave.at_hand) - 3)
     try:
         limits = 0.6 * change, 5, contrast * change, LIMITS["edge_threshold"] * change
-        return naive.refine(octave.levels, candidate, *limits)
+        return naive.refine(octave.at_hand, candidate, *limits)
     except np.linalg.LinAlgError:  # a flat neighbourhood has no extremum
         return "unstable"
 
@@ -222,7 +222,7 @@ def test_refinement_equals_its_twin(image):
 def is_nearly_singular(octave, candidate) -> bool:
     """Whether the quadratic at a candidate is so flat that its extremum is rounding alone."""
     s, y, x = candidate
-    b = np.diff(octave.levels.astype(float), axis=0)[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
+    b = np.diff(octave.at_hand.astype(float), axis=0)[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
     gradients = np.gradient(b)
     hessian = [[np.gradient(g)[k][1, 1, 1] for k in range(3)] for g in gradients]
     return bool(np.linalg.cond(hessian) > 1e6)
@@ -237,7 +237,7 @@ def test_orientations_equal_their_twin(image, at, sigma):
         _, angles = orientation.assign_orientations(octave, keypoints, params, threads)
     assert np.isfinite(angles).all()
     assert ((angles >= 0) & (angles <= 2 * np.pi)).all()
-    level = octave.levels[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
     histogram = naive.smooth(naive.orientation_histogram(level, *at, 1.5 * sigma, 4.5 * sigma, 36), 2)
     expected = naive.peaks(histogram, params.peak_ratio)
     if histogram.max() > 1e-3 and has_clear_peaks(histogram, params.peak_ratio):
@@ -266,7 +266,7 @@ def test_descriptors_equal_their_twin(image, at, theta, rootsift):
     params = SiftParams.classic(rootsift=rootsift)
     with Threads(1) as threads:
         (found,) = descriptor.describe_frames(octave, *frames, params, threads)
-    level = octave.levels[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
     contrast = float(np.ptp(level))
     expected = naive.descriptor(level, *at, sigma, theta, params.cell_width, params.descriptor_clip, rootsift)
     assert math.isfinite(float(np.sum(expected)))

@@ -11,12 +11,32 @@ from hypothesis import strategies as st
 
 from siftcli import SiftParams
 from siftcli.sift import descriptor, orientation
-from siftcli.sift._functions import direction, gaussian
+from siftcli.sift import _functions
+from siftcli.sift._jit import kernel
+from siftcli.sift._simd import LANES, load, store
 from siftcli.sift._threads import Threads
 from siftcli.sift.keypoints import Keypoints
 from siftcli.sift.scalespace import Strip, gaussian_octaves
 
 finite = st.floats(-1e3, 1e3, width=32)
+
+
+@kernel("void(float32[::1], float32[::1], float32[::1])")
+def _direction(gy, gx, out):
+    store(out, 0, _functions.direction(load(gy, 0), load(gx, 0)))
+
+
+@kernel("void(float32[::1], float32[::1])")
+def _gaussian(t2, out):
+    store(out, 0, _functions.gaussian(load(t2, 0)))
+
+
+def in_every_lane(function, *values) -> float:
+    """The function of numbers, which must be the same in all lanes."""
+    out = np.empty(LANES, np.float32)
+    function(*(np.full(LANES, value, np.float32) for value in values), out)
+    assert np.all(out == out[0])
+    return float(out[0])
 
 
 def first_octave(image) -> Strip:
@@ -38,18 +58,18 @@ def test_direction_is_the_arctangent(gy, gx):
     if math.hypot(gy, gx) < 1e-20:
         return
     expected = math.atan2(gy, gx) % (2 * math.pi)
-    away = abs(float(direction(np.float32(gy), np.float32(gx))) - expected)
+    away = abs(in_every_lane(_direction, gy, gx) - expected)
     # Two roundings near 2π.
     assert min(away, 2 * math.pi - away) < 1e-6
 
 
 def test_direction_of_nothing_is_zero():
-    assert direction(np.float32(0), np.float32(0)) == 0
+    assert in_every_lane(_direction, 0, 0) == 0
 
 
 @given(st.floats(0, 16, width=32))
 def test_gaussian_is_the_exponential(t2):
-    assert gaussian(np.float32(t2)) == pytest.approx(math.exp(-t2 / 2), rel=5e-6)
+    assert in_every_lane(_gaussian, t2) == pytest.approx(math.exp(-t2 / 2), rel=5e-6)
 
 
 @pytest.mark.parametrize("sigma", [1.8, 3.1])
@@ -58,7 +78,7 @@ def test_orientations_equal_their_naive_twin(sigma):
     params = SiftParams.classic()
     with Threads(1) as threads:
         rows, angles = orientation.assign_orientations(octave, keypoints_at(PLACES, sigma), params, threads)
-    level = octave.levels[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
     for i, (x, y) in enumerate(PLACES):
         histogram = naive.orientation_histogram(level, x, y, 1.5 * sigma, 4.5 * sigma, 36)
         expected = naive.peaks(naive.smooth(histogram, 2), 0.8)
@@ -114,7 +134,7 @@ def test_descriptor_equals_its_naive_twin(x, y, rootsift):
     with Threads(1) as threads:
         frames = np.array([[x, y]], np.float32), np.array([sigma], np.float32), np.array([theta], np.float32)
         (found,) = descriptor.describe_frames(octave, *frames, SiftParams.classic(rootsift=rootsift), threads)
-    level = octave.levels[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
     (x, y), sigma, theta = (
         (float(frames[0][0, 0]), float(frames[0][0, 1])),
         float(frames[1][0]),

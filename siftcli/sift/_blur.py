@@ -99,14 +99,15 @@ def blur(
     kernels
         One a level.
     result
-        (L, R, at least the width of the result), from its row ``result_first`` on.
+        (L, R, at least the width of the result in whole vectors), from its row ``result_first`` on.
     rows
         Start and stop of the rows of the result to fill.
     threads
         Where they are shared out.
     """
     table, start, n_columns = _tap_table(kernels), rows[0], changed_side(source_shape[1], change)
-
+    if result.shape[2] < -(-n_columns // LANES) * LANES:
+        raise ValueError(f"{n_columns} columns in whole vectors do not fit into rows of {result.shape[2]}")
     reach, image = table[0].shape[2], (source, source_first, *source_shape)
     n_lines = changed_side(_BLOCK, -change) + 2 * reach + 2 * _ROWS
 

@@ -1,4 +1,4 @@
-"""Functions of the kernels without a call to the mathematics library: loops over them vectorise."""
+"""Functions of vectors, without a call to the mathematics library."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 
-from ._jit import subroutine
+from ._jit import inlined
+from ._simd import absolute, fma, larger, smaller, splat, where_larger
 
+_ZERO, _ONE, _SMALLEST = np.float32(0), np.float32(1), np.float32(1e-30)
 _HALF_PI, _PI, _TWO_PI = np.float32(math.pi / 2), np.float32(math.pi), np.float32(2 * math.pi)
-_SMALLEST = np.float32(1e-30)
 
 # Minimax fit of arctan(t)/t in t² over 0 ≤ t ≤ 1 (iteratively reweighted least squares): the error
 # stays below 4e-8 rad before rounding, less than the spacing of float32 near 1.
-_C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = (
+_ARCTANGENT = tuple(
     np.float32(c)
     for c in (
         0.9999993443489075,
@@ -28,31 +29,33 @@ _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = (
 )
 
 
-@subroutine
+@inlined
 def direction(gy, gx):
-    """atan2(gy, gx) in [0, 2π], float32; 0 for a zero gradient. Turning by 90° adds π/2 up to rounding."""
-    ax, ay = abs(gx), abs(gy)
-    steep = ay > ax
-    low, high = (ax if steep else ay), (ay if steep else ax)
-    t = low / max(high, _SMALLEST)
+    """atan2(gy, gx) in [0, 2π]; 0 for a zero gradient. Turning by 90° adds π/2 up to rounding."""
+    ax, ay = absolute(gx), absolute(gy)
+    t = smaller(ax, ay) / larger(larger(ax, ay), splat(_SMALLEST))
     u = t * t
-    angle = t * (_C0 + u * (_C1 + u * (_C2 + u * (_C3 + u * (_C4 + u * (_C5 + u * (_C6 + u * _C7)))))))
-    angle = _HALF_PI - angle if steep else angle
-    angle = _PI - angle if gx < 0 else angle
-    return _TWO_PI - angle if gy < 0 else angle
+    series = splat(_ARCTANGENT[7])
+    for i in range(6, -1, -1):
+        series = fma(series, u, splat(_ARCTANGENT[i]))
+    angle = t * series
+    angle = where_larger(ay, ax, splat(_HALF_PI) - angle, angle)
+    angle = where_larger(splat(_ZERO), gx, splat(_PI) - angle, angle)
+    return where_larger(splat(_ZERO), gy, splat(_TWO_PI) - angle, angle)
 
 
 _SQUARINGS = 5
-_SHRINK = np.float32(0.5 / (1 << _SQUARINGS))
+_SHRINK = np.float32(-0.5 / (1 << _SQUARINGS))
 
 
-@subroutine
+@inlined
 def gaussian(t2):
-    """exp(−t²/2) of t² from 0 to 16, float32, to 5e-6: the series of a 32nd part, squared five times."""
-    v = t2 * _SHRINK
-    series = np.float32(1)
+    """exp(−t²/2) of t² from 0 to 16, to 5e-6: the series of a 32nd part, squared five times."""
+    v = t2 * splat(_SHRINK)
+    one = splat(_ONE)
+    series = one
     for i in range(7, 0, -1):
-        series = np.float32(1) - v / np.float32(i) * series
+        series = fma(v * splat(_ONE / np.float32(i)), series, one)
     for _ in range(_SQUARINGS):
         series = series * series
     return series

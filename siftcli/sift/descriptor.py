@@ -16,9 +16,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..features import DESCRIPTOR_LENGTH
 from ..params import DescriptorParams
 from ._functions import direction
-from ._jit import kernel, subroutine
+from ._jit import inlined, kernel, subroutine
+from ._simd import (
+    LANES,
+    absolute,
+    broadcast,
+    copy_two,
+    even_lanes,
+    fma,
+    lane_numbers,
+    larger,
+    load,
+    nearest_whole,
+    odd_lanes,
+    smaller,
+    splat,
+    square_root,
+    store,
+    store_index,
+    store_whole,
+    sum_of_lanes,
+    where_larger,
+    whole_part,
+    zip_high,
+    zip_low,
+)
 from ._threads import Threads
 from .scalespace import Strip
 
@@ -27,8 +52,8 @@ SAMPLES_PER_CELL = 6
 """With cells of 3σ, samples are σ/2 apart."""
 GRID = (N_CELLS + 1) * SAMPLES_PER_CELL
 """A sample is shared by the cells on either side, so half a cell beyond the outer ones still counts."""
-LANES = -(-GRID // 16) * 16
-"""Grid lines are filled up to whole vector registers."""
+LINE = -(-(GRID + 2) // LANES) * LANES
+"""Samples from a grid line to the next: a sample more on either side, whole vectors."""
 QUANTUM = 512
 """A unit descriptor is stored times 512, saturated at 255 (OpenCV's and VLFeat's convention)."""
 
@@ -66,7 +91,7 @@ def describe_frames(
     """
     frames = np.column_stack((strip.to_samples(xy), sigma / strip.step, orientation)).astype(np.float64)
     level = strip.nearest_level(sigma)
-    descriptors = np.empty((len(frames), N_CELLS * N_CELLS * N_DIRECTIONS), np.uint8)
+    descriptors = np.empty((len(frames), DESCRIPTOR_LENGTH), np.uint8)
     spacing, weights = params.cell_width / SAMPLES_PER_CELL, _cell_weights()
     settings = spacing, weights, params.descriptor_clip, params.rootsift
     given = strip.levels, strip.first_row, *strip.shape, frames, level, *settings
@@ -85,152 +110,229 @@ def reach_of_descriptor(params: DescriptorParams) -> float:
 
 def _workspace() -> tuple[NDArray[Any], ...]:
     """What a thread works in. Allocated here: where LLVM knows the sizes, it unrolls beyond all measure."""
+    n_samples = (GRID + 2) * LINE
     return (
-        np.zeros((2, GRID + 2, LANES + 2), np.float32),  # the patch, and which of it lies in the image
-        np.zeros((4, LANES), np.float32),  # fractions of x and of y; magnitude and direction
-        np.zeros((N_CELLS + 1, GRID * N_DIRECTIONS), np.float32),  # pooled columns; a line's shares
-        np.zeros(GRID + 2, np.int32),  # where a line's samples lie
-        np.zeros(N_CELLS * N_CELLS * N_DIRECTIONS),
+        # A line more, for what is read beyond the last and not used.
+        np.zeros(n_samples + LINE, np.float32),  # the patch
+        np.zeros(n_samples + LINE, np.float32),  # which of it lies in the image
+        np.empty(4 * n_samples, np.float32),  # the samples around each of it
+        np.empty(2 * n_samples, np.float32),  # where it lies between them
+        np.empty(LINE, np.int32),  # where a line's samples lie in the level
+        np.empty(GRID * LINE, np.float32),  # magnitudes of gradients
+        np.empty(GRID * LINE, np.float32),  # and their place among the directions
+        np.empty(N_CELLS * N_DIRECTIONS * LINE, np.float32),  # shares, pooled down the columns
+        np.empty(2 * N_DIRECTIONS * LANES, np.float32),  # sums of two cells
+        np.empty(DESCRIPTOR_LENGTH, np.float32),
     )
 
 
 def _cell_weights() -> NDArray[np.float32]:
-    """(4, GRID) weight of each grid line in each cell: linear interpolation times the Gaussian window.
+    """(6, LINE) weight of each grid line in each cell: linear interpolation times the Gaussian window.
 
-    The window's standard deviation is half the descriptor's width: two cells (Lowe, section 6.1).
+    The window's standard deviation is half the descriptor's width: two cells (Lowe, section 6.1). The
+    first and the last row are zero: cells beyond the four.
     """
-    lines = (np.arange(GRID) + 0.5) / SAMPLES_PER_CELL - (N_CELLS + 1) / 2
-    centres = np.arange(N_CELLS) - (N_CELLS - 1) / 2
+    lines = (np.arange(LINE) + 0.5) / SAMPLES_PER_CELL - (N_CELLS + 1) / 2
+    centres = np.arange(-1, N_CELLS + 1) - (N_CELLS - 1) / 2
     linear = np.maximum(0, 1 - np.abs(lines - centres[:, None]))
+    linear[[0, -1]], linear[:, GRID:] = 0, 0
     window = np.exp(-0.5 * (lines / (N_CELLS / 2)) ** 2)
     return np.asarray(linear * window, np.float32)
 
 
-@subroutine
+@inlined
 def _clamp(value, low, high):
-    value = value if value > low else low
-    return value if value < high else high
+    return smaller(larger(value, low), high)
 
 
 @subroutine
-def _sample_patch(level, first_row, height, width, x, y, spacing, cosine, sine, patch, inside, at, fx, fy):
-    """Grey values on the turned grid and one line around it, bilinear; outside, the border is repeated."""
-    pitch = level.shape[1]
-    n, half = len(at), np.float32((len(at) - 1) / 2)
+def _sample_patch(level, first_row, height, width, x, y, spacing, cosine, sine, patch, inside, pairs, fractions, at):
+    """Grey values on the turned grid and one line around it, bilinear; outside, the border is repeated.
+
+    Returns whether some lie outside; only then is ``inside`` filled, with 1 for those that do not.
+    """
+    n_rows, pitch = level.shape
+    n, half = GRID + 2, np.float32((GRID + 1) / 2)
     # Positions are relative to a whole sample nearby: single precision is exact to 1e-5 samples there.
     reach = math.ceil(half * spacing * (abs(cosine) + abs(sine)))
     left, top = int(x) - reach, int(y) - reach
+    last_x, last_y = width - 1 - left, min(height, first_row + n_rows) - 1 - top
+    low_x, high_x, low_y, high_y = -left, last_x, max(0, first_row) - top, last_y
+    is_clipped = low_x > 0 or low_y > 0 or high_x < 2 * reach + 1 or high_y < 2 * reach + 1
     px0, py0 = np.float32(x - left), np.float32(y - top)
     du, dv = np.float32(spacing * cosine), np.float32(spacing * sine)
-    low_x, low_y, high_x, high_y = -left, -top, width - 1 - left, height - 1 - top
-    samples, first, last = level.ravel(), (top - first_row) * pitch + left, np.uint64(level.size - pitch - 2)
+    first = (top - first_row) * pitch + left
+    # Pairs of neighbours are copied one by one, which gather instructions take twice as long for.
     for row in range(n):
         v = np.float32(row) - half
-        row_x, row_y = px0 - v * dv, py0 + v * du
-        for i in range(n):
-            u = np.float32(i) - half
-            px, py = row_x + u * du, row_y + u * dv
-            cx = _clamp(px, np.float32(low_x), np.float32(high_x))
-            cy = _clamp(py, np.float32(low_y), np.float32(high_y))
-            ix, iy = min(np.int32(cx), np.int32(high_x - 1)), min(np.int32(cy), np.int32(high_y - 1))
-            fx[i], fy[i], at[i] = cx - np.float32(ix), cy - np.float32(iy), iy * np.int32(pitch) + ix
-            inside[row, i] = np.float32(1) if (px == cx) & (py == cy) else np.float32(0)
-        for i in range(n):
-            here = np.uint64(first + at[i])
-            # Never true for finite frames. It also keeps this loop from being vectorised into
-            # gather instructions, which take more than twice as long.
-            if here > last:
-                break
-            below = here + np.uint64(pitch)
-            upper = samples[here] + fx[i] * (samples[here + np.uint64(1)] - samples[here])
-            lower = samples[below] + fx[i] * (samples[below + np.uint64(1)] - samples[below])
-            patch[row, i] = upper + fy[i] * (lower - upper)
+        row_x, row_y = splat(px0 - v * dv), splat(py0 + v * du)
+        for i in range(0, n, LANES):
+            u = lane_numbers() + splat(np.float32(i) - half)
+            px, py = row_x + u * splat(du), row_y + u * splat(dv)
+            cx = _clamp(px, splat(np.float32(low_x)), splat(np.float32(high_x)))
+            cy = _clamp(py, splat(np.float32(low_y)), splat(np.float32(high_y)))
+            ix = smaller(whole_part(cx), splat(np.float32(high_x - 1)))
+            iy = smaller(whole_part(cy), splat(np.float32(high_y - 1)))
+            to = row * LINE + i
+            store(fractions, 2 * to, cx - ix)
+            store(fractions, 2 * to + LANES, cy - iy)
+            store_index(at, i, iy, pitch, ix)
+            if is_clipped:
+                away = absolute(px - cx) + absolute(py - cy)
+                store(inside, to, where_larger(away, splat(np.float32(0)), splat(np.float32(0)), splat(np.float32(1))))
+            for j in range(LANES):
+                here = first + at[i + j]
+                copy_two(level, here, pairs, 4 * to + 2 * j)
+                copy_two(level, here + pitch, pairs, 4 * to + 2 * (LANES + j))
+    for to in range(0, n * LINE, LANES):
+        upper = _between(load(pairs, 4 * to), load(pairs, 4 * to + LANES), load(fractions, 2 * to))
+        lower = _between(
+            load(pairs, 4 * to + 2 * LANES), load(pairs, 4 * to + 3 * LANES), load(fractions, 2 * to)
+        )
+        store(patch, to, fma(load(fractions, 2 * to + LANES), lower - upper, upper))
+    return is_clipped
+
+
+@inlined
+def _between(pairs, more_pairs, fraction):
+    """Linear interpolation between the two of each pair."""
+    left, right = even_lanes(pairs, more_pairs), odd_lanes(pairs, more_pairs)
+    return fma(fraction, right - left, left)
 
 
 @subroutine
-def _polar_line(patch, inside, line, magnitude, position):
-    """Magnitude of the gradients along a grid line and their place among the directions, in [0, 8].
+def _polar_patch(patch, inside, is_clipped, magnitudes, positions):
+    """Magnitude of the gradients on the grid and their place among the directions, in [0, 8].
 
     A gradient counts when the four samples it is taken from lie in the image.
     """
-    above, below = patch[line, 1 : LANES + 1], patch[line + 2, 1 : LANES + 1]
-    left, right = patch[line + 1, :LANES], patch[line + 1, 2 : LANES + 2]
-    has_above, has_below = inside[line, 1 : LANES + 1], inside[line + 2, 1 : LANES + 1]
-    has_left, has_right = inside[line + 1, :LANES], inside[line + 1, 2 : LANES + 2]
-    per_radian = np.float32(N_DIRECTIONS / (2 * math.pi))
-    for i in range(LANES):
-        gu, gv = right[i] - left[i], below[i] - above[i]
-        magnitude[i] = np.sqrt(gu * gu + gv * gv) * (has_above[i] * has_below[i] * has_left[i] * has_right[i])
-        position[i] = direction(-gv, gu) * per_radian
+    for at in range(0, GRID * LINE, LANES):
+        above, below, left, right = at + 1, at + 2 * LINE + 1, at + LINE, at + LINE + 2
+        gu, gv = load(patch, right) - load(patch, left), load(patch, above) - load(patch, below)
+        magnitude = square_root(fma(gu, gu, gv * gv))
+        if is_clipped:
+            sides = load(inside, left) * load(inside, right)
+            magnitude = magnitude * sides * load(inside, above) * load(inside, below)
+        store(magnitudes, at, magnitude)
+        store(positions, at, direction(gv, gu) * splat(np.float32(N_DIRECTIONS / (2 * math.pi))))
+
+
+@inlined
+def _share(magnitude, position, k):
+    """The part of a gradient that belongs to direction k: linear, as far as the directions beside it."""
+    near = splat(np.float32(1)) - absolute(position - splat(np.float32(k)))
+    if k == 0:  # which is also direction 8
+        near = larger(near, position - splat(np.float32(N_DIRECTIONS - 1)))
+    return magnitude * larger(near, splat(np.float32(0)))
+
+
+@inlined
+def _shares(magnitude, position):
+    return (
+        _share(magnitude, position, 0),
+        _share(magnitude, position, 1),
+        _share(magnitude, position, 2),
+        _share(magnitude, position, 3),
+        _share(magnitude, position, 4),
+        _share(magnitude, position, 5),
+        _share(magnitude, position, 6),
+        _share(magnitude, position, 7),
+    )
+
+
+@inlined
+def _added(totals, weight, shares):
+    return (
+        fma(weight, shares[0], totals[0]),
+        fma(weight, shares[1], totals[1]),
+        fma(weight, shares[2], totals[2]),
+        fma(weight, shares[3], totals[3]),
+        fma(weight, shares[4], totals[4]),
+        fma(weight, shares[5], totals[5]),
+        fma(weight, shares[6], totals[6]),
+        fma(weight, shares[7], totals[7]),
+    )
 
 
 @subroutine
-def _pool(patch, inside, weights, magnitude, position, shares, columns, vector):
-    """Trilinear pooling: directions first, then down the columns of the grid, then along its rows.
+def _pool_down(magnitudes, positions, weights, columns):
+    """Fill ``columns``, (4, 8, LINE): the shares of the directions, summed down each row of cells.
 
-    Directions are the innermost axis: eight of them fill a vector register, whatever the sample.
+    A line lies between the centres of two rows of cells and counts for both. The sums stay in registers.
     """
-    columns[:] = 0
-    for line in range(GRID):
-        _polar_line(patch, inside, line, magnitude, position)
-        for i in range(GRID):
-            for k in range(N_DIRECTIONS):
-                distance = abs(position[i] - np.float32(k))
-                around = np.float32(N_DIRECTIONS) - distance
-                distance = distance if distance < around else around
-                share = np.float32(1) - distance
-                shares[i * N_DIRECTIONS + k] = magnitude[i] * (share if share > 0 else np.float32(0))
-        below = line // SAMPLES_PER_CELL
-        for cell in range(max(below - 1, 0), min(below + 1, N_CELLS)):
-            weight, column = weights[cell, line], columns[cell]
-            for i in range(GRID * N_DIRECTIONS):
-                column[i] += weight * shares[i]
-    vector[:] = 0
+    zero = splat(np.float32(0))
+    none = (zero, zero, zero, zero, zero, zero, zero, zero)
+    for half in range(0, LINE, LANES):
+        upper, lower = none, none
+        for band in range(N_CELLS + 1):
+            for line in range(band * SAMPLES_PER_CELL, (band + 1) * SAMPLES_PER_CELL):
+                at = line * LINE + half
+                shares = _shares(load(magnitudes, at), load(positions, at))
+                upper = _added(upper, broadcast(weights, band * LINE + line), shares)
+                lower = _added(lower, broadcast(weights, (band + 1) * LINE + line), shares)
+            if band > 0:
+                to = (band - 1) * N_DIRECTIONS * LINE + half
+                store(columns, to, upper[0])
+                store(columns, to + LINE, upper[1])
+                store(columns, to + 2 * LINE, upper[2])
+                store(columns, to + 3 * LINE, upper[3])
+                store(columns, to + 4 * LINE, upper[4])
+                store(columns, to + 5 * LINE, upper[5])
+                store(columns, to + 6 * LINE, upper[6])
+                store(columns, to + 7 * LINE, upper[7])
+            upper, lower = lower, none
+
+
+@subroutine
+def _pool_along(columns, weights, sums, vector):
+    """The columns weighted and summed for each cell of a row, sixteen sums at once."""
     for row in range(N_CELLS):
-        for column in range(N_CELLS):
-            first = (row * N_CELLS + column) * N_DIRECTIONS
-            for i in range(column * SAMPLES_PER_CELL, (column + 2) * SAMPLES_PER_CELL):
-                for k in range(N_DIRECTIONS):
-                    vector[first + k] += weights[column, i] * columns[row, i * N_DIRECTIONS + k]
+        for cell in range(0, N_CELLS, 2):
+            for i in range(2 * N_DIRECTIONS):
+                at, weight = (row * N_DIRECTIONS + i % N_DIRECTIONS) * LINE, (cell + i // N_DIRECTIONS + 1) * LINE
+                total = load(columns, at) * load(weights, weight)
+                for x in range(LANES, LINE, LANES):
+                    total = fma(load(columns, at + x), load(weights, weight + x), total)
+                store(sums, i * LANES, total)
+            # Half as many vectors of interleaved sums, until each lane of one is a sum.
+            n = 2 * N_DIRECTIONS
+            while n > 1:
+                n //= 2
+                for i in range(n):
+                    a, b = load(sums, i * LANES), load(sums, (i + n) * LANES)
+                    store(sums, i * LANES, zip_low(a, b) + zip_high(a, b))
+            store(vector, (row * N_CELLS + cell) * N_DIRECTIONS, load(sums, 0))
 
 
 @subroutine
-def _length(vector):
-    total = 0.0
-    for i in range(len(vector)):
-        total += vector[i] * vector[i]
-    return math.sqrt(total)
-
-
-@subroutine
-def _quantise(vector, clip, rootsift, out):
+def _quantise(vector, clip, rootsift, out, to):
     """Normalise, clip, normalise again (or take the root of the shares) and store as bytes."""
-    n = len(vector)
-    norm = _length(vector)
+    squares = splat(np.float32(0))
+    for i in range(0, DESCRIPTOR_LENGTH, LANES):
+        v = load(vector, i)
+        squares = fma(v, v, squares)
+    norm = math.sqrt(sum_of_lanes(squares))
     if norm == 0:
-        out[:] = 0
+        for i in range(0, DESCRIPTOR_LENGTH, LANES):
+            store_whole(out, to + i, splat(np.float32(0)))
         return
-    for i in range(n):
-        vector[i] = min(vector[i] / norm, clip)
-    if rootsift:
-        total = 0.0
-        for i in range(n):
-            total += vector[i]
-        for i in range(n):
-            vector[i] = math.sqrt(vector[i] / total)
-    else:
-        norm = _length(vector)
-        for i in range(n):
-            vector[i] /= norm
-    for i in range(n):
-        out[i] = min(np.rint(QUANTUM * vector[i]), 255.0)
+    scale, sums = splat(np.float32(1 / norm)), splat(np.float32(0))
+    for i in range(0, DESCRIPTOR_LENGTH, LANES):
+        v = smaller(load(vector, i) * scale, splat(np.float32(clip)))
+        store(vector, i, v)
+        sums = sums + v if rootsift else fma(v, v, sums)
+    total = sum_of_lanes(sums)
+    scale = splat(np.float32(1 / total if rootsift else 1 / math.sqrt(total)))
+    for i in range(0, DESCRIPTOR_LENGTH, LANES):
+        v = load(vector, i) * scale
+        v = (square_root(v) if rootsift else v) * splat(np.float32(QUANTUM))
+        store_whole(out, to + i, smaller(nearest_whole(v), splat(np.float32(255))))
 
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float32[:, ::1],"
-    " float64, boolean,"
-    " float32[:, :, ::1], float32[:, ::1], float32[:, ::1], int32[::1], float64[::1],"
-    " uint8[:, ::1], int64, int64)"
+    " float64, boolean, float32[::1], float32[::1], float32[::1], float32[::1], int32[::1], float32[::1],"
+    " float32[::1], float32[::1], float32[::1], float32[::1], uint8[:, ::1], int64, int64)"
 )
 def _describe(
     levels,
@@ -243,10 +345,15 @@ def _describe(
     weights,
     clip,
     rootsift,
-    patches,
-    lines,
-    columns,
+    patch,
+    inside,
+    pairs,
+    fractions,
     at,
+    magnitudes,
+    positions,
+    columns,
+    sums,
     vector,
     descriptors,
     start,
@@ -256,7 +363,7 @@ def _describe(
     for n in range(start, stop):
         x, y, sigma, orientation = frames[n]
         cosine, sine = math.cos(orientation), math.sin(orientation)
-        _sample_patch(
+        is_clipped = _sample_patch(
             levels[level[n]],
             first_row,
             height,
@@ -266,13 +373,13 @@ def _describe(
             spacing * sigma,
             cosine,
             sine,
-            patches[0],
-            patches[1],
+            patch,
+            inside,
+            pairs,
+            fractions,
             at,
-            lines[0],
-            lines[1],
         )
-        _pool(
-            patches[0], patches[1], weights, lines[2], lines[3], columns[N_CELLS], columns[:N_CELLS], vector
-        )
-        _quantise(vector, clip, rootsift, descriptors[n])
+        _polar_patch(patch, inside, is_clipped, magnitudes, positions)
+        _pool_down(magnitudes, positions, weights, columns)
+        _pool_along(columns, weights, sums, vector)
+        _quantise(vector, clip, rootsift, descriptors, n * DESCRIPTOR_LENGTH)

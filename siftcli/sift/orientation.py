@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from ..params import OrientationParams
 from ._functions import direction, gaussian
 from ._jit import kernel, subroutine
+from ._simd import LANES, fma, lane_numbers, load, splat, square_root, store, store_whole, whole_part
 from ._threads import Threads
 from .keypoints import Keypoints
 from .scalespace import Strip
 
-_LANES = 16
 _SAMPLES_PER_KEYPOINT = 1024
 """Work of one histogram, in the units of ``Threads.over_rows``."""
 
@@ -84,47 +84,53 @@ def _smoothing_taps(n_bins: int, n_passes: int) -> NDArray[np.float64]:
 
 
 @subroutine
-def _polar_row(above, row, below, weight, row_weight, bins_per_radian, share, position):
-    """Weighted gradient magnitude of a row's samples, and their direction in bins."""
-    n = len(share)
-    west, east = row[:n], row[2 : n + 2]
-    for x in range(n):
-        gx, gy = east[x] - west[x], below[x] - above[x]
-        share[x] = row_weight * weight[x] * np.sqrt(gx * gx + gy * gy)
-        position[x] = direction(gy, gx) * bins_per_radian
+def _share_row(level, at, n, row_weight, weights, bins_per_radian, bins, lower, upper):
+    """The bin of each of a row's gradients, and what it and the next one get."""
+    pitch = level.shape[1]
+    for i in range(0, n, LANES):
+        gx = load(level, at + i + 1) - load(level, at + i - 1)
+        gy = load(level, at + i + pitch) - load(level, at + i - pitch)
+        share = splat(row_weight) * load(weights, i) * square_root(fma(gx, gx, gy * gy))
+        position = direction(gy, gx) * splat(bins_per_radian)
+        whole = whole_part(position)
+        next_share = share * (position - whole)
+        store_whole(bins, i, whole)
+        store(lower, i, share - next_share)
+        store(upper, i, next_share)
 
 
 @subroutine
-def _histogram(level, first_row, height, width, x, y, window, radius, histogram, lines):
+def _histogram(level, first_row, height, width, x, y, window, radius, histogram, bins, lines):
     """Gradient directions in a disc, weighted by magnitude and a Gaussian, shared between two bins each.
 
     Only samples with a central difference count, so the image's own border is left out on every side alike.
+    There are two histograms, for every other sample, which are added in the end: neighbours often share
+    a bin, and the second would wait for the first.
     """
-    n_bins = len(histogram) - 1
-    bins_per_radian = np.float32(n_bins / (2 * math.pi))
+    n_bins = histogram.shape[1] - 2
+    bins_per_radian, inverse = np.float32(n_bins / (2 * math.pi)), np.float32(1 / window)
     histogram[:] = 0
     first, last = max(1, math.ceil(x - radius)), min(width - 2, math.floor(x + radius))
-    # Whole vector registers are computed where the row goes on; what is too much is not counted.
-    n = min(-(-(last + 1 - first) // _LANES) * _LANES, level.shape[1] - 1 - first)
-    weight, share, position = lines[0, :n], lines[1, :n], lines[2, :n]
-    for i in range(n):
-        distance = np.float32((first + i - x) / window)
-        weight[i] = gaussian(distance * distance)
+    # Whole vectors are computed; what is too much is not counted.
+    n = last + 1 - first
+    weights, lower, upper = lines
+    for i in range(0, n, LANES):
+        distance = (lane_numbers() + splat(np.float32(first + i - x))) * splat(inverse)
+        store(weights, i, gaussian(distance * distance))
     for row in range(max(1, math.ceil(y - radius)), min(height - 2, math.floor(y + radius)) + 1):
         reach = math.sqrt(max(0.0, radius**2 - (row - y) ** 2))
         left, right = max(1, math.ceil(x - reach)), min(width - 2, math.floor(x + reach)) + 1
-        distance, at = np.float32((row - y) / window), row - first_row
-        above, below = level[at - 1][first : first + n], level[at + 1][first : first + n]
-        here = level[at][first - 1 : first + n + 1]
-        _polar_row(
-            above, here, below, weight, gaussian(distance * distance), bins_per_radian, share, position
-        )
+        row_weight = np.float32(math.exp(-0.5 * ((row - y) / window) ** 2))
+        at = (row - first_row) * level.shape[1] + first
+        _share_row(level, at, n, row_weight, weights, bins_per_radian, bins, lower, upper)
         for i in range(left - first, right - first):
-            lower = np.int32(position[i])
-            upper_share = share[i] * (position[i] - np.float32(lower))
-            histogram[lower] += share[i] - upper_share
-            histogram[lower + 1 if lower < n_bins else 1] += upper_share
-    histogram[0] += histogram[n_bins]
+            own, lowest = histogram[i % 2], bins[i]
+            own[lowest] += lower[i]
+            own[lowest + 1] += upper[i]
+    # The bins after the last are the first once more.
+    histogram[:, 0] += histogram[:, n_bins]
+    histogram[:, 1] += histogram[:, n_bins + 1]
+    histogram[0] += histogram[1]
 
 
 @subroutine
@@ -193,15 +199,15 @@ def _orientations(
     stop,
 ):
     """Directions of keypoints start to stop."""
-    lines = np.empty((3, levels.shape[2] + _LANES), np.float32)
-    # The last bin is the first once more.
-    histogram, smoothed, heights = np.empty(len(taps) + 1), np.empty(len(taps)), np.empty(angles.shape[1])
-    wrapped = np.empty(3 * len(taps))
+    n_bins, n_samples = len(taps), levels.shape[2] + LANES
+    lines, bins = np.empty((3, n_samples), np.float32), np.empty(n_samples, np.int32)
+    histogram, smoothed, heights = np.empty((2, n_bins + 2)), np.empty(n_bins), np.empty(angles.shape[1])
+    wrapped = np.empty(3 * n_bins)
     for n in range(start, stop):
         x, y, sigma = places[n]
         spread = window * sigma
         _histogram(
-            levels[level[n]], first_row, height, width, x, y, spread, radius * spread, histogram, lines
+            levels[level[n]], first_row, height, width, x, y, spread, radius * spread, histogram, bins, lines
         )
-        _smooth(histogram, taps, wrapped, smoothed)
+        _smooth(histogram[0], taps, wrapped, smoothed)
         n_angles[n] = _peaks(smoothed, peak_ratio, angles[n], heights)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ..params import ScaleSpaceParams
 from ._blur import DOUBLE, HALVE, KEEP, Kernel, blur, gaussian_kernel, linear_doubling_kernel
 from ._buffers import borrowed
+from ._simd import LANES
 from ._threads import Threads
 
 STRIP_BYTES = 32 << 20
@@ -82,7 +83,10 @@ class Strip(Octave):
     """An octave of which some rows are at hand. They are overwritten when the next strip is asked for."""
 
     levels: NDArray[np.float32]
-    """(S + 3, R, W or more) Gaussian levels; level i has blur σ₀·2^(i/S) samples. Beyond W is filling."""
+    """(S + 3, R, W + 16 or more) Gaussian levels; level i has blur σ₀·2^(i/S) samples.
+
+    Beyond W is filling of any value, so that vectors may be loaded whole.
+    """
     first_row: int = 0
     """The octave's row that is row 0 of the levels."""
     rows: tuple[int, int]
@@ -92,8 +96,7 @@ class Strip(Octave):
     @property
     def at_hand(self) -> NDArray[np.float32]:
         """The levels without what fills them up: (S + 3, rows of the octave, W)."""
-        height, width = self.shape
-        return self.levels[:, : height - self.first_row, :width]
+        return self.levels[:, : self.shape[0] - self.first_row, : self.shape[1]]
 
     @property
     def is_last(self) -> bool:
@@ -155,7 +158,7 @@ def gaussian_octaves(
 ) -> Iterator[Strip]:
     """Yield the octaves whole, each a strip with levels of its own, to look at or to keep."""
     for strip in gaussian_strips(image, params, threads, reach=0, strip_bytes=sys.maxsize):
-        yield replace(strip, levels=strip.at_hand.copy())
+        yield replace(strip, levels=strip.levels[:, : strip.shape[0]].copy())
 
 
 def octaves_of(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
@@ -213,9 +216,9 @@ def strip_shape(octave: Octave, reach: int, strip_bytes: int = STRIP_BYTES) -> t
 
 
 def _pitch(width: int) -> int:
-    """Samples from a row to the next: whole cache lines, but no power of two, so that rows do not collide."""
-    pitch = -(-width // 16) * 16
-    return pitch + 16 if pitch % 512 == 0 else pitch
+    """Samples from a row to the next: room for whole vectors, but no power of two, so that rows do not collide."""
+    pitch = (-(-width // LANES) + 1) * LANES
+    return pitch + LANES if pitch % 512 == 0 else pitch
 
 
 # --- grids -------------------------------------------------------------------------------------
