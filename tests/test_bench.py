@@ -176,8 +176,6 @@ def test_the_floor_is_the_arithmetic_at_its_peak():
 
 
 def test_every_table_fits_into_80_columns():
-    from siftcli.cli._output import print_table
-
     images = [measured(24, 12345.6, 12.34, n_features=100_000)]
     commands = [Command("x.png", 2, 15, Spread(1234, 1, 1), Spread(1234, 1, 1), Spread(2, 2, 2))]
     closing = tables.closing_tables(images, commands)
@@ -185,7 +183,6 @@ def test_every_table_fits_into_80_columns():
         widths = [max(len(line) for row in (table.heads, *table.rows) for line in row[i].split("\n"))
                   for i in range(len(table.heads))]  # fmt: skip
         assert sum(widths) + len(widths) - 1 <= 80, table.title
-        print_table(table.title, table.rows, heads=table.heads, n_names=table.n_names)
 
 
 # --- the command -----------------------------------------------------------------------------------------
@@ -217,7 +214,9 @@ def test_bench_command_speaks_json():
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--sizes", "x"], ["--sizes", "0"], ["--made", "cut"], ["--detectors", "surf"]], ids=" ".join
+    "wrong",
+    [["--sizes", "x"], ["--sizes", "0"], ["--made", "cut"], ["--made", ","], ["--detectors", "surf"]],
+    ids=" ".join,
 )
 def test_wrong_use_is_told(wrong):
     from siftcli.__main__ import run

@@ -112,13 +112,11 @@ def test_no_shell_is_started(trees):
             assert not re.match(r"os\.(system|popen|exec|spawn|fork|startfile)", function), path
             if "posix_spawn" in function:
                 starts.append((str(path), ast.unparse(call.args[0])))
-    # The benchmark times whole processes: this interpreter by its own path, on programs that stand in its source.
+    # The benchmark times whole processes: this interpreter, on programs that stand in its source.
     assert starts == [("bench/fresh.py", "sys.executable")]
 
 
-def test_a_timed_process_takes_its_arguments_as_they_are_and_no_module_of_the_current_folder(
-    images, tmp_path
-):
+def test_a_timed_process_runs_nothing_that_a_name_says_or_the_current_folder_holds(images):
     from siftcli.bench.fresh import time_command
 
     trap = "open('trapped', 'w')"

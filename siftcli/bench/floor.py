@@ -57,13 +57,13 @@ def multiply_adds(shape: tuple[int, ...], params: ScaleSpaceParams) -> int:
 
     Along the rows of the source first, then down the columns. The halvings are left out: they are under 1 %.
     """
-    source, kernels, n = shape, _first_kernels(params), 0
+    kernels, n = _first_kernels(params), 0
     for octave in octaves_of(shape, params):
-        (source_height, _), (height, width) = source, octave.shape
-        doubled = (height, width) != tuple(source)
+        (height, width), doubled = octave.shape, octave.number < 0
+        n_rows = shape[0] if doubled else height
         for level in kernels:
-            n += source_height * _of_line(width, level, doubled) + width * _of_line(height, level, doubled)
-        source, kernels = _halved(octave.shape), _later_kernels(params)
+            n += n_rows * _of_line(width, level, doubled) + width * _of_line(height, level, doubled)
+        kernels = _later_kernels(params)
     return n
 
 
@@ -71,10 +71,6 @@ def _of_line(n_samples: int, level: Kernel, doubled: bool) -> int:
     """Taps of a line of results, of which every other one lies between source samples if it is doubled."""
     n_between = n_samples // 2 if doubled else 0
     return (n_samples - n_between) * len(level.at_integers) + n_between * len(level.at_halves)
-
-
-def _halved(shape: tuple[int, int]) -> tuple[int, int]:
-    return (shape[0] + 1) // 2, (shape[1] + 1) // 2
 
 
 def pyramid_ms(grey: Bytes, n_runs: int = 3) -> float:

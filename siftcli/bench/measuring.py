@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..detectors import create
 from ..params import SiftParams
 from .cases import Bytes, Case
 from .floor import Floor, multiply_adds, peak, pyramid_ms
@@ -49,6 +50,8 @@ def measure(
     ParameterError, MissingDependencyError, InputError
         If a detector is unknown or not installed, or an image cannot be read.
     """
+    for name in detectors:
+        create(name)  # one that cannot be used is told before any work
     for case in cases:
         grey = case.grey()
         rows = [
