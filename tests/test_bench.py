@@ -10,10 +10,11 @@ from conftest import SAMPLES
 
 from siftcli.bench import floor, tables
 from siftcli.bench.cases import Case, cases_of, resized, tiled
-from siftcli.bench.fresh import Command, FirstImage, first_image, time_command
-from siftcli.bench.measuring import Measured
+from siftcli.bench.measuring import Measured, measure
+from siftcli.bench.process import Command, time_command
+from siftcli.bench.records import FirstImage, Row, Spread
 from siftcli.bench.summary import Figure, summarise
-from siftcli.bench.warm import Row, Spread, compare
+from siftcli.bench.worker import Worker
 from siftcli.cli import siftcli
 from siftcli.errors import InputError
 from siftcli.params import SiftParams
@@ -60,22 +61,20 @@ def test_without_an_image_a_photograph_is_taken_at_every_size():
     assert len(cases_of([CHELSEA], [1, 2], ["resized", "tiled"])) == 4
 
 
-# --- warm ------------------------------------------------------------------------------------------------
+# --- detectors taking turns --------------------------------------------------------------------------------
 
 
-def test_detectors_are_compared_with_the_first_and_opencvs_threads_put_back():
-    import cv2
-
-    before = cv2.getNumThreads()
+def test_detectors_are_compared_with_the_first():
     names = ["siftcli", "opencv-precise", "scikit-image"]
-    rows = compare(Case(CHELSEA), Case(CHELSEA, 0.05, "resized").grey(), names, threads=1, n_pairs=3)
-    assert cv2.getNumThreads() == before
-    assert [row.detector for row in rows] == names
-    assert all(row.n_features > 100 and row.n_pairs == 3 for row in rows)
-    assert [row.detect_ms is not None for row in rows] == [True, True, False]
-    assert rows[0].ratio == Spread(1, 1, 1)
-    for row in rows[1:]:
+    (one,) = measure([Case(CHELSEA, 0.05, "resized")], names, thread_counts=[1], n_pairs=3)
+    assert [row.detector for row in one.rows] == [first.detector for first in one.first] == names
+    assert all(row.n_features > 100 and row.n_pairs == 3 for row in one.rows)
+    assert [row.detect_ms is not None for row in one.rows] == [True, True, False]
+    assert one.rows[0].ratio == Spread(1, 1, 1)
+    for row in one.rows[1:]:
         assert 0 < row.ratio.low <= row.ratio.median <= row.ratio.high
+    assert one.floor.size == one.rows[0].size
+    assert one.floor.both_ms == one.rows[0].both_ms.median
 
 
 def test_a_spread_is_the_median_and_the_middle_half():
@@ -83,21 +82,24 @@ def test_a_spread_is_the_median_and_the_middle_half():
 
 
 def test_an_image_without_features_has_no_time_for_each():
-    (row,) = compare(Case(CHELSEA), np.zeros((40, 40), np.uint8), ["siftcli"], threads=1, n_pairs=1)
-    assert row.n_features == 0
+    row = replace(measured(1, 10.0, 2.0).rows[0], n_features=0)
     assert row.us_per_feature is None
+    assert replace(row, n_features=100).us_per_feature == 100
+    assert row.megapixels_per_s == 100
 
 
-# --- fresh processes -------------------------------------------------------------------------------------
-
-
-def test_first_images_are_measured_in_processes_of_their_own():
-    grey = Case(CHELSEA, 0.3, "resized").grey()
-    for name in ("siftcli", "opencv-precise"):
-        first = first_image(Case(CHELSEA), grey, name, threads=1)
-        assert first.seconds > 0
+@pytest.mark.parametrize("name", ["siftcli", "opencv-precise"])
+def test_the_first_image_of_a_process_is_measured(name):
+    with Worker(name, Case(CHELSEA, 0.3, "resized").grey()) as worker:
+        seconds, peak_mb, n_features = worker.first(1)
+        assert seconds > 0
         # Each needs at least the doubled image in single precision, once: 4.8 MB.
-        assert first.peak_mb > 4.8
+        assert peak_mb > 4.8
+        assert n_features > 100
+        assert min(worker.detect_ms(1) + worker.both_ms(1)) > 0
+
+
+# --- whole processes -------------------------------------------------------------------------------------
 
 
 def test_whole_processes_are_timed_and_a_failure_is_told():
@@ -145,11 +147,11 @@ def measured(megapixels, both_ms, ratio, n_features=100):
     row = Row(**alike, detector="siftcli", n_features=n_features, n_pairs=3, detect_ms=None,
               both_ms=Spread(both_ms, both_ms, both_ms), ratio=Spread(1, 1, 1))  # fmt: skip
     peer = replace(row, detector="opencv-precise", ratio=Spread(ratio, ratio, ratio))
-    first = (FirstImage(**alike, detector="siftcli", seconds=1.0, peak_mb=10.0),
-             FirstImage(**alike, detector="opencv-precise", seconds=3.0, peak_mb=50.0))  # fmt: skip
+    own = FirstImage(**alike, detector="siftcli", seconds=1.0, peak_mb=10.0, n_features=n_features)
+    first = [own, replace(own, detector="opencv-precise", seconds=3.0, peak_mb=50.0)]
     amounts = {"multiply_adds": 10**8, "peak_per_s": 1e10, "pyramid_ms": 20.0, "both_ms": None}
     del alike["threads"]
-    return Measured((row, peer), first, floor.Floor(**alike, **amounts))
+    return Measured([row, peer], first, floor.Floor(**alike, **amounts))
 
 
 def test_the_summary_takes_medians_over_images_of_a_kind():

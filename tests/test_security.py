@@ -113,11 +113,11 @@ def test_no_shell_is_started(trees):
             if "posix_spawn" in function:
                 starts.append((str(path), ast.unparse(call.args[0])))
     # The benchmark times whole processes: this interpreter, on programs that stand in its source.
-    assert starts == [("bench/fresh.py", "sys.executable")]
+    assert starts == [("bench/process.py", "sys.executable")]
 
 
 def test_a_timed_process_runs_nothing_that_a_name_says_or_the_current_folder_holds(images):
-    from siftcli.bench.fresh import time_command
+    from siftcli.bench.process import time_command
 
     trap = "open('trapped', 'w')"
     for name in ("cv2", "siftcli", "numpy"):

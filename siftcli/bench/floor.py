@@ -14,7 +14,7 @@ from ..sift._jit import fma, kernel
 from ..sift._threads import Threads
 from ..sift.scalespace import _first_kernels, _later_kernels, gaussian_strips, octaves_of
 from .cases import Bytes
-from .warm import milliseconds
+from .worker import milliseconds
 
 _N_VALUES, _N_ROUNDS, _N_REPEATS, _CHAIN = 1024, 1000, 5, 32
 """4 KB of values stay in the first-level cache; a chain of multiply-adds makes loads and stores rare."""

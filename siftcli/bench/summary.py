@@ -11,9 +11,9 @@ from typing import Any
 from ..detectors import create
 from ..evaluation.runner import machine
 from ..versions import versions
-from .fresh import Command
 from .measuring import Measured
-from .warm import Row
+from .process import Command
+from .records import Row
 
 DENSE = 15.0
 """A texture has more features than this a thousand pixels."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .floor import Floor
-from .fresh import Command, FirstImage
 from .measuring import Measured
+from .process import Command
+from .records import FirstImage, Row, Spread
 from .summary import Figure, summarise
-from .warm import Row, Spread
 
 _LONG_MS = 1000
 """Milliseconds from which a fraction says nothing."""

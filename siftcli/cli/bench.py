@@ -86,16 +86,16 @@ def command(
 ) -> None:
     """Time detection and description beside OpenCV's SIFT (enable_precise_upscale).
 
-    Detectors run in this process and take turns, warm. A ratio is another detector's time divided by
-    the first's, the median over the pairs with the range of their middle half. The first image of
-    a process and the memory it needs are measured in fresh processes. The arithmetic floor is the time of
-    the pyramid's multiply-adds at the speed measured on this machine.
+    Each detector has a process of its own for each image; they take turns. A ratio is another detector's
+    time divided by the first's, the median over the pairs with the range of their middle half.
+    The first image of a process, and the memory it needs, is told apart from the warm runs. The
+    arithmetic floor is the time of the pyramid's multiply-adds at the speed measured on this machine.
     """
     from ..batch import find_images
     from ..bench import tables
     from ..bench.cases import cases_of
-    from ..bench.fresh import time_command
     from ..bench.measuring import measure
+    from ..bench.process import time_command
     from ..bench.summary import to_document
     from ..formats import check_output, write_output
 

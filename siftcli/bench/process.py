@@ -1,4 +1,4 @@
-"""What is measured in processes of its own: the first image, memory, a whole command.
+"""Whole commands, from the start of their process to its end.
 
 An interpreter is started here, and nowhere else in this package: directly, without a shell, by its own
 path, on a program that stands in this file.
@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import InputError
-from .cases import Bytes, Case
 from .options import DEFAULT_PAIRS
-from .warm import Spread, finder, milliseconds, opencv_threads
+from .records import Spread
+from .worker import milliseconds
 
 SIFTCLI = "from siftcli.__main__ import main; main()"
 """What the installed program ``siftcli`` does."""
@@ -34,21 +32,6 @@ numpy.savez(sys.argv[2], frames=frames, descriptors=descriptors)
 
 
 @dataclass(frozen=True)
-class FirstImage:
-    """Detection and description of an image by a process that has met no other."""
-
-    image: str
-    way: str
-    size: tuple[int, int]
-    """(width, height)."""
-    threads: int
-    detector: str
-    seconds: float
-    peak_mb: float
-    """Memory at its most, above that of the process with its libraries loaded, in 10⁶ bytes."""
-
-
-@dataclass(frozen=True)
 class Command:
     """``siftcli detect IMAGE -o x.npz`` beside the OpenCV program, from the process's start to its end."""
 
@@ -60,31 +43,6 @@ class Command:
     opencv_ms: Spread
     ratio: Spread
     """OpenCV's time divided by siftcli's, pair by pair."""
-
-
-def first_image(case: Case, grey: Bytes, detector: str, threads: int) -> FirstImage:
-    """Measure one detector on one image in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        seconds, peak_mb = pool.submit(_measure, detector, grey, threads).result()
-    size = grey.shape[1], grey.shape[0]
-    return FirstImage(case.path.name, case.way, size, threads, detector, seconds, peak_mb)
-
-
-def _measure(detector: str, grey: Bytes, threads: int) -> tuple[float, float]:
-    """Seconds, and 10⁶ bytes above the process before, of the first real image of this process."""
-    find = finder(detector, threads)
-    with opencv_threads(threads):
-        find.both(grey[:64, :64].copy())  # libraries and kernels are loaded when first used
-        before = _memory_mb("VmRSS")
-        seconds = milliseconds(find.both, grey) / 1000
-    return seconds, _memory_mb("VmHWM") - before
-
-
-def _memory_mb(name: str) -> float:
-    """A line of Linux's account of this process, in 10⁶ bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (kibibytes,) = (line.split()[1] for line in lines if line.startswith(name + ":"))
-    return int(kibibytes) * 1.024e-3
 
 
 def time_command(path: str | Path, n_pairs: int | None = None) -> Command:
