@@ -27,6 +27,7 @@ def detect(
     threads: int | None = None,
     exif_orientation: str = "apply",
     max_image_size: int | None = None,
+    with_descriptors: bool = True,
     **options: Any,
 ) -> Features:
     """Find the SIFT features of an image.
@@ -47,6 +48,8 @@ def detect(
     max_image_size
         Detect on a copy reduced to this longest side, in pixels; coordinates and
         scales still come back in input pixels.
+    with_descriptors
+        Whether to describe the features; if not, their descriptors are zero, and it takes less time.
     **options
         Any field of :class:`SiftParams`.
 
@@ -66,7 +69,9 @@ def detect(
     params = (params or SiftParams()).override(**options)
     picture = read_image(image, exif_orientation=exif_orientation, max_image_size=max_image_size)
     allowed = None if mask is None else read_mask(mask, picture)
-    return detect_in_picture(picture, params, mask=allowed, threads=threads)
+    return detect_in_picture(
+        picture, params, mask=allowed, threads=threads, with_descriptors=with_descriptors
+    )
 
 
 def detect_in_picture(
@@ -75,6 +80,7 @@ def detect_in_picture(
     *,
     mask: NDArray[np.bool_] | None = None,
     threads: int | None = None,
+    with_descriptors: bool = True,
 ) -> Features:
     """Find the features of a picture that was read; as :func:`detect`.
 
@@ -86,7 +92,9 @@ def detect_in_picture(
     _require_memory(picture, params)
     limit = MAX_FEATURES.value
     limited = params if params.max_features else params.override(max_features=limit + 1)
-    features = pipeline.detect(picture.grey, limited, mask=mask, threads=threads)
+    features = pipeline.detect(
+        picture.grey, limited, mask=mask, threads=threads, with_descriptors=with_descriptors
+    )
     if params.max_features is None and len(features) > limit:
         raise InputError(
             f"{picture.label}: expected at most {limit} features; pass --max-features (max_features), "

@@ -95,7 +95,7 @@ class SIFT:
     def detect(self, image: Image | Sequence[Image], mask: Any = None) -> tuple[Any, ...]:
         """Find keypoints; of a list of images (and masks) a tuple for each."""
         if isinstance(image, np.ndarray):
-            return self._keypoints(self._detected(image, mask))
+            return self._keypoints(self._detected(image, mask, with_descriptors=False))
         masks = [None] * len(image) if mask is None else mask
         return tuple(self.detect(one, its) for one, its in zip(image, masks, strict=True))
 
@@ -180,8 +180,8 @@ class SIFT:
         """Set the blur of an octave's first level."""
         self._params = self._params.override(sigma=sigma)
 
-    def _detected(self, image: Image, mask: Image | None) -> Features:
-        return api.detect(_rgb_or_grey(image), self._params, mask=mask)
+    def _detected(self, image: Image, mask: Image | None, *, with_descriptors: bool = True) -> Features:
+        return api.detect(_rgb_or_grey(image), self._params, mask=mask, with_descriptors=with_descriptors)
 
     def _descriptors(self, features: Features) -> Image | None:
         return features.descriptors.astype(_DTYPES[self._descriptor_type]) if len(features) else None

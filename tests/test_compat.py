@@ -99,6 +99,8 @@ def test_keypoints_are_those_of_detect_in_opencv_s_units(image, found):
     np.testing.assert_array_equal([k.size for k in keypoints], 2 * features.scale)
     np.testing.assert_allclose([k.angle for k in keypoints], np.rad2deg(features.orientation), rtol=1e-6)
     assert all(0 <= k.angle < 360 for k in keypoints)
+    alone = SIFT_create().detect(image)
+    assert [(k.pt, k.size, k.angle) for k in alone] == [(k.pt, k.size, k.angle) for k in keypoints]
 
 
 def test_octaves_are_packed_as_opencv_packs_them(image, found):

@@ -180,6 +180,17 @@ def test_describe_gives_the_bytes_of_detect(all_samples, options):
     np.testing.assert_array_equal(pipeline.describe(image, some, params).descriptors, some.descriptors)
 
 
+def test_without_descriptors_all_else_is_the_same(all_samples):
+    image = all_samples["coffee16.png"][0]
+    features, bare = (pipeline.detect(image, SiftParams(), with_descriptors=w) for w in (True, False))
+    assert features.descriptors.any()
+    assert not bare.descriptors.any()
+    for name in ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors"):
+        assert getattr(bare, name).shape == getattr(features, name).shape
+    for name in ("xy", "scale", "orientation", "response", "sign", "octave"):
+        assert getattr(bare, name).tobytes() == getattr(features, name).tobytes()
+
+
 def test_counts_of_the_filters_add_up(all_samples):
     image, _ = all_samples["astronaut.png"]
     mask = np.ones(image.shape, bool)

@@ -107,6 +107,14 @@ def camera_options(command: _Command) -> _Command:
     return sharing(model(command))
 
 
+def names_callback(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str, ...]:
+    """Names separated by commas, one at least."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("expected a name, got none")
+    return names
+
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object an image, instead of text."
 )

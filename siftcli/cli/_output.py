@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -59,18 +59,24 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def print_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
-    """Print names and their values below a title."""
+def print_table(
+    title: str, rows: Iterable[tuple[object, ...]], *, heads: Sequence[str] = (), n_names: int = 1
+) -> None:
+    """Print columns below a title and, if there are any, their heads.
+
+    The first ``n_names`` columns hold names, the others numbers.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    rows = list(rows)
     table = Table(title=Text(printable(title), style="bold"), title_justify="left", box=None, pad_edge=False)
-    table.show_header = False
-    table.add_column(justify="left")
-    table.add_column(justify="right")
-    for name, value in rows:
-        table.add_row(Text(printable(name)), Text(printable(value)))
+    table.show_header, table.padding = bool(heads), (0, 1, 0, 0) if heads else (0, 1)
+    for i, head in enumerate(heads or [""] * len(rows[0])):
+        table.add_column(head, justify="left" if i < n_names else "right", overflow="fold", vertical="bottom")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(file=sys.stdout, highlight=False, markup=False)
     with console.capture() as text:  # rich has an exit status of its own for a closed pipe
         console.print(table)

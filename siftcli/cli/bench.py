@@ -2,93 +2,126 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import json_option
-from ._output import print_json, progress, say
+from ..bench.options import DEFAULT_DETECTORS, DEFAULT_PAIRS, DEFAULT_SIZES, SECONDS_A_ROW, WAYS
+from ..evaluation.options import DETECTOR_NAMES
+from ._options import names_callback
+from ._output import print_json, print_table, progress, say
 
-_ROW = "{:24} {:>11} {:>7} {:>15} {:>10} {:>10} {:>7} {:>13}"
+if TYPE_CHECKING:
+    from ..bench.tables import Table
+
+
+def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list[float]:
+    one_size: Any = click.FloatRange(min=0.01, max=200)
+    return [one_size.convert(name, param, ctx) for name in (text or "").split(",") if name.strip()]
 
 
 @click.command(short_help="Time detection and description beside OpenCV's SIFT.")
-@click.argument("inputs", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("inputs", metavar="[IMAGE...]", nargs=-1)
+@click.option(
+    "--sizes",
+    callback=_sizes,
+    metavar="LIST",
+    help="Megapixels that each image is brought to, separated by commas.  [default: as it is; without an "
+    f"IMAGE, a photograph at {', '.join(f'{size:g}' for size in DEFAULT_SIZES)}]",
+)
+@click.option(
+    "--made",
+    default=WAYS[0],
+    show_default=True,
+    callback=names_callback,
+    metavar="NAMES",
+    help="How it is brought there: resized (with noise of a grey level), tiled (mirror images side by side), "
+    "or both, separated by a comma.",
+)
+@click.option(
+    "--detectors",
+    default=",".join(DEFAULT_DETECTORS),
+    show_default=True,
+    callback=names_callback,
+    metavar="NAMES",
+    help=f"What is timed; ratios are to the first. Known: {', '.join(DETECTOR_NAMES)}.",
+)
 @click.option(
     "--threads",
     "thread_counts",
     type=click.IntRange(min=1),
     multiple=True,
-    default=(1, 2),
-    show_default=True,
-    help="Threads for both; may be given several times.",
+    help="May be given several times.  [default: 1, and all cores]",
 )
 @click.option(
-    "--pairs", "n_pairs", type=click.IntRange(min=3), default=15, show_default=True, help="Runs of each."
-)
-@click.option(
-    "--megapixels",
-    type=click.FloatRange(min=0.01, max=200),
+    "--pairs",
+    "n_pairs",
+    type=click.IntRange(min=1),
     metavar="N",
-    help="Enlarge the images to this size, by mirror images side by side and added noise.",
+    help=f"Runs of each.  [default: {DEFAULT_PAIRS}, or as many as fit in {SECONDS_A_ROW} s an image and "
+    "number of threads]",
 )
 @click.option(
-    "--first",
+    "--process",
     is_flag=True,
-    help="Measure too, in fresh processes, the time of a process's first image and the memory it needs.",
+    help="Time too, for each IMAGE, the whole of 'siftcli detect IMAGE -o x.npz' beside the shortest "
+    "OpenCV program that does the same.",
 )
-@json_option
+@click.option("-o", "--output", metavar="FILE", help="Write all that was measured, as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Print what FILE would hold, instead of tables.")
 def command(
     inputs: tuple[str, ...],
+    sizes: list[float],
+    made: tuple[str, ...],
+    detectors: tuple[str, ...],
     thread_counts: tuple[int, ...],
-    n_pairs: int,
-    megapixels: float | None,
-    first: bool,
+    n_pairs: int | None,
+    process: bool,
+    output: str | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Time detection and description beside OpenCV's SIFT (enable_precise_upscale).
 
-    Both run in this process and take turns, warm. The ratio is OpenCV's time divided by
-    siftcli's, the median over the pairs with the range of their middle half.
+    Each detector has a process of its own for each image; they take turns. A ratio is another detector's
+    time divided by the first's, the median over the pairs with the range of their middle half.
+    The first image of a process, and the memory it needs, is told apart from the warm runs. The
+    arithmetic floor is the time of the pyramid's multiply-adds at the speed measured on this machine.
     """
     from ..batch import find_images
-    from ..bench import compare, first_image
+    from ..bench import tables
+    from ..bench.cases import cases_of
+    from ..bench.measuring import measure
+    from ..bench.process import time_command
+    from ..bench.summary import to_document
+    from ..formats import check_output, write_output
 
-    paths = [image.path for image in find_images(inputs)]
-    if not as_json:
-        head = "image", "size", "threads", "features (cv2)", "siftcli", "cv2", "ratio", "middle half"
-        say(_ROW.format(*head))
-    for threads in thread_counts:
-        timings = compare(paths, threads=threads, n_pairs=n_pairs, megapixels=megapixels)
-        with progress(timings, len(paths), show=not as_json) as tracked:
-            for path, timing in zip(paths, tracked, strict=True):
-                row = timing.to_dict()
-                if first:
-                    row |= first_image(path, threads=threads, megapixels=megapixels).to_dict()
-                if as_json:
-                    print_json({"schema": 1, **row})
-                else:
-                    _print_row(row)
+    if output is not None:
+        check_output(output, overwrite=overwrite)
+    cases = cases_of([image.path for image in find_images(inputs)] if inputs else [], sizes, made)
+    threads = thread_counts or tuple(sorted({1, len(os.sched_getaffinity(0))}))
+    measured = []
+    measuring = measure(cases, detectors, thread_counts=threads, n_pairs=n_pairs)
+    with progress(measuring, len(cases), show=not as_json) as tracked:
+        for one in tracked:
+            measured.append(one)
+            if not as_json:
+                _print(tables.warm_table(one))
+    paths = dict.fromkeys(case.path for case in cases) if process else {}
+    commands = [time_command(path, n_pairs) for path in paths]
+    document = to_document(measured, detectors, commands)
+    if as_json:
+        print_json(document)
+    else:
+        for table in tables.closing_tables(measured, commands):
+            _print(table)
+    if output is not None:
+        write_output(output, json.dumps(document, indent=1).encode(), overwrite=overwrite)
 
 
-def _print_row(row: dict[str, Any]) -> None:
-    say(
-        _ROW.format(
-            row["image"],
-            "{} x {}".format(*row["size"]),
-            row["threads"],
-            f"{row['n_siftcli']} ({row['n_opencv']})",
-            f"{row['siftcli_ms']:.1f} ms",
-            f"{row['opencv_ms']:.1f} ms",
-            f"{row['ratio']:.2f}",
-            f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}",
-        )
-    )
-    if "first_ratio" in row:
-        say(
-            "{:24} {:.2f} s, cv2 {:.2f} s, ratio {:.2f}; {:.0f} MB, cv2 {:.0f} MB, ratio {:.1f}".format(
-                "  first of a process",
-                *(row[f"first_{name}"] for name in ("siftcli_s", "opencv_s", "ratio")),
-                *(row[f"first_{name}"] for name in ("siftcli_peak_mb", "opencv_peak_mb", "peak_ratio")),
-            )
-        )
+def _print(table: Table) -> None:
+    print_table(table.title, table.rows, heads=table.heads, n_names=table.n_names)
+    say("")

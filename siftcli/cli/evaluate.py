@@ -22,13 +22,10 @@ from ..evaluation.options import (
     parse_values,
     with_orientation,
 )
+from ._options import names_callback
 from ._output import complain, note, print_json, say_table
 
 Progress = Callable[[int, int], None]
-
-
-def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @click.command(short_help="Measure how features survive turning, beside other detectors.")
@@ -47,7 +44,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str
     "sweeps",
     default=DEFAULT_SWEEPS[0],
     show_default=True,
-    callback=_names,
+    callback=names_callback,
     metavar="NAMES",
     help=f"What is changed, separated by commas: {', '.join(DEFAULT_VALUES)}.",
 )
@@ -69,7 +66,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str
     "--detectors",
     default=",".join(DEFAULT_DETECTORS),
     show_default=True,
-    callback=_names,
+    callback=names_callback,
     metavar="NAMES",
     help="What is compared; intervals are those of the first's lead over each other. "
     f"Known: {', '.join(DETECTOR_NAMES)}.",

@@ -38,6 +38,7 @@ def detect(
     *,
     mask: NDArray[np.bool_] | None = None,
     threads: int | None = None,
+    with_descriptors: bool = True,
 ) -> Features:
     """Find the features of a grey image.
 
@@ -51,6 +52,8 @@ def detect(
         (H, W) bool; keypoints whose centre falls on False are dropped.
     threads
         Threads to use; all cores when not given. The result does not depend on it.
+    with_descriptors
+        Whether frames are described; if not, their descriptors are zero.
 
     Returns
     -------
@@ -66,7 +69,8 @@ def detect(
             allowed = found if mask is None else found.select(_is_allowed(found.xy, mask))
             admitted, strongest = _admit(allowed, strongest, params)
             frames = _assign_frames(strip, admitted, params, pool)
-            parts.append(frames | {"descriptors": _describe_frames(strip, frames, params, pool)})
+            describe_them = _describe_frames if with_descriptors else _leave_undescribed
+            parts.append(frames | {"descriptors": describe_them(strip, frames, params, pool)})
             removed |= {"masked": len(found) - len(allowed), "over_limit": len(allowed)}
             counts.update(candidates=len(candidates), **removed)
     columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -219,6 +223,12 @@ def _describe_frames(
     strip: Strip, frames: dict[str, NDArray[Any]], params: SiftParams, pool: Threads
 ) -> NDArray[np.uint8]:
     return describe_frames(strip, frames["xy"], frames["scale"], frames["orientation"], params, pool)
+
+
+def _leave_undescribed(
+    _strip: Strip, frames: dict[str, NDArray[Any]], _params: SiftParams, _pool: Threads
+) -> NDArray[np.uint8]:
+    return np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)
 
 
 def _order(columns: dict[str, NDArray[Any]]) -> NDArray[np.intp]:

@@ -1,0 +1,113 @@
+"""All that is measured of an image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from ..detectors import create
+from ..params import SiftParams
+from .cases import Case
+from .floor import Floor, multiply_adds, peak, pyramid_ms
+from .options import DEFAULT_PAIRS, SECONDS_A_ROW
+from .records import FirstImage, Row, Spread
+from .worker import Worker
+
+_Times = list[list[float]]
+"""One list a detector."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One image."""
+
+    rows: list[Row]
+    """Warm: a row for each number of threads and detector."""
+    first: list[FirstImage]
+    """With the most threads: one a detector."""
+    floor: Floor
+
+
+def measure(
+    cases: Sequence[Case], detectors: Sequence[str], *, thread_counts: Sequence[int], n_pairs: int | None
+) -> Iterator[Measured]:
+    """Time the detectors on each image: its first in their processes, then warm, taking turns.
+
+    Parameters
+    ----------
+    cases
+        The images.
+    detectors
+        Names of the registry; the others are compared with the first.
+    thread_counts
+        For each of these the detectors take turns.
+    n_pairs
+        Runs of each; when None, ``DEFAULT_PAIRS`` or as many as fit in ``SECONDS_A_ROW``.
+
+    Yields
+    ------
+    Measured
+        One an image.
+
+    Raises
+    ------
+    ParameterError, MissingDependencyError, InputError
+        If a detector is unknown or not installed, or an image cannot be read.
+    """
+    for name in detectors:
+        create(name)  # one that cannot be used is told before any work
+    for case in cases:
+        grey, most = case.grey(), max(thread_counts)
+        image = case.path.name, case.way, (grey.shape[1], grey.shape[0])
+        with ExitStack() as stack:
+            workers = [stack.enter_context(Worker(name, grey)) for name in detectors]
+            first = [FirstImage(*image, most, w.detector, *w.first(most)) for w in workers]
+            rows = [row for n in thread_counts for row in _compare(workers, first, n, n_pairs)]
+        on_one_thread = [row.both_ms.median for row in rows if (row.detector, row.threads) == ("siftcli", 1)]
+        floor = Floor(
+            *image,
+            multiply_adds=multiply_adds(grey.shape, SiftParams()),
+            peak_per_s=peak(),
+            pyramid_ms=pyramid_ms(grey),
+            both_ms=on_one_thread[0] if on_one_thread else None,
+        )
+        yield Measured(rows, first, floor)
+
+
+def _compare(
+    workers: Sequence[Worker], first: Sequence[FirstImage], threads: int, n_pairs: int | None
+) -> list[Row]:
+    """A row a detector."""
+    detect_ms, both_ms = _take_turns(workers, threads, n_pairs)
+    return [
+        Row(
+            image=f.image,
+            way=f.way,
+            size=f.size,
+            threads=threads,
+            detector=f.detector,
+            n_features=f.n_features,
+            n_pairs=len(both),
+            detect_ms=Spread.of(alone) if alone else None,
+            both_ms=Spread.of(both),
+            ratio=Spread.of([b / a for a, b in zip(both_ms[0], both, strict=True)]),
+        )
+        for f, alone, both in zip(first, detect_ms, both_ms, strict=True)
+    ]
+
+
+def _take_turns(workers: Sequence[Worker], threads: int, n_pairs: int | None) -> tuple[_Times, _Times]:
+    """Milliseconds of detection alone, and of detection and description."""
+    alone: _Times = [[] for _ in workers]
+    both: _Times = [[] for _ in workers]
+    start = time.perf_counter()
+    for n_done in range(n_pairs or DEFAULT_PAIRS):
+        if n_pairs is None and n_done and time.perf_counter() - start > SECONDS_A_ROW:
+            break
+        for worker, times in zip(workers, alone, strict=True):
+            times.extend(worker.detect_ms(threads))
+        for worker, times in zip(workers, both, strict=True):
+            times.extend(worker.both_ms(threads))
+    return alone, both

@@ -1,0 +1,139 @@
+"""Measurements as tables: a title, the heads of the columns, and rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .floor import Floor
+from .measuring import Measured
+from .process import Command
+from .records import FirstImage, Row, Spread
+from .summary import Figure, summarise
+
+_LONG_MS = 1000
+"""Milliseconds from which a fraction says nothing."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text to print in columns; the first ``n_names`` of them hold names, the others numbers."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    n_names: int = 1
+
+
+def warm_table(measured: Measured) -> Table:
+    """One image: a row for each number of threads and detector."""
+    heads = (
+        "detector", "threads", "features", "detect\nms", "describe\ntoo, ms", "Mpx/s", "µs a\nfeature",
+        "ratio", "middle\nhalf",
+    )  # fmt: skip
+    least, most = (pick(row.n_pairs for row in measured.rows) for pick in (min, max))
+    pairs = f"{least}" if least == most else f"{least} to {most}"
+    title = f"{_label(measured.floor)}; runs of each: {pairs}"
+    first = measured.rows[0].detector
+    return Table(title, heads, [_warm_cells(row, row.detector != first) for row in measured.rows])
+
+
+def _warm_cells(row: Row, is_compared: bool) -> tuple[str, ...]:
+    alone, each = row.detect_ms, row.us_per_feature
+    ratio = (f"{row.ratio.median:.2f}", _middle_half(row.ratio)) if is_compared else ("", "")
+    return (
+        row.detector,
+        str(row.threads),
+        str(row.n_features),
+        "-" if alone is None else _ms(alone.median),
+        _ms(row.both_ms.median),
+        f"{row.megapixels_per_s:.1f}",
+        "-" if each is None else f"{each:.1f}",
+        *ratio,
+    )
+
+
+def closing_tables(measured: Sequence[Measured], commands: Sequence[Command]) -> list[Table]:
+    """What is told after the last image."""
+    return [
+        _first_table([first for m in measured for first in m.first]),
+        _floor_table([m.floor for m in measured]),
+        *([_command_table(commands)] if commands else []),
+        _summary_table(summarise(measured, commands)),
+    ]
+
+
+def _first_table(firsts: Sequence[FirstImage]) -> Table:
+    """Time and memory of the first image of a process."""
+    heads = "image", "detector", "s", "MB above\nthe process"
+    rows = [(_label(f), f.detector, f"{f.seconds:.2f}", f"{f.peak_mb:.0f}") for f in firsts]
+    return Table(f"First image of a process; threads: {firsts[0].threads}", heads, rows, n_names=2)
+
+
+def _floor_table(floors: Sequence[Floor]) -> Table:
+    """What the arithmetic of the pyramid takes at least, and the share that is reached."""
+    heads = "image", "multiply-\nadds, 10⁶", "floor\nms", "pyramid\nms", "share", "share\nof all"
+    rows = [
+        (
+            _label(floor),
+            f"{floor.multiply_adds / 1e6:.0f}",
+            _ms(floor.floor_ms),
+            _ms(floor.pyramid_ms),
+            f"{floor.share_of_pyramid:.2f}",
+            "-" if floor.share_of_both is None else f"{floor.share_of_both:.2f}",
+        )
+        for floor in floors
+    ]
+    peak = max(floor.peak_per_s for floor in floors) / 1e9
+    return Table(f"Arithmetic floor; 1 thread, {peak:.1f} · 10⁹ multiply-adds/s", heads, rows)
+
+
+def _command_table(commands: Sequence[Command]) -> Table:
+    """Whole processes."""
+    heads = "image", "pairs", "siftcli\nms", "OpenCV\nms", "ratio", "middle\nhalf"
+    rows = [
+        (
+            c.image,
+            str(c.n_pairs),
+            f"{c.siftcli_ms.median:.0f}",
+            f"{c.opencv_ms.median:.0f}",
+            f"{c.ratio.median:.2f}",
+            _middle_half(c.ratio),
+        )
+        for c in commands
+    ]
+    return Table("Whole process: siftcli detect IMAGE -o x.npz", heads, rows)
+
+
+def _summary_table(figures: Sequence[Figure]) -> Table:
+    """The ratios that all comes to."""
+    heads = "ratio of", "over", "detector", "threads", "images", "ratio", "range"
+    rows = [
+        (
+            figure.quantity,
+            figure.of,
+            figure.detector,
+            str(figure.threads),
+            str(figure.n_images),
+            f"{figure.ratio:.2f}",
+            f"{figure.lowest:.2f}–{figure.highest:.2f}" if figure.n_images > 1 else "",
+        )
+        for figure in figures
+    ]
+    return Table("In short: the median over the images", heads, rows, n_names=3)
+
+
+def _label(record: Floor | FirstImage) -> str:
+    """An image and its size, and how it was brought to it."""
+    width, height = record.size
+    if not record.way:
+        return f"{record.image}, {width} x {height}"
+    return f"{record.image}, {width * height / 1e6:.3g} Mpx, {record.way}"
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.1f}" if milliseconds < _LONG_MS else f"{milliseconds:.0f}"
+
+
+def _middle_half(spread: Spread) -> str:
+    return f"{spread.low:.2f}–{spread.high:.2f}"

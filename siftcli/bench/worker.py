@@ -1,0 +1,137 @@
+"""A detector in a process of its own, which meets one image.
+
+How fast a detector is depends on what else its process allocates: the C library keeps freed memory, or
+gives it back and asks for it anew, which makes OpenCV up to 1.8 times as slow. So detectors share none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from .. import api
+from .._cv2 import import_cv2
+from ..detectors import REGISTRY, create
+from ..detectors.opencv import OpenCV
+from ..detectors.own import Siftcli
+from ..params import SiftParams
+from .cases import Bytes
+
+_Find = Callable[[Bytes], int]
+"""Finds features and returns how many."""
+
+
+@dataclass(frozen=True)
+class Finder:
+    """A detector as its own users would call it, on grey bytes."""
+
+    both: _Find
+    """Detection and description."""
+    detect: _Find | None = None
+    """Without descriptors; None where a detector cannot leave them out."""
+
+
+def finder(name: str, threads: int) -> Finder:
+    """What is timed of a detector of the registry (OpenCV's threads are set for the whole process).
+
+    Raises
+    ------
+    ParameterError
+        If the name is unknown.
+    MissingDependencyError
+        If its package is not installed.
+    """
+    detector, cls = create(name, threads), REGISTRY[name]
+    if issubclass(cls, OpenCV):
+        import_cv2().setNumThreads(threads)
+        sift = import_cv2().SIFT_create(**cls.options)
+        return Finder(lambda g: len(sift.detectAndCompute(g, None)[0]), lambda g: len(sift.detect(g, None)))
+    if issubclass(cls, Siftcli):
+        params = SiftParams.preset(cls.preset, **cls.options)
+        return Finder(
+            lambda g: len(api.detect(g, params, threads=threads)),
+            lambda g: len(api.detect(g, params, threads=threads, with_descriptors=False)),
+        )
+    return Finder(lambda g: len(detector.detect(np.divide(g, 255, dtype=np.float32))))
+
+
+class Worker:
+    """A context manager of the process of one detector and one image."""
+
+    def __init__(self, detector: str, grey: Bytes) -> None:
+        self.detector = detector
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=_begin, initargs=(detector, grey)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+
+    def first(self, threads: int) -> tuple[float, float, int]:
+        """Seconds of both, 10⁶ bytes above the process before, and features: to be called first."""
+        return self._pool.submit(_first, threads).result()
+
+    def detect_ms(self, threads: int) -> list[float]:
+        """Time of detection alone; nothing where the detector cannot."""
+        return self._pool.submit(_detect_ms, threads).result()
+
+    def both_ms(self, threads: int) -> list[float]:
+        """Time of detection and description, one run."""
+        return self._pool.submit(_both_ms, threads).result()
+
+
+# --- in the worker's process -----------------------------------------------------------------------------
+
+_at_hand: dict[str, tuple[str, Bytes]] = {}
+"""The detector and the image of this process."""
+
+
+def _begin(detector: str, grey: Bytes) -> None:
+    _at_hand["work"] = detector, grey
+
+
+def _first(threads: int) -> tuple[float, float, int]:
+    detector, grey = _at_hand["work"]
+    find = finder(detector, threads)
+    find.both(grey[:64, :64].copy())  # libraries and kernels are loaded when first used
+    before, counts = _memory_mb("VmRSS"), list[int]()
+    seconds = milliseconds(lambda: counts.append(find.both(grey))) / 1000
+    return seconds, _memory_mb("VmHWM") - before, counts[0]
+
+
+def _detect_ms(threads: int) -> list[float]:
+    detector, grey = _at_hand["work"]
+    detect = finder(detector, threads).detect
+    return [milliseconds(detect, grey)] if detect else []
+
+
+def _both_ms(threads: int) -> list[float]:
+    detector, grey = _at_hand["work"]
+    return [milliseconds(finder(detector, threads).both, grey)]
+
+
+def _memory_mb(name: str) -> float:
+    """A line of Linux's account of this process, in 10⁶ bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kibibytes,) = (line.split()[1] for line in lines if line.startswith(name + ":"))
+    return int(kibibytes) * 1.024e-3
+
+
+def milliseconds(work: Callable[..., object], *arguments: object) -> float:
+    """The time of a call."""
+    start = time.perf_counter()
+    work(*arguments)
+    return 1000 * (time.perf_counter() - start)
