@@ -279,7 +279,7 @@ def test_an_unexpected_error_fails_one_image_of_a_batch(here, monkeypatch, capsy
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("siftcli.batch.detection.detect_in_picture", fail)
+    monkeypatch.setattr("siftcli.api.detect_in_picture", fail)
     assert go("in", "-o", "out", "--jobs", "1") == 1
     assert "ZeroDivisionError in siftcli (a bug); please report it" in capsys.readouterr().err
 
