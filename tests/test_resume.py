@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from batches import ARGUMENTS, OUTPUTS, command, content, detect, failures, make_images
-from killing import run_and_kill
+from killing import forked, run_and_kill, seconds, whole_command
 
 from siftcli import batch, load
 from siftcli.__main__ import run
@@ -185,13 +185,24 @@ def test_a_second_run_is_refused(here, capsys, output):
 # --- killed and interrupted ----------------------------------------------------------------------------
 
 
-def test_killed_at_random_moments(images, tmp_path, output):
+def killed_and_whole(start, images, tmp_path, output, n_kills, startup_s=0.0):
     whole, killed = tmp_path / "whole" / output, tmp_path / "killed" / output
     for path in (whole, killed):
         path.parent.mkdir()
-    assert go(str(images), "-o", str(whole), "-q") == 0
-    run_and_kill(images, killed, n_kills=2, total_s=4, seed=len(output))
+    within_s = startup_s + seconds(start, images, whole) / n_kills
+    struck = run_and_kill(start, images, killed, n_kills=n_kills, within_s=within_s, seed=len(output))
     assert content(whole) == content(killed)
+    return struck
+
+
+def test_ten_kills_of_200_images(tmp_path, output):
+    images = make_images(tmp_path / "in", 200, side=64)
+    assert killed_and_whole(forked, images, tmp_path, output, n_kills=10) >= 5
+
+
+@pytest.mark.parametrize("output", ["out", "out.h5"])
+def test_the_command_with_workers_killed(images, tmp_path, output):
+    assert killed_and_whole(whole_command, images, tmp_path, output, n_kills=2, startup_s=1.0) >= 1
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

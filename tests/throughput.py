@@ -72,7 +72,9 @@ def main() -> None:
             print(f"median ratio {median(ratios):.2f}")
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
             early, late = fresh.submit(peaks_mb, images, folder / "memory", options.jobs).result()
-        print(f"peak memory: {early:.0f} MB at image {EARLY}, {late:.0f} MB at the last ({late / early:.3f} x)")
+        print(
+            f"peak memory: {early:.0f} MB at image {EARLY}, {late:.0f} MB at the last ({late / early:.3f} x)"
+        )
 
 
 if __name__ == "__main__":
