@@ -16,6 +16,8 @@ from batches import ARGUMENTS, OUTPUTS, command, content, make_images
 
 from siftcli.__main__ import run
 
+PRELOADED = ["killing", "siftcli.api", "siftcli.pairwise.collection", "h5py", "pyarrow.parquet"]
+
 
 def whole_command(images: Path, output: Path) -> subprocess.Popen[bytes]:
     """The command as a user starts it, with two workers."""

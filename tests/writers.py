@@ -1,4 +1,4 @@
-"""What a photograph takes in each format, and how many a second one writer writes: ``python tests/writers.py``.
+"""Bytes of a photograph's features by format, and how many a second are written: ``python tests/writers.py``.
 
 The photograph is a sample image enlarged as by ``siftcli bench --megapixels``.
 """
