@@ -182,6 +182,18 @@ def test_a_second_run_is_refused(here, capsys, output):
     assert not list(Path().glob(".*.lock"))
 
 
+def test_shards_come_together_in_one_collection(here, capsys):
+    paths = sorted(map(str, Path("in").rglob("*.jpg")))
+    for part in range(2):
+        Path(f"part-{part}.txt").write_text("\n".join(paths[part::2]))
+        assert go(f"part-{part}.txt", "-o", f"{part}.h5", "-q") == 0
+        assert run(["convert", f"{part}.h5", "all.db", "-q", *(["--append"] if part else [])]) == 0
+    assert go("in/000", "-o", "whole.h5", "-q") == 0
+    for path in paths:
+        made, whole = (load(Path(name), image=Path(path).name) for name in ("all.db", "whole.h5"))
+        assert (made.descriptors == whole.descriptors).all()
+
+
 # --- killed and interrupted ----------------------------------------------------------------------------
 
 
