@@ -1,4 +1,4 @@
-"""Bytes of a photograph's features by format, and how many a second are written: ``python tests/writers.py``.
+"""A photograph read, and its features written in every format: ``python tests/writers.py``.
 
 The photograph is a sample image enlarged as by ``siftcli bench --megapixels``.
 """
@@ -9,8 +9,12 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 from conftest import SAMPLES
+from numpy.typing import NDArray
+from PIL import Image
 
 import siftcli
 from siftcli.batch.origin import Origin, Source
@@ -18,8 +22,22 @@ from siftcli.bench import grey_bytes
 from siftcli.features import Features
 from siftcli.formats import npz, write_inside
 from siftcli.formats._collections import WriteOptions, open_writer
+from siftcli.image import read_image
 
 TARGETS = {"npz": "out", "hloc": "x.h5", "colmap-db": "x.db", "parquet": "x.parquet"}
+
+
+def reading_s(grey: NDArray[np.uint8]) -> float:
+    """Median seconds in which the photograph is read, as a JPEG file in colour."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.jpg")
+        Image.fromarray(grey).convert("RGB").save(path, quality=90)
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            read_image(path)
+            times.append(time.perf_counter() - start)
+    return median(times)
 
 
 def written(kind: str, folder: Path, features: Features, origin: str, n_images: int) -> float:
@@ -45,9 +63,10 @@ def main() -> None:
     parser.add_argument("--sample", default="astronaut.png")
     options = parser.parse_args()
     (path,) = (path for path in SAMPLES if path.name == options.sample)
-    features = siftcli.detect(grey_bytes(path, options.megapixels))
+    grey = grey_bytes(path, options.megapixels)
+    features = siftcli.detect(grey)
     origin = Origin("{}", Source.of(path)).to_json()
-    print(f"{len(features)} features in {options.megapixels:g} megapixels")
+    print(f"{len(features)} features in {options.megapixels:g} megapixels, read in {reading_s(grey):.2f} s")
     for kind, target in TARGETS.items():
         with tempfile.TemporaryDirectory() as folder:
             seconds = written(kind, Path(folder), features, origin, options.images)
