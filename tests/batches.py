@@ -22,16 +22,18 @@ def make_images(folder: Path, n: int, side: int = 96) -> Path:
     """Crops, turned and scaled, of the sample images, in a tree of folders of twenty."""
     rng = np.random.default_rng(8)
     pictures = [Image.open(path).convert("RGB") for path in SAMPLES if "16" not in path.name]
-    pictures = [picture.resize((6 * side, 5 * side)) for picture in pictures]
+    pictures = [picture.resize((5 * side // 2, 5 * side // 2)) for picture in pictures]
     for i in range(n):
         path = folder / f"{i // 20:03}" / f"{i:05}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        x, y = rng.integers(0, 3 * side, 2)
-        crop = pictures[i % len(pictures)].crop((x, y, x + 2 * side, y + 2 * side))
-        turned = crop.rotate(float(rng.uniform(0, 360)), Image.Resampling.BICUBIC)
-        scale = float(rng.uniform(0.8, 1.25))
-        turned = turned.crop((side // 2, side // 2, side * 3 // 2, side * 3 // 2))
-        turned.resize((int(side * scale), int(side * scale))).save(path, quality=90)
+        centre = complex(*rng.uniform(0.75 * side, 1.75 * side, 2))
+        corner = side / 2**0.5 * np.exp(1j * rng.uniform(0, 2 * np.pi))
+        corners = [centre + corner * 1j**-k for k in range(4)]
+        quad = [value for point in corners for value in (point.real, point.imag)]
+        size = int(side * rng.uniform(0.8, 1.25))
+        picture = pictures[i % len(pictures)]
+        crop = picture.transform((size, size), Image.Transform.QUAD, quad, Image.Resampling.BICUBIC)
+        crop.save(path, quality=90)
     return folder
 
 

@@ -352,7 +352,7 @@ def test_not_enough_memory(folder, monkeypatch, capsys):
     def fail(*_args, **_kwargs):
         raise MemoryError
 
-    monkeypatch.setattr("siftcli.batch.detection.detect_in_picture", fail)
+    monkeypatch.setattr("siftcli.api.detect_in_picture", fail)
     assert run(["detect", "a.png"]) == 1
     assert "not enough memory" in capsys.readouterr().err
 
@@ -361,7 +361,7 @@ def test_interrupted(folder, monkeypatch, capsys):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("siftcli.batch.detection.detect_in_picture", interrupt)
+    monkeypatch.setattr("siftcli.api.detect_in_picture", interrupt)
     assert run(["detect", "a.png", "-o", "x.npz"]) == 130
     assert "interrupted" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from batches import ARGUMENTS, OUTPUTS, command, content, detect, failures, make_images
-from killing import run_and_kill
+from killing import forked, run_and_kill, seconds, whole_command
 
 from siftcli import batch, load
 from siftcli.__main__ import run
@@ -182,16 +182,39 @@ def test_a_second_run_is_refused(here, capsys, output):
     assert not list(Path().glob(".*.lock"))
 
 
+def test_shards_come_together_in_one_collection(here, capsys):
+    paths = sorted(map(str, Path("in").rglob("*.jpg")))
+    for part in range(2):
+        Path(f"part-{part}.txt").write_text("\n".join(paths[part::2]))
+        assert go(f"part-{part}.txt", "-o", f"{part}.h5", "-q") == 0
+        assert run(["convert", f"{part}.h5", "all.db", "-q", *(["--append"] if part else [])]) == 0
+    assert go("in/000", "-o", "whole.h5", "-q") == 0
+    for path in paths:
+        made, whole = (load(Path(name), image=Path(path).name) for name in ("all.db", "whole.h5"))
+        assert (made.descriptors == whole.descriptors).all()
+
+
 # --- killed and interrupted ----------------------------------------------------------------------------
 
 
-def test_killed_at_random_moments(images, tmp_path, output):
+def killed_and_whole(start, images, tmp_path, output, n_kills, startup_s=0.0):
     whole, killed = tmp_path / "whole" / output, tmp_path / "killed" / output
     for path in (whole, killed):
         path.parent.mkdir()
-    assert go(str(images), "-o", str(whole), "-q") == 0
-    run_and_kill(images, killed, n_kills=2, total_s=4, seed=len(output))
+    within_s = startup_s + seconds(start, images, whole) / n_kills
+    struck = run_and_kill(start, images, killed, n_kills=n_kills, within_s=within_s, seed=len(output))
     assert content(whole) == content(killed)
+    return struck
+
+
+def test_ten_kills_of_200_images(tmp_path, output):
+    images = make_images(tmp_path / "in", 200, side=64)
+    assert killed_and_whole(forked, images, tmp_path, output, n_kills=10) >= 5
+
+
+@pytest.mark.parametrize("output", ["out", "out.h5"])
+def test_the_command_with_workers_killed(images, tmp_path, output):
+    assert killed_and_whole(whole_command, images, tmp_path, output, n_kills=2, startup_s=1.0) >= 1
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -279,7 +302,7 @@ def test_an_unexpected_error_fails_one_image_of_a_batch(here, monkeypatch, capsy
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("siftcli.batch.detection.detect_in_picture", fail)
+    monkeypatch.setattr("siftcli.api.detect_in_picture", fail)
     assert go("in", "-o", "out", "--jobs", "1") == 1
     assert "ZeroDivisionError in siftcli (a bug); please report it" in capsys.readouterr().err
 

@@ -21,9 +21,7 @@ import siftcli
 from siftcli import load, save
 from siftcli.__main__ import run
 from siftcli._cells import cell
-from siftcli.batch import Outcome, write_failures
-from siftcli.batch.plan import Job
-from siftcli.batch.work_list import ImageFile
+from siftcli.batch import write_failures
 from siftcli.cli._output import printable
 from siftcli.errors import InputError, OutputError
 from siftcli.evaluation.runner import write_csv
@@ -224,8 +222,7 @@ def is_number(text: str) -> bool:
 
 
 def test_failures_csv_has_no_formula(tmp_path):
-    failed = [Outcome(Job(ImageFile(text, text)), None, text, 0.0) for text in FORMULAS]
-    write_failures(tmp_path, failed)
+    write_failures(tmp_path / "failures.csv", ("image", "reason"), [(text, text) for text in FORMULAS])
     rows = list(csv.reader((tmp_path / "failures.csv").open(newline="")))[1:]
     assert len(rows) == len(FORMULAS)
     assert not any(is_formula(text) for row in rows for text in row)

@@ -16,16 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .._cells import cell, csv_text
 from ..errors import ParameterError, SiftcliError, StorageError
 from ..features import Features
-from ..formats import FAILURES, FAILURES_HEADER, encode, write_inside, write_output
+from ..formats import encode, write_inside, write_output
 from ..image import check_max_image_size
 from ..params import SiftParams
 from ..summary import SCHEMA, summarise
 from ..versions import versions
 from .cluster import LOCAL, DaskPool, connected
 from .detection import Found, Request, find, find_elsewhere, killed, lost
+from .failures import write_failures
 from .origin import settings_text
 from .outputs import Output, make_folder, open_output, split
 from .plan import Job, Plan, make_plan
@@ -212,22 +212,6 @@ def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
         error = str(reason)
     time_s = found.time_s + time.perf_counter() - start
     return Outcome(job, None if error else found.features, error, time_s)
-
-
-def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
-    """Write ``failures.csv``: the images that failed, and why. Without any, an old one is removed.
-
-    A name that begins like a formula has an apostrophe before it.
-    """
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    rows = [(cell(outcome.job.image.path), cell(outcome.error or "")) for outcome in failed]
-    path = folder / FAILURES
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    text = csv_text([FAILURES_HEADER, *rows])
-    write_inside(path, text.encode("utf-8", "surrogateescape"), overwrite=True)
 
 
 def features_bytes(outcome: Outcome, plan: Plan) -> bytes:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..api import detect_in_picture
 from ..draw import draw_png
 from ..errors import InputError, SiftcliError
 from ..features import Features
@@ -59,6 +58,9 @@ class Found:
 
 def find(request: Request, job: Job) -> Found:
     """Do what a worker does: read, detect, draw; what goes wrong with the image is told, not raised."""
+    # Imported where the work is done: who only hands it out need not load the kernels first.
+    from ..api import detect_in_picture
+
     start = time.perf_counter()
     origin = features = drawing = error = None
     try:

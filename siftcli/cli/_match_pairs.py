@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError
+from ..formats import PAIR_FAILURES, PAIR_FAILURES_HEADER
 from ..pairwise.options import MatchOptions
+from . import INTERRUPTED_STATUS
 from ._options import SIFT_OPTIONS
 from ._output import complain, note, print_json, progress
 
 if TYPE_CHECKING:
-    from ..pairwise.collection import PairOutcome
+    from ..pairwise.collection import PairOutcome, PairPlan
 
 _FOR_TWO = ("rotate", "scale", "draw", "max_image_size", *SIFT_OPTIONS)
 """Options that make sense for two images only."""
@@ -42,27 +46,46 @@ def match_collection(
     output: str | None,
     format: str | None,
     overwrite: bool,
-    min_inliers: int,
-    threads: int | None,
     as_json: bool,
     quiet: bool,
+    **how: Any,
 ) -> int:
-    """Match the pairs of a collection; return the exit status."""
+    """Match the pairs of a collection, as :func:`match_pairs` is told; return the exit status."""
+    from ..batch.interrupt import Interrupt
     from ..pairwise.collection import match_pairs, plan_pairs
 
     plan = plan_pairs(source, pairs, output=output, format=format, overwrite=overwrite)
-    outcomes = match_pairs(plan, search, min_inliers=min_inliers, threads=threads)
-    results = []
-    with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:
-        for outcome in tracked:
-            results.append(outcome)
-            if outcome.error is not None:
-                complain(outcome.error)
-            if as_json:
-                print_json(outcome.to_dict())
+    results: list[PairOutcome] = []
+    with Interrupt() as interrupt:
+        outcomes = match_pairs(plan, search, stop=lambda: interrupt.is_wanted, **how)
+        _follow(outcomes, plan, results, as_json=as_json, quiet=quiet)
+    n_left = len(plan.pairs) - len(results)
     if not quiet:
-        note(f"{_counts(results)} -> {plan.target}")
+        note(f"{_counts(results)}{f', {n_left} not begun' if n_left else ''} -> {plan.target}")
+    if interrupt.is_wanted:
+        complain(f"interrupted, {n_left} not begun; run the same command again to go on")
+        return INTERRUPTED_STATUS
     return 1 if any(outcome.error is not None for outcome in results) else 0
+
+
+def _follow(
+    outcomes: Iterator[PairOutcome], plan: PairPlan, results: list[PairOutcome], *, as_json: bool, quiet: bool
+) -> None:
+    """Report what becomes of each pair; in the end, also an early one, list the failures."""
+    from ..batch import write_failures
+
+    try:
+        with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:
+            for outcome in tracked:
+                results.append(outcome)
+                if outcome.error is not None:
+                    complain(outcome.error)
+                if as_json:
+                    print_json(outcome.to_dict())
+    finally:
+        if results:
+            rows = [(*outcome.names, outcome.error) for outcome in results if outcome.error is not None]
+            write_failures(Path(plan.target).parent / PAIR_FAILURES, PAIR_FAILURES_HEADER, rows)
 
 
 def _counts(results: list[PairOutcome]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ParameterError
-from ..formats import FORMATS
+from ..formats import FAILURES, FAILURES_HEADER, FORMATS
 from . import INTERRUPTED_STATUS
 from ._options import camera_options, json_option, sift_options, sift_params, verbosity_options
 from ._output import complain, note, print_json, print_table, progress, say, summary_rows
@@ -158,7 +158,8 @@ def _follow(outcomes: Iterator[Outcome], report: _Reporter) -> None:
                 report(outcome)
     finally:
         if plan.failures_folder is not None and report.n_done:
-            write_failures(plan.failures_folder, report.failed)
+            rows = [(outcome.job.image.path, outcome.error or "") for outcome in report.failed]
+            write_failures(plan.failures_folder / FAILURES, FAILURES_HEADER, rows)
 
 
 def _conclude(report: _Reporter, output: str | None, *, is_interrupted: bool) -> int:

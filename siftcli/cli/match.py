@@ -81,6 +81,13 @@ if TYPE_CHECKING:
     help="Fewest inliers of a verified pair, with --pairs.",
 )
 @click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --pairs: pairs at once, each on a process of its own; of 16 and more as many as cores when "
+    "not given. The result does not depend on it.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="OUT",
@@ -116,12 +123,12 @@ def command(
     A and B are images or saved feature files. Without B, A is matched with itself, turned or
     resized by --rotate or --scale. When both have the same pixels the truth is known, and the
     matches are judged by it. With --pairs, A is a collection of features, whose images are matched
-    pair by pair.
+    pair by pair; what an interrupted run has found is kept, and the same command goes on.
 
     Exit status: 0 done (no matches and no model is done), 1 an input failed, 2 wrong use,
     130 interrupted.
     """
-    min_inliers = options.pop("min_inliers")
+    min_inliers, jobs = options.pop("min_inliers"), options.pop("jobs")
     search = MatchOptions(
         mutual=not options.pop("no_mutual"),
         model=options.pop("model") or (DEFAULT_MODEL if pairs is None else DEFAULT_PAIRS_MODEL),
@@ -131,9 +138,11 @@ def command(
         check_use(b, output, verbose, quiet, {**options, "draw": draw})
         kept = {name: options[name] for name in ("overwrite", "threads")}
         return match_collection(
-            a, pairs, search, output=output, format=format, min_inliers=min_inliers,
+            a, pairs, search, output=output, format=format, min_inliers=min_inliers, jobs=jobs,
             as_json=as_json, quiet=quiet, **kept,
         )  # fmt: skip
+    if jobs is not None:
+        raise ParameterError("--jobs is for the pairs of a collection; drop it, or pass --pairs")
     params = sift_params(preset, options)
     _check_use(output, format, as_json, verbose, quiet)
     check_request(a, b, rotate=options["rotate"], scale=options["scale"], draw=draw is not None)

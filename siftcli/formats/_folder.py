@@ -9,11 +9,13 @@ from pathlib import Path
 from ..errors import InputError
 from ._collections import Closing, unknown_image
 from ._record import FeatureFile
-from ._registry import FAILURES, FAILURES_HEADER, FORMATS, Format
+from ._registry import FAILURES, FAILURES_HEADER, FORMATS, PAIR_FAILURES, PAIR_FAILURES_HEADER, Format
+
+_LISTS = {FAILURES: FAILURES_HEADER, PAIR_FAILURES: PAIR_FAILURES_HEADER}
 
 
 def _is_list_of_failures(path: Path) -> bool:
-    header = ",".join(FAILURES_HEADER).encode() + b"\n"
+    header = ",".join(_LISTS.get(path.name, ("no list",))).encode() + b"\n"
     try:
         return path.is_file() and path.open("rb").read(len(header)) == header
     except OSError:
@@ -38,7 +40,7 @@ class FolderReader(Closing):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for file in sorted(files):
                 found = by_suffix.get(Path(file).suffix.lower())
-                is_ours = file == FAILURES and _is_list_of_failures(Path(folder) / file)
+                is_ours = _is_list_of_failures(Path(folder) / file)
                 if found is not None and not file.startswith(".") and not is_ours:
                     self._add(Path(folder) / file, found)
         if not self._files:

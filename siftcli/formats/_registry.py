@@ -117,6 +117,8 @@ _UNIT = ("sign", "octave", "parameters")
 
 FAILURES, FAILURES_HEADER = "failures.csv", ("image", "reason")
 """What a batch leaves beside its outputs, which is no feature file."""
+PAIR_FAILURES, PAIR_FAILURES_HEADER = "match-failures.csv", ("image_a", "image_b", "reason")
+"""The same of the pairs of a collection."""
 DEFAULT_FORMAT = "npz"
 FORMATS = {
     entry.name: entry

@@ -9,7 +9,7 @@ takes 2·(1 − d₀·d₁) for a squared distance; ``scores``, ``scales`` (σ),
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ CONVENTION = (
 _COMPLETE = "complete"
 _ORIGIN = "siftcli_origin"
 _SETTINGS = "siftcli_settings"
-_MAKER = "siftcli"
+MAKER = "siftcli"
 _NAMES = ("keypoints", "descriptors", "scores", "scales", "oris", "image_size")
 _SMALL_BYTES = 1 << 26
 _MOST_COMPRESSION = 100
@@ -93,18 +93,49 @@ def key(name: str) -> str:
     return name
 
 
-def _create(path: Path, settings: str) -> None:
+def create(path: Path, attributes: Mapping[str, str]) -> None:
     """Make an empty file, whole or not at all: a kill must not leave one that cannot be opened."""
     temporary = temporary_name(path)
     try:
         with open_file(temporary, "x") as file:
-            file.attrs[_MAKER] = np.bytes_(__version__)
-            file.attrs["convention"] = np.bytes_(CONVENTION)
-            if settings:
-                file.attrs[_SETTINGS] = np.bytes_(settings.encode("ascii"))
+            for name, text in {MAKER: __version__, **attributes}.items():
+                file.attrs[name] = np.bytes_(text.encode("ascii"))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_in_steps(path: Path) -> tuple[JournaledFile, h5py.File]:
+    """Open an existing file to be changed: what is written is there after ``commit`` of the first.
+
+    Raises
+    ------
+    InputError, OutputError
+        If it is damaged or of another kind, or in use.
+    """
+    try:
+        storage = JournaledFile(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}; is it in use?") from error
+    try:
+        return storage, h5py.File(storage, "r+")
+    except H5_ERRORS as error:
+        storage.close()
+        raise InputError(f"{path}: expected an HDF5 file ({_reason(error)}); write it again") from error
+
+
+def close_in_steps(storage: JournaledFile, file: h5py.File) -> None:
+    """Close a file of :func:`open_in_steps`."""
+    file.close()
+    with contextlib.suppress(OSError):  # what is written of each image is there already
+        storage.commit()
+    storage.close()
+
+
+def cannot_write(path: Path, name: str, error: Exception) -> OutputError:
+    """Make the error of something that HDF5, or the disk, does not take."""
+    kind = StorageError if isinstance(error, OSError | RuntimeError) else OutputError
+    return kind(f"{path}: {name} cannot be written ({_reason(error)})")
 
 
 def _no_name(name: str) -> OutputError:
@@ -117,16 +148,9 @@ class HlocWriter(Closing):
     def __init__(self, path: Path, options: WriteOptions) -> None:
         self.path, self.overwrite = path, options.overwrite
         if not (options.append and path.exists()):
-            _create(path, options.settings)
-        try:
-            self.storage = JournaledFile(path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}; is it in use?") from error
-        try:
-            self.file = h5py.File(self.storage, "r+")
-        except H5_ERRORS as error:
-            self.storage.close()
-            raise InputError(f"{path}: expected an HDF5 file ({_reason(error)}); write it again") from error
+            settings = {_SETTINGS: options.settings} if options.settings else {}
+            create(path, {"convention": CONVENTION, **settings})
+        self.storage, self.file = open_in_steps(path)
 
     def has(self, name: str) -> bool:
         """Whether the features of this image are there, complete."""
@@ -162,15 +186,11 @@ class HlocWriter(Closing):
             self.file.flush()
             self.storage.commit()
         except H5_ERRORS as error:
-            kind = StorageError if isinstance(error, OSError | RuntimeError) else OutputError
-            raise kind(f"{self.path}: {name} cannot be written ({_reason(error)})") from error
+            raise cannot_write(self.path, name, error) from error
 
     def close(self) -> None:
         """Close the file."""
-        self.file.close()
-        with contextlib.suppress(OSError):  # what is written of each image is there already
-            self.storage.commit()
-        self.storage.close()
+        close_in_steps(self.storage, self.file)
 
 
 class HlocReader(Closing):

@@ -12,12 +12,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .._version import __version__
-from ..errors import OutputError
 from ._collections import Closing
 from ._conventions import DESCRIPTOR_NORM
 from ._matches import PairMatches, other_options
-from .hloc import H5_ERRORS, is_complete, key, open_file, text_attribute
+from .hloc import (
+    H5_ERRORS,
+    cannot_write,
+    close_in_steps,
+    create,
+    is_complete,
+    key,
+    open_in_steps,
+    text_attribute,
+)
 
 _OPTIONS = "siftcli_options"
 _COMPLETE = "complete"
@@ -29,17 +36,18 @@ def pair_name(first: str, second: str) -> str:
 
 
 class HlocMatchWriter(Closing):
-    """Writes a group a pair; the mark that it is complete comes last."""
+    """Writes a group a pair, with a mark that it is complete, in one step."""
 
     def __init__(self, path: Path, *, options: str, overwrite: bool) -> None:
         self.path = path
-        self.file = open_file(path, "w" if overwrite else "a")
+        if overwrite or not path.exists():
+            create(path, {_OPTIONS: options})
+        self.storage, self.file = open_in_steps(path)
         found = text_attribute(self.file, _OPTIONS)
         if found != options and (found is not None or len(self.file)):
-            self.file.close()
+            self.close()
             raise other_options(path)
         self.file.attrs[_OPTIONS] = np.bytes_(options)
-        self.file.attrs["siftcli"] = np.bytes_(__version__)
 
     def has(self, first: str, second: str) -> bool:
         """Whether this pair is there, complete."""
@@ -64,15 +72,12 @@ class HlocMatchWriter(Closing):
                 if name in group:
                     del group[name]
                 group.create_dataset(name, data=array)
-            self.file.flush()
             group.attrs[_COMPLETE] = True
             self.file.flush()
+            self.storage.commit()
         except H5_ERRORS as error:
-            reason = " ".join(str(error).split())[:120]
-            raise OutputError(
-                f"{self.path}: {' and '.join(found.names)} cannot be written ({reason})"
-            ) from error
+            raise cannot_write(self.path, " and ".join(found.names), error) from error
 
     def close(self) -> None:
         """Close the file."""
-        self.file.close()
+        close_in_steps(self.storage, self.file)

@@ -7,11 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, SiftcliError
+from ..batch import shared_cores
+from ..batch.lock import locked
+from ..batch.workers import LocalPool
+from ..errors import OutputError, SiftcliError, StorageError
 from ..features import Features
 from ..formats import check_output, format_of
 from ..formats._collections import Reader, open_reader
@@ -22,7 +25,7 @@ from .options import MATCH_COLLECTIONS, MatchOptions
 from .pairs import Pair, select_pairs
 
 CACHED_IMAGES = 64
-"""Images whose features stay in memory: some 100 MB at 10,000 features each."""
+"""Images whose features stay in a process's memory: some 100 MB at 10,000 features each."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,61 @@ def _target(
     return output, entry.name
 
 
+@dataclass(frozen=True)
+class Matcher:
+    """Matches the images of a collection, which is opened where the first pair is matched."""
+
+    source: str
+    source_format: str | None
+    options: MatchOptions
+    min_inliers: int
+    threads: int | None
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return open_reader(self.source, self.source_format)
+
+    @cached_property
+    def _read(self) -> Callable[[str], Features]:
+        return lru_cache(CACHED_IMAGES)(lambda name: self._reader.read(name).features)
+
+    def __call__(self, pair: Pair) -> PairMatches | str:
+        """The matches of a pair, or the reason for none."""
+        names = " and ".join(pair)
+        try:
+            return self._matched(pair)
+        except SiftcliError as error:
+            return str(error)
+        except MemoryError:
+            return f"{names}: not enough memory to match them"
+        except Exception as error:
+            return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
+
+    def _matched(self, pair: Pair) -> PairMatches:
+        first, second = (self._read(name) for name in pair)
+        matches, found = search(first, second, self.options, self.threads)
+        return PairMatches(
+            names=pair,
+            n_features=(len(first), len(second)),
+            matches=matches,
+            verification=found,
+            min_inliers=self.min_inliers,
+        )
+
+
+def lost(pair: Pair) -> str:
+    """What is said of a pair whose process died."""
+    return f"{' and '.join(pair)}: the process that worked on them died; was memory short?"
+
+
 def match_pairs(
-    plan: PairPlan, options: MatchOptions, *, min_inliers: int, threads: int | None = None
+    plan: PairPlan,
+    options: MatchOptions,
+    *,
+    min_inliers: int,
+    threads: int | None = None,
+    jobs: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[PairOutcome]:
     """Match and verify pair by pair, and write what is found.
 
@@ -136,55 +192,55 @@ def match_pairs(
         How matches are searched for and verified.
     min_inliers
         Fewest inliers with which a pair counts as verified.
-    threads
-        All cores when not given. The result does not depend on it.
+    threads, jobs, stop
+        As for :func:`siftcli.batch.run`, of pairs instead of images.
 
     Returns
     -------
     iterator of PairOutcome
-        In the order of the plan. Pairs that were there, found with the same options, are kept.
+        Pairs that were there, found with the same options; then the others, in the order of the plan.
 
     Raises
     ------
     InputError, OutputError
-        If the source or the target cannot be opened, or has matches of other options.
+        If the source or the target cannot be opened, has matches of other options, or is being written.
     """
     note = json.dumps({**asdict(options), "min_inliers": min_inliers}, sort_keys=True)
+    target = Path(plan.target)
     with ExitStack() as stack:
-        reader: Reader = stack.enter_context(open_reader(plan.source, plan.source_format))
+        stack.enter_context(locked(target, is_folder=False))
         writer: MatchWriter = stack.enter_context(
-            match_writer(Path(plan.target), plan.target_format, options=note, overwrite=plan.overwrite)
+            match_writer(target, plan.target_format, options=note, overwrite=plan.overwrite)
         )
-        read = lru_cache(CACHED_IMAGES)(lambda name: reader.read(name).features)
-
-        def work(pair: Pair) -> PairOutcome:
-            if writer.has(*pair):
-                return PairOutcome(pair, was_there=True)
-            found = _matched(pair, read, options, min_inliers, threads)
-            writer.write(found)
-            n_inliers = None if found.verification is None else found.verification.n_inliers
-            return PairOutcome(pair, len(found.matches), n_inliers, found.is_verified)
-
+        to_do = []
         for pair in plan.pairs:
-            yield _outcome(pair, work)
+            there = _was_there(writer, pair)
+            if there is None:
+                to_do.append(pair)
+            else:
+                yield there
+        jobs, threads = shared_cores(len(to_do), jobs, threads)
+        matcher = Matcher(plan.source, plan.source_format, options, min_inliers, threads)
+        for pair, found in LocalPool(matcher, lost, jobs).run(to_do, stop):
+            yield _written(pair, found, writer)
 
 
-def _outcome(pair: Pair, work: Callable[[Pair], PairOutcome]) -> PairOutcome:
+def _was_there(writer: MatchWriter, pair: Pair) -> PairOutcome | None:
     try:
-        return work(pair)
+        return PairOutcome(pair, was_there=True) if writer.has(*pair) else None
     except SiftcliError as error:
         return PairOutcome(pair, error=str(error))
 
 
-def _matched(
-    pair: Pair, read: Callable[[str], Features], options: MatchOptions, min_inliers: int, threads: int | None
-) -> PairMatches:
-    first, second = (read(name) for name in pair)
-    matches, found = search(first, second, options, threads)
-    return PairMatches(
-        names=pair,
-        n_features=(len(first), len(second)),
-        matches=matches,
-        verification=found,
-        min_inliers=min_inliers,
-    )
+def _written(pair: Pair, found: PairMatches | str, writer: MatchWriter) -> PairOutcome:
+    """Write what was found; a disk that is full ends the run, other trouble concerns one pair."""
+    if isinstance(found, str):
+        return PairOutcome(pair, error=found)
+    try:
+        writer.write(found)
+    except StorageError:
+        raise
+    except SiftcliError as error:
+        return PairOutcome(pair, error=str(error))
+    n_inliers = None if found.verification is None else found.verification.n_inliers
+    return PairOutcome(pair, len(found.matches), n_inliers, found.is_verified)

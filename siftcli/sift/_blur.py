@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ _TILE, _BLOCK, _ROWS = 512, 64, 4
 """Columns and rows of the result that are worked at once, and how many rows share the samples loaded."""
 _PITCH = _TILE + LANES
 """Samples from row to row of a tile's own array: no power of two, so that rows do not collide in the cache."""
+KERNELS_KEPT = 256
+"""Kernels kept for the next image of a batch: there are some forty an image, the same for all."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Kernel:
     at_halves: NDArray[np.float64]
 
 
+@lru_cache(KERNELS_KEPT)
 def gaussian_kernel(sigma: float) -> Kernel:
     """A Gaussian of standard deviation ``sigma`` (source samples); for 0 the identity on integers."""
     radius = CUTOFF * sigma
@@ -53,6 +57,7 @@ def gaussian_kernel(sigma: float) -> Kernel:
     return _normalised(at_integers, at_halves)
 
 
+@lru_cache(KERNELS_KEPT)
 def linear_doubling_kernel(sigma: float) -> Kernel:
     """A Gaussian of the doubled grid after linear interpolation: [½, 1, ½] convolved with it, split by phase.
 
