@@ -253,6 +253,24 @@ smaller = _chosen("<", np.minimum)
 """The smaller of each two lanes."""
 
 
+def _accumulate(array, at, value):
+    array.reshape(-1)[at] += value
+
+
+@_or_where_the_compiler_is_off(_accumulate)
+def accumulate(_context, array, at, value):
+    """Add a float32 to one number of a C-contiguous array of float64."""
+
+    def build(context, builder, signature, arguments):
+        array, at, value = arguments
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        address = builder.gep(data, [at])
+        builder.store(builder.fadd(builder.load(address), builder.fpext(value, ir.DoubleType())), address)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.float32), build
+
+
 def _shuffle(order: list[int]) -> Callable[..., Any]:
     """Lanes of two vectors in some order; those of the second are counted on."""
 

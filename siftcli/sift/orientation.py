@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from ..params import OrientationParams
 from ._functions import direction, gaussian
 from ._jit import kernel, subroutine
-from ._simd import LANES, fma, lane_numbers, load, splat, square_root, store, store_whole, whole_part
+from ._simd import LANES, accumulate, fma, lane_numbers, load, splat, square_root, store, store_whole, whole_part
 from ._threads import Threads
 from .keypoints import Keypoints
 from .scalespace import Strip
 
+_HISTOGRAMS = 4
 _SAMPLES_PER_KEYPOINT = 1024
 """Work of one histogram, in the units of ``Threads.over_rows``."""
 
@@ -100,37 +101,48 @@ def _share_row(level, at, n, row_weight, weights, bins_per_radian, bins, lower, 
 
 
 @subroutine
+def _fill_window(start, n, inverse, weights):
+    """A Gaussian at n whole samples, the first of which is at ``start`` from the centre."""
+    for i in range(0, n, LANES):
+        distance = (lane_numbers() + splat(start + np.float32(i))) * splat(inverse)
+        store(weights, i, gaussian(distance * distance))
+
+
+@subroutine
 def _histogram(level, first_row, height, width, x, y, window, radius, histogram, bins, lines):
     """Gradient directions in a disc, weighted by magnitude and a Gaussian, shared between two bins each.
 
     Only samples with a central difference count, so the image's own border is left out on every side alike.
-    There are two histograms, for every other sample, which are added in the end: neighbours often share
-    a bin, and the second would wait for the first.
+    Samples take turns at four histograms, which are added in the end: neighbours often share a bin, and
+    the second would wait for the first.
     """
-    n_bins = histogram.shape[1] - 2
+    size = histogram.shape[1]
+    n_bins = size - 2
     bins_per_radian, inverse = np.float32(n_bins / (2 * math.pi)), np.float32(1 / window)
     histogram[:] = 0
     first, last = max(1, math.ceil(x - radius)), min(width - 2, math.floor(x + radius))
     # Whole vectors are computed; what is too much is not counted.
     n = last + 1 - first
-    weights, lower, upper = lines
-    for i in range(0, n, LANES):
-        distance = (lane_numbers() + splat(np.float32(first + i - x))) * splat(inverse)
-        store(weights, i, gaussian(distance * distance))
-    for row in range(max(1, math.ceil(y - radius)), min(height - 2, math.floor(y + radius)) + 1):
+    weights, row_weights, lower, upper = lines
+    top, bottom = max(1, math.ceil(y - radius)), min(height - 2, math.floor(y + radius))
+    _fill_window(np.float32(first - x), n, inverse, weights)
+    _fill_window(np.float32(top - y), bottom + 1 - top, inverse, row_weights)
+    for row in range(top, bottom + 1):
         reach = math.sqrt(max(0.0, radius**2 - (row - y) ** 2))
         left, right = max(1, math.ceil(x - reach)), min(width - 2, math.floor(x + reach)) + 1
-        row_weight = np.float32(math.exp(-0.5 * ((row - y) / window) ** 2))
+        row_weight = row_weights[row - top]
         at = (row - first_row) * level.shape[1] + first
         _share_row(level, at, n, row_weight, weights, bins_per_radian, bins, lower, upper)
         for i in range(left - first, right - first):
-            own, lowest = histogram[i % 2], bins[i]
-            own[lowest] += lower[i]
-            own[lowest + 1] += upper[i]
+            own = (i & (_HISTOGRAMS - 1)) * size + bins[i]
+            accumulate(histogram, own, lower[i])
+            accumulate(histogram, own + 1, upper[i])
+    for i in range(size):
+        for turn in range(1, _HISTOGRAMS):
+            histogram[0, i] += histogram[turn, i]
     # The bins after the last are the first once more.
-    histogram[:, 0] += histogram[:, n_bins]
-    histogram[:, 1] += histogram[:, n_bins + 1]
-    histogram[0] += histogram[1]
+    histogram[0, 0] += histogram[0, n_bins]
+    histogram[0, 1] += histogram[0, n_bins + 1]
 
 
 @subroutine
@@ -199,9 +211,9 @@ def _orientations(
     stop,
 ):
     """Directions of keypoints start to stop."""
-    n_bins, n_samples = len(taps), levels.shape[2] + LANES
-    lines, bins = np.empty((3, n_samples), np.float32), np.empty(n_samples, np.int32)
-    histogram, smoothed, heights = np.empty((2, n_bins + 2)), np.empty(n_bins), np.empty(angles.shape[1])
+    n_bins, n_samples = len(taps), max(levels.shape[1:]) + LANES
+    lines, bins = np.empty((4, n_samples), np.float32), np.empty(n_samples, np.int32)
+    histogram, smoothed, heights = np.empty((_HISTOGRAMS, n_bins + 2)), np.empty(n_bins), np.empty(angles.shape[1])
     wrapped = np.empty(3 * n_bins)
     for n in range(start, stop):
         x, y, sigma = places[n]
