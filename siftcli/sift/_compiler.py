@@ -1,0 +1,66 @@
+"""How Numba compiles kernels: the one module that imports it, and only where nothing stored will do.
+
+Kernels release the GIL and use no fast-math flag, so their results do not depend on the vector width.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba import types
+from numba.core import config, event
+from numba.extending import intrinsic, overload
+
+from ._jit import fma
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+def compile_kernel(function: Callable[..., Any], signature: str, folder: str | None) -> Any:
+    """Numba's dispatcher of a function for one signature, with Numba's own cache in a folder."""
+    # Numba reads the folder when a function is decorated; a user's own kernels keep theirs.
+    users_folder, config.CACHE_DIR = config.CACHE_DIR, folder or config.CACHE_DIR
+    try:
+        return numba.njit(signature, cache=folder is not None, **_OPTIONS)(function)
+    finally:
+        config.CACHE_DIR = users_folder
+
+
+def compile_subroutine(function: Callable[..., Any], **options: bool) -> Any:
+    """Numba's dispatcher of a function that kernels call."""
+    return numba.njit(**_OPTIONS, **options)(function)
+
+
+@intrinsic
+def _fma(_context, a, b, c):
+    def build(_context, builder, _signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), build
+
+
+@overload(fma, inline="always")
+def _compiled_fma(a, b, c):
+    return lambda a, b, c: _fma(a, b, c)  # noqa: PLW0108 (Numba wants a function)
+
+
+class _FirstCompilation(event.Listener):  # type: ignore[misc]
+    """Says once why the first run takes longer."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        module = event.data["dispatcher"].py_func.__module__ or ""
+        if not self.said and module.startswith(__name__.split(".")[0] + "."):
+            self.said = True
+            print("siftcli: compiling its kernels for this machine, once (about 20 s) ...", file=sys.stderr)
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _FirstCompilation())
