@@ -24,13 +24,11 @@ from ..image import check_max_image_size
 from ..params import SiftParams
 from ..summary import SCHEMA, summarise
 from ..versions import versions
-from .cluster import LOCAL, DaskPool, connected
 from .detection import Found, Request, find, find_elsewhere, killed, lost
 from .origin import settings_text
 from .outputs import Output, make_folder, open_output, split
 from .plan import Job, Plan, make_plan
 from .work_list import ImageFile, find_images
-from .workers import LocalPool
 
 __all__ = [
     "ImageFile",
@@ -136,21 +134,40 @@ def run(
     jobs, threads = shared_cores(len(plan.jobs), jobs, threads)
     request = Request(params, threads, exif_orientation, max_image_size, plan.keeps_origins, plan.is_batch)
     if dask is None:
-        pool = LocalPool(partial(find, request), lost, jobs)
-        return _run(plan, request, nullcontext(pool.run), check=check, strict=strict, stop=stop)
+        engine = partial(_one_by_one, request) if jobs == 1 else _on_processes(request, jobs)
+        return _run(plan, request, nullcontext(engine), check=check, strict=strict, stop=stop)
     request = replace(request, threads=threads or 1)
     return _run(plan, request, _on_cluster(request, dask, jobs), check=check, strict=strict, stop=stop)
 
 
 def _check_cluster_use(dask: str, jobs: int | None, plan: Plan) -> None:
+    from .cluster import LOCAL
+
     if dask != LOCAL and jobs is not None:
         raise ParameterError("--jobs is about this machine; drop it: a cluster has its own workers")
     if plan.to_stdout:
         raise ParameterError("--dask is for batches; name an output instead of -")
 
 
+def _one_by_one(
+    request: Request, jobs: Iterable[Job], stop: Callable[[], bool]
+) -> Iterator[tuple[Job, Found]]:
+    for job in jobs:
+        if stop():
+            return
+        yield job, find(request, job)
+
+
+def _on_processes(request: Request, n: int) -> _Engine:
+    from .workers import LocalPool
+
+    return LocalPool(partial(find, request), lost, n).run
+
+
 @contextmanager
 def _on_cluster(request: Request, address: str, jobs: int) -> Iterator[_Engine]:
+    from .cluster import DaskPool, connected
+
     work = partial(find_elsewhere, request, str(Path.cwd()), versions())
     with connected(address, max(jobs, 1)) as client:
         yield DaskPool(work, killed, client).run

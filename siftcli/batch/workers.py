@@ -37,7 +37,7 @@ class LocalPool(Generic[_Task, _Result]):
     lost
         Makes the result of a task whose worker died of it, from the task.
     processes
-        Workers; with 1 the work is done in this process.
+        Workers.
     """
 
     def __init__(
@@ -48,12 +48,6 @@ class LocalPool(Generic[_Task, _Result]):
     def run(self, tasks: Iterable[_Task], stop: Callable[[], bool]) -> Iterator[tuple[_Task, _Result]]:
         """Do tasks, in their order, until ``stop``; what was handed out by then is still done."""
         waiting = iter(tasks)
-        if self.processes == 1:
-            for task in waiting:
-                if stop():
-                    return
-                yield task, self.work(task)
-            return
         handed: deque[tuple[_Task, Future[_Result] | None]] = deque()
         while True:
             with _pool(self.processes) as pool:
