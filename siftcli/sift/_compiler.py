@@ -10,11 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba import types
 from numba.core import config, event
-from numba.extending import intrinsic, overload
-
-from ._jit import fma
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
@@ -34,17 +32,15 @@ def compile_subroutine(function: Callable[..., Any], **options: bool) -> Any:
     return numba.njit(**_OPTIONS, **options)(function)
 
 
-@intrinsic
-def _fma(_context, a, b, c):
-    def build(_context, builder, _signature, arguments):
-        return builder.fma(*arguments)
-
-    return types.float32(types.float32, types.float32, types.float32), build
+def make_instruction(typed: Callable[..., Any]) -> Any:
+    """Numba's intrinsic of a function that gives types and a builder of code."""
+    return intrinsic(typed)
 
 
-@overload(fma, inline="always")
-def _compiled_fma(a, b, c):
-    return lambda a, b, c: _fma(a, b, c)  # noqa: PLW0108 (Numba wants a function)
+def type_of(value: Any) -> Any:
+    """The type of a dispatcher or an intrinsic."""
+    cpu_target.typing_context.refresh()  # an intrinsic may be newer than its list of them
+    return cpu_target.typing_context.resolve_value_type(value)
 
 
 class _FirstCompilation(event.Listener):  # type: ignore[misc]

@@ -48,46 +48,74 @@ def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
 
 def subroutine(function: _Kernel) -> _Kernel:
     """Compile a function into the kernels that call it."""
-    return _Subroutine(function) if _IS_COMPILED else function
+    return _compiled_late(function)
 
 
 def inlined(function: _Kernel) -> _Kernel:
     """Compile a function into each place that calls it, where its arguments may be constants."""
-    return _Subroutine(function, forceinline=True) if _IS_COMPILED else function
+    return _compiled_late(function, forceinline=True)
 
 
-def fma(a, b, c):
-    """a·b + c of float32, rounded once: the same bits on every processor, and where the compiler is off."""
-    return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+def instruction(plain: _Kernel) -> Callable[[_Kernel], _Kernel]:
+    """Make one of Numba's intrinsics of a function, which may import Numba; Python calls ``plain``."""
+
+    def made_late(typed: _Kernel) -> _Kernel:
+        return _Deferred(typed, lambda: _compiler().make_instruction(typed), plain) if _IS_COMPILED else plain
+
+    return made_late
 
 
-class _Subroutine:
-    """A function that is compiled when a kernel that calls it is: not at all where that one is stored."""
+def _compiled_late(function: _Kernel, **options: bool) -> _Kernel:
+    if not _IS_COMPILED:
+        return function
+    return _Deferred(function, lambda: _compiler().compile_subroutine(function, **options))
 
-    def __init__(self, function: _Kernel, **options: bool) -> None:
+
+class _Deferred:
+    """What kernels call: made by Numba when such a kernel is compiled, so never where all are stored."""
+
+    def __init__(self, function: _Kernel, make: Callable[[], Any], plain: _Kernel | None = None) -> None:
         update_wrapper(self, function)
-        self._function, self._options = function, options
+        self._make, self._plain = make, plain
 
     @cached_property
-    def _compiled(self) -> _Kernel:
-        from . import _compiler
-
-        return _compiler.compile_subroutine(self._function, **self._options)
+    def _made(self) -> Any:
+        return self._make()
 
     @property
     def _numba_type_(self) -> Any:
         """What Numba asks of a value it meets in a kernel."""
-        return self._compiled._numba_type_  # type: ignore[attr-defined]
+        return _compiler().type_of(self._made)
 
     def __call__(self, *arguments: Any) -> Any:
-        return self._compiled(*arguments)
+        return (self._plain or self._made)(*arguments)
+
+
+def _fma(a, b, c):
+    return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+
+
+@instruction(_fma)
+def fma(_context, a, b, c):
+    """a·b + c of float32, rounded once: the same bits on every processor, and where the compiler is off."""
+    from numba import types
+
+    def build(_context, builder, _signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), build
+
+
+def _compiler() -> Any:
+    """The module that imports Numba."""
+    from . import _compiler
+
+    return _compiler
 
 
 def _compiled(function: _Kernel, signature: str) -> _Kernel:
     """A kernel as compiled by Numba, or loaded from its cache; its code is stored for later."""
-    from . import _compiler
-
-    dispatcher = _compiler.compile_kernel(function, signature, _cache_folder())
+    dispatcher = _compiler().compile_kernel(function, signature, _cache_folder())
     if store := _store_of(function):
         store.keep(function, signature, dispatcher)
     return dispatcher

@@ -1,17 +1,13 @@
 """Machine code of kernels, stored by one process and run by later ones without Numba.
 
-What Numba makes of a kernel is a function of numbers and addresses,
-
-    int32 kernel(result*, error**, a scalar as it is, an array as two owners of its memory (here none),
-                 number of samples, bytes of a sample, address, shape and strides)
-
-This function and what it calls is stored as an object file, linked again by llvmlite (the part of Numba
-that is LLVM) and called through ctypes, which releases the GIL. What it needs of Numba's run time (memory,
-mostly) comes from two extension modules of Numba that load without the rest.
+Numba makes two functions of a kernel: the kernel itself, of numbers and addresses, and one that Python can
+call, which takes these from Python's objects, releases the GIL and calls the first. Both are stored
+as an object file, which llvmlite (the part of Numba that is LLVM) links again. What they need of
+Numba's run time comes from three extension modules of Numba that load without the rest.
 
 Whatever is not as expected is left to Numba. Code for other versions, another processor or other sources
 has another name; a damaged file, or one that others could have written, is not used; a kernel that cannot
-be linked, is given arguments of other types or fails is run by Numba.
+be linked, or is given arguments of other types, is run by Numba.
 """
 
 from __future__ import annotations
@@ -22,11 +18,11 @@ import ctypes
 import hashlib
 import json
 import os
+import pickle
 import re
 import stat
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
@@ -36,99 +32,22 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
-from numpy.typing import NDArray
 
 _Kernel = Callable[..., Any]
 
-_POINTER, _SIZE = (ctypes.c_void_p, "ptr"), (ctypes.c_int64, "i64")
-_SCALARS: dict[str, tuple[Any, str]] = {
-    "boolean": (ctypes.c_bool, "i8"),
-    "int64": _SIZE,
-    "float32": (ctypes.c_float, "float"),
-    "float64": (ctypes.c_double, "double"),
-}
-"""What scalars are for ctypes and for LLVM."""
-_ARRAY = (_POINTER, _POINTER, _SIZE, _SIZE, _POINTER)
-"""The same of an array, before its shape and strides."""
-_ADDRESS = 4
-
 _DIGEST_BYTES = 32
-
-
-# --- signatures ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Type:
-    """A type in a signature: of a scalar or, with dimensions, of an array."""
-
-    name: str
-    ndim: int
-    is_contiguous: bool
-
-    @cached_property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the samples of an array."""
-        return np.dtype(self.name)
-
-    @property
-    def passed(self) -> Sequence[tuple[Any, str]]:
-        """What stands for a value in a call, for ctypes and for LLVM."""
-        return (*_ARRAY, *[_SIZE] * (2 * self.ndim)) if self.ndim else (_SCALARS[self.name],)
-
-    def words(self, value: Any) -> Sequence[Any]:
-        """What stands for this value.
-
-        Raises
-        ------
-        TypeError, AttributeError
-            If it is not of this type.
-        """
-        if not self.ndim:
-            return (value.item(),) if isinstance(value, np.generic) else (value,)
-        fits = value.flags.carray if self.is_contiguous else value.flags.behaved
-        if not (fits and value.dtype == self.dtype and value.ndim == self.ndim):
-            raise TypeError
-        address = value.__array_interface__["data"][0]
-        return None, None, value.size, value.itemsize, address, *value.shape, *value.strides
-
-
-def parse(signature: str) -> tuple[Type | None, list[Type]]:
-    """The type of the result, None for void, and those of the parameters.
-
-    Raises
-    ------
-    ValueError
-        If one is not known here.
-    """
-    result, _, parameters = signature.replace(" ", "").removesuffix(")").partition("(")
-    return None if result == "void" else _parse(result), [_parse(p) for p in re.split(r",(?=\w)", parameters)]
-
-
-def _parse(text: str) -> Type:
-    array = re.fullmatch(r"((?:int|uint|float)\d+)\[((?::,)*)(:|::1)\]", text)
-    if array:
-        return Type(array[1], len(array[2]) // 2 + 1, array[3] == "::1")
-    if text not in _SCALARS:
-        raise ValueError(text)
-    return Type(text, 0, is_contiguous=False)
-
-
-# --- calls ---------------------------------------------------------------------------------------------
+_ARRAY_TYPE = pickle.dumps(np.ndarray, protocol=4)
 
 
 class StoredKernel:
     """A linked kernel, in the place of the one that ``compile_now`` makes."""
 
     def __init__(
-        self, function: _Kernel, signature: str, address: int, runtime: Runtime, compile_now: Callable[[], _Kernel]
+        self, function: _Kernel, signature: str, linked: _Kernel, compile_now: Callable[[], _Kernel]
     ) -> None:
         update_wrapper(self, function)
-        self._result, self._parameters = parse(signature)
-        self._runtime, self._compile_now = runtime, compile_now
-        passed = [ctype for parameter in self._parameters for ctype, _ in parameter.passed]
-        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *passed)(address)
-        self._room = ctypes.c_int64 * (len(self._result.passed) if self._result else 1)
+        self._arrays = arrays_of(signature)
+        self._linked, self._compile_now = linked, compile_now
 
     @cached_property
     def _compiled(self) -> _Kernel:
@@ -140,44 +59,79 @@ class StoredKernel:
         return self._compiled._numba_type_  # type: ignore[attr-defined]
 
     def __call__(self, *arguments: Any) -> Any:
-        result, error = self._room(), ctypes.c_void_p()
         try:
-            words = [w for p, a in zip(self._parameters, arguments, strict=True) for w in p.words(a)]
-            failed = self._call(result, ctypes.byref(error), *words)
-        except (TypeError, AttributeError, ValueError, ctypes.ArgumentError):
-            failed = True
-        if failed:  # Numba says in its words what is wrong
+            # What is linked takes any array for one of its signature.
+            for place, dtype, ndim, is_contiguous in self._arrays:
+                array = arguments[place]
+                flags = array.flags
+                fits = flags.carray if is_contiguous else flags.behaved
+                if not (fits and array.dtype == dtype and array.ndim == ndim):
+                    return self._compiled(*arguments)
+        except (AttributeError, IndexError):
             return self._compiled(*arguments)
-        if self._result is None:
-            return None
-        if self._result.ndim == 0:
-            return _SCALARS[self._result.name][0].from_buffer(result).value
-        return self._owned(list(result))
+        return self._linked(*arguments)
 
-    def _owned(self, words: list[int]) -> NDArray[Any]:
-        """A copy of an array that the kernel has made, whose own memory is given back."""
-        shape = words[len(_ARRAY) : len(_ARRAY) + self._result.ndim]
-        array = np.empty(shape, self._result.dtype)
-        ctypes.memmove(array.ctypes.data, words[_ADDRESS], array.nbytes)
-        self._runtime.release(words[0])
-        return array
+
+def arrays_of(signature: str) -> list[tuple[int, np.dtype[Any], int, bool]]:
+    """The arrays among the parameters: place, type of the samples, dimensions, whether C-contiguous.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is neither an array nor one of the scalars that are known here.
+    """
+    arrays = []
+    parameters = signature.replace(" ", "").partition("(")[2].removesuffix(")")
+    for place, text in enumerate(re.split(r",(?=\w)", parameters)):
+        array = re.fullmatch(r"(u?int\d+|float\d+)\[((?::,)*)(:|::1)\]", text)
+        if array:
+            arrays.append((place, np.dtype(array[1]), len(array[2]) // 2 + 1, array[3] == "::1"))
+        elif text not in ("boolean", "int64", "float32", "float64"):
+            raise ValueError(f"unknown type {text}")
+    return arrays
 
 
 class Runtime:
-    """The functions of Numba's run time, and the objects of Python, that kernels refer to by name."""
+    """What kernels refer to by name, and what makes a function of Python of their code."""
 
     def __init__(self, package: Path) -> None:
-        helpers = _extension("numba._helperlib", package).c_helpers
-        memory = _extension("numba.core.runtime._nrt_python", package / "core" / "runtime").c_helpers
-        self._addresses = {f"numba_{name}": address for name, address in helpers.items()}
-        self._addresses |= {f"NRT_{name}": address for name, address in memory.items()}
-        self.release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._addresses["NRT_MemInfo_release"])
+        helpers = _extension("numba._helperlib", package)
+        self._functions = _extension("numba._dynfunc", package)
+        memory = _extension("numba.core.runtime._nrt_python", package / "core" / "runtime")
+        self._addresses = {f"NRT_{name}": address for name, address in memory.c_helpers.items()}
+        for module in (helpers, self._functions):
+            self._addresses |= {f"numba_{name}": address for name, address in module.c_helpers.items()}
+        self._unpickle = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+            _unpickled
+        )
+        self._addresses["numba_unpickle"] = ctypes.cast(self._unpickle, ctypes.c_void_p).value or 0
 
     def address(self, name: str) -> int | None:
-        """The address of a name, as Numba defines it; None for one that the process or LLVM knows."""
+        """The address of a name as Numba defines it; None for one that the process knows."""
         if name.startswith("PyExc_"):
             return id(getattr(builtins, name.removeprefix("PyExc_")))
         return id(None) if name == "_Py_NoneStruct" else self._addresses.get(name)
+
+    def function(
+        self, of: _Kernel, address: int, environment_address: int, dtypes: list[str], owner: Any
+    ) -> _Kernel:
+        """A function of Python that runs the code at an address, which ``owner`` keeps there."""
+        environment = self._functions.Environment(of.__globals__)
+        environment.consts[:] = [np.dtype(name) for name in dtypes]
+        ctypes.c_void_p.from_address(environment_address).value = id(environment)
+        module = sys.modules[of.__module__]
+        made: _Kernel = self._functions.make_function(module, of.__name__, "", address, environment, owner)
+        return made
+
+
+def _unpickled(address: int, n_bytes: int, digest: int) -> Any:
+    """A constant in the code of a kernel: the type of the array that it returns, or an exception."""
+    pickled = ctypes.string_at(address, n_bytes)
+    if pickled == _ARRAY_TYPE:
+        return np.ndarray
+    from numba.core.serialize import _numba_unpickle
+
+    return _numba_unpickle(address, pickled, ctypes.string_at(digest, 20))
 
 
 def _extension(name: str, folder: Path) -> Any:
@@ -190,9 +144,6 @@ def _extension(name: str, folder: Path) -> Any:
         spec.loader.exec_module(module)
         sys.modules[name] = module
     return sys.modules[name]
-
-
-# --- files ---------------------------------------------------------------------------------------------
 
 
 class Store:
@@ -223,7 +174,6 @@ class Store:
         self._runtime = Runtime(package)
         llvm.initialize_native_target()
         self._linker = llvm.create_lljit_compiler(suppress_errors=True)
-        self._linked: list[Any] = []  # llvmlite removes code that nothing here refers to
         self._circumstances = (
             source_digest,
             sys.version,
@@ -234,25 +184,29 @@ class Store:
             llvm.get_host_cpu_features().flatten(),
         )
 
-    def load(self, function: _Kernel, signature: str, compile_now: Callable[[], _Kernel]) -> StoredKernel | None:
+    def load(
+        self, function: _Kernel, signature: str, compile_now: Callable[[], _Kernel]
+    ) -> StoredKernel | None:
         """A kernel as it was stored, if it was."""
         path = self._path(function, signature)
         content = _read(path)
         if not content:
             return None
         header, _, code = content.partition(b"\n")
-        name, *references = json.loads(header)
-        library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
-        for reference in references:
-            address = self._runtime.address(reference)
+        names, dtypes, references = json.loads(header)
+        library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for name in names:
+            library.export_symbol(name)
+        for name in references:
+            address = self._runtime.address(name)
             if address is not None:
-                library.import_symbol(reference, address)
+                library.import_symbol(name, address)
         try:
-            linked = library.link(self._linker, path.name)
-        except RuntimeError:
+            owner = library.link(self._linker, path.name)
+            linked = self._runtime.function(function, *(owner[name] for name in names), dtypes, owner)
+            return StoredKernel(function, signature, linked, compile_now)
+        except (RuntimeError, AttributeError, TypeError):
             return None
-        self._linked.append(linked)
-        return StoredKernel(function, signature, linked[name], self._runtime, compile_now)
 
     def keep(self, function: _Kernel, signature: str, dispatcher: Any) -> None:
         """Store what Numba has compiled; nothing, from then on, where that cannot be done."""
@@ -272,24 +226,27 @@ class Store:
 
 
 def _content(dispatcher: Any, signature: str) -> bytes:
-    """A kernel's name in its object file, the names it refers to, and the file."""
+    """An object file, and before it: the names of function and environment, constants, names it refers to."""
+    arrays_of(signature)
     (compiled,) = dispatcher.overloads.values()
-    result, parameters = parse(signature)
-    codegen, name = compiled.library.codegen, compiled.fndesc.mangled_name
+    codegen, described = compiled.library.codegen, compiled.fndesc
+    names = [described.llvm_cpython_wrapper_name, compiled.target_context.get_env_name(described)]
+    constants = compiled.environment.consts
+    if not all(isinstance(constant, np.dtype) for constant in constants):
+        raise ValueError("a constant that is no type of samples")
     module = compiled.library._get_module_for_linking().clone()
-    entry = module.get_function(name)
-    passed = ["ptr", "ptr", *(kind for parameter in parameters for _, kind in parameter.passed)]
-    if str(entry.global_value_type) != f"i32 ({', '.join(passed)})":
-        raise ValueError("Numba passes arguments in another way")
+    if str(module.get_function(names[0]).global_value_type) != "ptr (ptr, ptr, ptr)":
+        raise ValueError("not called as a function of Python")
     for function in module.functions:
         if not function.is_declaration:
-            function.linkage = "external" if function.name == name else "internal"
+            function.linkage = "external" if function.name == names[0] else "internal"
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()
     passes.run(module, llvm.create_pass_builder(codegen._tm, llvm.PipelineTuningOptions(0)))
     named = [*module.functions, *module.global_variables]
     references = [v.name for v in named if v.is_declaration and not v.name.startswith("llvm.")]
-    return json.dumps([name, *references]).encode() + b"\n" + codegen._tm.emit_object(module)
+    header = json.dumps([names, [constant.str for constant in constants], references])
+    return header.encode() + b"\n" + codegen._tm.emit_object(module)
 
 
 def _check_ours(status: os.stat_result) -> None:
@@ -313,7 +270,7 @@ def _read(path: Path) -> bytes | None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file of our own under a temporary name and rename it when complete."""
-    temporary = path.with_suffix(f".{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+    temporary = path.with_suffix(f".{os.urandom(8).hex()}")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(hashlib.sha256(content).digest() + content)
     temporary.replace(path)
