@@ -41,7 +41,7 @@ def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
             return function
         compile_now = partial(_compiled, function, signature)
         store = _store_of(function)
-        return store and store.load(function, signature, compile_now) or compile_now()
+        return (store and store.load(function, signature, compile_now)) or compile_now()
 
     return loaded
 
@@ -115,14 +115,14 @@ def _compiler() -> Any:
 
 def _compiled(function: _Kernel, signature: str) -> _Kernel:
     """A kernel as compiled by Numba, or loaded from its cache; its code is stored for later."""
-    dispatcher = _compiler().compile_kernel(function, signature, _cache_folder())
+    dispatcher: _Kernel = _compiler().compile_kernel(function, signature, _cache_folder())
     if store := _store_of(function):
         store.keep(function, signature, dispatcher)
     return dispatcher
 
 
 def _store_of(function: _Kernel) -> Store | None:
-    """Where the code of a kernel is stored: of the package's own, and as Numba compiles it when left alone."""
+    """Where the code of a kernel of the package is stored, if it is."""
     return _store() if Path(function.__code__.co_filename) in _sources() else None
 
 

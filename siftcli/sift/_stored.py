@@ -18,7 +18,6 @@ import ctypes
 import hashlib
 import json
 import os
-import pickle
 import re
 import stat
 import sys
@@ -36,7 +35,8 @@ import numpy as np
 _Kernel = Callable[..., Any]
 
 _DIGEST_BYTES = 32
-_ARRAY_TYPE = pickle.dumps(np.ndarray, protocol=4)
+_ARRAY_TYPE = b"\x80\x04\x95\x15\x00\x00\x00\x00\x00\x00\x00\x8c\x05numpy\x94\x8c\x07ndarray\x94\x93\x94."
+"""``numpy.ndarray`` as it stands, pickled, in the code of a kernel that returns an array."""
 
 
 class StoredKernel:
@@ -112,10 +112,9 @@ class Runtime:
             return id(getattr(builtins, name.removeprefix("PyExc_")))
         return id(None) if name == "_Py_NoneStruct" else self._addresses.get(name)
 
-    def function(
-        self, of: _Kernel, address: int, environment_address: int, dtypes: list[str], owner: Any
-    ) -> _Kernel:
-        """A function of Python that runs the code at an address, which ``owner`` keeps there."""
+    def function(self, of: _Kernel, addresses: list[int], dtypes: list[str], owner: Any) -> _Kernel:
+        """A function of Python of the addresses of code and environment; ``owner`` keeps both there."""
+        address, environment_address = addresses
         environment = self._functions.Environment(of.__globals__)
         environment.consts[:] = [np.dtype(name) for name in dtypes]
         ctypes.c_void_p.from_address(environment_address).value = id(environment)
@@ -203,7 +202,7 @@ class Store:
                 library.import_symbol(name, address)
         try:
             owner = library.link(self._linker, path.name)
-            linked = self._runtime.function(function, *(owner[name] for name in names), dtypes, owner)
+            linked = self._runtime.function(function, [owner[name] for name in names], dtypes, owner)
             return StoredKernel(function, signature, linked, compile_now)
         except (RuntimeError, AttributeError, TypeError):
             return None
@@ -246,7 +245,8 @@ def _content(dispatcher: Any, signature: str) -> bytes:
     named = [*module.functions, *module.global_variables]
     references = [v.name for v in named if v.is_declaration and not v.name.startswith("llvm.")]
     header = json.dumps([names, [constant.str for constant in constants], references])
-    return header.encode() + b"\n" + codegen._tm.emit_object(module)
+    code: bytes = codegen._tm.emit_object(module)
+    return header.encode() + b"\n" + code
 
 
 def _check_ours(status: os.stat_result) -> None:
@@ -258,7 +258,7 @@ def _check_ours(status: os.stat_result) -> None:
 def _read(path: Path) -> bytes | None:
     """The content of a whole file of our own; None where there is no such file."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             status = os.fstat(file.fileno())
             _check_ours(status)
             data = file.read() if stat.S_ISREG(status.st_mode) else b""
@@ -271,6 +271,6 @@ def _read(path: Path) -> bytes | None:
 def _write(path: Path, content: bytes) -> None:
     """Write a file of our own under a temporary name and rename it when complete."""
     temporary = path.with_suffix(f".{os.urandom(8).hex()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(hashlib.sha256(content).digest() + content)
     temporary.replace(path)
