@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 from .errors import InputError, MissingDependencyError, SiftcliError, StorageError
 
 DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+_ALLOCATIONS_BEFORE_COLLECTION = 100_000
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -21,7 +23,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         # A file name or a σ that the terminal's encoding lacks is no reason to fail.
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(run(args))
+    # A command is over soon: it has little use for searches of cycles, and its end for none at all.
+    gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION)
+    status = run(args)
+    gc.freeze()
+    sys.exit(status)
 
 
 def run(args: Sequence[str] | None = None) -> int:

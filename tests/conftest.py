@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from siftcli.image import read_image
-from siftcli.sift._simd import LANES
+from siftcli.sift._vectors import LANES
 from siftcli.sift.scalespace import Strip
 
 # A busy machine, or a kernel that is compiled first, is no failure.

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from siftcli import SiftParams
 from siftcli.sift._blur import DOUBLE, HALVE, KEEP, blur, changed_side, gaussian_kernel
-from siftcli.sift._simd import LANES
+from siftcli.sift._vectors import LANES
 from siftcli.sift._threads import Threads
 from siftcli.sift.scalespace import gaussian_octaves, gaussian_strips
 
@@ -46,7 +46,9 @@ def test_blur_equals_its_naive_twin_on_every_grid(change, shape):
         blur(image, image.shape, 0, CHANGES[change], kernels, result, 0, (0, result.shape[1]), threads)
     np.testing.assert_allclose(result[:, :, : expected.shape[2]], expected, atol=ROUNDING)
     with pytest.raises(ValueError, match="do not fit"), Threads(1) as threads:
-        blur(image, image.shape, 0, CHANGES[change], kernels, result[:, :, :-LANES].copy(), 0, (0, 1), threads)
+        blur(
+            image, image.shape, 0, CHANGES[change], kernels, result[:, :, :-LANES].copy(), 0, (0, 1), threads
+        )
 
 
 @pytest.mark.parametrize("change", CHANGES)

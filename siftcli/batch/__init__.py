@@ -23,7 +23,6 @@ from ..image import check_max_image_size
 from ..params import SiftParams
 from ..summary import SCHEMA, summarise
 from ..versions import versions
-from .cluster import LOCAL, DaskPool, connected
 from .detection import Found, Request, find, find_elsewhere, killed, lost
 from .failures import write_failures
 from .origin import settings_text
@@ -143,6 +142,8 @@ def run(
 
 
 def _check_cluster_use(dask: str, jobs: int | None, plan: Plan) -> None:
+    from .cluster import LOCAL
+
     if dask != LOCAL and jobs is not None:
         raise ParameterError("--jobs is about this machine; drop it: a cluster has its own workers")
     if plan.to_stdout:
@@ -151,6 +152,8 @@ def _check_cluster_use(dask: str, jobs: int | None, plan: Plan) -> None:
 
 @contextmanager
 def _on_cluster(request: Request, address: str, jobs: int) -> Iterator[_Engine]:
+    from .cluster import DaskPool, connected
+
     work = partial(find_elsewhere, request, str(Path.cwd()), versions())
     with connected(address, max(jobs, 1)) as client:
         yield DaskPool(work, killed, client).run

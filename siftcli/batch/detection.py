@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..draw import draw_png
 from ..errors import InputError, SiftcliError
 from ..features import Features
 from ..formats import is_special
@@ -20,7 +19,6 @@ from ..image import Picture, read_image, read_mask
 from ..image.quiet import quiet_decoders
 from ..params import SiftParams
 from ..versions import versions
-from .cluster import check_versions
 from .origin import Origin, Source, settings_text
 from .plan import Job
 
@@ -88,6 +86,8 @@ def find_elsewhere(request: Request, folder: str, expected: dict[str, str], job:
 
     A worker that has come to the cluster since the run began is checked as the others were.
     """
+    from .cluster import check_versions
+
     try:
         check_versions({"this worker": versions()}, expected)
     except InputError as error:
@@ -122,6 +122,8 @@ def _origin(request: Request, job: Job) -> Origin | None:
 
 
 def _drawn(job: Job, features: Features) -> bytes:
+    from ..draw import draw_png
+
     exif = "apply" if features.exif_orientation != 1 else "ignore"
     with quiet_decoders():
         grey = read_image(job.image.path, exif_orientation=exif).grey

@@ -8,7 +8,6 @@ a task costs this process 0.15 ms, and 0.5 ms with ``concurrent.futures``.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -16,8 +15,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 TASKS_AHEAD = 4
 """Tasks taken a worker; the most whose results can wait for an earlier one."""
@@ -127,6 +128,8 @@ class _Run(Generic[_Task, _Result]):
 
     def _collect(self) -> None:
         """Wait for a result, or a death."""
+        from multiprocessing.connection import wait
+
         busy = {worker.connection: worker for worker in self.workers if worker.in_hand}
         for connection in wait(list(busy)):
             worker = busy[connection]  # type: ignore[index]
@@ -153,6 +156,8 @@ class _Worker:
     """A process that does tasks, and the numbers of those that it has."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
+        import multiprocessing  # late: a single image needs no processes
+
         # Spawned: a forked child inherits locks in whatever state the threads of this process left them.
         context = multiprocessing.get_context("spawn")
         self.in_hand: deque[int] = deque()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ._buffers import borrowed
 from ._jit import inlined, kernel, subroutine
-from ._simd import LANES, broadcast, even_lanes, fma, load, splat, store, zip_high, zip_low
+from ._vectors import LANES, broadcast, even_lanes, fma, load, splat, store, zip_high, zip_low
 from ._threads import Threads
 
 CUTOFF = 4.0
@@ -199,7 +199,9 @@ def _place(window, at, here, there, change):
 
 
 @inlined
-def _blur_pair_along(segment, n, change, half, reach, taps, one, other, phase, n_taps, window, at_one, at_other):
+def _blur_pair_along(
+    segment, n, change, half, reach, taps, one, other, phase, n_taps, window, at_one, at_other
+):
     """Two levels of a row: a vector of even and one of odd samples at once, or two vectors side by side."""
     step = LANES if change == DOUBLE else 2 * LANES
     to_left, to_right = (0, 1) if change == DOUBLE else (LANES, LANES)
@@ -226,7 +228,9 @@ def _blur_along(segment, n, change, half, taps, n_taps, window, at):
         if change == KEEP:
             _blur_pair_along(segment, n, KEEP, 0, reach, taps, a, b, phase, n_pair, window, to_one, to_other)
         elif change == DOUBLE:
-            _blur_pair_along(segment, n, DOUBLE, 0, reach, taps, a, b, phase, n_pair, window, to_one, to_other)
+            _blur_pair_along(
+                segment, n, DOUBLE, 0, reach, taps, a, b, phase, n_pair, window, to_one, to_other
+            )
         else:
             a, b = a + half * phase, b + half * phase
             _blur_pair_along(
@@ -319,17 +323,53 @@ def _blur_rows(
                     first, last, down = start - y, stop - y, line + half_y * _PITCH
                     if change == KEEP:
                         _blur_rows_down(
-                            window, line, line, KEEP, taps, even, even, n_taps[level],
-                            result, out, pitch, first, last, n,
+                            window,
+                            line,
+                            line,
+                            KEEP,
+                            taps,
+                            even,
+                            even,
+                            n_taps[level],
+                            result,
+                            out,
+                            pitch,
+                            first,
+                            last,
+                            n,
                         )
                     elif change == DOUBLE:
                         _blur_rows_down(
-                            window, line, line, DOUBLE, taps, even, odd, n_taps[level],
-                            result, out, pitch, first, last, n,
+                            window,
+                            line,
+                            line,
+                            DOUBLE,
+                            taps,
+                            even,
+                            odd,
+                            n_taps[level],
+                            result,
+                            out,
+                            pitch,
+                            first,
+                            last,
+                            n,
                         )
                     else:
                         k = odd if half_y else even
                         _blur_rows_down(
-                            window, line, down, HALVE, taps, k, k, n_taps[level],
-                            result, out, pitch, first, last, n,
+                            window,
+                            line,
+                            down,
+                            HALVE,
+                            taps,
+                            k,
+                            k,
+                            n_taps[level],
+                            result,
+                            out,
+                            pitch,
+                            first,
+                            last,
+                            n,
                         )

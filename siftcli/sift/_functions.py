@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ._jit import inlined
-from ._simd import absolute, fma, larger, smaller, splat, where_larger
+from ._vectors import absolute, fma, larger, smaller, splat, where_larger
 
 _ZERO, _ONE, _SMALLEST = np.float32(0), np.float32(1), np.float32(1e-30)
 _HALF_PI, _PI, _TWO_PI = np.float32(math.pi / 2), np.float32(math.pi), np.float32(2 * math.pi)

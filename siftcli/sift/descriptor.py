@@ -20,7 +20,7 @@ from ..features import DESCRIPTOR_LENGTH
 from ..params import DescriptorParams
 from ._functions import direction
 from ._jit import inlined, kernel, subroutine
-from ._simd import (
+from ._vectors import (
     LANES,
     absolute,
     broadcast,
@@ -146,7 +146,9 @@ def _clamp(value, low, high):
 
 
 @subroutine
-def _sample_patch(level, first_row, height, width, x, y, spacing, cosine, sine, patch, inside, pairs, fractions, at):
+def _sample_patch(
+    level, first_row, height, width, x, y, spacing, cosine, sine, patch, inside, pairs, fractions, at
+):
     """Grey values on the turned grid and one line around it, bilinear; outside, the border is repeated.
 
     Returns whether some lie outside; only then is ``inside`` filled, with 1 for those that do not.
@@ -179,7 +181,11 @@ def _sample_patch(level, first_row, height, width, x, y, spacing, cosine, sine, 
             store_index(at, i, iy, pitch, ix)
             if is_clipped:
                 away = absolute(px - cx) + absolute(py - cy)
-                store(inside, to, where_larger(away, splat(np.float32(0)), splat(np.float32(0)), splat(np.float32(1))))
+                store(
+                    inside,
+                    to,
+                    where_larger(away, splat(np.float32(0)), splat(np.float32(0)), splat(np.float32(1))),
+                )
             for j in range(LANES):
                 here = first + at[i + j]
                 copy_two(level, here, pairs, 4 * to + 2 * j)
@@ -289,7 +295,10 @@ def _pool_along(columns, weights, sums, vector):
     for row in range(N_CELLS):
         for cell in range(0, N_CELLS, 2):
             for i in range(2 * N_DIRECTIONS):
-                at, weight = (row * N_DIRECTIONS + i % N_DIRECTIONS) * LINE, (cell + i // N_DIRECTIONS + 1) * LINE
+                at, weight = (
+                    (row * N_DIRECTIONS + i % N_DIRECTIONS) * LINE,
+                    (cell + i // N_DIRECTIONS + 1) * LINE,
+                )
                 total = load(columns, at) * load(weights, weight)
                 for x in range(LANES, LINE, LANES):
                     total = fma(load(columns, at + x), load(weights, weight + x), total)

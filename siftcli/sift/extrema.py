@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..params import KeypointParams
 from ._jit import inlined, kernel, subroutine
-from ._simd import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
+from ._vectors import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
 from ._threads import Threads
 from .scalespace import Strip
 
@@ -106,7 +106,9 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, columns):
         while flags:
             column = x + lowest_bit(flags)
             flags &= flags - 1
-            if 1 <= column < width - 1 and _is_extremum(dogs, above + column, here + column, below + column, step):
+            if 1 <= column < width - 1 and _is_extremum(
+                dogs, above + column, here + column, below + column, step
+            ):
                 columns[n] = column
                 n += 1
     return n

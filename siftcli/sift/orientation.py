@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from ..params import OrientationParams
 from ._functions import direction, gaussian
 from ._jit import kernel, subroutine
-from ._simd import LANES, accumulate, fma, lane_numbers, load, splat, square_root, store, store_whole, whole_part
+from ._vectors import (
+    LANES,
+    accumulate,
+    fma,
+    lane_numbers,
+    load,
+    splat,
+    square_root,
+    store,
+    store_whole,
+    whole_part,
+)
 from ._threads import Threads
 from .keypoints import Keypoints
 from .scalespace import Strip
@@ -213,7 +224,11 @@ def _orientations(
     """Directions of keypoints start to stop."""
     n_bins, n_samples = len(taps), max(levels.shape[1:]) + LANES
     lines, bins = np.empty((4, n_samples), np.float32), np.empty(n_samples, np.int32)
-    histogram, smoothed, heights = np.empty((_HISTOGRAMS, n_bins + 2)), np.empty(n_bins), np.empty(angles.shape[1])
+    histogram, smoothed, heights = (
+        np.empty((_HISTOGRAMS, n_bins + 2)),
+        np.empty(n_bins),
+        np.empty(angles.shape[1]),
+    )
     wrapped = np.empty(3 * n_bins)
     for n in range(start, stop):
         x, y, sigma = places[n]

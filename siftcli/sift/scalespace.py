@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ..params import ScaleSpaceParams
 from ._blur import DOUBLE, HALVE, KEEP, Kernel, blur, gaussian_kernel, linear_doubling_kernel
 from ._buffers import borrowed
-from ._simd import LANES
+from ._vectors import LANES
 from ._threads import Threads
 
 STRIP_BYTES = 32 << 20
