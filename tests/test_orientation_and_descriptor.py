@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siftcli import SiftParams
-from siftcli.sift import descriptor, orientation
-from siftcli.sift import _functions
+from siftcli.sift import _functions, descriptor, orientation
 from siftcli.sift._jit import kernel
-from siftcli.sift._vectors import LANES, load, store
 from siftcli.sift._threads import Threads
+from siftcli.sift._vectors import LANES, load, store
 from siftcli.sift.keypoints import Keypoints
 from siftcli.sift.scalespace import Strip, gaussian_octaves
 

@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 
 from siftcli import SiftParams
 from siftcli.sift._blur import DOUBLE, HALVE, KEEP, blur, changed_side, gaussian_kernel
-from siftcli.sift._vectors import LANES
 from siftcli.sift._threads import Threads
+from siftcli.sift._vectors import LANES
 from siftcli.sift.scalespace import gaussian_octaves, gaussian_strips
 
 # Sums of up to 40 products of values below 1, in single precision.

@@ -10,8 +10,9 @@ import numpy as np
 from ..image import read_image
 from ..params import ScaleSpaceParams, SiftParams
 from ..sift._blur import Kernel
-from ..sift._jit import fma, kernel
+from ..sift._jit import kernel
 from ..sift._threads import Threads
+from ..sift._vectors import LANES, fma, load, splat, store
 from ..sift.scalespace import _first_kernels, _later_kernels, gaussian_strips, octaves_of
 from .cases import Bytes
 from .worker import milliseconds
@@ -94,11 +95,15 @@ def peak() -> float:
 
 @kernel("void(float32[::1], int64)")
 def _multiply_add(values, n_rounds):
-    """Chains that do not depend on each other, as many as there are values."""
-    half, one = np.float32(0.5), np.float32(1)
+    """Chains of which four vectors go on at a time: as many as a multiply-add has cycles."""
+    half, one = splat(np.float32(0.5)), splat(np.float32(1))
     for _ in range(n_rounds):
-        for i in range(len(values)):
-            value = values[i]
+        for at in range(0, len(values), 4 * LANES):
+            a, b = load(values, at), load(values, at + LANES)
+            c, d = load(values, at + 2 * LANES), load(values, at + 3 * LANES)
             for _ in range(_CHAIN):
-                value = fma(value, half, one)
-            values[i] = value
+                a, b, c, d = fma(a, half, one), fma(b, half, one), fma(c, half, one), fma(d, half, one)
+            store(values, at, a)
+            store(values, at + LANES, b)
+            store(values, at + 2 * LANES, c)
+            store(values, at + 3 * LANES, d)

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from ._buffers import borrowed
 from ._jit import inlined, kernel, subroutine
-from ._vectors import LANES, broadcast, even_lanes, fma, load, splat, store, zip_high, zip_low
 from ._threads import Threads
+from ._vectors import LANES, broadcast, even_lanes, fma, load, splat, store, zip_high, zip_low
 
 CUTOFF = 4.0
 """Kernels are cut at this many standard deviations."""
@@ -33,7 +33,7 @@ DOUBLE, KEEP, HALVE = 2, 0, -2
 _TILE, _BLOCK, _ROWS = 512, 64, 4
 """Columns and rows of the result that are worked at once, and how many rows share the samples loaded."""
 _PITCH = _TILE + LANES
-"""Samples from row to row of a tile's own array: no power of two, so that rows do not collide in the cache."""
+"""Samples from row to row of a tile's own array: no power of two, lest rows collide in the cache."""
 KERNELS_KEPT = 256
 """Kernels kept for the next image of a batch: there are some forty an image, the same for all."""
 
@@ -190,7 +190,7 @@ def _weigh_along(segment, left, right, to_left, to_right, taps, one, other, to_t
 
 @inlined
 def _place(window, at, here, there, change):
-    """Store what belongs to two places: samples of two phases, neighbouring ones, or ones of which half count."""
+    """Store two vectors: samples of two phases, neighbours, or neighbours of which every other one counts."""
     if change == HALVE:
         store(window, at, even_lanes(here, there))
     else:

@@ -22,7 +22,6 @@ from functools import cache, cached_property, partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 if TYPE_CHECKING:
     from ._stored import Store
 
@@ -56,7 +55,7 @@ def inlined(function: _Kernel) -> _Kernel:
 
 
 def instruction(plain: _Kernel) -> _Kernel:
-    """Let kernels call the LLVM instruction of this name in ``_simd.py``; Python calls the function itself."""
+    """Let kernels call the instruction of this name in ``_simd.py``; Python calls the function itself."""
     return _Deferred(plain, lambda: _compiler().instruction(plain.__name__), plain) if _IS_COMPILED else plain
 
 

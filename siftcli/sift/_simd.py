@@ -32,7 +32,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, numba_type, _FLOATS)
 
 
-def _address(context, builder, array_type, array, at, kind):
+def _address(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: Any) -> Any:
     """Where something of another type begins in an array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())

@@ -43,7 +43,7 @@ def splat(value):
 
 @instruction
 def lane_numbers():
-    """0, 1, 2 …"""
+    """The numbers 0, 1, 2 and so on."""
     return np.arange(LANES, dtype=np.float32)
 
 
@@ -67,7 +67,7 @@ def square_root(a):
 
 @instruction
 def whole_part(a):
-    """a without its fraction."""
+    """A without its fraction."""
     return np.trunc(a)
 
 
@@ -91,7 +91,7 @@ def smaller(a, b):
 
 @instruction
 def where_larger(a, b, x, y):
-    """x in the lanes where a > b, y elsewhere."""
+    """X in the lanes where a > b, y elsewhere."""
     return np.where(a > b, x, y)
 
 
@@ -115,25 +115,25 @@ def sum_of_lanes(a):
 
 @instruction
 def zip_low(a, b):
-    """a₀ b₀ a₁ b₁ … of the first halves."""
+    """The first halves: a₀ b₀ a₁ b₁ and so on."""
     return np.stack((a, b), axis=1).ravel()[:LANES]
 
 
 @instruction
 def zip_high(a, b):
-    """a₈ b₈ a₉ b₉ … of the second halves."""
+    """The second halves: a₈ b₈ a₉ b₉ and so on."""
     return np.stack((a, b), axis=1).ravel()[LANES:]
 
 
 @instruction
 def even_lanes(a, b):
-    """a₀ a₂ … b₀ b₂ …"""
+    """The even lanes of a, then those of b."""
     return np.concatenate((a, b))[::2]
 
 
 @instruction
 def odd_lanes(a, b):
-    """a₁ a₃ … b₁ b₃ …"""
+    """The odd lanes of a, then those of b."""
     return np.concatenate((a, b))[1::2]
 
 

@@ -20,6 +20,7 @@ from ..features import DESCRIPTOR_LENGTH
 from ..params import DescriptorParams
 from ._functions import direction
 from ._jit import inlined, kernel, subroutine
+from ._threads import Threads
 from ._vectors import (
     LANES,
     absolute,
@@ -44,7 +45,6 @@ from ._vectors import (
     zip_high,
     zip_low,
 )
-from ._threads import Threads
 from .scalespace import Strip
 
 N_CELLS, N_DIRECTIONS = 4, 8

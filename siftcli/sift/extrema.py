@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..params import KeypointParams
 from ._jit import inlined, kernel, subroutine
-from ._vectors import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
 from ._threads import Threads
+from ._vectors import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
 from .scalespace import Strip
 
 

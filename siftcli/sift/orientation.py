@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..params import OrientationParams
 from ._functions import direction, gaussian
 from ._jit import kernel, subroutine
+from ._threads import Threads
 from ._vectors import (
     LANES,
     accumulate,
@@ -26,7 +27,6 @@ from ._vectors import (
     store_whole,
     whole_part,
 )
-from ._threads import Threads
 from .keypoints import Keypoints
 from .scalespace import Strip
 

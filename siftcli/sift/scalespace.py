@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from ..params import ScaleSpaceParams
 from ._blur import DOUBLE, HALVE, KEEP, Kernel, blur, gaussian_kernel, linear_doubling_kernel
 from ._buffers import borrowed
-from ._vectors import LANES
 from ._threads import Threads
+from ._vectors import LANES
 
 STRIP_BYTES = 32 << 20
 """Size of a strip's levels: an octave of this size and less is one strip."""
@@ -216,7 +216,7 @@ def strip_shape(octave: Octave, reach: int, strip_bytes: int = STRIP_BYTES) -> t
 
 
 def _pitch(width: int) -> int:
-    """Samples from a row to the next: room for whole vectors, but no power of two, so that rows do not collide."""
+    """Samples from a row to the next: room for whole vectors, but no power of two, lest rows collide."""
     pitch = (-(-width // LANES) + 1) * LANES
     return pitch + LANES if pitch % 512 == 0 else pitch
 
