@@ -19,6 +19,7 @@ from siftcli.cli import siftcli
 from siftcli.errors import InputError
 from siftcli.params import SiftParams
 from siftcli.sift._threads import Threads
+from siftcli.sift._vectors import LANES
 from siftcli.sift.scalespace import gaussian_octaves
 
 CHELSEA = next(path for path in SAMPLES if path.name == "chelsea.png")
@@ -132,7 +133,7 @@ def test_multiply_adds_are_those_of_direct_sums(options):
 
 
 def test_the_kernel_that_measures_the_peak_multiplies_and_adds():
-    values = np.array([0, 2, 4], np.float32)
+    values = np.linspace(0, 4, 4 * LANES, dtype=np.float32)
     floor._multiply_add(values, 1)
     np.testing.assert_allclose(values, 2, atol=1e-6)  # where x = x / 2 + 1 leads
     assert floor.peak() > 1e6

@@ -49,7 +49,8 @@ def _in_all_lanes(builder, value, kind=_FLOATS):
 @intrinsic
 def load(_context, array, at):
     def build(context, builder, signature, values):
-        return builder.load(_address(context, builder, signature.args[0], *values, _FLOATS), align=4)
+        array, at = values
+        return builder.load(_address(context, builder, signature.args[0], array, at, _FLOATS), align=4)
 
     return _VECTOR(array, types.int64), build
 
@@ -67,7 +68,8 @@ def store(_context, array, at, vector):
 @intrinsic
 def broadcast(_context, array, at):
     def build(context, builder, signature, values):
-        address = _address(context, builder, signature.args[0], *values, ir.FloatType())
+        array, at = values
+        address = _address(context, builder, signature.args[0], array, at, ir.FloatType())
         return _in_all_lanes(builder, builder.load(address))
 
     return _VECTOR(array, types.int64), build
