@@ -95,7 +95,7 @@ def peak() -> float:
 
 @kernel("void(float32[::1], int64)")
 def _multiply_add(values, n_rounds):
-    """Chains of which four vectors go on at a time: as many as a multiply-add has cycles. Whole fours only."""
+    """Chains of which four vectors go on at a time: as many as its cycles. Whole fours only."""
     half, one = splat(np.float32(0.5)), splat(np.float32(1))
     for _ in range(n_rounds):
         for at in range(0, len(values), 4 * LANES):
