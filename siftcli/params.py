@@ -83,6 +83,13 @@ class KeypointParams:
         low=0,
         high=2,
     )
+    fit_tolerance: float = _param(
+        0.22,
+        "largest distance between that fit's keypoint and the first fit's, x and y in units of σ and scale in "
+        "levels; 0 leaves the test out",
+        low=0,
+        high=2,
+    )
     merge_distance: float = _param(
         0.2,
         "candidates that refine to within this distance (samples, levels) are one keypoint",

@@ -103,7 +103,9 @@ def refine(
         params.max_moves,
         params.contrast_threshold / strip.n_scales,
         (params.edge_threshold + 1) ** 2 / params.edge_threshold,
-        params.fit_window * strip.sigma,
+        strip.sigma,
+        params.fit_window,
+        params.fit_tolerance or math.inf,
     )
     place = strip.levels, strip.first_row, *strip.shape
     threads.over_rows(
@@ -255,19 +257,32 @@ def _blend(patch, scale_offset, plane):
 
 
 @subroutine
-def _place_by_least_squares(patch, spread, offset, plane, lines, step):
-    """Replace the offsets by those of the least-squares fits: position, then scale at that position."""
+def _place_by_least_squares(patch, sigma, window, offset, plane, lines, step):
+    """Replace the offsets by those of the least-squares fits: position, then scale at that position.
+
+    Returns the distance between the two, in units of σ and in levels; infinite where there is no extremum.
+    """
+    first_x, first_y, first_scale = offset[0], offset[1], offset[2]
+    has_extremum = True
     _blend(patch, offset[2], plane)
     for _ in range(_POSITION_STEPS):
-        found = position_step(plane, offset[0], offset[1], spread, lines, step)
+        found = position_step(plane, offset[0], offset[1], window * sigma, lines, step)
         x, y = offset[0] + step[0], offset[1] + step[1]
         if found and abs(x) <= 1 and abs(y) <= 1:
             offset[0], offset[1] = x, y
-    fitted_values(patch, offset[0], offset[1], spread, lines, step)
+        else:
+            has_extremum = False
+    fitted_values(patch, offset[0], offset[1], window * sigma, lines, step)
     below, here, above = step[0], step[1], step[2]
     slope, bend = (above - below) / 2, above + below - 2 * here
     if bend * here < 0 and abs(slope) <= abs(bend):
         offset[2] = -slope / bend
+    else:
+        has_extremum = False
+    if not has_extremum:
+        return math.inf
+    dx, dy, ds = (offset[0] - first_x) / sigma, (offset[1] - first_y) / sigma, offset[2] - first_scale
+    return math.sqrt(dx**2 + dy**2 + ds**2)
 
 
 @subroutine
@@ -278,7 +293,7 @@ def _move(offset, limit):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], float64, int64, float64, float64, float64,"
-    " float64[:, ::1], uint8[::1], int64, int64)"
+    " float64, float64, float64[:, ::1], uint8[::1], int64, int64)"
 )
 def _refine(
     levels,
@@ -290,7 +305,9 @@ def _refine(
     max_moves,
     contrast,
     curvature_ratio,
+    sigma_0,
     window,
+    tolerance,
     refined,
     fate,
     start,
@@ -332,8 +349,9 @@ def _refine(
             fate[n] = EDGE
         elif window > 0:
             fill_patch(levels, first_row, height, width, i, y, x, patch)
-            spread = window * 2 ** ((i + offset[2]) / n_scales)
-            _place_by_least_squares(patch, spread, offset, wide_plane, lines, step)
+            sigma = sigma_0 * 2 ** ((i + offset[2]) / n_scales)
+            if not _place_by_least_squares(patch, sigma, window, offset, wide_plane, lines, step) <= tolerance:
+                fate[n] = UNSTABLE
         refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (
             x + offset[0],
             y + offset[1],
