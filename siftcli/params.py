@@ -84,9 +84,9 @@ class KeypointParams:
         high=2,
     )
     fit_tolerance: float = _param(
-        0.22,
-        "largest distance between that fit's keypoint and the first fit's, x and y in units of σ and scale in "
-        "levels; 0 leaves the test out",
+        0.15,
+        "a keypoint whose scale the last round of that fit still moves by more is dropped, in levels; "
+        "0 leaves the test out",
         low=0,
         high=2,
     )

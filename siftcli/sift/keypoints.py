@@ -3,8 +3,12 @@
 One step goes beyond the papers. The quadratic in x, y and scale takes the DoG to be as wide at the
 refined scale as at the level it is fitted to; half a level away it is not, and the position of an
 ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in the plane of
-the refined scale, which leaves a hundredth. Last, what is kept is placed by a least-squares fit to more
-samples (``local_fit.py``), which noise moves less than differences of two.
+the refined scale, which leaves a hundredth. Last, what is kept is placed by least-squares fits to more
+samples (``local_fit.py``), which noise moves less than differences of two: position and scale in turn,
+twice. A keypoint that the second turn still moves is dropped, as an extremum that refinement does not settle on
+is (IPOL, algorithm 6). It lies on a ridge that is oblique in position and scale: with the Hessian's parts
+P (x, y), s (scale) and c (mixed), each turn leaves cᵀP⁻¹c / s of the distance, and 1 on a flat ridge. Lowe's
+test of edges looks at P alone.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 
 _POSITION_STEPS = 2
 """Newton's steps of the least-squares fit; a third moves positions by less than a thousandth."""
+
+_ROUNDS = 2
+"""Times that position and scale are fitted in turn by least squares."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_rows``."""
@@ -103,8 +110,7 @@ def refine(
         params.max_moves,
         params.contrast_threshold / strip.n_scales,
         (params.edge_threshold + 1) ** 2 / params.edge_threshold,
-        strip.sigma,
-        params.fit_window,
+        params.fit_window * strip.sigma,
         params.fit_tolerance or math.inf,
     )
     place = strip.levels, strip.first_row, *strip.shape
@@ -257,32 +263,29 @@ def _blend(patch, scale_offset, plane):
 
 
 @subroutine
-def _place_by_least_squares(patch, sigma, window, offset, plane, lines, step):
+def _place_by_least_squares(patch, spread, offset, plane, lines, step):
     """Replace the offsets by those of the least-squares fits: position, then scale at that position.
 
-    Returns the distance between the two, in units of σ and in levels; infinite where there is no extremum.
+    Returns how far the scale moved, in levels; infinite where a fit has no extremum nearby.
     """
-    first_x, first_y, first_scale = offset[0], offset[1], offset[2]
-    has_extremum = True
+    moved = 0.0
     _blend(patch, offset[2], plane)
     for _ in range(_POSITION_STEPS):
-        found = position_step(plane, offset[0], offset[1], window * sigma, lines, step)
+        found = position_step(plane, offset[0], offset[1], spread, lines, step)
         x, y = offset[0] + step[0], offset[1] + step[1]
         if found and abs(x) <= 1 and abs(y) <= 1:
             offset[0], offset[1] = x, y
         else:
-            has_extremum = False
-    fitted_values(patch, offset[0], offset[1], window * sigma, lines, step)
+            moved = math.inf
+    fitted_values(patch, offset[0], offset[1], spread, lines, step)
     below, here, above = step[0], step[1], step[2]
     slope, bend = (above - below) / 2, above + below - 2 * here
     if bend * here < 0 and abs(slope) <= abs(bend):
+        moved += abs(slope / bend + offset[2])
         offset[2] = -slope / bend
     else:
-        has_extremum = False
-    if not has_extremum:
-        return math.inf
-    dx, dy, ds = (offset[0] - first_x) / sigma, (offset[1] - first_y) / sigma, offset[2] - first_scale
-    return math.sqrt(dx**2 + dy**2 + ds**2)
+        moved = math.inf
+    return moved
 
 
 @subroutine
@@ -293,7 +296,7 @@ def _move(offset, limit):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], float64, int64, float64, float64, float64,"
-    " float64, float64, float64[:, ::1], uint8[::1], int64, int64)"
+    " float64, float64[:, ::1], uint8[::1], int64, int64)"
 )
 def _refine(
     levels,
@@ -305,7 +308,6 @@ def _refine(
     max_moves,
     contrast,
     curvature_ratio,
-    sigma_0,
     window,
     tolerance,
     refined,
@@ -349,8 +351,11 @@ def _refine(
             fate[n] = EDGE
         elif window > 0:
             fill_patch(levels, first_row, height, width, i, y, x, patch)
-            sigma = sigma_0 * 2 ** ((i + offset[2]) / n_scales)
-            if not _place_by_least_squares(patch, sigma, window, offset, wide_plane, lines, step) <= tolerance:
+            moved = 0.0
+            for _ in range(_ROUNDS):
+                spread = window * 2 ** ((i + offset[2]) / n_scales)
+                moved = _place_by_least_squares(patch, spread, offset, wide_plane, lines, step)
+            if moved > tolerance:
                 fate[n] = UNSTABLE
         refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (
             x + offset[0],
