@@ -84,9 +84,8 @@ class KeypointParams:
         high=2,
     )
     fit_tolerance: float = _param(
-        0.15,
-        "a keypoint whose scale the last round of that fit still moves by more is dropped, in levels; "
-        "0 leaves the test out",
+        0.05,
+        "that fit is repeated until the scale moves by no more than this, in levels; 0 fits once",
         low=0,
         high=2,
     )

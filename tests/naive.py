@@ -68,7 +68,7 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, s
     """(x, y, level, value) of a candidate, or the name of the filter that removes it."""
     dog = np.diff(levels.astype(float), axis=0)
     s, y, x = candidate
-    for _ in range(max_moves + 1):
+    for n_moves in range(max_moves + 1):
         b = dog[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
         gradient = np.array([b[1, 1, 2] - b[1, 1, 0], b[1, 2, 1] - b[1, 0, 1], b[2, 1, 1] - b[0, 1, 1]]) / 2
         dxx, dyy, dss = (
@@ -99,12 +99,9 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, s
             if determinant <= 0 or (dxx + dyy) ** 2 / determinant >= (ratio + 1) ** 2 / ratio:
                 return "edge"
             if spread:
-                for _ in range(2):
-                    spread_here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
-                    before = offset
-                    offset, is_extremum = least_squares_offset(dog, s, y, x, before, spread_here)
-                if tolerance < math.inf and (not is_extremum or abs(offset[2] - before[2]) > tolerance):
-                    return "unstable"
+                return settle(
+                    dog, (s, y, x), offset, value, max_offset, max_moves - n_moves, spread, tolerance
+                )
             return x + offset[0], y + offset[1], s + offset[2], value
         dx, dy, ds = (int(np.sign(o)) if abs(o) > max_offset else 0 for o in offset)
         x, y, s = x + dx, y + dy, s + ds
@@ -112,6 +109,24 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, s
         if not inside:
             return "unstable"
     return "unstable"
+
+
+def settle(dog, sample, offset, value, max_offset, max_moves, spread, tolerance, n_rounds=12):
+    """(x, y, level, value) where the least-squares fits stay, or where they are after the last round."""
+    s, y, x = sample
+    for _ in range(n_rounds):
+        before = offset
+        here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
+        offset, is_extremum = least_squares_offset(dog, s, y, x, before, here)
+        if tolerance == math.inf or (is_extremum and abs(offset[2] - before[2]) <= tolerance):
+            return x + offset[0], y + offset[1], s + offset[2], value
+        move = np.where(np.abs(offset) > max_offset, np.sign(offset), 0).astype(int)
+        u, v, w = np.array([x, y, s]) + move
+        inside = 1 <= u < dog.shape[2] - 1 and 1 <= v < dog.shape[1] - 1 and 1 <= w < len(dog) - 1
+        if max_moves > 0 and inside:
+            x, y, s, offset = u, v, w, offset - move
+            max_moves -= move.any()
+    return x + offset[0], y + offset[1], s + offset[2], value
 
 
 def least_squares_quadratic(plane, x, y, spread):

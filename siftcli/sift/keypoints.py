@@ -4,11 +4,10 @@ One step goes beyond the papers. The quadratic in x, y and scale takes the DoG t
 refined scale as at the level it is fitted to; half a level away it is not, and the position of an
 ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in the plane of
 the refined scale, which leaves a hundredth. Last, what is kept is placed by least-squares fits to more
-samples (``local_fit.py``), which noise moves less than differences of two: position and scale in turn,
-twice. A keypoint that the second turn still moves is dropped, as an extremum that refinement does not settle on
-is (IPOL, algorithm 6). It lies on a ridge that is oblique in position and scale: with the Hessian's parts
-P (x, y), s (scale) and c (mixed), each turn leaves cᵀP⁻¹c / s of the distance, and 1 on a flat ridge. Lowe's
-test of edges looks at P alone.
+samples (``local_fit.py``), which noise moves less than differences of two: position and scale in turn, around
+the nearest sample, until the scale stays. On ridges that are oblique in position and scale this takes several
+rounds: with the Hessian's parts P (x, y), s (scale) and c (mixed) each leaves cᵀP⁻¹c / s of the distance, which
+is 1 where the ridge is flat. Lowe's test of edges looks at P alone, and lets them pass.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 _POSITION_STEPS = 2
 """Newton's steps of the least-squares fit; a third moves positions by less than a thousandth."""
 
-_ROUNDS = 2
-"""Times that position and scale are fitted in turn by least squares."""
+_ROUNDS = 12
+"""Most times that position and scale are fitted in turn by least squares; two or three are the rule."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_rows``."""
@@ -289,9 +288,20 @@ def _place_by_least_squares(patch, spread, offset, plane, lines, step):
 
 
 @subroutine
+def _moves(offset, limit):
+    """One sample, or level, along each axis on which the offset is beyond the limit."""
+    return _move(offset[0], limit), _move(offset[1], limit), _move(offset[2], limit)
+
+
+@subroutine
 def _move(offset, limit):
-    """One sample towards an offset beyond the limit."""
     return int(offset > limit) - int(offset < -limit)
+
+
+@subroutine
+def _is_inside(x, y, i, width, height, n_scales):
+    """Whether a sample has all of its neighbours."""
+    return 1 <= x < width - 1 and 1 <= y < height - 1 and 1 <= i <= n_scales
 
 
 @kernel(
@@ -323,21 +333,17 @@ def _refine(
     lines, step = np.empty((2, 3, SIDE)), np.empty(3)
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
-        fate[n] = UNSTABLE
-        for _ in range(max_moves + 1):
+        fate[n], n_moves = UNSTABLE, 0
+        for n_moves in range(max_moves + 1):
             value = _fit(levels, i, y - first_row, x, block, gradient, hessian)
             if not _solve(hessian, gradient, offset):
                 break
-            dx, dy, di = (
-                _move(offset[0], max_offset),
-                _move(offset[1], max_offset),
-                _move(offset[2], max_offset),
-            )
+            dx, dy, di = _moves(offset, max_offset)
             if dx == 0 and dy == 0 and di == 0:
                 fate[n] = KEPT
                 break
             x, y, i = x + dx, y + dy, i + di
-            if not (1 <= x < width - 1 and 1 <= y < height - 1 and 1 <= i <= n_scales):
+            if not _is_inside(x, y, i, width, height, n_scales):
                 break
         if fate[n] != KEPT:
             continue
@@ -350,13 +356,17 @@ def _refine(
         elif trace**2 >= curvature_ratio * determinant:
             fate[n] = EDGE
         elif window > 0:
-            fill_patch(levels, first_row, height, width, i, y, x, patch)
-            moved = 0.0
             for _ in range(_ROUNDS):
+                fill_patch(levels, first_row, height, width, i, y, x, patch)
                 spread = window * 2 ** ((i + offset[2]) / n_scales)
-                moved = _place_by_least_squares(patch, spread, offset, wide_plane, lines, step)
-            if moved > tolerance:
-                fate[n] = UNSTABLE
+                if _place_by_least_squares(patch, spread, offset, wide_plane, lines, step) <= tolerance:
+                    break
+                dx, dy, di = _moves(offset, max_offset)
+                if n_moves == max_moves or not _is_inside(x + dx, y + dy, i + di, width, height, n_scales):
+                    continue
+                n_moves += int(dx != 0 or dy != 0 or di != 0)
+                x, y, i = x + dx, y + dy, i + di
+                offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di
         refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (
             x + offset[0],
             y + offset[1],
