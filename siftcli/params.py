@@ -84,7 +84,7 @@ class KeypointParams:
         high=2,
     )
     fit_tolerance: float = _param(
-        0.05,
+        0.04,
         "that fit is repeated until the scale moves by no more than this, in levels; 0 fits once",
         low=0,
         high=2,

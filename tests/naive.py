@@ -64,7 +64,9 @@ def extrema(levels, threshold):
     return found
 
 
-def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, spread=0.0, tolerance=math.inf):
+def refine(
+    levels, candidate, max_offset, max_moves, contrast, edge_threshold, spread=0.0, tolerance=math.inf
+):
     """(x, y, level, value) of a candidate, or the name of the filter that removes it."""
     dog = np.diff(levels.astype(float), axis=0)
     s, y, x = candidate
@@ -112,21 +114,24 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, s
 
 
 def settle(dog, sample, offset, value, max_offset, max_moves, spread, tolerance, n_rounds=12):
-    """(x, y, level, value) where the least-squares fits stay, or where they are after the last round."""
-    s, y, x = sample
+    """(x, y, level, value) where the least-squares fits stay, or where the first places it."""
+    (s, y, x), first = sample, None
     for _ in range(n_rounds):
         before = offset
         here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
         offset, is_extremum = least_squares_offset(dog, s, y, x, before, here)
+        if first is None:
+            first = x + offset[0], y + offset[1], s + offset[2], value
         if tolerance == math.inf or (is_extremum and abs(offset[2] - before[2]) <= tolerance):
             return x + offset[0], y + offset[1], s + offset[2], value
         move = np.where(np.abs(offset) > max_offset, np.sign(offset), 0).astype(int)
-        u, v, w = np.array([x, y, s]) + move
-        inside = 1 <= u < dog.shape[2] - 1 and 1 <= v < dog.shape[1] - 1 and 1 <= w < len(dog) - 1
-        if max_moves > 0 and inside:
-            x, y, s, offset = u, v, w, offset - move
-            max_moves -= move.any()
-    return x + offset[0], y + offset[1], s + offset[2], value
+        x, y, s = np.array([x, y, s]) + move
+        offset = offset - move
+        max_moves -= move.any()
+        inside = 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
+        if max_moves < 0 or not inside:
+            break
+    return first
 
 
 def least_squares_quadratic(plane, x, y, spread):

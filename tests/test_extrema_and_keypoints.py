@@ -85,7 +85,7 @@ def test_refinement_equals_its_naive_twin(window, tolerance):
 
 
 def test_a_ridge_oblique_in_position_and_scale_is_followed_towards_its_peak():
-    # The peak is at (12.6, 11.7), 0.4 levels above the middle, where each round of the fit goes part of the way.
+    # The peak is at (12.6, 11.7), 0.4 levels above the middle; each round of the fit goes part of the way.
     y, x = np.mgrid[:25, :25].astype(float)
     dogs = [
         0.1 * np.exp(-((x - 12.2 - s) ** 2 + (y - 11.7) ** 2) / 8 - 0.05 * (s - 0.4) ** 2)

@@ -92,11 +92,11 @@ def test_the_turn_is_recovered(image, deg):
 
 
 @pytest.mark.parametrize("deg", [15, 45, 90, 135, 200])
-def test_blurred_tissue_matches_precisely(deg):
-    # Most of its large structures are vessels that widen along their course: ridges oblique in scale.
+def test_an_image_of_flat_ridges_matches_precisely(deg):
+    # Some of its large structures are ridges, oblique in position and scale: one round misplaces them.
     result = match_images(RETINA, rotate=deg, options=SIMILARITY).to_dict()
     assert result["precision"] >= 0.98
-    assert result["n_correct"] > 70
+    assert result["n_correct"] > 80
     assert abs(result["rotation_error_deg"]) < 0.01
     assert abs(result["scale_error"]) < 2e-4
 

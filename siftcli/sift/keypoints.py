@@ -4,10 +4,11 @@ One step goes beyond the papers. The quadratic in x, y and scale takes the DoG t
 refined scale as at the level it is fitted to; half a level away it is not, and the position of an
 ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in the plane of
 the refined scale, which leaves a hundredth. Last, what is kept is placed by least-squares fits to more
-samples (``local_fit.py``), which noise moves less than differences of two: position and scale in turn, around
-the nearest sample, until the scale stays. On ridges that are oblique in position and scale this takes several
-rounds: with the Hessian's parts P (x, y), s (scale) and c (mixed) each leaves cᵀP⁻¹c / s of the distance, which
-is 1 where the ridge is flat. Lowe's test of edges looks at P alone, and lets them pass.
+samples (``local_fit.py``), which noise moves less than differences of two: position and scale in turn,
+around the nearest sample, until the scale stays. On ridges that are oblique in position and scale this
+takes several rounds: with the Hessian's parts P (x, y), s (scale) and c (mixed) each leaves cᵀP⁻¹c / s of
+the distance, which is 1 where the ridge is flat. Lowe's test of edges looks at P alone, and lets them
+pass.
 """
 
 from __future__ import annotations
@@ -288,6 +289,29 @@ def _place_by_least_squares(patch, spread, offset, plane, lines, step):
 
 
 @subroutine
+def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, place):
+    """Repeat the least-squares fits around the nearest sample until the scale stays; fill x, y and level.
+
+    What does not settle stays where the first round placed it.
+    """
+    n_scales = levels.shape[0] - 3
+    max_offset, moves_left, tolerance = limits
+    patch, plane, lines, step = work
+    for n_round in range(_ROUNDS):
+        fill_patch(levels, first_row, height, width, i, y, x, patch)
+        spread = window * 2 ** ((i + offset[2]) / n_scales)
+        settled = _place_by_least_squares(patch, spread, offset, plane, lines, step) <= tolerance
+        if settled or n_round == 0:
+            place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
+        dx, dy, di = _moves(offset, max_offset)
+        x, y, i = x + dx, y + dy, i + di
+        moves_left -= int(dx != 0 or dy != 0 or di != 0)
+        if settled or moves_left < 0 or not _is_inside(x, y, i, width, height, n_scales):
+            break
+        offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di
+
+
+@subroutine
 def _moves(offset, limit):
     """One sample, or level, along each axis on which the offset is beyond the limit."""
     return _move(offset[0], limit), _move(offset[1], limit), _move(offset[2], limit)
@@ -333,8 +357,8 @@ def _refine(
     lines, step = np.empty((2, 3, SIDE)), np.empty(3)
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
-        fate[n], n_moves = UNSTABLE, 0
-        for n_moves in range(max_moves + 1):
+        fate[n], moves_left = UNSTABLE, max_moves
+        for _ in range(max_moves + 1):
             value = _fit(levels, i, y - first_row, x, block, gradient, hessian)
             if not _solve(hessian, gradient, offset):
                 break
@@ -342,7 +366,7 @@ def _refine(
             if dx == 0 and dy == 0 and di == 0:
                 fate[n] = KEPT
                 break
-            x, y, i = x + dx, y + dy, i + di
+            x, y, i, moves_left = x + dx, y + dy, i + di, moves_left - 1
             if not _is_inside(x, y, i, width, height, n_scales):
                 break
         if fate[n] != KEPT:
@@ -351,25 +375,13 @@ def _refine(
         _refit_position(plane, offset)
         value += (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
         trace, determinant = hessian[0, 0] + hessian[1, 1], hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2
+        refined[n, 0], refined[n, 1], refined[n, 2] = x + offset[0], y + offset[1], i + offset[2]
+        refined[n, 3] = value
         if abs(value) < contrast:
             fate[n] = LOW_CONTRAST
         elif trace**2 >= curvature_ratio * determinant:
             fate[n] = EDGE
         elif window > 0:
-            for _ in range(_ROUNDS):
-                fill_patch(levels, first_row, height, width, i, y, x, patch)
-                spread = window * 2 ** ((i + offset[2]) / n_scales)
-                if _place_by_least_squares(patch, spread, offset, wide_plane, lines, step) <= tolerance:
-                    break
-                dx, dy, di = _moves(offset, max_offset)
-                if n_moves == max_moves or not _is_inside(x + dx, y + dy, i + di, width, height, n_scales):
-                    continue
-                n_moves += int(dx != 0 or dy != 0 or di != 0)
-                x, y, i = x + dx, y + dy, i + di
-                offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di
-        refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (
-            x + offset[0],
-            y + offset[1],
-            i + offset[2],
-            value,
-        )
+            limits = max_offset, moves_left, tolerance
+            work = patch, wide_plane, lines, step
+            _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n])
