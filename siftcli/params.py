@@ -83,6 +83,12 @@ class KeypointParams:
         low=0,
         high=2,
     )
+    fit_tolerance: float = _param(
+        0.04,
+        "that fit is repeated until the scale moves by no more than this, in levels; 0 fits once",
+        low=0,
+        high=2,
+    )
     merge_distance: float = _param(
         0.2,
         "candidates that refine to within this distance (samples, levels) are one keypoint",

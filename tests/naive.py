@@ -64,11 +64,13 @@ def extrema(levels, threshold):
     return found
 
 
-def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, spread=0.0):
+def refine(
+    levels, candidate, max_offset, max_moves, contrast, edge_threshold, spread=0.0, tolerance=math.inf
+):
     """(x, y, level, value) of a candidate, or the name of the filter that removes it."""
     dog = np.diff(levels.astype(float), axis=0)
     s, y, x = candidate
-    for _ in range(max_moves + 1):
+    for n_moves in range(max_moves + 1):
         b = dog[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
         gradient = np.array([b[1, 1, 2] - b[1, 1, 0], b[1, 2, 1] - b[1, 0, 1], b[2, 1, 1] - b[0, 1, 1]]) / 2
         dxx, dyy, dss = (
@@ -99,8 +101,8 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, s
             if determinant <= 0 or (dxx + dyy) ** 2 / determinant >= (ratio + 1) ** 2 / ratio:
                 return "edge"
             if spread:
-                offset = least_squares_offset(
-                    dog, s, y, x, offset, spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
+                return settle(
+                    dog, (s, y, x), offset, value, max_offset, max_moves - n_moves, spread, tolerance
                 )
             return x + offset[0], y + offset[1], s + offset[2], value
         dx, dy, ds = (int(np.sign(o)) if abs(o) > max_offset else 0 for o in offset)
@@ -109,6 +111,27 @@ def refine(levels, candidate, max_offset, max_moves, contrast, edge_threshold, s
         if not inside:
             return "unstable"
     return "unstable"
+
+
+def settle(dog, sample, offset, value, max_offset, max_moves, spread, tolerance, n_rounds=12):
+    """(x, y, level, value) where the least-squares fits stay, or where the first places it."""
+    (s, y, x), first = sample, None
+    for _ in range(n_rounds):
+        before = offset
+        here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
+        offset, is_extremum = least_squares_offset(dog, s, y, x, before, here)
+        if first is None:
+            first = x + offset[0], y + offset[1], s + offset[2], value
+        if tolerance == math.inf or (is_extremum and abs(offset[2] - before[2]) <= tolerance):
+            return x + offset[0], y + offset[1], s + offset[2], value
+        move = np.where(np.abs(offset) > max_offset, np.sign(offset), 0).astype(int)
+        x, y, s = np.array([x, y, s]) + move
+        offset = offset - move
+        max_moves -= move.any()
+        inside = 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
+        if max_moves < 0 or not inside:
+            break
+    return first
 
 
 def least_squares_quadratic(plane, x, y, spread):
@@ -122,21 +145,26 @@ def least_squares_quadratic(plane, x, y, spread):
 
 
 def least_squares_offset(dog, s, y, x, offset, spread, n_steps=2):
-    """Offsets (x, y, level) from a sample of an extremum that was refined to other ones."""
+    """Offsets (x, y, level) from a sample of an extremum that was refined to other ones, and whether every
+    fit had an extremum nearby."""
     rows = np.clip(np.arange(y - 3, y + 4), 0, dog.shape[1] - 1)
     columns = np.clip(np.arange(x - 3, x + 4), 0, dog.shape[2] - 1)
     below, here, above = (dog[s + ds][np.ix_(rows, columns)] for ds in (-1, 0, 1))
-    place, o = offset[:2], offset[2]
+    place, o, is_extremum = offset[:2], offset[2], True
     plane = here + o * (above - below) / 2 + o**2 * (above + below - 2 * here) / 2
     for _ in range(n_steps):
         _, gx, gy, xx, yy, xy = least_squares_quadratic(plane, *place, spread)
         moved = place - np.linalg.solve([[xx, xy], [xy, yy]], [gx, gy])
         if xx * yy - xy**2 > 0 and np.all(np.abs(moved) <= 1):
             place = moved
+        else:
+            is_extremum = False
     a, b, c = (least_squares_quadratic(p, *place, spread)[0] for p in (below, here, above))
     if (a + c - 2 * b) * b < 0 and abs(c - a) / 2 <= abs(a + c - 2 * b):
         o = (a - c) / 2 / (a + c - 2 * b)
-    return np.array([*place, o])
+    else:
+        is_extremum = False
+    return np.array([*place, o]), is_extremum
 
 
 def merge_same_places(refined, distance):

@@ -62,12 +62,14 @@ def test_threads_change_no_extremum():
     assert len(one) > 20
 
 
-@pytest.mark.parametrize("window", [0.0, 0.4])
-def test_refinement_equals_its_naive_twin(window):
+@pytest.mark.parametrize(("window", "tolerance"), [(0.0, 0.1), (0.4, 0.0), (0.4, 0.05)])
+def test_refinement_equals_its_naive_twin(window, tolerance):
     octave = first_octave(texture((150, 130), smoothness=1.0))
-    params = SiftParams(contrast_threshold=0.05, edge_threshold=2.5, fit_window=window)
+    params = SiftParams(
+        contrast_threshold=0.05, edge_threshold=2.5, fit_window=window, fit_tolerance=tolerance
+    )
     candidates = candidates_of(octave, params)
-    limits = 0.6, 5, 0.05 / 3, 2.5, window * octave.sigma
+    limits = 0.6, 5, 0.05 / 3, 2.5, window * octave.sigma, tolerance or math.inf
     expected = [naive.refine(octave.at_hand, tuple(c), *limits) for c in candidates.tolist()]
     kept = [e for e in expected if not isinstance(e, str)]
     with Threads(1) as threads:
@@ -80,6 +82,24 @@ def test_refinement_equals_its_naive_twin(window):
     np.testing.assert_allclose(found.xy, merged[:, :2], atol=1e-9)
     np.testing.assert_allclose(found.sigma, octave.sigma_of(merged[:, 2]), rtol=1e-12)
     np.testing.assert_allclose(found.value, merged[:, 3], atol=1e-12)
+
+
+def test_a_ridge_oblique_in_position_and_scale_is_followed_towards_its_peak():
+    # The peak is at (12.6, 11.7), 0.4 levels above the middle; each round of the fit goes part of the way.
+    y, x = np.mgrid[:25, :25].astype(float)
+    dogs = [
+        0.1 * np.exp(-((x - 12.2 - s) ** 2 + (y - 11.7) ** 2) / 8 - 0.05 * (s - 0.4) ** 2)
+        for s in range(-2, 3)
+    ]
+    octave = octave_of(np.concatenate((np.zeros((1, 25, 25)), np.cumsum(dogs, axis=0))))
+    candidate = np.array([[2, 12, 12]], np.int32)
+    with Threads(1) as threads:
+        (once, settled) = (
+            refine(octave, candidate, SiftParams(fit_tolerance=tolerance), threads)[0]
+            for tolerance in (0.0, 0.005)
+        )
+    assert once.xy[0, 0] + 0.05 < settled.xy[0, 0] < 12.6
+    assert once.sigma[0] < settled.sigma[0] < octave.sigma_of(np.array([2.4]))[0]
 
 
 def test_least_squares_is_exact_for_a_quadratic():

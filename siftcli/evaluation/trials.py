@@ -51,6 +51,7 @@ SETTINGS: Mapping[str, Mapping[str, Any] | str] = {
     "classic, t = 0, ranked by response · σ": CLASSIC | DIRECT | {"response_power": 1.0},
     "default": {},
     "default, central differences": {"fit_window": 0.0},
+    "default, one round of the fit": {"fit_tolerance": 0.0},
     "default, fit of 0.3σ": {"fit_window": 0.3},
     "default, fit of 0.5σ": {"fit_window": 0.5},
     "default, t = 0": {"assumed_variance": 0.0},

@@ -3,8 +3,12 @@
 One step goes beyond the papers. The quadratic in x, y and scale takes the DoG to be as wide at the
 refined scale as at the level it is fitted to; half a level away it is not, and the position of an
 ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in the plane of
-the refined scale, which leaves a hundredth. Last, what is kept is placed by a least-squares fit to more
-samples (``local_fit.py``), which noise moves less than differences of two.
+the refined scale, which leaves a hundredth. Last, what is kept is placed by least-squares fits to more
+samples (``local_fit.py``), which noise moves less than differences of two: position and scale in turn,
+around the nearest sample, until the scale stays. On ridges that are oblique in position and scale this
+takes several rounds: with the Hessian's parts P (x, y), s (scale) and c (mixed) each leaves cᵀP⁻¹c / s of
+the distance, which is 1 where the ridge is flat. Lowe's test of edges looks at P alone, and lets them
+pass.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 
 _POSITION_STEPS = 2
 """Newton's steps of the least-squares fit; a third moves positions by less than a thousandth."""
+
+_ROUNDS = 12
+"""Most times that position and scale are fitted in turn by least squares; two or three are the rule."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_rows``."""
@@ -104,6 +111,7 @@ def refine(
         params.contrast_threshold / strip.n_scales,
         (params.edge_threshold + 1) ** 2 / params.edge_threshold,
         params.fit_window * strip.sigma,
+        params.fit_tolerance or math.inf,
     )
     place = strip.levels, strip.first_row, *strip.shape
     threads.over_rows(
@@ -256,29 +264,73 @@ def _blend(patch, scale_offset, plane):
 
 @subroutine
 def _place_by_least_squares(patch, spread, offset, plane, lines, step):
-    """Replace the offsets by those of the least-squares fits: position, then scale at that position."""
+    """Replace the offsets by those of the least-squares fits: position, then scale at that position.
+
+    Returns how far the scale moved, in levels; infinite where a fit has no extremum nearby.
+    """
+    moved = 0.0
     _blend(patch, offset[2], plane)
     for _ in range(_POSITION_STEPS):
         found = position_step(plane, offset[0], offset[1], spread, lines, step)
         x, y = offset[0] + step[0], offset[1] + step[1]
         if found and abs(x) <= 1 and abs(y) <= 1:
             offset[0], offset[1] = x, y
+        else:
+            moved = math.inf
     fitted_values(patch, offset[0], offset[1], spread, lines, step)
     below, here, above = step[0], step[1], step[2]
     slope, bend = (above - below) / 2, above + below - 2 * here
     if bend * here < 0 and abs(slope) <= abs(bend):
+        moved += abs(slope / bend + offset[2])
         offset[2] = -slope / bend
+    else:
+        moved = math.inf
+    return moved
+
+
+@subroutine
+def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, place):
+    """Repeat the least-squares fits around the nearest sample until the scale stays; fill x, y and level.
+
+    What does not settle stays where the first round placed it.
+    """
+    n_scales = levels.shape[0] - 3
+    max_offset, moves_left, tolerance = limits
+    patch, plane, lines, step = work
+    for n_round in range(_ROUNDS):
+        fill_patch(levels, first_row, height, width, i, y, x, patch)
+        spread = window * 2 ** ((i + offset[2]) / n_scales)
+        settled = _place_by_least_squares(patch, spread, offset, plane, lines, step) <= tolerance
+        if settled or n_round == 0:
+            place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
+        dx, dy, di = _moves(offset, max_offset)
+        x, y, i = x + dx, y + dy, i + di
+        moves_left -= int(dx != 0 or dy != 0 or di != 0)
+        if settled or moves_left < 0 or not _is_inside(x, y, i, width, height, n_scales):
+            break
+        offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di
+
+
+@subroutine
+def _moves(offset, limit):
+    """One sample, or level, along each axis on which the offset is beyond the limit."""
+    return _move(offset[0], limit), _move(offset[1], limit), _move(offset[2], limit)
 
 
 @subroutine
 def _move(offset, limit):
-    """One sample towards an offset beyond the limit."""
     return int(offset > limit) - int(offset < -limit)
+
+
+@subroutine
+def _is_inside(x, y, i, width, height, n_scales):
+    """Whether a sample has all of its neighbours."""
+    return 1 <= x < width - 1 and 1 <= y < height - 1 and 1 <= i <= n_scales
 
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], float64, int64, float64, float64, float64,"
-    " float64[:, ::1], uint8[::1], int64, int64)"
+    " float64, float64[:, ::1], uint8[::1], int64, int64)"
 )
 def _refine(
     levels,
@@ -291,6 +343,7 @@ def _refine(
     contrast,
     curvature_ratio,
     window,
+    tolerance,
     refined,
     fate,
     start,
@@ -304,21 +357,17 @@ def _refine(
     lines, step = np.empty((2, 3, SIDE)), np.empty(3)
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
-        fate[n] = UNSTABLE
+        fate[n], moves_left = UNSTABLE, max_moves
         for _ in range(max_moves + 1):
             value = _fit(levels, i, y - first_row, x, block, gradient, hessian)
             if not _solve(hessian, gradient, offset):
                 break
-            dx, dy, di = (
-                _move(offset[0], max_offset),
-                _move(offset[1], max_offset),
-                _move(offset[2], max_offset),
-            )
+            dx, dy, di = _moves(offset, max_offset)
             if dx == 0 and dy == 0 and di == 0:
                 fate[n] = KEPT
                 break
-            x, y, i = x + dx, y + dy, i + di
-            if not (1 <= x < width - 1 and 1 <= y < height - 1 and 1 <= i <= n_scales):
+            x, y, i, moves_left = x + dx, y + dy, i + di, moves_left - 1
+            if not _is_inside(x, y, i, width, height, n_scales):
                 break
         if fate[n] != KEPT:
             continue
@@ -326,17 +375,13 @@ def _refine(
         _refit_position(plane, offset)
         value += (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
         trace, determinant = hessian[0, 0] + hessian[1, 1], hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2
+        refined[n, 0], refined[n, 1], refined[n, 2] = x + offset[0], y + offset[1], i + offset[2]
+        refined[n, 3] = value
         if abs(value) < contrast:
             fate[n] = LOW_CONTRAST
         elif trace**2 >= curvature_ratio * determinant:
             fate[n] = EDGE
         elif window > 0:
-            fill_patch(levels, first_row, height, width, i, y, x, patch)
-            spread = window * 2 ** ((i + offset[2]) / n_scales)
-            _place_by_least_squares(patch, spread, offset, wide_plane, lines, step)
-        refined[n, 0], refined[n, 1], refined[n, 2], refined[n, 3] = (
-            x + offset[0],
-            y + offset[1],
-            i + offset[2],
-            value,
-        )
+            limits = max_offset, moves_left, tolerance
+            work = patch, wide_plane, lines, step
+            _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n])
