@@ -297,15 +297,18 @@ def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, w
     n_scales = levels.shape[0] - 3
     max_offset, moves_left, tolerance = limits
     patch, plane, lines, step = work
+    has_moved = True
     for n_round in range(_ROUNDS):
-        fill_patch(levels, first_row, height, width, i, y, x, patch)
+        if has_moved:
+            fill_patch(levels, first_row, height, width, i, y, x, patch)
         spread = window * 2 ** ((i + offset[2]) / n_scales)
         settled = _place_by_least_squares(patch, spread, offset, plane, lines, step) <= tolerance
         if settled or n_round == 0:
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
         dx, dy, di = _moves(offset, max_offset)
         x, y, i = x + dx, y + dy, i + di
-        moves_left -= int(dx != 0 or dy != 0 or di != 0)
+        has_moved = dx != 0 or dy != 0 or di != 0
+        moves_left -= int(has_moved)
         if settled or moves_left < 0 or not _is_inside(x, y, i, width, height, n_scales):
             break
         offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di

@@ -33,52 +33,70 @@ def fill_patch(levels, first_row, height, width, i, y, x, patch):
 
 
 @subroutine
+def _fill_weights(position, spread, weights):
+    """A Gaussian about ``position`` at the samples of a line, 1 in the middle: each is the last times a ratio.
+
+    The ratio of neighbours changes by a constant factor; only ratios of weights matter to a fit.
+    """
+    variance = spread**2
+    change = math.exp(-1 / variance)
+    up, down = math.exp((position - 0.5) / variance), math.exp((-position - 0.5) / variance)
+    weights[REACH] = 1.0
+    for k in range(1, REACH + 1):
+        weights[REACH + k], weights[REACH - k] = weights[REACH + k - 1] * up, weights[REACH - k + 1] * down
+        up, down = up * change, down * change
+
+
+@subroutine
 def _weigh_line(position, spread, line):
     """Fill a line's (3, 7) filters, weight times polynomial over its norm; returns m, α and β.
 
     Positions u are relative to ``position``, an offset from the middle sample.
     """
+    weights = line[0]
+    _fill_weights(position, spread, weights)
     s0, s1, s2, s3, norm = 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(SIDE):
         u = k - REACH - position
-        weight = math.exp(-0.5 * (u / spread) ** 2)
-        line[0, k] = weight
-        s0, s1, s2, s3 = s0 + weight, s1 + weight * u, s2 + weight * u**2, s3 + weight * u**3
+        weight = weights[k] * u
+        s0, s1, s2, s3 = s0 + weights[k], s1 + weight, s2 + weight * u, s3 + weight * u**2
     mean = s1 / s0
     linear_norm = s2 - mean * s1
     skew = (s3 - mean * s2) / linear_norm
     bend = s2 / s0 - skew * mean
     for k in range(SIDE):
         u = k - REACH - position
-        line[1, k], line[2, k] = line[0, k] * (u - mean) / linear_norm, u**2 - skew * u - bend
-        norm += line[0, k] * line[2, k] ** 2
+        quadratic = u**2 - skew * u - bend
+        line[1, k], line[2, k] = weights[k] * (u - mean) / linear_norm, weights[k] * quadratic
+        norm += weights[k] * quadratic**2
     for k in range(SIDE):
-        line[2, k] *= line[0, k] / norm
+        line[2, k] /= norm
         line[0, k] /= s0
     return mean, skew, bend
 
 
 @subroutine
-def _filtered(plane, down, along):
-    """A weighted sum over the plane (7, 7)."""
-    total = 0.0
+def _coefficients(plane, lines):
+    """The weighted sums over a plane (7, 7): constant, x, y, x², y² and xy of the orthogonal polynomials."""
+    along, down = lines[0], lines[1]
+    constant, x, y, xx, yy, xy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for row in range(SIDE):
-        part = 0.0
+        a, b, c = 0.0, 0.0, 0.0
         for column in range(SIDE):
-            part += along[column] * plane[row, column]
-        total += down[row] * part
-    return total
+            value = plane[row, column]
+            a, b, c = a + along[0, column] * value, b + along[1, column] * value, c + along[2, column] * value
+        constant, x, xx = constant + down[0, row] * a, x + down[0, row] * b, xx + down[0, row] * c
+        y, xy, yy = y + down[1, row] * a, xy + down[1, row] * b, yy + down[2, row] * a
+    return constant, x, y, xx, yy, xy
 
 
 @subroutine
 def position_step(plane, x, y, spread, lines, step):
     """Newton's step from (x, y) to the extremum of the quadratic fitted there; False where there is none."""
     (mx, ax, _), (my, ay, _) = _weigh_line(x, spread, lines[0]), _weigh_line(y, spread, lines[1])
-    along, down = lines[0], lines[1]
-    xx, yy = 2 * _filtered(plane, down[0], along[2]), 2 * _filtered(plane, down[2], along[0])
-    xy = _filtered(plane, down[1], along[1])
-    gx = _filtered(plane, down[0], along[1]) - ax * xx / 2 - my * xy
-    gy = _filtered(plane, down[1], along[0]) - ay * yy / 2 - mx * xy
+    _, gx, gy, xx, yy, xy = _coefficients(plane, lines)
+    xx, yy = 2 * xx, 2 * yy
+    gx, gy = gx - ax * xx / 2 - my * xy, gy - ay * yy / 2 - mx * xy
     determinant = xx * yy - xy * xy
     step[0], step[1] = (xy * gy - yy * gx) / determinant, (xy * gx - xx * gy) / determinant
     return determinant > 0
@@ -89,17 +107,5 @@ def fitted_values(patch, x, y, spread, lines, values):
     """The values (3,) at (x, y) of the quadratics fitted around it to each plane of a patch (3, 7, 7)."""
     (mx, _, bx), (my, _, by) = _weigh_line(x, spread, lines[0]), _weigh_line(y, spread, lines[1])
     for s in range(3):
-        values[s] = _fitted_value(patch[s], mx, bx, my, by, lines)
-
-
-@subroutine
-def _fitted_value(plane, mx, bx, my, by, lines):
-    along, down = lines[0], lines[1]
-    return (
-        _filtered(plane, down[0], along[0])
-        - mx * _filtered(plane, down[0], along[1])
-        - my * _filtered(plane, down[1], along[0])
-        - bx * _filtered(plane, down[0], along[2])
-        - by * _filtered(plane, down[2], along[0])
-        + mx * my * _filtered(plane, down[1], along[1])
-    )
+        constant, gx, gy, xx, yy, xy = _coefficients(patch[s], lines)
+        values[s] = constant - mx * gx - my * gy - bx * xx - by * yy + mx * my * xy
