@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-BYTES_KEPT = 64 << 20
+BYTES_KEPT = 192 << 20
 """What is kept for later, all arrays together; the rest goes back to the system."""
 
 _LINE_BYTES = 64

@@ -28,7 +28,7 @@ from ._buffers import borrowed
 from ._threads import Threads
 from ._vectors import LANES
 
-STRIP_BYTES = 32 << 20
+STRIP_BYTES = 96 << 20
 """Size of a strip's levels: an octave of this size and less is one strip."""
 
 
@@ -211,7 +211,7 @@ def _strips(
 def strip_shape(octave: Octave, reach: int, strip_bytes: int = STRIP_BYTES) -> tuple[int, int, int]:
     """The levels of an octave's strips: number, rows and samples from a row to the next."""
     n_levels, pitch = octave.n_scales + 3, _pitch(octave.shape[1])
-    n_rows = max(4 * reach, strip_bytes // (n_levels * pitch * np.dtype(np.float32).itemsize))
+    n_rows = max(6 * reach, strip_bytes // (n_levels * pitch * np.dtype(np.float32).itemsize))
     return n_levels, min(octave.shape[0], n_rows), pitch
 
 
