@@ -38,7 +38,7 @@ KERNELS_KEPT = 256
 """Kernels kept for the next image of a batch: there are some forty an image, the same for all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """The taps from the centre outwards: tap i weighs the two source samples at distance i or i + ½."""
 
@@ -110,7 +110,7 @@ def blur(
     threads
         Where they are shared out.
     """
-    table, start, n_columns = _tap_table(kernels), rows[0], changed_side(source_shape[1], change)
+    table, start, n_columns = _tap_table(tuple(kernels)), rows[0], changed_side(source_shape[1], change)
     if result.shape[2] < -(-n_columns // LANES) * LANES:
         raise ValueError(f"{n_columns} columns in whole vectors do not fit into rows of {result.shape[2]}")
     reach, image = table[0].shape[2], (source, source_first, *source_shape)
@@ -130,7 +130,8 @@ def changed_side(n: int, change: int) -> int:
     return 2 * n - 1 if change == DOUBLE else (n + 1) // 2 if change == HALVE else n
 
 
-def _tap_table(kernels: Sequence[Kernel]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+@lru_cache(KERNELS_KEPT)
+def _tap_table(kernels: tuple[Kernel, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(2, L, T) taps by phase, level and distance, and how many of each level matter, an even number."""
     lengths = [max(len(k.at_integers), len(k.at_halves)) for k in kernels]
     n_taps = np.array([n + n % 2 for n in lengths], np.int64)
@@ -373,3 +374,30 @@ def _blur_rows(
                             last,
                             n,
                         )
+
+
+def take_every_other(
+    source: NDArray[np.float32],
+    source_first: int,
+    width: int,
+    result: NDArray[np.float32],
+    rows: tuple[int, int],
+    threads: Threads,
+) -> None:
+    """Fill some rows of ``result`` with the even samples of the even rows of a source; as :func:`blur`."""
+    threads.over_rows(
+        rows[1] - rows[0],
+        (rows[1] - rows[0]) * width,
+        lambda start, stop: _take_every_other(
+            source, source_first, (width + 1) // 2, result, rows[0] + start, rows[0] + stop
+        ),
+    )
+
+
+@kernel("void(float32[:, ::1], int64, int64, float32[:, ::1], int64, int64)")
+def _take_every_other(source, source_first, n_columns, result, start, stop):
+    for y in range(start, stop):
+        row, to = (2 * y - source_first) * source.shape[1], y * result.shape[1]
+        for x in range(0, n_columns, LANES):
+            at = row + 2 * x
+            store(result, to + x, even_lanes(load(source, at), load(source, at + LANES)))

@@ -11,6 +11,7 @@ a descriptor does not depend on its scale. The level is blurred by at least
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,7 @@ def describe_frames(
         len(frames),
         len(frames) * _SAMPLES_PER_FRAME,
         lambda start, stop: _describe(*given, *_workspace(), descriptors, start, stop),
+        even=False,
     )
     return descriptors
 
@@ -126,6 +128,7 @@ def _workspace() -> tuple[NDArray[Any], ...]:
     )
 
 
+@cache
 def _cell_weights() -> NDArray[np.float32]:
     """(6, LINE) weight of each grid line in each cell: linear interpolation times the Gaussian window.
 

@@ -118,6 +118,7 @@ def refine(
         len(candidates),
         len(candidates) * _SAMPLES_PER_CANDIDATE,
         lambda start, stop: _refine(*place, candidates, *limits, refined, fate, start, stop),
+        even=False,
     )
     kept = np.concatenate((carried, refined[fate == KEPT]))
     last_y = math.inf if strip.is_last else strip.rows[1] - reach_of_refinement(params)
@@ -163,9 +164,8 @@ def _merge_same_places(
         refined, first, carried = refined[~is_open], first[~is_open], refined[is_open]
     else:
         carried = NONE_CARRIED
-    _, first, n_same = np.unique(first, return_inverse=True, return_counts=True)
-    sums = [np.bincount(first, column, minlength=len(n_same)) for column in refined.T]
-    return np.stack(sums, axis=1).reshape(-1, 4) / n_same[:, None], carried
+    means = np.empty_like(refined)
+    return means[: _average(refined, first, means)], carried
 
 
 @kernel("void(float64[:, ::1], float64, int64[::1])")
@@ -185,6 +185,29 @@ def _label_same_places(refined, distance, first):
                     if first[k] == high:
                         first[k] = low
             j += 1
+
+
+@kernel("int64(float64[:, ::1], int64[::1], float64[:, ::1])")
+def _average(refined, first, means):
+    """Fill in the mean of the rows of each label, ordered by the label; returns their number."""
+    n_groups, newest = 0, -1
+    group, n_same = np.empty(len(first), np.int64), np.zeros(len(first), np.int64)
+    for i in range(len(refined)):
+        # A label is the index of the first of its rows: a new one is larger than those before.
+        if first[i] > newest:
+            newest = first[i]
+            group[n_groups], means[n_groups] = newest, 0
+            n_groups += 1
+        g = n_groups - 1
+        while group[g] != first[i]:
+            g -= 1
+        for column in range(refined.shape[1]):
+            means[g, column] += refined[i, column]
+        n_same[g] += 1
+    for g in range(n_groups):
+        for column in range(refined.shape[1]):
+            means[g, column] /= n_same[g]
+    return n_groups
 
 
 @subroutine

@@ -34,9 +34,9 @@ def fill_patch(levels, first_row, height, width, i, y, x, patch):
 
 @subroutine
 def _fill_weights(position, spread, weights):
-    """A Gaussian about ``position`` at the samples of a line, 1 in the middle: each is the last times a ratio.
+    """A Gaussian about ``position`` at the samples of a line: each is its neighbour times a ratio.
 
-    The ratio of neighbours changes by a constant factor; only ratios of weights matter to a fit.
+    The ratio changes by a constant factor. It is 1 in the middle: only ratios of weights matter to a fit.
     """
     variance = spread**2
     change = math.exp(-1 / variance)

@@ -75,6 +75,7 @@ def assign_orientations(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
         lambda start, stop: _orientations(*image, places, level, *settings, angles, n_angles, start, stop),
+        even=False,
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
     return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]

@@ -23,7 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import ScaleSpaceParams
-from ._blur import DOUBLE, HALVE, KEEP, Kernel, blur, gaussian_kernel, linear_doubling_kernel
+from ._blur import (
+    DOUBLE,
+    HALVE,
+    KEEP,
+    Kernel,
+    blur,
+    gaussian_kernel,
+    linear_doubling_kernel,
+    take_every_other,
+)
 from ._buffers import borrowed
 from ._threads import Threads
 from ._vectors import LANES
@@ -174,11 +183,9 @@ def _halve(
     Where both sides are odd these are the even samples of level S, which has twice the blur of level 0 (Lowe,
     section 3). Midpoints are computed from level S − 1, on both axes alike so that the blur stays isotropic.
     """
-    (height, width), (start, stop) = strip.shape, rows
+    height, width = strip.shape
     if height % 2 and width % 2:
-        first = 2 * start - strip.first_row
-        level = strip.levels[strip.n_scales, first : first + 2 * (stop - start) : 2]
-        halved[start:stop, : (width + 1) // 2] = level[: stop - start, :width:2]
+        take_every_other(strip.levels[strip.n_scales], strip.first_row, width, halved, rows, threads)
     else:
         level = strip.levels[strip.n_scales - 1]
         blur(level, strip.shape, strip.first_row, HALVE, [kernel], halved[None], 0, rows, threads)
