@@ -226,6 +226,9 @@ def _grey(decoded: Decoded, name: str) -> NDArray[np.float32]:
     samples = decoded.samples
     if samples.dtype.kind == "f":
         _check_float(samples, name)
+    elif samples.shape[2] == 1:
+        values = np.arange(np.iinfo(samples.dtype).max + 1) / decoded.full_scale
+        return np.take(values.astype(np.float32), samples[:, :, 0])
     grey = np.empty(samples.shape[:2], np.float32)
     # In double precision, a few rows at a time: of a large image that is a small part of its memory.
     n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])

@@ -122,7 +122,8 @@ def blur(
             _blur_rows(*image, change, *table, window, result, result_first, *part)
 
     n_rows = rows[1] - start
-    threads.over_rows(n_rows, n_rows * n_columns * len(kernels), work)
+    n_samples = n_rows * n_columns * len(kernels)
+    threads.over_rows(n_rows, 4 * n_samples if change == HALVE else n_samples, work)
 
 
 def changed_side(n: int, change: int) -> int:
