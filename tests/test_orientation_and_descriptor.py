@@ -174,3 +174,12 @@ def test_flat_neighbourhood_and_frames_far_outside_have_a_zero_descriptor():
             octave, xy, np.full(3, 2, np.float32), np.zeros(3, np.float32), SiftParams(), threads
         )
     assert not found.any()
+
+
+@pytest.mark.parametrize("frame", [(1e9, 5.0, 2.0), (5.0, -1e9, 2.0), (20.0, 20.0, 1e8), (np.nan, 5.0, 2.0)])
+def test_a_frame_beyond_all_samples_has_an_empty_descriptor(frame):
+    x, y, sigma = (np.array([value], np.float32) for value in frame)
+    given = np.stack((x, y), axis=1), sigma, np.zeros(1, np.float32)
+    with Threads(1) as threads:
+        found = descriptor.describe_frames(first_octave(texture((50, 60))), *given, SiftParams(), threads)
+    assert not found.any()

@@ -58,6 +58,8 @@ LINE = -(-(GRID + 2) // LANES) * LANES
 QUANTUM = 512
 """A unit descriptor is stored times 512, saturated at 255 (OpenCV's and VLFeat's convention)."""
 
+_FAR = 1 << 22
+"""Samples from the image beyond which single precision does not count them one by one: nothing is seen there."""
 _SAMPLES_PER_FRAME = 4096
 """Work of one descriptor, in the units of ``Threads.over_rows``."""
 
@@ -374,6 +376,9 @@ def _describe(
     """Descriptors of frames start to stop."""
     for n in range(start, stop):
         x, y, sigma, orientation = frames[n]
+        if not abs(x) + abs(y) + 2 * GRID * spacing * sigma < _FAR:
+            descriptors[n] = 0
+            continue
         cosine, sine = math.cos(orientation), math.sin(orientation)
         is_clipped = _sample_patch(
             levels[level[n]],
