@@ -179,6 +179,8 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
 
     def override(self, **options: Any) -> Self:
         """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""
+        if not options:
+            return self  # checked when it was made
         names = [f.name for f in fields(self)]
         for name in options:
             if name not in names:

@@ -444,3 +444,13 @@ def test_mask_is_reduced_with_its_picture():
     assert allowed.shape == picture.grey.shape
     centres = (np.arange(37) + 0.5) * 131 / 37
     np.testing.assert_array_equal(allowed[0], centres >= 66)
+
+
+def test_every_grey_of_8_bit_colours_is_the_nearest_single_precision_number():
+    # All sums of weighted channels that there are, in one image.
+    values = np.arange(256, dtype=np.uint8)
+    image = np.stack(np.broadcast_arrays(values[:, None], values[None, :], values[None, ::-1]), axis=2)
+    for blue in (0, 1, 77, 255):
+        image[:, :, 2] = blue
+        exact = image.astype(np.float64) @ np.array([299.0, 587.0, 114.0]) / 255000
+        np.testing.assert_array_equal(read_image(image).grey, exact.astype(np.float32))

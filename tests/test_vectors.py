@@ -35,11 +35,18 @@ A = np.array([0.5, -1.5, 2.5, 3, -0.0, 0, 1e-3, 7, -7, 8.25, 100, -100, 1, 1, 2,
 B = np.array([1.5, -1.5, 2, 4, 0.0, 1, 1e-4, 6, -8, 8.5, 10, -1000, 1, 0, 3, 2], np.float32)
 C = np.linspace(-1, 1, LANES, dtype=np.float32)
 
-NAMES = (
-    "fma", "absolute", "square_root", "whole_part", "nearest_whole", "larger", "smaller", "where_larger", "zip_low",
-    "zip_high", "even_lanes", "odd_lanes", "splat", "lane_numbers", "broadcast", "arithmetic", "sum_of_lanes",
-    "lanes_not_below", "lowest_bit",
-)  # fmt: skip
+NAMES = ["fma", "absolute", "square_root", "whole_part", "nearest_whole", "larger", "smaller", "where_larger"]
+NAMES += [
+    "zip_low",
+    "zip_high",
+    "even_lanes",
+    "odd_lanes",
+    "splat",
+    "lane_numbers",
+    "broadcast",
+    "arithmetic",
+]
+NAMES += ["sum_of_lanes", "lanes_not_below", "lowest_bit"]
 
 
 def _work(x, y, z, out):

@@ -238,7 +238,7 @@ def _grey(decoded: Decoded, name: str) -> NDArray[np.float32]:
     return grey
 
 
-def _grey_rows(samples: NDArray[Any], full_scale: float) -> NDArray[np.float64]:
+def _grey_rows(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
     grey = _weighted(samples, full_scale)
     if _has_alpha(samples):
         alpha = np.divide(samples[:, :, -1], full_scale, dtype=np.float64)
@@ -246,7 +246,7 @@ def _grey_rows(samples: NDArray[Any], full_scale: float) -> NDArray[np.float64]:
     return grey
 
 
-def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.float64]:
+def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
     """Compute grey over its full scale; for R = G = B exactly the value of the grey image.
 
     Sums and products are those of single samples, never of a matrix product, whose
@@ -254,9 +254,12 @@ def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.float64]:
     """
     if samples.shape[2] < 3:
         return np.asarray(np.divide(samples[:, :, 0], full_scale, dtype=np.float64))
-    total = np.zeros(samples.shape[:2])
+    # Sums of 8-bit samples are whole numbers that single precision holds, and their quotients lie so far from
+    # the middle of two of its numbers that they round to the same ones.
+    dtype = np.float32 if samples.dtype == np.uint8 and not _has_alpha(samples) else np.float64
+    total = np.zeros(samples.shape[:2], dtype)
     for channel, weight in enumerate(GREY_WEIGHTS):
-        total += np.multiply(samples[:, :, channel], weight, dtype=np.float64)
+        total += np.multiply(samples[:, :, channel], weight, dtype=dtype)
     return np.asarray(total / (full_scale * _WEIGHT_SUM))
 
 

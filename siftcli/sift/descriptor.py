@@ -59,7 +59,7 @@ QUANTUM = 512
 """A unit descriptor is stored times 512, saturated at 255 (OpenCV's and VLFeat's convention)."""
 
 _FAR = 1 << 22
-"""Samples from the image beyond which single precision does not count them one by one: nothing is seen there."""
+"""Samples from the image beyond which single precision does not count them: nothing is seen there."""
 _SAMPLES_PER_FRAME = 4096
 """Work of one descriptor, in the units of ``Threads.over_rows``."""
 
