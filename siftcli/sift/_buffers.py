@@ -36,6 +36,8 @@ def _take(n_samples: int) -> NDArray[np.float32]:
         fitting = [i for i, memory in enumerate(_spare) if memory.size >= n_samples]
         if fitting:
             return _spare.pop(min(fitting, key=lambda i: _spare[i].size))
+        if _spare:  # a larger one takes the place of the largest, so that there are never more than in use
+            _spare.pop(max(range(len(_spare)), key=lambda i: _spare[i].size))
     return np.empty(n_samples, np.float32)
 
 
