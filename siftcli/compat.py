@@ -14,6 +14,7 @@ strongest first, and their positions have no bias, whatever ``enable_precise_ups
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,9 @@ class SIFT:
         return tuple(self.detect(one, its) for one, its in zip(image, masks, strict=True))
 
     def compute(self, image: Image, keypoints: Sequence[Any]) -> tuple[tuple[Any, ...], Image | None]:
-        """Describe given keypoints; the descriptors are ``None`` when there are none."""
+        """Describe given keypoints; without any, as :meth:`detectAndCompute`."""
         if not keypoints:
-            return (), None
+            return (), self._no_descriptors()
         frames = self._frames(keypoints, (image.shape[1], image.shape[0]))
         described = api.describe(_rgb_or_grey(image), frames, self._params)
         return tuple(keypoints), self._descriptors(described)
@@ -110,8 +111,9 @@ class SIFT:
     def detectAndCompute(
         self, image: Image, mask: Image | None, descriptors: Any = None, useProvidedKeypoints: bool = False
     ) -> tuple[tuple[Any, ...], Image | None]:
-        """Find and describe keypoints; the descriptors are ``None`` when there are none.
+        """Find and describe keypoints; when there are none, the descriptors are what OpenCV's are.
 
+        That is ``None``, and from OpenCV 5.1 on an array (0, 128).
         The last two parameters have no effect, as in Python with OpenCV itself.
         """
         features = self._detected(image, mask)
@@ -184,7 +186,13 @@ class SIFT:
         return api.detect(_rgb_or_grey(image), self._params, mask=mask, with_descriptors=with_descriptors)
 
     def _descriptors(self, features: Features) -> Image | None:
-        return features.descriptors.astype(_DTYPES[self._descriptor_type]) if len(features) else None
+        if not len(features):
+            return self._no_descriptors()
+        return features.descriptors.astype(_DTYPES[self._descriptor_type])
+
+    def _no_descriptors(self) -> Image | None:
+        none = _opencvs_no_descriptors()
+        return None if none is None else none.astype(_DTYPES[self._descriptor_type])
 
     def _keypoints(self, features: Features) -> tuple[Any, ...]:
         key_point = import_cv2().KeyPoint
@@ -241,3 +249,10 @@ def _rgb_or_grey(image: Any) -> Image:
             f"expected an image (H, W) or (H, W, channels) as cv2.imread returns it; got {array.shape}"
         )
     return array[:, :, 2::-1] if array.ndim == 3 and array.shape[2] >= 3 else array
+
+
+@cache
+def _opencvs_no_descriptors() -> Image | None:
+    """What the installed OpenCV gives where nothing was found."""
+    flat = np.zeros((16, 16), np.uint8)
+    return import_cv2().SIFT_create().compute(flat, [])[1]  # type: ignore[no-any-return]

@@ -214,7 +214,7 @@ def test_ten_kills_of_200_images(tmp_path, output):
 
 @pytest.mark.parametrize("output", ["out", "out.h5"])
 def test_the_command_with_workers_killed(images, tmp_path, output):
-    assert killed_and_whole(whole_command, images, tmp_path, output, n_kills=2, startup_s=1.0) >= 1
+    assert killed_and_whole(whole_command, images, tmp_path, output, n_kills=2, startup_s=0.3) >= 1
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
