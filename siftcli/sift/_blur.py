@@ -5,8 +5,8 @@ offsets, for samples half-way between. Taps are symmetric, and mirror samples ar
 are multiplied, so that mirroring the image changes no bit. Every sum runs from the outermost, smallest tap to
 the centre by fused multiply-adds: its bits do not depend on how rows are grouped, nor on the processor.
 
-The result is computed in tiles that stay in the first-level cache: along the rows first, where all
-kernels share the sums of mirror samples, then down the columns, two rows at a time.
+The result is computed in tiles that stay in the cache: along the rows first, where two kernels share the
+sums of mirror samples, then down the columns, where four rows share the lines they load.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def _weigh_down(lines, up, down, change, taps, even, odd, n_taps):
 
 
 @inlined
-def _blur_rows_down(window, up, down, change, taps, even, odd, n_taps, result, out, pitch, first, stop, n):
+def _blur_rows_down(change, even, odd, window, up, down, taps, n_taps, result, out, pitch, first, stop, n):
     """Four rows of the result, of which those from ``first`` to ``stop`` are wanted, n samples each."""
     for x in range(0, n, LANES):
         a, b, c, d = _weigh_down(window, up + x, down + x, change, taps, even, odd, n_taps)
@@ -322,59 +322,15 @@ def _blur_rows(
                 for y in range(y0, min(y0 + _BLOCK, stop), _ROWS):
                     line = level * size + (_centre(y, change) - top) * _PITCH
                     out = (level * result.shape[1] + y - result_first) * pitch + x0
-                    first, last, down = start - y, stop - y, line + half_y * _PITCH
+                    lines = window, line, line + half_y * _PITCH, taps, n_taps[level]
+                    rows = (*lines, result, out, pitch, start - y, stop - y, n)
+                    # The change is written out: as a constant it decides what a compiled copy does.
                     if change == KEEP:
-                        _blur_rows_down(
-                            window,
-                            line,
-                            line,
-                            KEEP,
-                            taps,
-                            even,
-                            even,
-                            n_taps[level],
-                            result,
-                            out,
-                            pitch,
-                            first,
-                            last,
-                            n,
-                        )
+                        _blur_rows_down(KEEP, even, even, *rows)
                     elif change == DOUBLE:
-                        _blur_rows_down(
-                            window,
-                            line,
-                            line,
-                            DOUBLE,
-                            taps,
-                            even,
-                            odd,
-                            n_taps[level],
-                            result,
-                            out,
-                            pitch,
-                            first,
-                            last,
-                            n,
-                        )
+                        _blur_rows_down(DOUBLE, even, odd, *rows)
                     else:
-                        k = odd if half_y else even
-                        _blur_rows_down(
-                            window,
-                            line,
-                            down,
-                            HALVE,
-                            taps,
-                            k,
-                            k,
-                            n_taps[level],
-                            result,
-                            out,
-                            pitch,
-                            first,
-                            last,
-                            n,
-                        )
+                        _blur_rows_down(HALVE, odd if half_y else even, odd if half_y else even, *rows)
 
 
 def take_every_other(
