@@ -101,5 +101,13 @@ class Threads:
         others = [self._pool.submit(work_on) for _ in range(n_threads - 1)]
         work_on()
         for other in others:
-            other.result()
+            if not other.cancel():  # else all threads were busy, and nothing is left for it to do
+                other.result()
         return [results[i] for i in range(n_blocks)]
+
+    def beside(self, work: Callable[[], _Result]) -> Callable[[], _Result]:
+        """Let another thread do some work, if one is free; calling what is returned gives its result."""
+        if self._pool is None:
+            return work
+        begun = self._pool.submit(work)
+        return lambda: work() if begun.cancel() else begun.result()

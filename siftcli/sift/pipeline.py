@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,12 @@ OrientationStage = Callable[
     [Strip, Keypoints, SiftParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
 ]
 """Keypoints of a strip to the keypoint and the angle of each frame."""
+
+Frames = dict[str, NDArray[Any]]
+"""Columns of :class:`Features`."""
+
+NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
+"""The responses of no keypoint."""
 
 
 def detect(
@@ -60,19 +68,13 @@ def detect(
     Features
         Strongest first, at most ``params.max_features``.
     """
-    parts, counts, carried = [_no_frames()], Counter(candidates=0), NONE_CARRIED
-    strongest: NDArray[np.floating] = np.empty(0)
     with Threads(threads) as pool:
-        for strip in gaussian_strips(image, params, pool, reach=_reach(params)):
-            candidates = find_extrema(strip, params, pool)
-            found, removed, carried = refine(strip, candidates, params, pool, carried)
-            allowed = found if mask is None else found.select(_is_allowed(found.xy, mask))
-            admitted, strongest = _admit(allowed, strongest, params)
-            frames = _assign_frames(strip, admitted, params, pool)
-            describe_them = _describe_frames if with_descriptors else _leave_undescribed
-            parts.append(frames | {"descriptors": describe_them(strip, frames, params, pool)})
-            removed |= {"masked": len(found) - len(allowed), "over_limit": len(allowed)}
-            counts.update(candidates=len(candidates), **removed)
+        octaves = gaussian_strips(image, params, pool, reach=_reach(params))
+        found = _detect_in_octaves(octaves, params, mask, pool, with_descriptors)
+    parts, counts = [_no_frames()], Counter(candidates=0)
+    for frames, counts_of_strip in found:
+        parts.append(frames)
+        counts.update(counts_of_strip)
     columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     strongest_first = _order(columns)[: params.max_features]
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
@@ -84,6 +86,36 @@ def detect(
         params=params,
         removed=dict(counts),
     )
+
+
+def _detect_in_octaves(
+    octaves: Iterator[Iterator[Strip]],
+    params: SiftParams,
+    mask: NDArray[np.bool_] | None,
+    pool: Threads,
+    with_descriptors: bool,
+) -> list[tuple[Frames, dict[str, int]]]:
+    """The frames of each strip of the next octave and of all after it, and how many each filter removed."""
+    strips = next(octaves, None)
+    if strips is None:
+        return []
+    found, carried, strongest = [], NONE_CARRIED, NONE_ADMITTED
+    coarser: Callable[[], list[tuple[Frames, dict[str, int]]]] = partial(
+        _detect_in_octaves, octaves, params, mask, pool, with_descriptors
+    )
+    for strip in strips:
+        if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
+            coarser = pool.beside(coarser)
+        candidates = find_extrema(strip, params, pool)
+        keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
+        allowed = keypoints if mask is None else keypoints.select(_is_allowed(keypoints.xy, mask))
+        admitted, strongest = _admit(allowed, strongest, params)
+        frames = _assign_frames(strip, admitted, params, pool)
+        describe_them = _describe_frames if with_descriptors else _leave_undescribed
+        frames["descriptors"] = describe_them(strip, frames, params, pool)
+        removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
+        found.append((frames, {"candidates": len(candidates), **removed}))
+    return found + coarser()
 
 
 def describe(
@@ -109,11 +141,12 @@ def describe(
         The same rows with new descriptors.
     """
     descriptors = np.zeros((len(features), DESCRIPTOR_LENGTH), np.uint8)
-    octaves = octaves_of(image.shape, params)
+    existing = octaves_of(image.shape, params)
     frames = {name: getattr(features, name) for name in ("xy", "scale", "orientation")}
     with Threads(threads) as pool:
-        numbers = np.clip(features.octave, octaves[0].number, octaves[-1].number) if octaves else None
-        for strip in gaussian_strips(image, params, pool, reach=_reach_of(features, numbers, params)):
+        numbers = np.clip(features.octave, existing[0].number, existing[-1].number) if existing else None
+        octaves = gaussian_strips(image, params, pool, reach=_reach_of(features, numbers, params))
+        for strip in chain.from_iterable(octaves):
             here = np.flatnonzero((numbers == strip.number) & strip.holds(features.xy))
             of_strip = {name: column[here] for name, column in frames.items()}
             descriptors[here] = _describe_frames(strip, of_strip, params, pool)
@@ -121,10 +154,10 @@ def describe(
 
 
 def working_bytes(shape: tuple[int, ...], params: SiftParams) -> int:
-    """Estimate what :func:`detect` holds at once: the image, two octaves' halved levels, and a strip."""
-    finest = octaves_of(shape, params.override(first_octave=min(params.first_octave, 0)))[:1]
+    """Estimate what :func:`detect` holds at once: the image, and of two octaves a strip and what is halved."""
+    finest = octaves_of(shape, params.override(first_octave=min(params.first_octave, 0)))[:2]
     strips = [math.prod(strip_shape(octave, _reach(params))) for octave in finest]
-    n_samples = math.prod(shape) * 9 // 4 + sum(strips)
+    n_samples = math.prod(shape) + sum(strips) + sum(math.prod(octave.shape) // 4 for octave in finest)
     return n_samples * np.dtype(np.float32).itemsize
 
 
@@ -144,7 +177,7 @@ def _reach_of(features: Features, octave: NDArray[np.int16] | None, params: Sift
     return math.ceil(min(reach_of_descriptor(params) * float(sigma), 2.0 * features.image_size[1])) + 2
 
 
-def _no_frames() -> dict[str, NDArray[Any]]:
+def _no_frames() -> Frames:
     """The columns of :class:`Features` that the pipeline fills, without a row."""
     return {
         "xy": np.empty((0, 2), np.float32),
@@ -187,9 +220,7 @@ def _response(keypoints: Keypoints, params: SiftParams) -> NDArray[np.float32]:
     return response.astype(np.float32)
 
 
-def _assign_frames(
-    strip: Strip, keypoints: Keypoints, params: SiftParams, pool: Threads
-) -> dict[str, NDArray[Any]]:
+def _assign_frames(strip: Strip, keypoints: Keypoints, params: SiftParams, pool: Threads) -> Frames:
     """Frames in the order of their keypoints, as columns of :class:`Features`."""
     rows, orientation = _orientation_stage(params)[0](strip, keypoints, params, pool)
     of_frame = keypoints.select(rows)
@@ -219,19 +250,17 @@ def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded >= np.float32(2 * np.pi), np.float32(0), rounded)
 
 
-def _describe_frames(
-    strip: Strip, frames: dict[str, NDArray[Any]], params: SiftParams, pool: Threads
-) -> NDArray[np.uint8]:
+def _describe_frames(strip: Strip, frames: Frames, params: SiftParams, pool: Threads) -> NDArray[np.uint8]:
     return describe_frames(strip, frames["xy"], frames["scale"], frames["orientation"], params, pool)
 
 
 def _leave_undescribed(
-    _strip: Strip, frames: dict[str, NDArray[Any]], _params: SiftParams, _pool: Threads
+    _strip: Strip, frames: Frames, _params: SiftParams, _pool: Threads
 ) -> NDArray[np.uint8]:
     return np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)
 
 
-def _order(columns: dict[str, NDArray[Any]]) -> NDArray[np.intp]:
+def _order(columns: Frames) -> NDArray[np.intp]:
     """Rows strongest first, ties by scale, then y, then x; orientations of a keypoint stay in their order."""
     (x, y), scale = columns["xy"].T, columns["scale"]
     return np.lexsort((x, y, scale, -columns["response"]))

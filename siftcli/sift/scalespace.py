@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +110,11 @@ class Strip(Octave):
         return self.levels[:, : self.shape[0] - self.first_row, : self.shape[1]]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is its octave's only one."""
+        return self.rows == (0, self.shape[0])
+
+    @property
     def is_last(self) -> bool:
         """Whether it ends its octave."""
         return self.rows[1] == self.shape[0]
@@ -125,7 +132,7 @@ def gaussian_strips(
     *,
     reach: int,
     strip_bytes: int = STRIP_BYTES,
-) -> Iterator[Strip]:
+) -> Iterator[Iterator[Strip]]:
     """Yield the octaves of an image, finest first, each from top to bottom in strips.
 
     Parameters
@@ -143,8 +150,9 @@ def gaussian_strips(
 
     Yields
     ------
-    Strip
-        Until the smaller side of an octave falls below ``params.min_octave_side`` samples.
+    Iterator[Strip]
+        An octave, until the smaller side falls below ``params.min_octave_side`` samples. The next may
+        be asked for as soon as the last strip of this one is at hand, by another thread too.
     """
     source, source_shape, change = image, image.shape, DOUBLE if params.first_octave < 0 else KEEP
     kernels, halving = _first_kernels(params), _halving_kernel(params)
@@ -152,13 +160,12 @@ def gaussian_strips(
     for octave in _all_octaves(image.shape, params):
         halved_shape = _next_octave(octave).shape
         halved = np.empty((halved_shape[0], _pitch(halved_shape[1])), np.float32)
-        n_halved = 0
-        for strip in _strips(octave, source, source_shape, change, kernels, threads, reach, strip_bytes):
-            if octave.number >= params.first_octave:
-                yield strip
-            stop = len(halved) if strip.is_last else strip.rows[1] // 2
-            _halve(strip, halving, halved, (n_halved, stop), threads)
-            n_halved = stop
+        blurred = _strips(octave, source, source_shape, change, kernels, threads, reach, strip_bytes)
+        strips = _halving(blurred, halving, halved, threads)
+        if octave.number >= params.first_octave:
+            yield strips
+        else:
+            deque(strips, maxlen=0)
         source, source_shape, change, kernels = halved, halved_shape, KEEP, _later_kernels(params)
 
 
@@ -166,13 +173,26 @@ def gaussian_octaves(
     image: NDArray[np.float32], params: ScaleSpaceParams, threads: Threads
 ) -> Iterator[Strip]:
     """Yield the octaves whole, each a strip with levels of its own, to look at or to keep."""
-    for strip in gaussian_strips(image, params, threads, reach=0, strip_bytes=sys.maxsize):
+    octaves = gaussian_strips(image, params, threads, reach=0, strip_bytes=sys.maxsize)
+    for strip in chain.from_iterable(octaves):
         yield replace(strip, levels=strip.levels[:, : strip.shape[0]].copy())
 
 
 def octaves_of(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
     """The octaves, finest first, of an image of a shape (H, W); none where it is too small."""
     return [octave for octave in _all_octaves(shape, params) if octave.number >= params.first_octave]
+
+
+def _halving(
+    strips: Iterator[Strip], kernel: Kernel, halved: NDArray[np.float32], threads: Threads
+) -> Iterator[Strip]:
+    """Pass on the strips of an octave, and fill level 0 of the next from each before it is used."""
+    start = 0
+    for strip in strips:
+        stop = len(halved) if strip.is_last else strip.rows[1] // 2
+        _halve(strip, kernel, halved, (start, stop), threads)
+        start = stop
+        yield strip
 
 
 def _halve(
