@@ -154,7 +154,7 @@ def describe(
 
 
 def working_bytes(shape: tuple[int, ...], params: SiftParams) -> int:
-    """Estimate what :func:`detect` holds at once: the image, and of two octaves a strip and what is halved."""
+    """Estimate what :func:`detect` holds at once: the image, and a strip and the half of two octaves."""
     finest = octaves_of(shape, params.override(first_octave=min(params.first_octave, 0)))[:2]
     strips = [math.prod(strip_shape(octave, _reach(params))) for octave in finest]
     n_samples = math.prod(shape) + sum(strips) + sum(math.prod(octave.shape) // 4 for octave in finest)
