@@ -30,7 +30,7 @@ CUTOFF = 4.0
 DOUBLE, KEEP, HALVE = 2, 0, -2
 """How the grid of a result relates to that of its source."""
 
-_TILE, _BLOCK, _ROWS = 512, 64, 4
+_TILE, _BLOCK, _ROWS = 1024, 128, 4
 """Columns and rows of the result that are worked at once, and how many rows share the samples loaded."""
 _PITCH = _TILE + LANES
 """Samples from row to row of a tile's own array: no power of two, lest rows collide in the cache."""
