@@ -151,8 +151,11 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         If a value is of the wrong type or out of its range.
     """
 
-    max_features: int | None = _param(
-        None, "keep the strongest N features, after masking; all when not given", low=1
+    max_features: int | None = _param(None, "keep N features, after masking; all when not given", low=1)
+    selection: Literal["strongest", "even"] = _param(
+        "strongest",
+        "which N: the strongest, or those farthest from clearly stronger ones (Brown et al. 2005)",
+        choices=("strongest", "even"),
     )
 
     def __post_init__(self) -> None:

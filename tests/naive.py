@@ -264,3 +264,18 @@ def descriptor(level, x, y, sigma, orientation, cell_width, clip, rootsift, samp
     vector = np.minimum(vector / np.linalg.norm(vector), clip)
     vector = np.sqrt(vector / vector.sum()) if rootsift else vector / np.linalg.norm(vector)
     return np.minimum(512 * vector, 255)
+
+
+def suppression_radii(xy, response, robustness):
+    """Distance of each keypoint to the nearest that is stronger by more than the robustness, or infinity."""
+    return [
+        min(
+            (
+                math.dist(map(float, a), map(float, b))
+                for b, other in zip(xy, response, strict=True)
+                if float(own) < robustness * float(other)
+            ),
+            default=math.inf,
+        )
+        for a, own in zip(xy, response, strict=True)
+    ]

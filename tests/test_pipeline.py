@@ -156,10 +156,10 @@ def test_same_bytes_for_any_number_of_threads_and_from_run_to_run(all_samples):
 
 
 @pytest.mark.parametrize("preset", ["default", "classic"])
-@pytest.mark.parametrize("max_features", [None, 200])
-def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, preset, max_features):
+@pytest.mark.parametrize("options", [{}, {"max_features": 200}, {"max_features": 200, "selection": "even"}])
+def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, preset, options):
     image = all_samples["rocket.jpg"][0]
-    params = SiftParams.preset(preset, max_features=max_features, contrast_threshold=0.02)
+    params = SiftParams.preset(preset, contrast_threshold=0.02, **options)
     features = pipeline.detect(image, params)
     given = features.select(np.arange(0, len(features), 2))
     for strip_bytes in (1, 9_000_000):

@@ -15,6 +15,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 SIFT_OPTIONS = (
     "max_features",
+    "selection",
     "levels_per_octave",
     "sigma",
     "contrast_threshold",
