@@ -139,6 +139,10 @@ class DescriptorParams:
     rootsift: bool = _param(
         True, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)"
     )
+    dsp: bool = _param(
+        False, "domain-size pooling: sum the histograms of three sizes of the cells (Dong and Soatto 2015)"
+    )
+    dsp_ratio: float = _param(1.7, "ratio r of those sizes: 1/r, 1 and r", low=1, high=3)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ SIFT_OPTIONS = (
     "upright",
     "max_orientations",
     "rootsift",
+    "dsp",
 )
 """Parameters that have an option of their own, in the order of the help."""
 
