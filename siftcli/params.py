@@ -158,7 +158,8 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
     max_features: int | None = _param(None, "keep N features, after masking; all when not given", low=1)
     selection: Literal["strongest", "even"] = _param(
         "strongest",
-        "which N: the strongest, or those farthest from clearly stronger ones (Brown et al. 2005)",
+        "which N: the strongest, or, spread evenly, those farthest from clearly stronger ones "
+        "(Brown et al. 2005)",
         choices=("strongest", "even"),
     )
 

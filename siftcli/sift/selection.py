@@ -31,9 +31,8 @@ def select(columns: dict[str, NDArray[Any]], params: SiftParams) -> NDArray[np.i
     (x, y), scale = columns["xy"].T, columns["scale"]
     rows = np.lexsort((x, y, scale, -columns["response"]))
     if params.selection == "even" and params.max_features is not None:
-        return rows[
-            _most_even(*(columns[name][rows] for name in ("xy", "scale", "response")), params.max_features)
-        ]
+        xy, scale, response = (columns[name][rows] for name in ("xy", "scale", "response"))
+        return rows[_most_even(xy, scale, response, params.max_features)]
     return rows[: params.max_features]
 
 
@@ -86,8 +85,8 @@ def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) 
 def _suppress(places, n_stronger, side, last_of_cell, one_before, radius):
     """Distance to the nearest of the first ``n_stronger`` places, which go into a grid as their number grows.
 
-    Cells are looked at in square rings about the place's own. As many lie within the radius as there are
-    places, on average, for each stronger one: all of them together are N·(1 + 1/2 + … + 1/N).
+    Cells are looked at in square rings about the place's own. About N / i places lie within the radius of
+    the i-th, so all searches together pass about N·(1 + 1/2 + … + 1/N) of them.
     """
     n_rows, n_columns = last_of_cell.shape
     n_entered = 0
@@ -100,7 +99,7 @@ def _suppress(places, n_stronger, side, last_of_cell, one_before, radius):
         x, y = places[i]
         own_row, own_column = int(y / side), int(x / side)
         nearest, ring = math.inf, 0
-        # What lies in a ring is farther away than the rings within it, but for one, are wide.
+        # From a place to a ring there is at least the width of the rings between it and its own cell.
         while n_entered > 0 and (max(ring - 1, 0) * side) ** 2 < nearest:
             for row in range(max(own_row - ring, 0), min(own_row + ring + 1, n_rows)):
                 step = 1 if abs(row - own_row) == ring else 2 * ring
