@@ -139,6 +139,10 @@ class DescriptorParams:
     rootsift: bool = _param(
         True, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)"
     )
+    dsp: bool = _param(
+        False, "domain-size pooling: sum the histograms of three sizes of the cells (Dong and Soatto 2015)"
+    )
+    dsp_ratio: float = _param(1.7, "ratio r of those sizes: 1/r, 1 and r", low=1, high=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +155,12 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         If a value is of the wrong type or out of its range.
     """
 
-    max_features: int | None = _param(
-        None, "keep the strongest N features, after masking; all when not given", low=1
+    max_features: int | None = _param(None, "keep N features, after masking; all when not given", low=1)
+    selection: Literal["strongest", "even"] = _param(
+        "strongest",
+        "which N: the strongest, or, spread evenly, those farthest from clearly stronger ones "
+        "(Brown et al. 2005)",
+        choices=("strongest", "even"),
     )
 
     def __post_init__(self) -> None:

@@ -229,8 +229,13 @@ def bilinear(level, x, y):
     return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
 
 
-def descriptor(level, x, y, sigma, orientation, cell_width, clip, rootsift, samples_per_cell=6):
+def descriptor(level, x, y, sigma, orientation, cell_width, clip, rootsift):
     """The 4 × 4 × 8 descriptor from gradients on a turned grid, before rounding to bytes."""
+    return normalised(cells_of(level, x, y, sigma, orientation, cell_width), clip, rootsift)
+
+
+def cells_of(level, x, y, sigma, orientation, cell_width, samples_per_cell=6):
+    """The 4 × 4 × 8 sums of gradients on a turned grid."""
     spacing, n = cell_width / samples_per_cell * sigma, 5 * samples_per_cell
     c, s = math.cos(orientation), math.sin(orientation)
 
@@ -258,9 +263,29 @@ def descriptor(level, x, y, sigma, orientation, cell_width, clip, rootsift, samp
                             min(away, 8 - away),
                         ]
                         cells[i, j, b] += weight * math.prod(max(0.0, 1 - d) for d in near)
+    return cells
+
+
+def normalised(cells, clip, rootsift):
+    """Cells to a descriptor, before rounding to bytes."""
     vector = cells.ravel()
     if not vector.any():
         return vector
     vector = np.minimum(vector / np.linalg.norm(vector), clip)
     vector = np.sqrt(vector / vector.sum()) if rootsift else vector / np.linalg.norm(vector)
     return np.minimum(512 * vector, 255)
+
+
+def suppression_radii(xy, response, robustness):
+    """Distance of each keypoint to the nearest that is stronger by more than the robustness, or infinity."""
+    return [
+        min(
+            (
+                math.dist(map(float, a), map(float, b))
+                for b, other in zip(xy, response, strict=True)
+                if float(own) < robustness * float(other)
+            ),
+            default=math.inf,
+        )
+        for a, own in zip(xy, response, strict=True)
+    ]

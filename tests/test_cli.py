@@ -166,11 +166,13 @@ def test_parameters_reach_the_detector(folder):
         "9",
     ]
     given += ["--first-octave", "0", "--upright", "--max-orientations", "2", "--rootsift", "--threads", "1"]
+    given += ["--max-features", "9", "--selection", "even", "--dsp"]
     assert run(["detect", "a.png", "-o", "x.npz", *given]) == 0
     features = load("x.npz")
     params = features.params
     assert (params.levels_per_octave, params.sigma, params.contrast_threshold) == (4, 1.7, 0.03)
     assert (params.edge_threshold, params.first_octave, params.max_orientations) == (9, 0, 2)
+    assert (params.max_features, params.selection, params.dsp) == (9, "even", True)
     assert features.descriptor_kind == "rootsift"
     assert not features.orientation.any()
 

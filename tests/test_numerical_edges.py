@@ -31,6 +31,7 @@ PARAMS = (
     SiftParams(contrast_threshold=0),
     SiftParams(contrast_threshold=0, edge_threshold=1e6, first_octave=0, peak_ratio=0.1),
     SiftParams(levels_per_octave=1, rootsift=False, min_octave_side=3),
+    SiftParams(contrast_threshold=0, dsp=True, dsp_ratio=3, max_features=9, selection="even"),
 )
 
 

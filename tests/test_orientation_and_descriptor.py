@@ -145,6 +145,42 @@ def test_descriptor_equals_its_naive_twin(x, y, rootsift):
     np.testing.assert_allclose(found, expected, atol=0.6)
 
 
+@pytest.mark.parametrize("rootsift", [False, True])
+@pytest.mark.parametrize(("x", "y"), PLACES)
+def test_pooled_descriptor_is_the_sum_over_its_domain_sizes(x, y, rootsift):
+    octave = first_octave(texture((50, 60), seed=4))
+    sigma, theta, ratio = np.float32(2.3), np.float32(0.7 + x), 2 ** (2 / 3)
+    frames = np.array([[x, y]], np.float32), sigma[None], theta[None]
+    params = SiftParams.classic(rootsift=rootsift, dsp=True, dsp_ratio=ratio)
+    with Threads(1) as threads:
+        (found,) = descriptor.describe_frames(octave, *frames, params, threads)
+    (nearest,) = octave.nearest_level(frames[1])
+    # A ratio of 2^(2/3) is two levels of three an octave; below the first there is but one.
+    assert (nearest, octave.n_scales) == (1, 3)
+    (x, y), sigma, theta = frames[0][0].tolist(), float(sigma), float(theta)
+    cells = sum(
+        naive.cells_of(octave.at_hand[level], x, y, size * sigma, theta, 3.0)
+        for level, size in ((0, 1 / ratio), (1, 1), (3, ratio))
+    )
+    np.testing.assert_allclose(found, naive.normalised(cells, 0.2, rootsift), atol=0.6)
+
+
+def test_pooling_equal_sizes_changes_nothing():
+    octave = first_octave(texture((50, 60), seed=4))
+    frames = (
+        np.array(PLACES, np.float32),
+        np.full(len(PLACES), 2.3, np.float32),
+        np.ones(len(PLACES), np.float32),
+    )
+    with Threads(1) as threads:
+        plain, pooled = (
+            descriptor.describe_frames(octave, *frames, params, threads)
+            for params in (SiftParams(), SiftParams(dsp=True, dsp_ratio=1))
+        )
+    # Three times the sums round otherwise.
+    np.testing.assert_allclose(pooled, plain, atol=1)
+
+
 def test_bins_step_counter_clockwise_on_the_screen():
     # Frame at orientation 0. A gradient towards +x lies in bin 0, one towards −y (up) in bin 2.
     ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))

@@ -53,10 +53,16 @@ def all_samples():
 
 
 @pytest.mark.parametrize(
-    ("preset", "orientation"), [*((p, "histogram") for p in PRESETS), ("default", "learned")]
+    ("preset", "options"),
+    [
+        *((p, {}) for p in PRESETS),
+        ("default", {"orientation": "learned"}),
+        ("default", {"dsp": True}),
+        ("default", {"max_features": 200, "selection": "even"}),
+    ],
 )
-def test_turned_and_mirrored_images_have_the_turned_and_mirrored_features(all_samples, preset, orientation):
-    params = SiftParams.preset(preset, orientation=orientation)
+def test_turned_and_mirrored_images_have_the_turned_and_mirrored_features(all_samples, preset, options):
+    params = SiftParams.preset(preset, **options)
     n_features = n_lost_of_all = 0
     for name, (image, _) in all_samples.items():
         features = pipeline.detect(image, params)
@@ -147,19 +153,23 @@ def test_rows_are_ordered_strongest_first_then_by_scale_y_and_x(all_samples):
     np.testing.assert_array_equal(np.lexsort(keys.T[::-1]), np.arange(len(features)))
 
 
-def test_same_bytes_for_any_number_of_threads_and_from_run_to_run(all_samples):
-    image, features = all_samples["brick.png"]
+@pytest.mark.parametrize("options", [{}, {"dsp": True, "max_features": 200, "selection": "even"}])
+def test_same_bytes_for_any_number_of_threads_and_from_run_to_run(all_samples, options):
+    image, params = all_samples["brick.png"][0], SiftParams(**options)
+    features = pipeline.detect(image, params)
     for threads in (1, 2, 5):
-        again = pipeline.detect(image, SiftParams(), threads=threads)
+        again = pipeline.detect(image, params, threads=threads)
         for name in ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors"):
             assert getattr(again, name).tobytes() == getattr(features, name).tobytes()
 
 
 @pytest.mark.parametrize("preset", ["default", "classic"])
-@pytest.mark.parametrize("max_features", [None, 200])
-def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, preset, max_features):
+@pytest.mark.parametrize(
+    "options", [{}, {"max_features": 200}, {"max_features": 200, "selection": "even"}, {"dsp": True}]
+)
+def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, preset, options):
     image = all_samples["rocket.jpg"][0]
-    params = SiftParams.preset(preset, max_features=max_features, contrast_threshold=0.02)
+    params = SiftParams.preset(preset, contrast_threshold=0.02, **options)
     features = pipeline.detect(image, params)
     given = features.select(np.arange(0, len(features), 2))
     for strip_bytes in (1, 9_000_000):
@@ -171,7 +181,9 @@ def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, prese
         np.testing.assert_array_equal(pipeline.describe(image, given, params).descriptors, given.descriptors)
 
 
-@pytest.mark.parametrize("options", [{}, {"rootsift": False}, {"levels_per_octave": 4}, {"first_octave": 0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"rootsift": False}, {"levels_per_octave": 4}, {"first_octave": 0}, {"dsp": True}]
+)
 def test_describe_gives_the_bytes_of_detect(all_samples, options):
     image = all_samples["coffee16.png"][0]
     params = SiftParams(**options)

@@ -15,6 +15,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 SIFT_OPTIONS = (
     "max_features",
+    "selection",
     "levels_per_octave",
     "sigma",
     "contrast_threshold",
@@ -25,6 +26,7 @@ SIFT_OPTIONS = (
     "upright",
     "max_orientations",
     "rootsift",
+    "dsp",
 )
 """Parameters that have an option of their own, in the order of the help."""
 

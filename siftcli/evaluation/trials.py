@@ -71,6 +71,9 @@ SETTINGS: Mapping[str, Mapping[str, Any] | str] = {
     "default, cells of 3σ": {"cell_width": 3.0},
     "default, cells of 4σ": {"cell_width": 4.0},
     "default, no RootSIFT": {"rootsift": False},
+    "default, domain-size pooling": {"dsp": True},
+    "default, domain-size pooling, ratio 1.4": {"dsp": True, "dsp_ratio": 1.4},
+    "default, domain-size pooling, ratio 2": {"dsp": True, "dsp_ratio": 2.0},
 }
 """Overrides of the default parameters, or the name of a detector."""
 

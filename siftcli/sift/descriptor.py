@@ -6,6 +6,10 @@ they are relative to the orientation from the start, and the weights of the
 4 × 4 cells and of the Gaussian window are the same for every frame. The cost of
 a descriptor does not depend on its scale. The level is blurred by at least
 1.8 samples, so bilinear sampling loses little.
+
+Domain-size pooling (Dong and Soatto, *Domain-Size Pooling in Local Descriptors:
+DSP-SIFT*, CVPR 2015) sums the histograms of neighbourhoods of several sizes,
+each from a level as much more blurred as it is larger, before they are normalised.
 """
 
 from __future__ import annotations
@@ -83,7 +87,7 @@ def describe_frames(
     orientation
         (N,) radians.
     params
-        Cell width, clip and RootSIFT.
+        Cell width, clip, RootSIFT and domain-size pooling.
     threads
         Where the frames are shared out.
 
@@ -93,14 +97,16 @@ def describe_frames(
         [row of cells][column of cells][direction], directions stepping counter-clockwise on the screen.
     """
     frames = np.column_stack((strip.to_samples(xy), sigma / strip.step, orientation)).astype(np.float64)
-    level = strip.nearest_level(sigma)
+    sizes = _domain_sizes(params)
+    shift = np.rint(strip.n_scales * np.log2(sizes)).astype(np.int64)
+    level = np.clip(strip.nearest_level(sigma)[:, None] + shift, 0, strip.n_scales + 2)
     descriptors = np.empty((len(frames), DESCRIPTOR_LENGTH), np.uint8)
-    spacing, weights = params.cell_width / SAMPLES_PER_CELL, _cell_weights()
-    settings = spacing, weights, params.descriptor_clip, params.rootsift
+    spacings, weights = sizes * params.cell_width / SAMPLES_PER_CELL, _cell_weights()
+    settings = spacings, weights, params.descriptor_clip, params.rootsift
     given = strip.levels, strip.first_row, *strip.shape, frames, level, *settings
     threads.over_rows(
         len(frames),
-        len(frames) * _SAMPLES_PER_FRAME,
+        len(frames) * len(sizes) * _SAMPLES_PER_FRAME,
         lambda start, stop: _describe(*given, *_workspace(), descriptors, start, stop),
         even=False,
     )
@@ -109,7 +115,13 @@ def describe_frames(
 
 def reach_of_descriptor(params: DescriptorParams) -> float:
     """Radius of the samples that a descriptor depends on, in units of σ, and one sample more."""
-    return params.cell_width / SAMPLES_PER_CELL * (GRID + 1) / 2 * math.sqrt(2)
+    spacing = max(_domain_sizes(params)) * params.cell_width / SAMPLES_PER_CELL
+    return float(spacing * (GRID + 1) / 2 * math.sqrt(2))
+
+
+def _domain_sizes(params: DescriptorParams) -> NDArray[np.float64]:
+    """The sizes that are pooled, the largest last; 1 is Lowe's."""
+    return np.array([1 / params.dsp_ratio, 1, params.dsp_ratio] if params.dsp else [1.0])
 
 
 def _workspace() -> tuple[NDArray[Any], ...]:
@@ -296,7 +308,7 @@ def _pool_down(magnitudes, positions, weights, columns):
 
 @subroutine
 def _pool_along(columns, weights, sums, vector):
-    """The columns weighted and summed for each cell of a row, sixteen sums at once."""
+    """Add to ``vector`` the columns, weighted and summed for each cell of a row, sixteen sums at once."""
     for row in range(N_CELLS):
         for cell in range(0, N_CELLS, 2):
             for i in range(2 * N_DIRECTIONS):
@@ -315,7 +327,8 @@ def _pool_along(columns, weights, sums, vector):
                 for i in range(n):
                     a, b = load(sums, i * LANES), load(sums, (i + n) * LANES)
                     store(sums, i * LANES, zip_low(a, b) + zip_high(a, b))
-            store(vector, (row * N_CELLS + cell) * N_DIRECTIONS, load(sums, 0))
+            to = (row * N_CELLS + cell) * N_DIRECTIONS
+            store(vector, to, load(vector, to) + load(sums, 0))
 
 
 @subroutine
@@ -344,9 +357,9 @@ def _quantise(vector, clip, rootsift, out, to):
 
 
 @kernel(
-    "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float32[:, ::1],"
-    " float64, boolean, float32[::1], float32[::1], float32[::1], float32[::1], int32[::1], float32[::1],"
-    " float32[::1], float32[::1], float32[::1], float32[::1], uint8[:, ::1], int64, int64)"
+    "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[:, ::1], float64[::1],"
+    " float32[:, ::1], float64, boolean, float32[::1], float32[::1], float32[::1], float32[::1], int32[::1],"
+    " float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], uint8[:, ::1], int64, int64)"
 )
 def _describe(
     levels,
@@ -355,7 +368,7 @@ def _describe(
     width,
     frames,
     level,
-    spacing,
+    spacings,
     weights,
     clip,
     rootsift,
@@ -376,27 +389,29 @@ def _describe(
     """Descriptors of frames start to stop."""
     for n in range(start, stop):
         x, y, sigma, orientation = frames[n]
-        if not abs(x) + abs(y) + 2 * GRID * spacing * sigma < _FAR:
+        if not abs(x) + abs(y) + 2 * GRID * spacings[-1] * sigma < _FAR:
             descriptors[n] = 0
             continue
         cosine, sine = math.cos(orientation), math.sin(orientation)
-        is_clipped = _sample_patch(
-            levels[level[n]],
-            first_row,
-            height,
-            width,
-            x,
-            y,
-            spacing * sigma,
-            cosine,
-            sine,
-            patch,
-            inside,
-            pairs,
-            fractions,
-            at,
-        )
-        _polar_patch(patch, inside, is_clipped, magnitudes, positions)
-        _pool_down(magnitudes, positions, weights, columns)
-        _pool_along(columns, weights, sums, vector)
+        vector[:] = 0
+        for i in range(len(spacings)):
+            is_clipped = _sample_patch(
+                levels[level[n, i]],
+                first_row,
+                height,
+                width,
+                x,
+                y,
+                spacings[i] * sigma,
+                cosine,
+                sine,
+                patch,
+                inside,
+                pairs,
+                fractions,
+                at,
+            )
+            _polar_patch(patch, inside, is_clipped, magnitudes, positions)
+            _pool_down(magnitudes, positions, weights, columns)
+            _pool_along(columns, weights, sums, vector)
         _quantise(vector, clip, rootsift, descriptors, n * DESCRIPTOR_LENGTH)

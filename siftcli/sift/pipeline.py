@@ -27,6 +27,7 @@ from .keypoints import NONE_CARRIED, Keypoints, reach_of_refinement, refine
 from .local_fit import REACH
 from .orientation import assign_orientations, reach_of_histogram
 from .scalespace import Strip, gaussian_strips, octaves_of, strip_shape
+from .selection import select
 
 OrientationStage = Callable[
     [Strip, Keypoints, SiftParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
@@ -76,11 +77,11 @@ def detect(
         parts.append(frames)
         counts.update(counts_of_strip)
     columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    strongest_first = _order(columns)[: params.max_features]
+    kept = select(columns, params)
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
-    strongest_columns: dict[str, Any] = {name: column[strongest_first] for name, column in columns.items()}
+    kept_columns: dict[str, Any] = {name: column[kept] for name, column in columns.items()}
     return Features(
-        **strongest_columns,
+        **kept_columns,
         descriptor_kind=_descriptor_kind(params),
         image_size=(image.shape[1], image.shape[0]),
         params=params,
@@ -202,8 +203,11 @@ def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.
 def _admit(
     keypoints: Keypoints, strongest: NDArray[np.floating], params: SiftParams
 ) -> tuple[Keypoints, NDArray[np.floating]]:
-    """Those that may be among the strongest ``max_features``, and the responses of the strongest so far."""
-    if params.max_features is None:
+    """Those that may be among the strongest ``max_features``, and the responses of the strongest so far.
+
+    Where features are to be spread evenly, any may be wanted.
+    """
+    if params.max_features is None or params.selection == "even":
         return keypoints, strongest
     response = _response(keypoints, params)
     strongest = np.concatenate((strongest, response))
@@ -258,12 +262,6 @@ def _leave_undescribed(
     _strip: Strip, frames: Frames, _params: SiftParams, _pool: Threads
 ) -> NDArray[np.uint8]:
     return np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)
-
-
-def _order(columns: Frames) -> NDArray[np.intp]:
-    """Rows strongest first, ties by scale, then y, then x; orientations of a keypoint stay in their order."""
-    (x, y), scale = columns["xy"].T, columns["scale"]
-    return np.lexsort((x, y, scale, -columns["response"]))
 
 
 def _descriptor_kind(params: SiftParams) -> str:
