@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 _Result = TypeVar("_Result")
 
@@ -52,12 +52,24 @@ def _core() -> int:
         return -1
 
 
+class _Job(Generic[_Result]):
+    """Blocks of work that any threads take, one after another."""
+
+    def __init__(self, work: Callable[[int], _Result], n_blocks: int) -> None:
+        self.work, self.waiting, self.n_unfinished = work, iter(range(n_blocks)), n_blocks
+        self.results: dict[int, _Result] = {}
+        self.errors: list[BaseException] = []
+
+
 class Threads:
     """A context manager of ``n`` threads, the caller's among them; all cores of this process when None."""
 
     def __init__(self, n: int | None = None) -> None:
         self.n = n or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(self.n - 1, initializer=_starter_apart()) if self.n > 1 else None
+        self._others: list[threading.Thread] = []
+        self._open: list[_Job[Any]] = []
+        self._is_closed = False
+        self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
         return self
@@ -65,8 +77,11 @@ class Threads:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool:
-            self._pool.shutdown()
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for other in self._others:
+            other.join()
 
     def over_rows(
         self, n_rows: int, n_samples: int, work: Callable[[int, int], _Result], *, even: bool = True
@@ -84,30 +99,75 @@ class Threads:
         even
             Whether all rows take as long; otherwise there are more blocks than threads.
         """
-        n_blocks = max(1, min(self.n, n_rows, n_samples // SMALLEST_SHARE))
-        if n_blocks == 1 or self._pool is None:
+        most_blocks = max(1, min(n_rows, n_samples // SMALLEST_SHARE))
+        n_threads = min(self.n, most_blocks)
+        if n_threads == 1:
             return [work(0, n_rows)]
-        n_threads = n_blocks
-        if not even:
-            n_blocks = min(n_rows, BLOCKS_A_THREAD * n_blocks)
+        n_blocks = n_threads if even else min(BLOCKS_A_THREAD * n_threads, most_blocks)
         edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
-        results: dict[int, _Result] = {}
-        waiting = iter(range(n_blocks))
-
-        def work_on() -> None:
-            for i in waiting:  # each is taken by one thread
-                results[i] = work(edges[i], edges[i + 1])
-
-        others = [self._pool.submit(work_on) for _ in range(n_threads - 1)]
-        work_on()
-        for other in others:
-            if not other.cancel():  # else all threads were busy, and nothing is left for it to do
-                other.result()
-        return [results[i] for i in range(n_blocks)]
+        job = self._offer(lambda i: work(edges[i], edges[i + 1]), n_blocks)
+        self._work_on(job)
+        with self._changed:
+            self._changed.wait_for(lambda: job.n_unfinished == 0)
+        return _results(job)
 
     def beside(self, work: Callable[[], _Result]) -> Callable[[], _Result]:
         """Let another thread do some work, if one is free; calling what is returned gives its result."""
-        if self._pool is None:
+        if self.n == 1:
             return work
-        begun = self._pool.submit(work)
-        return lambda: work() if begun.cancel() else begun.result()
+        job = self._offer(lambda _: work(), 1)
+
+        def result() -> _Result:
+            self._work_on(job)
+            self._help(lambda: job.n_unfinished == 0)
+            return _results(job)[0]
+
+        return result
+
+    def _offer(self, work: Callable[[int], _Result], n_blocks: int) -> _Job[_Result]:
+        """A job that other threads may take blocks of; the first one starts them."""
+        if not self._others:
+            self._others = [threading.Thread(target=self._stand_by) for _ in range(self.n - 1)]
+            self._start_apart = _starter_apart()
+            for other in self._others:
+                other.start()
+        job = _Job(work, n_blocks)
+        with self._changed:
+            self._open.append(job)
+            self._changed.notify_all()
+        return job
+
+    def _stand_by(self) -> None:
+        self._start_apart()
+        self._help(lambda: self._is_closed)
+
+    def _help(self, is_over: Callable[[], bool]) -> None:
+        """Work on what is open, the oldest first, until something is over."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._open or is_over())
+                if is_over():
+                    return
+                job = self._open[0]
+            self._work_on(job)
+
+    def _work_on(self, job: _Job[Any]) -> None:
+        """Take blocks of a job until none is left."""
+        for i in job.waiting:  # each is taken by one thread
+            try:
+                job.results[i] = job.work(i)
+            except BaseException as error:  # for the thread whose job it is
+                job.errors.append(error)
+            with self._changed:
+                job.n_unfinished -= 1
+                if job.n_unfinished == 0:
+                    self._changed.notify_all()
+        with self._changed, suppress(ValueError):
+            self._open.remove(job)
+
+
+def _results(job: _Job[_Result]) -> list[_Result]:
+    """In the order of the blocks; the first error of one is raised."""
+    if job.errors:
+        raise job.errors[0]
+    return [job.results[i] for i in range(len(job.results))]

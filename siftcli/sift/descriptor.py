@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +106,7 @@ def describe_frames(
     threads.over_rows(
         len(frames),
         len(frames) * len(sizes) * _SAMPLES_PER_FRAME,
-        lambda start, stop: _describe(*given, *_workspace(), descriptors, start, stop),
+        lambda start, stop: _describe(*given, descriptors, start, stop),
         even=False,
     )
     return descriptors
@@ -122,24 +121,6 @@ def reach_of_descriptor(params: DescriptorParams) -> float:
 def _domain_sizes(params: DescriptorParams) -> NDArray[np.float64]:
     """The sizes that are pooled, the largest last; 1 is Lowe's."""
     return np.array([1 / params.dsp_ratio, 1, params.dsp_ratio] if params.dsp else [1.0])
-
-
-def _workspace() -> tuple[NDArray[Any], ...]:
-    """What a thread works in. Allocated here: where LLVM knows the sizes, it unrolls beyond all measure."""
-    n_samples = (GRID + 2) * LINE
-    return (
-        # A line more, for what is read beyond the last and not used.
-        np.zeros(n_samples + LINE, np.float32),  # the patch
-        np.zeros(n_samples + LINE, np.float32),  # which of it lies in the image
-        np.empty(4 * n_samples, np.float32),  # the samples around each of it
-        np.empty(2 * n_samples, np.float32),  # where it lies between them
-        np.empty(LINE, np.int32),  # where a line's samples lie in the level
-        np.empty(GRID * LINE, np.float32),  # magnitudes of gradients
-        np.empty(GRID * LINE, np.float32),  # and their place among the directions
-        np.empty(N_CELLS * N_DIRECTIONS * LINE, np.float32),  # shares, pooled down the columns
-        np.empty(2 * N_DIRECTIONS * LANES, np.float32),  # sums of two cells
-        np.empty(DESCRIPTOR_LENGTH, np.float32),
-    )
 
 
 @cache
@@ -358,8 +339,7 @@ def _quantise(vector, clip, rootsift, out, to):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[:, ::1], float64[::1],"
-    " float32[:, ::1], float64, boolean, float32[::1], float32[::1], float32[::1], float32[::1], int32[::1],"
-    " float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], uint8[:, ::1], int64, int64)"
+    " float32[:, ::1], float64, boolean, uint8[:, ::1], int64, int64)"
 )
 def _describe(
     levels,
@@ -372,21 +352,28 @@ def _describe(
     weights,
     clip,
     rootsift,
-    patch,
-    inside,
-    pairs,
-    fractions,
-    at,
-    magnitudes,
-    positions,
-    columns,
-    sums,
-    vector,
     descriptors,
     start,
     stop,
 ):
     """Descriptors of frames start to stop."""
+    line = weights.shape[1]  # LINE, but where LLVM knows the sizes, it unrolls beyond all measure
+    n_samples = (GRID + 2) * line
+    # A line more, for what is read beyond the last and not used.
+    patch, inside = np.zeros(n_samples + line, np.float32), np.zeros(n_samples + line, np.float32)
+    # The samples around each of the patch, where it lies between them, and where a line's lie in the level.
+    pairs, fractions, at = (
+        np.empty(4 * n_samples, np.float32),
+        np.empty(2 * n_samples, np.float32),
+        np.empty(line, np.int32),
+    )
+    magnitudes, positions = np.empty(GRID * line, np.float32), np.empty(GRID * line, np.float32)
+    # Shares, pooled down the columns; sums of two cells; the descriptor.
+    columns, sums, vector = (
+        np.empty(N_CELLS * N_DIRECTIONS * line, np.float32),
+        np.empty(2 * N_DIRECTIONS * LANES, np.float32),
+        np.empty(N_CELLS**2 * N_DIRECTIONS, np.float32),
+    )
     for n in range(start, stop):
         x, y, sigma, orientation = frames[n]
         if not abs(x) + abs(y) + 2 * GRID * spacings[-1] * sigma < _FAR:
