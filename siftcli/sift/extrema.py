@@ -1,7 +1,9 @@
 """Strip to integer extrema of the difference of Gaussians (Lowe, section 3.1).
 
-A sample is a candidate when none of its 26 neighbours exceeds it (or none falls
-below it). The test is not strict: a structure that is symmetric about a point
+A sample is a candidate when none of its neighbours exceeds it (or none falls
+below it): the 26 of Lowe, or the nearest six. Whether the samples around an oblique
+extremum hide it from the 26 depends on where the grid falls; the least-squares fit (``keypoints.py``) tells
+better what is an extremum, and six let it. The test is not strict: a structure that is symmetric about a point
 between samples has equal samples around it, and a strict test would lose it on
 an even grid and find it on an odd one. Refinement brings the equals together
 again (``keypoints.py``).
@@ -27,7 +29,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     strip
         The Gaussian levels; level i + 1 minus level i is DoG i.
     params
-        Contrast threshold and the share of it that a candidate must reach.
+        Contrast threshold and the share of it that a candidate must reach; which neighbours count.
     threads
         Where the rows are shared out.
 
@@ -43,7 +45,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
         last - first,
         (last - first) * width * len(levels),
         lambda start, stop: _extrema_in_rows(
-            levels, strip.first_row, width, threshold, first + start, first + stop
+            levels, strip.first_row, width, threshold, params.nearest_only, first + start, first + stop
         ),
     )
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -85,9 +87,6 @@ def _flags(dogs, above, here, below, step, high, low):
 def _is_extremum(dogs, above, here, below, step):
     """Whether a sample is as large (or as small) as all of its 3 × 3 × 3 block."""
     d = dogs[here]
-    # A flat region equals its neighbours; without a value it is no structure.
-    if d == 0:
-        return False
     sign = np.float32(1) if d > 0 else np.float32(-1)
     for row in (above, here, below):
         for scale in (row - step, row, row + step):
@@ -98,7 +97,7 @@ def _is_extremum(dogs, above, here, below, step):
 
 
 @subroutine
-def _extrema_in_row(dogs, above, here, below, step, width, high, low, columns):
+def _extrema_in_row(dogs, above, here, below, step, width, high, low, nearest_only, columns):
     """Fill in the columns of the extrema of a row; returns their number."""
     n = 0
     for x in range(0, width, LANES):
@@ -106,16 +105,17 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, columns):
         while flags:
             column = x + lowest_bit(flags)
             flags &= flags - 1
-            if 1 <= column < width - 1 and _is_extremum(
-                dogs, above + column, here + column, below + column, step
-            ):
+            # A flat region equals its neighbours; without a value it is no structure.
+            if not 1 <= column < width - 1 or dogs[here + column] == 0:
+                continue
+            if nearest_only or _is_extremum(dogs, above + column, here + column, below + column, step):
                 columns[n] = column
                 n += 1
     return n
 
 
-@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32, int64, int64)")
-def _extrema_in_rows(levels, first_row, width, threshold, start, stop):
+@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32, boolean, int64, int64)")
+def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, stop):
     """Candidates of the octave's rows start to stop."""
     n_scales, step = levels.shape[0] - 3, _pitch(width)
     size = (n_scales + 2) * step
@@ -130,7 +130,9 @@ def _extrema_in_rows(levels, first_row, width, threshold, start, stop):
         _fill_dogs(levels, y + 1 - first_row, width, dogs, below)
         for i in range(1, n_scales + 1):
             at = i * step
-            n = _extrema_in_row(dogs, above + at, here + at, below + at, step, width, high, low, columns)
+            n = _extrema_in_row(
+                dogs, above + at, here + at, below + at, step, width, high, low, nearest_only, columns
+            )
             while n_found + n > len(found):
                 found = np.concatenate((found, np.empty_like(found)))
             for column in columns[:n]:
