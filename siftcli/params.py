@@ -68,10 +68,12 @@ class KeypointParams:
         high=1,
     )
     candidate_fraction: float = _param(
-        0.5, "share of that threshold a sample must reach before it is refined", low=0, high=1
+        0.8, "share of that threshold a sample must reach before it is refined", low=0, high=1
     )
     nearest_only: bool = _param(
-        True, "a candidate need be extreme among its 6 nearest neighbours only, not all 26 (Lowe, section 3.1)"
+        True,
+        "a candidate need be extreme only among the 8 neighbours of its level and the 2 beside it in scale, "
+        "not among all 26 (Lowe, section 3.1)",
     )
     edge_threshold: float = _param(
         10.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
@@ -225,6 +227,7 @@ _CLASSIC: dict[str, Any] = {
     "doubling": "linear",
     "assumed_variance": 0.25,  # a camera blur of 0.5 px
     "contrast_threshold": 0.04,
+    "candidate_fraction": 0.5,
     "nearest_only": False,
     "fit_window": 0.0,
     "merge_distance": 0.2,

@@ -1,9 +1,9 @@
 """Strip to integer extrema of the difference of Gaussians (Lowe, section 3.1).
 
 A sample is a candidate when none of its neighbours exceeds it (or none falls
-below it): the 26 of Lowe, or the nearest six. Whether the samples around an oblique
-extremum hide it from the 26 depends on where the grid falls; the least-squares fit (``keypoints.py``) tells
-better what is an extremum, and six let it. The test is not strict: a structure that is symmetric about a point
+below it): Lowe's 26, or the 8 of its level and the 2 beside it in scale. A structure that is oblique in
+position and scale may exceed itself at the others, depending on where the grid falls; what is an extremum the
+least-squares fit (``keypoints.py``) tells better. The test is not strict: a structure that is symmetric about a point
 between samples has equal samples around it, and a strict test would lose it on
 an even grid and find it on an odd one. Refinement brings the equals together
 again (``keypoints.py``).
@@ -85,8 +85,14 @@ def _flags(dogs, above, here, below, step, high, low):
 
 @subroutine
 def _is_extremum(dogs, above, here, below, step):
-    """Whether a sample is as large (or as small) as all of its 3 × 3 × 3 block."""
+    """Whether a sample is as large (or as small) as the 3 × 3 of its level and those a step before and after.
+
+    A step of 0 leaves only its level.
+    """
     d = dogs[here]
+    # A flat region equals its neighbours; without a value it is no structure.
+    if d == 0:
+        return False
     sign = np.float32(1) if d > 0 else np.float32(-1)
     for row in (above, here, below):
         for scale in (row - step, row, row + step):
@@ -97,7 +103,7 @@ def _is_extremum(dogs, above, here, below, step):
 
 
 @subroutine
-def _extrema_in_row(dogs, above, here, below, step, width, high, low, nearest_only, columns):
+def _extrema_in_row(dogs, above, here, below, step, width, high, low, reach, columns):
     """Fill in the columns of the extrema of a row; returns their number."""
     n = 0
     for x in range(0, width, LANES):
@@ -105,10 +111,9 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, nearest_on
         while flags:
             column = x + lowest_bit(flags)
             flags &= flags - 1
-            # A flat region equals its neighbours; without a value it is no structure.
-            if not 1 <= column < width - 1 or dogs[here + column] == 0:
-                continue
-            if nearest_only or _is_extremum(dogs, above + column, here + column, below + column, step):
+            if 1 <= column < width - 1 and _is_extremum(
+                dogs, above + column, here + column, below + column, reach
+            ):
                 columns[n] = column
                 n += 1
     return n
@@ -118,7 +123,7 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, nearest_on
 def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, stop):
     """Candidates of the octave's rows start to stop."""
     n_scales, step = levels.shape[0] - 3, _pitch(width)
-    size = (n_scales + 2) * step
+    size, reach = (n_scales + 2) * step, 0 if nearest_only else step
     dogs = np.zeros(3 * size, np.float32)  # of three rows, each in its turn
     high, low = splat(threshold), splat(-threshold)
     for y in (start - 1, start):
@@ -131,7 +136,7 @@ def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, s
         for i in range(1, n_scales + 1):
             at = i * step
             n = _extrema_in_row(
-                dogs, above + at, here + at, below + at, step, width, high, low, nearest_only, columns
+                dogs, above + at, here + at, below + at, step, width, high, low, reach, columns
             )
             while n_found + n > len(found):
                 found = np.concatenate((found, np.empty_like(found)))

@@ -30,11 +30,8 @@ from .scalespace import Strip
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 """What became of a candidate."""
 
-_POSITION_STEPS = 2
-"""Newton's steps of the least-squares fit; a third moves positions by less than a thousandth."""
-
 _ROUNDS = 12
-"""Most times that position and scale are fitted in turn by least squares; two or three are the rule."""
+"""Most times that position and scale are fitted in turn by least squares; three or four are the rule."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_rows``."""
@@ -288,28 +285,23 @@ def _blend(patch, scale_offset, plane):
 
 @subroutine
 def _place_by_least_squares(patch, spread, offset, plane, lines, step):
-    """Replace the offsets by those of the least-squares fits: position, then scale at that position.
+    """Replace the offsets by those of the least-squares fits: a step of the position, then scale there.
 
     Returns how far the scale moved, in levels, infinite where a fit has no extremum nearby; and trace² /
     determinant of the curvatures in x and y.
     """
-    moved, curvatures = 0.0, 0.0
     _blend(patch, offset[2], plane)
-    for _ in range(_POSITION_STEPS):
-        curvatures = position_step(plane, offset[0], offset[1], spread, lines, step)
-        x, y = offset[0] + step[0], offset[1] + step[1]
-        if curvatures > 0 and abs(x) <= 1 and abs(y) <= 1:
-            offset[0], offset[1] = x, y
-        else:
-            moved = math.inf
+    curvatures = position_step(plane, offset[0], offset[1], spread, lines, step)
+    offset[0], offset[1] = offset[0] + step[0], offset[1] + step[1]
+    if not (curvatures > 0 and abs(offset[0]) <= 1 and abs(offset[1]) <= 1):
+        return math.inf, curvatures
     fitted_values(patch, offset[0], offset[1], spread, lines, step)
     below, here, above = step[0], step[1], step[2]
     slope, bend = (above - below) / 2, above + below - 2 * here
-    if bend * here < 0 and abs(slope) <= abs(bend):
-        moved += abs(slope / bend + offset[2])
-        offset[2] = -slope / bend
-    else:
-        moved = math.inf
+    if not (bend * here < 0 and abs(slope) <= abs(bend)):
+        return math.inf, curvatures
+    moved = abs(slope / bend + offset[2])
+    offset[2] = -slope / bend
     return moved, curvatures
 
 
@@ -317,8 +309,8 @@ def _place_by_least_squares(patch, spread, offset, plane, lines, step):
 def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, place):
     """Repeat the least-squares fits around the nearest sample until the scale stays; fill x, y and level.
 
-    Returns what becomes of the candidate: it must settle at a scale that is this octave's and not the next
-    one's, and the fit must be no edge.
+    Returns what becomes of the candidate: no fit may be an edge, and they must settle at a scale that is this
+    octave's and not the one before's or after's.
     """
     n_scales = levels.shape[0] - 3
     max_offset, moves_left, tolerance, curvature_ratio = limits
@@ -329,11 +321,13 @@ def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, w
             fill_patch(levels, first_row, height, width, i, y, x, patch)
         spread = window * 2 ** ((i + offset[2]) / n_scales)
         moved, curvatures = _place_by_least_squares(patch, spread, offset, plane, lines, step)
-        if moved <= tolerance and moved < math.inf:
+        if moved == math.inf:
+            return UNSTABLE
+        if curvatures >= curvature_ratio:
+            return EDGE
+        if moved <= tolerance:
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
-            if not 0.5 <= place[2] < n_scales + 0.5:
-                return UNSTABLE
-            return KEPT if curvatures < curvature_ratio else EDGE
+            return KEPT if 0.5 <= place[2] < n_scales + 0.5 else UNSTABLE
         dx, dy, di = _moves(offset, max_offset)
         x, y, i = x + dx, y + dy, i + di
         has_moved = dx != 0 or dy != 0 or di != 0
