@@ -62,7 +62,7 @@ class KeypointParams:
     """Extrema, their refinement and the two rejections (Lowe, sections 3.1, 4 and 4.1)."""
 
     contrast_threshold: float = _param(
-        0.0415,
+        0.039,
         "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4)",
         low=0,
         high=1,
@@ -89,9 +89,9 @@ class KeypointParams:
         high=2,
     )
     fit_tolerance: float = _param(
-        0.02,
-        "that fit is repeated until the scale moves by no more than this, in levels, and what does not settle "
-        "is dropped; 0 fits once",
+        0.01,
+        "that fit is repeated until the scale moves by no more than this, in levels; what does not settle is "
+        "dropped; 0 fits once",
         low=0,
         high=2,
     )

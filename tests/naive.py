@@ -51,7 +51,7 @@ def blur(image, change, kernel):
 
 
 def extrema(levels, threshold, nearest_only=False):
-    """All (DoG index, row, column) that no neighbour of 26, or of the 10 nearest, exceeds (or falls below)."""
+    """All (DoG index, row, column) that none of 26 neighbours, or of the nearest 10, exceeds (or falls below)."""
     dog = levels[1:] - levels[:-1]
     found = []
     for s in range(1, len(dog) - 1):
@@ -114,9 +114,7 @@ def refine(
     return "unstable"
 
 
-def settle(
-    dog, sample, offset, value, max_offset, max_moves, edge_threshold, tolerance, spread, n_rounds=12
-):
+def settle(dog, sample, offset, value, max_offset, max_moves, edge_threshold, tolerance, spread, n_rounds=12):
     """(x, y, level, value) where the least-squares fits stay, or the name of what removes it."""
     s, y, x = sample
     for _ in range(n_rounds):
@@ -152,8 +150,8 @@ def least_squares_quadratic(plane, x, y, spread):
 
 
 def least_squares_offset(dog, s, y, x, offset, spread):
-    """Offsets (x, y, level) from a sample of an extremum that was refined to other ones, trace² / determinant of
-    the curvatures in x and y, and whether every fit had an extremum nearby."""
+    """Offsets (x, y, level) from a sample of an extremum that was refined to other ones, trace² / determinant
+    of the curvatures in x and y, and whether every fit had an extremum nearby."""
     rows = np.clip(np.arange(y - 3, y + 4), 0, dog.shape[1] - 1)
     columns = np.clip(np.arange(x - 3, x + 4), 0, dog.shape[2] - 1)
     below, here, above = (dog[s + ds][np.ix_(rows, columns)] for ds in (-1, 0, 1))

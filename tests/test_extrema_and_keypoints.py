@@ -35,7 +35,7 @@ def test_extrema_equal_their_naive_twin(steps, width, nearest_only):
     rng = np.random.default_rng(1)
     levels = (np.round(rng.random((6, 20, width)) * steps) / steps).astype(np.float32)
     params = SiftParams(contrast_threshold=0.9, nearest_only=nearest_only)
-    threshold = np.float32(0.9 * 0.5 / 3)
+    threshold = np.float32(0.9 * params.candidate_fraction / 3)
     found = {tuple(c) for c in candidates_of(octave_of(levels), params).tolist()}
     expected = naive.extrema(levels, threshold, nearest_only)
     assert found == set(expected)

@@ -185,9 +185,7 @@ def test_extrema_equal_their_twin(image, threshold, nearest_only):
     least = np.float32(params.contrast_threshold * params.candidate_fraction / n_scales)
     with Threads(1) as threads:
         found = find_extrema(octave, params, threads)
-    assert set(map(tuple, found.tolist())) == set(
-        naive.extrema(octave.at_hand, least, nearest_only)
-    )
+    assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.at_hand, least, nearest_only))
 
 
 LIMITS = {"contrast_threshold": 0.01, "edge_threshold": 10.0, "fit_window": 0.0}
