@@ -51,7 +51,7 @@ def blur(image, change, kernel):
 
 
 def extrema(levels, threshold, nearest_only=False):
-    """All (DoG index, row, column) that none of 26 neighbours, or of the nearest 10, exceeds (or falls below)."""
+    """All (DoG index, row, column) that none of 26 (or of 10) neighbours exceeds or falls below."""
     dog = levels[1:] - levels[:-1]
     found = []
     for s in range(1, len(dog) - 1):

@@ -4,9 +4,9 @@ A sample is a candidate when none of its neighbours exceeds it (or none falls
 below it): Lowe's 26, or the 8 of its level and the 2 beside it in scale. Whether a structure that is
 oblique in position and scale passes the test against all 26 depends on where the grid falls; the
 least-squares fit (``keypoints.py``) tells better what is an extremum. The test is not
-strict: a structure that is symmetric about a point between samples has equal samples around it, and a strict test would lose it on
-an even grid and find it on an odd one. Refinement brings the equals together
-again (``keypoints.py``).
+strict: a structure that is symmetric about a point between samples has equal samples
+around it, and a strict test would lose it on an even grid and find it on an odd one.
+Refinement brings the equals together again.
 """
 
 from __future__ import annotations
