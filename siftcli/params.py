@@ -62,16 +62,21 @@ class KeypointParams:
     """Extrema, their refinement and the two rejections (Lowe, sections 3.1, 4 and 4.1)."""
 
     contrast_threshold: float = _param(
-        0.04,
+        0.039,
         "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4)",
         low=0,
         high=1,
     )
     candidate_fraction: float = _param(
-        0.5, "share of that threshold a sample must reach before it is refined", low=0, high=1
+        0.8, "share of that threshold a sample must reach before it is refined", low=0, high=1
+    )
+    nearest_only: bool = _param(
+        True,
+        "a candidate need be extreme only among the 8 neighbours of its level and the 2 beside it in scale, "
+        "not among all 26 (Lowe, section 3.1)",
     )
     edge_threshold: float = _param(
-        8.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
+        10.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
     )
     max_offset: float = _param(
         0.6, "offset, in samples, above which refinement moves on (IPOL, algorithm 6)", low=0.5, high=1
@@ -84,13 +89,14 @@ class KeypointParams:
         high=2,
     )
     fit_tolerance: float = _param(
-        0.04,
-        "that fit is repeated until the scale moves by no more than this, in levels; 0 fits once",
+        0.01,
+        "that fit is repeated until the scale moves by no more than this, in levels; what does not settle is "
+        "dropped; 0 fits once",
         low=0,
         high=2,
     )
     merge_distance: float = _param(
-        0.2,
+        0.5,
         "candidates that refine to within this distance (samples, levels) are one keypoint",
         low=0,
         high=1,
@@ -228,8 +234,11 @@ _CLASSIC: dict[str, Any] = {
     "sigma": 1.6,
     "doubling": "linear",
     "assumed_variance": 0.25,  # a camera blur of 0.5 px
-    "edge_threshold": 10.0,
+    "contrast_threshold": 0.04,
+    "candidate_fraction": 0.5,
+    "nearest_only": False,
     "fit_window": 0.0,
+    "merge_distance": 0.2,
     "response_power": 0.0,
     "orientation_bins": 36,
     "orientation_window": 1.5,

@@ -50,14 +50,16 @@ def blur(image, change, kernel):
     return np.array(rows)
 
 
-def extrema(levels, threshold):
-    """All (DoG index, row, column) that no neighbour of 26 exceeds (or falls below)."""
+def extrema(levels, threshold, nearest_only=False):
+    """All (DoG index, row, column) that none of 26 (or of 10) neighbours exceeds or falls below."""
     dog = levels[1:] - levels[:-1]
     found = []
     for s in range(1, len(dog) - 1):
         for y in range(1, dog.shape[1] - 1):
             for x in range(1, dog.shape[2] - 1):
                 d, block = dog[s, y, x], dog[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
+                if nearest_only:
+                    block = np.append(block[1], dog[[s - 1, s + 1], y, x])
                 is_extremum = (d > 0 and d == block.max()) or (d < 0 and d == block.min())
                 if is_extremum and abs(d) >= threshold:
                     found.append((s, y, x))
@@ -101,9 +103,8 @@ def refine(
             if determinant <= 0 or (dxx + dyy) ** 2 / determinant >= (ratio + 1) ** 2 / ratio:
                 return "edge"
             if spread:
-                return settle(
-                    dog, (s, y, x), offset, value, max_offset, max_moves - n_moves, spread, tolerance
-                )
+                limits = max_offset, max_moves - n_moves, edge_threshold, tolerance
+                return settle(dog, (s, y, x), offset, value, *limits, spread)
             return x + offset[0], y + offset[1], s + offset[2], value
         dx, dy, ds = (int(np.sign(o)) if abs(o) > max_offset else 0 for o in offset)
         x, y, s = x + dx, y + dy, s + ds
@@ -113,16 +114,20 @@ def refine(
     return "unstable"
 
 
-def settle(dog, sample, offset, value, max_offset, max_moves, spread, tolerance, n_rounds=12):
-    """(x, y, level, value) where the least-squares fits stay, or where the first places it."""
-    (s, y, x), first = sample, None
+def settle(dog, sample, offset, value, max_offset, max_moves, edge_threshold, tolerance, spread, n_rounds=12):
+    """(x, y, level, value) where the least-squares fits stay, or the name of what removes it."""
+    s, y, x = sample
     for _ in range(n_rounds):
         before = offset
         here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
-        offset, is_extremum = least_squares_offset(dog, s, y, x, before, here)
-        if first is None:
-            first = x + offset[0], y + offset[1], s + offset[2], value
-        if tolerance == math.inf or (is_extremum and abs(offset[2] - before[2]) <= tolerance):
+        offset, curvatures, is_extremum = least_squares_offset(dog, s, y, x, before, here)
+        if not is_extremum:
+            return "unstable"
+        if curvatures >= (edge_threshold + 1) ** 2 / edge_threshold:
+            return "edge"
+        if abs(offset[2] - before[2]) <= tolerance:
+            if not 0.5 <= s + offset[2] < len(dog) - 1.5:
+                return "unstable"
             return x + offset[0], y + offset[1], s + offset[2], value
         move = np.where(np.abs(offset) > max_offset, np.sign(offset), 0).astype(int)
         x, y, s = np.array([x, y, s]) + move
@@ -131,7 +136,7 @@ def settle(dog, sample, offset, value, max_offset, max_moves, spread, tolerance,
         inside = 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
         if max_moves < 0 or not inside:
             break
-    return first
+    return "unstable"
 
 
 def least_squares_quadratic(plane, x, y, spread):
@@ -144,27 +149,23 @@ def least_squares_quadratic(plane, x, y, spread):
     return np.linalg.lstsq(root * terms, root[:, 0] * plane.ravel(), rcond=None)[0]
 
 
-def least_squares_offset(dog, s, y, x, offset, spread, n_steps=2):
-    """Offsets (x, y, level) from a sample of an extremum that was refined to other ones, and whether every
-    fit had an extremum nearby."""
+def least_squares_offset(dog, s, y, x, offset, spread):
+    """Offsets (x, y, level) from a sample of an extremum that was refined to other ones, trace² / determinant
+    of the curvatures in x and y, and whether every fit had an extremum nearby."""
     rows = np.clip(np.arange(y - 3, y + 4), 0, dog.shape[1] - 1)
     columns = np.clip(np.arange(x - 3, x + 4), 0, dog.shape[2] - 1)
     below, here, above = (dog[s + ds][np.ix_(rows, columns)] for ds in (-1, 0, 1))
-    place, o, is_extremum = offset[:2], offset[2], True
+    place, o = offset[:2], offset[2]
     plane = here + o * (above - below) / 2 + o**2 * (above + below - 2 * here) / 2
-    for _ in range(n_steps):
-        _, gx, gy, xx, yy, xy = least_squares_quadratic(plane, *place, spread)
-        moved = place - np.linalg.solve([[xx, xy], [xy, yy]], [gx, gy])
-        if xx * yy - xy**2 > 0 and np.all(np.abs(moved) <= 1):
-            place = moved
-        else:
-            is_extremum = False
+    _, gx, gy, xx, yy, xy = least_squares_quadratic(plane, *place, spread)
+    place = place - np.linalg.solve([[xx, xy], [xy, yy]], [gx, gy])
+    is_extremum = xx * yy - xy**2 > 0 and np.all(np.abs(place) <= 1)
     a, b, c = (least_squares_quadratic(p, *place, spread)[0] for p in (below, here, above))
     if (a + c - 2 * b) * b < 0 and abs(c - a) / 2 <= abs(a + c - 2 * b):
         o = (a - c) / 2 / (a + c - 2 * b)
     else:
         is_extremum = False
-    return np.array([*place, o]), is_extremum
+    return np.array([*place, o]), (xx + yy) ** 2 / (xx * yy - xy**2), is_extremum
 
 
 def merge_same_places(refined, distance):

@@ -90,8 +90,8 @@ def test_help_states_the_defaults(capsys):
     for part in (
         "default: 3;",
         "default: 1.7;",
-        "default: 0.04;",
-        "default: 8.0;",
+        "default: 0.039;",
+        "default: 10.0;",
         "default: -1;",
         "default: default",
     ):

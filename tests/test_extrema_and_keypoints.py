@@ -29,14 +29,15 @@ def candidates_of(octave, params=SiftParams(), n_threads=1):  # noqa: B008
 
 @pytest.mark.parametrize("steps", [4, 1000])
 @pytest.mark.parametrize("width", [16, 45])
-def test_extrema_equal_their_naive_twin(steps, width):
+@pytest.mark.parametrize("nearest_only", [True, False])
+def test_extrema_equal_their_naive_twin(steps, width, nearest_only):
     # Few grey steps make many equal neighbours.
     rng = np.random.default_rng(1)
     levels = (np.round(rng.random((6, 20, width)) * steps) / steps).astype(np.float32)
-    params = SiftParams(contrast_threshold=0.9)
-    threshold = np.float32(0.9 * 0.5 / 3)
+    params = SiftParams(contrast_threshold=0.9, nearest_only=nearest_only)
+    threshold = np.float32(0.9 * params.candidate_fraction / 3)
     found = {tuple(c) for c in candidates_of(octave_of(levels), params).tolist()}
-    expected = naive.extrema(levels, threshold)
+    expected = naive.extrema(levels, threshold, nearest_only)
     assert found == set(expected)
     assert len(expected) > 50
 
@@ -109,7 +110,9 @@ def test_least_squares_is_exact_for_a_quadratic():
     plane = value + gx * u + gy * v + (abs(xx) + 1) * u**2 / 2 + (abs(yy) + 1) * v**2 / 2 + 0.1 * xy * u * v
     extremum = -np.linalg.solve([[abs(xx) + 1, 0.1 * xy], [0.1 * xy, abs(yy) + 1]], [gx, gy])
     lines, step = np.empty((2, 3, 7)), np.empty(2)
-    assert local_fit.position_step(plane, 0.3, -0.2, 0.8, lines, step)
+    curvatures = local_fit.position_step(plane, 0.3, -0.2, 0.8, lines, step)
+    xx, yy, xy = abs(xx) + 1, abs(yy) + 1, 0.1 * xy
+    np.testing.assert_allclose(curvatures, (xx + yy) ** 2 / (xx * yy - xy**2), rtol=1e-12)
     np.testing.assert_allclose([step[0] + 0.3, step[1] - 0.2], extremum, atol=1e-12)
     values = np.empty(3)
     local_fit.fitted_values(np.stack((plane, 2 * plane, -plane)), 0.0, 0.0, 0.8, lines, values)

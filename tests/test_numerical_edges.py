@@ -176,14 +176,17 @@ def first_octave(image: np.ndarray) -> Strip | None:
 
 
 @twins
-@given(image=images(low=12, high=22), threshold=st.sampled_from([0.0, 1e-4, 0.04]))
-def test_extrema_equal_their_twin(image, threshold):
-    octave, params = first_octave(image), SiftParams(contrast_threshold=threshold)
+@given(
+    image=images(low=12, high=22), threshold=st.sampled_from([0.0, 1e-4, 0.04]), nearest_only=st.booleans()
+)
+def test_extrema_equal_their_twin(image, threshold, nearest_only):
+    octave = first_octave(image)
+    params = SiftParams(contrast_threshold=threshold, nearest_only=nearest_only)
     n_scales = len(octave.at_hand) - 3
     least = np.float32(params.contrast_threshold * params.candidate_fraction / n_scales)
     with Threads(1) as threads:
         found = find_extrema(octave, params, threads)
-    assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.at_hand, least))
+    assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.at_hand, least, nearest_only))
 
 
 LIMITS = {"contrast_threshold": 0.01, "edge_threshold": 10.0, "fit_window": 0.0}

@@ -1,10 +1,12 @@
 """Strip to integer extrema of the difference of Gaussians (Lowe, section 3.1).
 
-A sample is a candidate when none of its 26 neighbours exceeds it (or none falls
-below it). The test is not strict: a structure that is symmetric about a point
-between samples has equal samples around it, and a strict test would lose it on
-an even grid and find it on an odd one. Refinement brings the equals together
-again (``keypoints.py``).
+A sample is a candidate when none of its neighbours exceeds it (or none falls
+below it): Lowe's 26, or the 8 of its level and the 2 beside it in scale. Whether a structure that is
+oblique in position and scale passes the test against all 26 depends on where the grid falls; the
+least-squares fit (``keypoints.py``) tells better what is an extremum. The test is not
+strict: a structure that is symmetric about a point between samples has equal samples
+around it, and a strict test would lose it on an even grid and find it on an odd one.
+Refinement brings the equals together again.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     strip
         The Gaussian levels; level i + 1 minus level i is DoG i.
     params
-        Contrast threshold and the share of it that a candidate must reach.
+        Contrast threshold and the share of it that a candidate must reach; which neighbours count.
     threads
         Where the rows are shared out.
 
@@ -43,7 +45,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
         last - first,
         (last - first) * width * len(levels),
         lambda start, stop: _extrema_in_rows(
-            levels, strip.first_row, width, threshold, first + start, first + stop
+            levels, strip.first_row, width, threshold, params.nearest_only, first + start, first + stop
         ),
     )
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -83,7 +85,10 @@ def _flags(dogs, above, here, below, step, high, low):
 
 @subroutine
 def _is_extremum(dogs, above, here, below, step):
-    """Whether a sample is as large (or as small) as all of its 3 × 3 × 3 block."""
+    """Whether a sample is as large (or as small) as the 3 × 3 of its level and those a step before and after.
+
+    A step of 0 leaves only its level.
+    """
     d = dogs[here]
     # A flat region equals its neighbours; without a value it is no structure.
     if d == 0:
@@ -98,7 +103,7 @@ def _is_extremum(dogs, above, here, below, step):
 
 
 @subroutine
-def _extrema_in_row(dogs, above, here, below, step, width, high, low, columns):
+def _extrema_in_row(dogs, above, here, below, step, width, high, low, reach, columns):
     """Fill in the columns of the extrema of a row; returns their number."""
     n = 0
     for x in range(0, width, LANES):
@@ -107,18 +112,18 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, columns):
             column = x + lowest_bit(flags)
             flags &= flags - 1
             if 1 <= column < width - 1 and _is_extremum(
-                dogs, above + column, here + column, below + column, step
+                dogs, above + column, here + column, below + column, reach
             ):
                 columns[n] = column
                 n += 1
     return n
 
 
-@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32, int64, int64)")
-def _extrema_in_rows(levels, first_row, width, threshold, start, stop):
+@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32, boolean, int64, int64)")
+def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, stop):
     """Candidates of the octave's rows start to stop."""
     n_scales, step = levels.shape[0] - 3, _pitch(width)
-    size = (n_scales + 2) * step
+    size, reach = (n_scales + 2) * step, 0 if nearest_only else step
     dogs = np.zeros(3 * size, np.float32)  # of three rows, each in its turn
     high, low = splat(threshold), splat(-threshold)
     for y in (start - 1, start):
@@ -130,7 +135,9 @@ def _extrema_in_rows(levels, first_row, width, threshold, start, stop):
         _fill_dogs(levels, y + 1 - first_row, width, dogs, below)
         for i in range(1, n_scales + 1):
             at = i * step
-            n = _extrema_in_row(dogs, above + at, here + at, below + at, step, width, high, low, columns)
+            n = _extrema_in_row(
+                dogs, above + at, here + at, below + at, step, width, high, low, reach, columns
+            )
             while n_found + n > len(found):
                 found = np.concatenate((found, np.empty_like(found)))
             for column in columns[:n]:

@@ -8,7 +8,8 @@ samples (``local_fit.py``), which noise moves less than differences of two: posi
 around the nearest sample, until the scale stays. On ridges that are oblique in position and scale this
 takes several rounds: with the Hessian's parts P (x, y), s (scale) and c (mixed) each leaves cᵀP⁻¹c / s of
 the distance, which is 1 where the ridge is flat. Lowe's test of edges looks at P alone, and lets them
-pass.
+pass; what has not settled after some rounds is dropped. His test is made once more on the curvatures of the
+fit, for the same reason that positions are.
 """
 
 from __future__ import annotations
@@ -29,11 +30,8 @@ from .scalespace import Strip
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 """What became of a candidate."""
 
-_POSITION_STEPS = 2
-"""Newton's steps of the least-squares fit; a third moves positions by less than a thousandth."""
-
 _ROUNDS = 12
-"""Most times that position and scale are fitted in turn by least squares; two or three are the rule."""
+"""Most times that position and scale are fitted in turn by least squares; three or four are the rule."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_rows``."""
@@ -287,54 +285,57 @@ def _blend(patch, scale_offset, plane):
 
 @subroutine
 def _place_by_least_squares(patch, spread, offset, plane, lines, step):
-    """Replace the offsets by those of the least-squares fits: position, then scale at that position.
+    """Replace the offsets by those of the least-squares fits: a step of the position, then scale there.
 
-    Returns how far the scale moved, in levels; infinite where a fit has no extremum nearby.
+    Returns how far the scale moved, in levels, infinite where a fit has no extremum nearby; and trace² /
+    determinant of the curvatures in x and y.
     """
-    moved = 0.0
     _blend(patch, offset[2], plane)
-    for _ in range(_POSITION_STEPS):
-        found = position_step(plane, offset[0], offset[1], spread, lines, step)
-        x, y = offset[0] + step[0], offset[1] + step[1]
-        if found and abs(x) <= 1 and abs(y) <= 1:
-            offset[0], offset[1] = x, y
-        else:
-            moved = math.inf
+    curvatures = position_step(plane, offset[0], offset[1], spread, lines, step)
+    offset[0], offset[1] = offset[0] + step[0], offset[1] + step[1]
+    if not (curvatures > 0 and abs(offset[0]) <= 1 and abs(offset[1]) <= 1):
+        return math.inf, curvatures
     fitted_values(patch, offset[0], offset[1], spread, lines, step)
     below, here, above = step[0], step[1], step[2]
     slope, bend = (above - below) / 2, above + below - 2 * here
-    if bend * here < 0 and abs(slope) <= abs(bend):
-        moved += abs(slope / bend + offset[2])
-        offset[2] = -slope / bend
-    else:
-        moved = math.inf
-    return moved
+    if not (bend * here < 0 and abs(slope) <= abs(bend)):
+        return math.inf, curvatures
+    moved = abs(slope / bend + offset[2])
+    offset[2] = -slope / bend
+    return moved, curvatures
 
 
 @subroutine
 def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, place):
     """Repeat the least-squares fits around the nearest sample until the scale stays; fill x, y and level.
 
-    What does not settle stays where the first round placed it.
+    Returns what becomes of the candidate: no fit may be an edge, and they must settle at a scale that is this
+    octave's and not the one before's or after's.
     """
     n_scales = levels.shape[0] - 3
-    max_offset, moves_left, tolerance = limits
+    max_offset, moves_left, tolerance, curvature_ratio = limits
     patch, plane, lines, step = work
     has_moved = True
-    for n_round in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         if has_moved:
             fill_patch(levels, first_row, height, width, i, y, x, patch)
         spread = window * 2 ** ((i + offset[2]) / n_scales)
-        settled = _place_by_least_squares(patch, spread, offset, plane, lines, step) <= tolerance
-        if settled or n_round == 0:
+        moved, curvatures = _place_by_least_squares(patch, spread, offset, plane, lines, step)
+        if moved == math.inf:
+            return UNSTABLE
+        if curvatures >= curvature_ratio:
+            return EDGE
+        if moved <= tolerance:
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
+            return KEPT if 0.5 <= place[2] < n_scales + 0.5 else UNSTABLE
         dx, dy, di = _moves(offset, max_offset)
         x, y, i = x + dx, y + dy, i + di
         has_moved = dx != 0 or dy != 0 or di != 0
         moves_left -= int(has_moved)
-        if settled or moves_left < 0 or not _is_inside(x, y, i, width, height, n_scales):
+        if moves_left < 0 or not _is_inside(x, y, i, width, height, n_scales):
             break
         offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di
+    return UNSTABLE
 
 
 @subroutine
@@ -408,6 +409,8 @@ def _refine(
         elif trace**2 >= curvature_ratio * determinant:
             fate[n] = EDGE
         elif window > 0:
-            limits = max_offset, moves_left, tolerance
+            limits = max_offset, moves_left, tolerance, curvature_ratio
             work = patch, wide_plane, lines, step
-            _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n])
+            fate[n] = _settle(
+                levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n]
+            )

@@ -92,14 +92,18 @@ def _coefficients(plane, lines):
 
 @subroutine
 def position_step(plane, x, y, spread, lines, step):
-    """Newton's step from (x, y) to the extremum of the quadratic fitted there; False where there is none."""
+    """Newton's step from (x, y) to the extremum of the quadratic fitted there.
+
+    Returns trace² / determinant of its curvatures (Lowe, section 4.1), which is 4 where they are equal; not
+    above 0 where it has no extremum.
+    """
     (mx, ax, _), (my, ay, _) = _weigh_line(x, spread, lines[0]), _weigh_line(y, spread, lines[1])
     _, gx, gy, xx, yy, xy = _coefficients(plane, lines)
     xx, yy = 2 * xx, 2 * yy
     gx, gy = gx - ax * xx / 2 - my * xy, gy - ay * yy / 2 - mx * xy
     determinant = xx * yy - xy * xy
     step[0], step[1] = (xy * gy - yy * gx) / determinant, (xy * gx - xx * gy) / determinant
-    return determinant > 0
+    return (xx + yy) ** 2 / determinant
 
 
 @subroutine
