@@ -71,7 +71,10 @@ def _pitch(width):
 
 @inlined
 def _flags(dogs, above, here, below, step, high, low):
-    """The lanes that reach a threshold and that none of the six nearest neighbours exceeds, as bits."""
+    """The lanes that reach a threshold and that none of the ten nearest neighbours exceeds, as bits.
+
+    These are the eight of the level and the two beside it in scale.
+    """
     d = load(dogs, here)
     if (lanes_not_below(d, high) | lanes_not_below(low, d)) == 0:
         return 0
@@ -80,22 +83,21 @@ def _flags(dogs, above, here, below, step, high, low):
     fine, coarse = load(dogs, here - step), load(dogs, here + step)
     most = larger(larger(larger(left, right), larger(up, down)), larger(larger(fine, coarse), high))
     least = smaller(smaller(smaller(left, right), smaller(up, down)), smaller(smaller(fine, coarse), low))
+    if (lanes_not_below(d, most) | lanes_not_below(least, d)) == 0:
+        return 0
+    for row in (above, below):
+        left, right = load(dogs, row - 1), load(dogs, row + 1)
+        most, least = larger(larger(left, right), most), smaller(smaller(left, right), least)
     return lanes_not_below(d, most) | lanes_not_below(least, d)
 
 
 @subroutine
 def _is_extremum(dogs, above, here, below, step):
-    """Whether a sample is as large (or as small) as the 3 × 3 of its level and those a step before and after.
-
-    A step of 0 leaves only its level.
-    """
+    """Whether a sample is as large (or as small) as all of the 3 × 3 beside it, a step before and after."""
     d = dogs[here]
-    # A flat region equals its neighbours; without a value it is no structure.
-    if d == 0:
-        return False
     sign = np.float32(1) if d > 0 else np.float32(-1)
     for row in (above, here, below):
-        for scale in (row - step, row, row + step):
+        for scale in (row - step, row + step):
             for at in range(scale - 1, scale + 2):
                 if sign * dogs[at] > sign * d:
                     return False
@@ -103,7 +105,7 @@ def _is_extremum(dogs, above, here, below, step):
 
 
 @subroutine
-def _extrema_in_row(dogs, above, here, below, step, width, high, low, reach, columns):
+def _extrema_in_row(dogs, above, here, below, step, width, high, low, nearest_only, columns):
     """Fill in the columns of the extrema of a row; returns their number."""
     n = 0
     for x in range(0, width, LANES):
@@ -111,8 +113,11 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, reach, col
         while flags:
             column = x + lowest_bit(flags)
             flags &= flags - 1
-            if 1 <= column < width - 1 and _is_extremum(
-                dogs, above + column, here + column, below + column, reach
+            # A flat region equals its neighbours; without a value it is no structure.
+            if (
+                1 <= column < width - 1
+                and dogs[here + column] != 0
+                and (nearest_only or _is_extremum(dogs, above + column, here + column, below + column, step))
             ):
                 columns[n] = column
                 n += 1
@@ -123,7 +128,7 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, reach, col
 def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, stop):
     """Candidates of the octave's rows start to stop."""
     n_scales, step = levels.shape[0] - 3, _pitch(width)
-    size, reach = (n_scales + 2) * step, 0 if nearest_only else step
+    size = (n_scales + 2) * step
     dogs = np.zeros(3 * size, np.float32)  # of three rows, each in its turn
     high, low = splat(threshold), splat(-threshold)
     for y in (start - 1, start):
@@ -136,7 +141,7 @@ def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, s
         for i in range(1, n_scales + 1):
             at = i * step
             n = _extrema_in_row(
-                dogs, above + at, here + at, below + at, step, width, high, low, reach, columns
+                dogs, above + at, here + at, below + at, step, width, high, low, nearest_only, columns
             )
             while n_found + n > len(found):
                 found = np.concatenate((found, np.empty_like(found)))
