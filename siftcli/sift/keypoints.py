@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..params import KeypointParams
 from ._jit import kernel, subroutine
 from ._threads import Threads
-from .local_fit import SIDE, fill_patch, fitted_values, position_step
+from .local_fit import blend, fill_patch, fitted_values, position_step, workspace
 from .scalespace import Strip
 
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
@@ -274,29 +274,18 @@ def _refit_position(plane, offset):
 
 
 @subroutine
-def _blend(patch, scale_offset, plane):
-    """The plane at a scale between those of the patch, each value by a parabola through three."""
-    for row in range(SIDE):
-        for column in range(SIDE):
-            below, here, above = patch[0, row, column], patch[1, row, column], patch[2, row, column]
-            slope, bend = (above - below) / 2, above + below - 2 * here
-            plane[row, column] = here + scale_offset * (slope + scale_offset * bend / 2)
-
-
-@subroutine
-def _place_by_least_squares(patch, spread, offset, plane, lines, step):
+def _place_by_least_squares(patch, spread, offset, plane, work, step):
     """Replace the offsets by those of the least-squares fits: a step of the position, then scale there.
 
     Returns how far the scale moved, in levels, infinite where a fit has no extremum nearby; and trace² /
     determinant of the curvatures in x and y.
     """
-    _blend(patch, offset[2], plane)
-    curvatures = position_step(plane, offset[0], offset[1], spread, lines, step)
+    blend(patch, offset[2], plane)
+    curvatures = position_step(plane, offset[0], offset[1], spread, work, step)
     offset[0], offset[1] = offset[0] + step[0], offset[1] + step[1]
     if not (curvatures > 0 and abs(offset[0]) <= 1 and abs(offset[1]) <= 1):
         return math.inf, curvatures
-    fitted_values(patch, offset[0], offset[1], spread, lines, step)
-    below, here, above = step[0], step[1], step[2]
+    below, here, above = fitted_values(patch, offset[0], offset[1], spread, work)
     slope, bend = (above - below) / 2, above + below - 2 * here
     if not (bend * here < 0 and abs(slope) <= abs(bend)):
         return math.inf, curvatures
@@ -314,13 +303,13 @@ def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, w
     """
     n_scales = levels.shape[0] - 3
     max_offset, moves_left, tolerance, curvature_ratio = limits
-    patch, plane, lines, step = work
+    patch, plane, for_fit, step = work
     has_moved = True
     for _ in range(_ROUNDS):
         if has_moved:
             fill_patch(levels, first_row, height, width, i, y, x, patch)
         spread = window * 2 ** ((i + offset[2]) / n_scales)
-        moved, curvatures = _place_by_least_squares(patch, spread, offset, plane, lines, step)
+        moved, curvatures = _place_by_least_squares(patch, spread, offset, plane, for_fit, step)
         if moved == math.inf:
             return UNSTABLE
         if curvatures >= curvature_ratio:
@@ -380,8 +369,8 @@ def _refine(
     n_scales = levels.shape[0] - 3
     gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
     block, plane = np.empty((3, 3, 3)), np.empty((3, 3))
-    patch, wide_plane = np.empty((3, SIDE, SIDE)), np.empty((SIDE, SIDE))
-    lines, step = np.empty((2, 3, SIDE)), np.empty(3)
+    patch, wide_plane, for_fit = workspace()
+    step = np.empty(2)
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         fate[n], moves_left = UNSTABLE, max_moves
@@ -410,7 +399,7 @@ def _refine(
             fate[n] = EDGE
         elif window > 0:
             limits = max_offset, moves_left, tolerance, curvature_ratio
-            work = patch, wide_plane, lines, step
+            work = patch, wide_plane, for_fit, step
             fate[n] = _settle(
                 levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n]
             )
