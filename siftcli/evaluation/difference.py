@@ -36,6 +36,7 @@ from .transforms import Rotation
 from .trials import AT_EQUAL_COUNTS, SWEEPS
 
 OWN, PEER = "siftcli", "opencv-precise"
+TITLES = {OWN: "siftcli", PEER: "OpenCV, precise"}
 TURN_DEG = 30.0
 WITHIN_PX = 0.5
 
@@ -50,18 +51,18 @@ INK, GRID, PAPER = (36, 41, 47), (216, 222, 228), (255, 255, 255)
 N_COLOURS = 64
 """Colours that are kept of a photograph, for a small file."""
 
-BARS_WIDTH, BARS_HEIGHT = 1800, 640
-BARS_LEFT, BARS_TOP, BARS_BOTTOM = 70, 80, 60
+BARS_WIDTH, BARS_HEIGHT = 1800, 690
+BARS_LEFT, BARS_TOP, BARS_BOTTOM = 70, 130, 60
 BARS_FONT_PX, VALUE_FONT_PX = 28, 21
 GROUP_SHARE = 0.9
 """Share of its place that a group of bars fills."""
 BARS = {
     "opencv": ("OpenCV", (190, 207, 220)),
-    "opencv-precise": ("OpenCV, precise", (128, 160, 186)),
+    "opencv-precise": (TITLES[PEER], (128, 160, 186)),
     "scikit-image": ("scikit-image", (74, 116, 152)),
     "colmap": ("COLMAP", (36, 78, 115)),
     "vlfeat": ("VLFeat", (14, 41, 66)),
-    "default": ("siftcli", (230, 130, 0)),
+    "default": (TITLES[OWN], (230, 130, 0)),
 }
 """Settings of the trials with their titles and colours, told apart with any colour vision."""
 
@@ -106,9 +107,9 @@ def draw_turn(pair: Pair, both: Sequence[Repeated]) -> Image.Image:
     head = 3 * FONT_PX + GAP_PX
     canvas = Image.new("RGB", (2 * PANEL_PX + 2 * GAP_PX, head + PANEL_PX), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT_PX)
-    for column, (title, one) in enumerate(zip((BARS[PEER][0], "siftcli"), both, strict=True)):
+    for column, (name, one) in enumerate(zip((PEER, OWN), both, strict=True)):
         left, n, n_again = column * (PANEL_PX + 2 * GAP_PX), len(one.again), int(one.again.sum())
-        pen.text((left, 0), f"{title}: {n} keypoints, turned by {TURN_DEG:g}°", INK, font)
+        pen.text((left, 0), f"{TITLES[name]}: {n} keypoints, turned by {TURN_DEG:g}°", INK, font)
         _legend(
             pen, (left, 1.5 * FONT_PX), CORRECT_COLOUR, f"{n_again} found again within {WITHIN_PX:g} px", font
         )
@@ -137,34 +138,42 @@ def draw_bars(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
     names = [name for name in BARS if any(row["setting"] == name for row in rows)]
     canvas = Image.new("RGB", (BARS_WIDTH, BARS_HEIGHT), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(BARS_FONT_PX)
-    bottom, height = BARS_HEIGHT - BARS_BOTTOM, BARS_HEIGHT - BARS_BOTTOM - BARS_TOP
+    n_images = len({row["image"] for row in rows})
+    title = f"Repeatability within {WITHIN_PX:g} px at {AT_EQUAL_COUNTS}, mean over {n_images} images"
+    pen.text((BARS_LEFT, 0), title, INK, font)
+    for at, name in zip(np.linspace(BARS_LEFT, BARS_WIDTH, len(names), endpoint=False), names, strict=True):
+        title, colour = BARS[name]
+        _legend(pen, (at, 1.6 * BARS_FONT_PX), colour, title, font)
     for tick in np.linspace(0, 1, 6):
-        y = bottom - height * tick
-        pen.line([(BARS_LEFT, y), (BARS_WIDTH, y)], GRID, 2)
-        pen.text((BARS_LEFT - GAP_PX, y), f"{tick:.1f}", INK, font, anchor="rm")
-    for place, name in enumerate(names):
-        at = BARS_LEFT + (BARS_WIDTH - BARS_LEFT) * place / len(names)
-        _legend(pen, (at, 0), BARS[name][1], BARS[name][0], font)
-    group = (BARS_WIDTH - BARS_LEFT) / len(SWEEPS)
-    width = GROUP_SHARE * group / len(names)
-    for at, sweep in zip(BARS_LEFT + group * np.arange(len(SWEEPS)), SWEEPS, strict=True):
-        pen.text((at + group / 2, bottom + 1.3 * BARS_FONT_PX), sweep, INK, font, anchor="ms")
-        for place, name in enumerate(names):
-            left = at + group * (1 - GROUP_SHARE) / 2 + width * place
-            value = _mean(rows, sweep, name)
-            top = bottom - height * value
-            pen.rectangle([left + 1, top, left + width - 2, bottom], BARS[name][1])
-            label = f"{value:.2f}".removeprefix("0")
-            pen.text(
-                (left + width / 2, top - 4), label, INK, ImageFont.load_default(VALUE_FONT_PX), anchor="mb"
-            )
+        pen.line([(BARS_LEFT, _height(tick)), (BARS_WIDTH, _height(tick))], GRID, 2)
+        pen.text((BARS_LEFT - GAP_PX, _height(tick)), f"{tick:.1f}", INK, font, anchor="rm")
+    edges = np.linspace(BARS_LEFT, BARS_WIDTH, len(SWEEPS) + 1)
+    for sweep, left, right in zip(SWEEPS, edges, edges[1:], strict=False):
+        pen.text(((left + right) / 2, _height(0) + 1.3 * BARS_FONT_PX), sweep, INK, font, anchor="ms")
+        of_sweep = [row for row in rows if row["sweep"] == sweep]
+        _group(pen, (left, right), {name: _mean_repeatability(of_sweep, name) for name in names})
     return canvas
 
 
-def _mean(rows: Sequence[Mapping[str, Any]], sweep: str, name: str) -> float:
-    return float(
-        np.mean([r["repeatability_05px"] for r in rows if (r["sweep"], r["setting"]) == (sweep, name)])
-    )
+def _group(pen: ImageDraw.ImageDraw, sides: tuple[float, float], values: Mapping[str, float]) -> None:
+    """The bars of a sweep between two columns of the picture, each with its value above."""
+    room = (sides[1] - sides[0]) * (1 - GROUP_SHARE) / 2
+    edges = np.linspace(sides[0] + room, sides[1] - room, len(values) + 1)
+    font = ImageFont.load_default(VALUE_FONT_PX)
+    for (name, value), left, right in zip(values.items(), edges, edges[1:], strict=False):
+        pen.rectangle([left + 1, _height(value), right - 1, _height(0)], BARS[name][1])
+        label = f"{value:.2f}".removeprefix("0")
+        pen.text(((left + right) / 2, _height(value) - 4), label, INK, font, anchor="mb")
+
+
+def _height(value: float) -> float:
+    """The row of the picture at which a bar of this value ends."""
+    bottom = BARS_HEIGHT - BARS_BOTTOM
+    return bottom - (bottom - BARS_TOP) * value
+
+
+def _mean_repeatability(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    return float(np.mean([row["repeatability_05px"] for row in rows if row["setting"] == name]))
 
 
 def _legend(

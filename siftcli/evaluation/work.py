@@ -11,7 +11,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-
 from .. import detectors
 from ..batch import ImageFile
 from ..features import Features
