@@ -226,7 +226,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--half", choices=("tune", "report"), help="every other image, or the others")
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), metavar="SETTING", help="default: all")
     parser.add_argument("--equal", action="store_true", help="a second table, at equal counts")
-    parser.add_argument("--by-value", nargs="+", choices=list(SWEEPS), default=[], metavar="SWEEP")
+    parser.add_argument(
+        "--by-value", nargs="+", choices=list(SWEEPS), default=[], metavar="SWEEP", help="a column a value"
+    )
     parser.add_argument("--rows", metavar="FILE", type=Path, help="every row measured, as JSON")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
