@@ -43,6 +43,17 @@ def looker_rows(pair):
     return trials.Looker(["default"]).rows(pair, equal=False)
 
 
+def test_the_table_of_a_sweep_has_a_column_a_value(unchanged):
+    rows = [
+        {"sweep": "zoom", "value": transform.value, **row}
+        for transform in trials.SWEEPS["zoom"]
+        for row in looker_rows(unchanged)
+    ]
+    head, _, line = trials.table_by_value(rows, "zoom").splitlines()
+    assert head == "| setting | zoom 0.5 | zoom 0.7 | zoom 1.4 | zoom 2 | zoom 3 | zoom 4 |"
+    assert line.startswith("| default | 1.000 / ")
+
+
 def test_settings_are_detectors_or_valid_parameters():
     for setting in trials.SETTINGS.values():
         assert isinstance(setting, str) or trials.Trial(setting).params

@@ -125,3 +125,8 @@ def random_for(seed: int, source: Source, *labels: object) -> np.random.Generato
     return np.random.default_rng(
         np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), np.uint32)
     )
+
+
+def grey_of(picture: Picture) -> NDArray[np.float32]:
+    """A picture (H, W) as detectors take it: in [0, 1]."""
+    return picture.astype(np.float32) / np.float32(GREY_LEVELS)

@@ -5,16 +5,19 @@ split by their place in the list: tune on one half (``--half tune``), report on 
 report``). A row is the mean over images and values of a sweep; sweeps are those of ``siftcli evaluate``
 at fewer values. ``--equal`` adds a table at equal counts: for each pair of views every setting is brought
 to the smallest number that any of them finds in the reference, as ``siftcli evaluate`` does.
+``--by-value`` adds tables with a column for each value of a sweep, ``--rows`` keeps every row as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,7 @@ from ..params import SiftParams
 from ..sift import pipeline
 from .measure import measure
 from .pairs import Pair, Transform
-from .rendering import GREY_LEVELS, Picture, Source
+from .rendering import Picture, Source, grey_of
 from .transforms import (
     Blur,
     Brightness,
@@ -91,9 +94,8 @@ SWEEPS: Mapping[str, Sequence[Transform]] = {
     "perspective": [Perspective(v) for v in (20, 40)],
 }
 
-COLUMNS = ("n_reference", "localisation_median_px", "orientation_median_deg")
-"""Of the turns; of every sweep besides: repeatability within 0.5 px, matching score, correct matches."""
-
+CELL = (("repeatability_05px", ".3f"), ("matching_score", ".3f"), ("n_correct", ".0f"))
+"""What a cell of a sweep shows: columns of the rows, and how they are written."""
 
 AT_DEFAULTS, AT_EQUAL_COUNTS = "defaults", "equal counts"
 
@@ -143,13 +145,13 @@ class Looker:
             return self._detect(detector, picture).select(slice(limit))
         key = name, limit, pair.reference.tobytes()
         if key not in self._limited:
-            self._limited[key] = detector.limited(limit, _grey(pair.reference))
+            self._limited[key] = detector.limited(limit, grey_of(pair.reference))
         return self._detect(self._limited[key], picture)
 
     def _detect(self, detector: Detector, picture: Picture) -> Features:
         key = detector, picture.tobytes()
         if key not in self._found:
-            self._found[key] = detector.detect(_grey(picture))
+            self._found[key] = detector.detect(grey_of(picture))
         return self._found[key]
 
 
@@ -160,13 +162,9 @@ def try_on_image(path: str, names: Sequence[str], equal: bool = False, seed: int
         for transform in transforms:
             pair = transform.pair(source, seed)
             for budget in (AT_DEFAULTS, AT_EQUAL_COUNTS)[: 1 + equal]:
-                where = {"sweep": sweep, "value": transform.value, "budget": budget}
+                where = {"image": Path(path).name, "sweep": sweep, "value": transform.value, "budget": budget}
                 rows += [where | row for row in looker.rows(pair, equal=budget == AT_EQUAL_COUNTS)]
     return rows
-
-
-def _grey(view: Picture) -> Grey:
-    return view.astype(np.float32) / np.float32(GREY_LEVELS)
 
 
 def _detector(setting: Mapping[str, Any] | str) -> Detector:
@@ -174,22 +172,49 @@ def _detector(setting: Mapping[str, Any] | str) -> Detector:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown row a setting."""
-    head = ["setting", "keypoints", "localisation (px)", "orientation (°)", *SWEEPS]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name in dict.fromkeys(row["setting"] for row in rows):
-        of_setting = [row for row in rows if row["setting"] == name]
-        n, localisation, orientation = (_mean(of_setting, "turn", column) for column in COLUMNS)
-        cells = [f"{n:.0f}", f"{localisation:.3f}", f"{orientation:.2f}"]
-        for sweep in SWEEPS:
-            repeated, score = (_mean(of_setting, sweep, c) for c in ("repeatability_05px", "matching_score"))
-            cells.append(f"{repeated:.3f} / {score:.3f} / {_mean(of_setting, sweep, 'n_correct'):.0f}")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    """A Markdown row a setting, a column a sweep."""
+    of_turns = [row for row in rows if row["sweep"] == "turn"]
+    return _markdown(
+        {
+            "keypoints": _means(of_turns, "n_reference", ".0f"),
+            "localisation (px)": _means(of_turns, "localisation_median_px", ".3f"),
+            "orientation (°)": _means(of_turns, "orientation_median_deg", ".2f"),
+            **{sweep: _cells([row for row in rows if row["sweep"] == sweep]) for sweep in SWEEPS},
+        }
+    )
+
+
+def table_by_value(rows: Sequence[Mapping[str, Any]], sweep: str) -> str:
+    """A Markdown row a setting, a column a value of one sweep."""
+    values = [transform.value for transform in SWEEPS[sweep]]
+    return _markdown(
+        {
+            f"{sweep} {value:g}": _cells([r for r in rows if (r["sweep"], r["value"]) == (sweep, value)])
+            for value in values
+        }
+    )
+
+
+def _markdown(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Columns of cells by setting -> a table."""
+    lines = ["| " + " | ".join(["setting", *columns]) + " |", "|---" * (1 + len(columns)) + "|"]
+    for name in dict.fromkeys(name for column in columns.values() for name in column):
+        lines.append(f"| {name} | " + " | ".join(column.get(name, "") for column in columns.values()) + " |")
     return "\n".join(lines)
 
 
-def _mean(rows: Sequence[Mapping[str, Any]], sweep: str, column: str) -> float:
-    return float(np.nanmean([row[column] for row in rows if row["sweep"] == sweep]))
+def _cells(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Repeatability within 0.5 px / matching score / correct matches of each setting."""
+    parts = [_means(rows, *column) for column in CELL]
+    return {name: " / ".join(part[name] for part in parts) for name in parts[0]}
+
+
+def _means(rows: Sequence[Mapping[str, Any]], column: str, form: str) -> dict[str, str]:
+    """The mean of a column for each setting, as text."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["setting"], []).append(row[column])
+    return {name: format(float(np.nanmean(found)), form) for name, found in values.items()}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -201,6 +226,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--half", choices=("tune", "report"), help="every other image, or the others")
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), metavar="SETTING", help="default: all")
     parser.add_argument("--equal", action="store_true", help="a second table, at equal counts")
+    parser.add_argument(
+        "--by-value", nargs="+", choices=list(SWEEPS), default=[], metavar="SWEEP", help="a column a value"
+    )
+    parser.add_argument("--rows", metavar="FILE", type=Path, help="every row measured, as JSON")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
     images = options.images[{"tune": 0, "report": 1}.get(options.half, 0) :: 2 if options.half else 1]
@@ -208,9 +237,13 @@ def main(arguments: Sequence[str]) -> None:
     look = partial(try_on_image, names=names, equal=options.equal)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         rows = [row for rows in pool.map(look, images) for row in rows]
+    if options.rows:
+        options.rows.write_text(json.dumps(rows))
     print("Each cell: repeatability within 0.5 px / matching score / correct matches\n")
     for budget in (AT_DEFAULTS, AT_EQUAL_COUNTS)[: 1 + options.equal]:
-        print(f"At {budget}:\n\n{table([row for row in rows if row['budget'] == budget])}\n")
+        of_budget = [row for row in rows if row["budget"] == budget]
+        for text in (table(of_budget), *(table_by_value(of_budget, sweep) for sweep in options.by_value)):
+            print(f"At {budget}:\n\n{text}\n")
 
 
 def _installed(name: str) -> bool:

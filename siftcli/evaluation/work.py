@@ -11,8 +11,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .. import detectors
 from ..batch import ImageFile
 from ..features import Features
@@ -20,7 +18,7 @@ from ..image import read_image
 from ..image.quiet import quiet_decoders
 from .measure import measure
 from .pairs import Pair, Transform
-from .rendering import GREY_LEVELS, Picture, Source
+from .rendering import Picture, Source, grey_of
 from .settings import Settings
 
 AT_DEFAULTS, AT_EQUAL_COUNT = "default", "equal"
@@ -123,14 +121,14 @@ class Worker:
         """A detector without a response, its threshold adjusted on the reference once."""
         key = (n, reference.shape, reference.tobytes())
         if self._limited.get(detector.name, (None,))[0] != key:
-            self._limited[detector.name] = (key, detector.limited(n, _grey(reference)))
+            self._limited[detector.name] = (key, detector.limited(n, grey_of(reference)))
         return self._limited[detector.name][1]
 
     def _detect(self, detector: detectors.Detector, picture: Picture) -> tuple[Features, float]:
         """Features of a picture and the seconds it took, remembered for a while."""
         key = (detector, picture.shape, picture.tobytes())
         if key not in self._detections:
-            grey = _grey(picture)
+            grey = grey_of(picture)
             start = time.perf_counter()
             features = detector.detect(grey)
             self._detections[key] = (features, time.perf_counter() - start)
@@ -138,10 +136,6 @@ class Worker:
                 self._detections.popitem(last=False)
         self._detections.move_to_end(key)
         return self._detections[key]
-
-
-def _grey(picture: Picture) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return picture.astype(np.float32) / np.float32(GREY_LEVELS)
 
 
 def _reason(error: Exception) -> str:

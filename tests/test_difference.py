@@ -1,0 +1,71 @@
+"""The pictures of the difference: what they call found again, and that they show it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from siftcli import detect
+from siftcli.evaluation import difference
+from siftcli.evaluation.pairs import Pair
+from siftcli.evaluation.planar import Region
+from siftcli.image import read_image
+
+CAMERA = Path(__file__).parents[1] / "sample_images" / "camera.png"
+
+
+@pytest.fixture(scope="module")
+def unchanged():
+    """A picture and itself, cropped from the sample."""
+    picture = np.rint(255 * read_image(CAMERA).grey[60:260, 100:300]).astype(np.uint8)
+    region = Region.whole(picture.shape)
+    return Pair(picture, picture, np.eye(3), region, region, margin_px=0.0)
+
+
+def test_a_keypoint_is_found_again_where_it_is_and_not_where_it_is_missing(unchanged):
+    features = detect(unchanged.reference)
+    rest = features.select(features.xy[:, 0] < 100)
+    one = difference.repeated(unchanged, features, rest)
+    assert 0 < one.again.sum() < len(one.again)
+    assert np.array_equal(one.again, one.keypoints.xy[:, 0] < 100)
+
+
+def test_the_typical_image_has_the_median_gain():
+    assert difference.typical([0.3, 0.1, 0.2]) == 2
+    assert difference.typical([0.3, 0.1, 0.2, 0.4]) == 2
+
+
+def test_a_picture_shows_what_is_found_and_what_is_lost(unchanged):
+    features = detect(unchanged.reference)
+    all_of_it, half = (
+        difference.repeated(unchanged, features, features.select(slice(n)))
+        for n in (None, len(features) // 2)
+    )
+    picture = np.asarray(difference.draw_turn(unchanged, [all_of_it, half]).convert("RGB"), np.int64)
+    left, right = np.split(picture[100:], [picture.shape[1] // 2], axis=1)  # below the captions
+    redness = [panel[..., 0] - panel[..., 2] for panel in (left, right)]  # the photograph is grey
+    blue, orange = [(r < -60).sum() for r in redness], [(r > 60).sum() for r in redness]
+    assert blue[0] > blue[1] > 0
+    assert orange[1] > orange[0] == 0
+
+
+def test_bars_are_as_high_as_the_mean(tmp_path):
+    rows = [
+        {
+            "image": "a",
+            "setting": "default",
+            "sweep": sweep,
+            "repeatability_05px": value,
+            "budget": difference.AT_EQUAL_COUNTS,
+        }
+        for sweep in difference.SWEEPS
+        for value in (0.4, 0.6)
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    difference.main(["bars", str(tmp_path / "rows.json"), "-o", str(tmp_path / "bars.png")])
+    picture = np.asarray(Image.open(tmp_path / "bars.png"))
+    area = difference.BARS_HEIGHT - difference.BARS_BOTTOM - difference.BARS_TOP
+    bar = (picture == difference.BARS["default"][1]).all(axis=2)[difference.BARS_TOP :].sum(axis=0)
+    assert bar.max() == pytest.approx(0.5 * area, abs=2)
