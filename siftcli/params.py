@@ -90,8 +90,8 @@ class KeypointParams:
     )
     fit_tolerance: float = _param(
         0.01,
-        "that fit is repeated until the scale moves by no more than this, in levels; what does not settle is "
-        "dropped; 0 fits once",
+        "that fit is repeated until the scale moves by no more than this, in levels; what has not settled "
+        "after twelve rounds is dropped, more the smaller this is; 0 fits once",
         low=0,
         high=2,
     )

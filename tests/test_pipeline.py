@@ -1,7 +1,9 @@
 """The promises of the pipeline, on the sample images and on images whose answer is known."""
 
+import gc
 import math
 from functools import partial
+from types import GeneratorType
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from siftcli.detectors import create
 from siftcli.evaluation.metrics import agreement
 from siftcli.params import PRESETS
 from siftcli.sift import pipeline
+from siftcli.sift.extrema import find_extrema
 from siftcli.sift.scalespace import gaussian_strips
 
 POSITION_PX, SCALE, ORIENTATION_RAD, DESCRIPTOR = 0.01, 0.01, math.radians(0.1), 0.01
@@ -287,3 +290,25 @@ def test_whatever_the_image_the_features_are_finite_and_in_range(kind, shape):
         assert np.all(f.scale > 0)
         # Unit length times 512, less what saturates, plus what rounding adds.
         assert np.all(np.linalg.norm(f.descriptors.astype(float), axis=1) < 520)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_after_an_error_nothing_is_kept_and_the_next_image_is_as_ever(all_samples, monkeypatch, threads):
+    image = all_samples["chelsea.png"][0]
+    expected = pipeline.detect(image, SiftParams())
+
+    def fail_in_a_coarse_octave(strip, *given):
+        if strip.number == 1:
+            raise MemoryError
+        return find_extrema(strip, *given)
+
+    gc.collect()
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(pipeline, "find_extrema", fail_in_a_coarse_octave)
+        pipeline.detect(image, SiftParams(), threads=threads)
+    left = [
+        o for o in gc.get_objects() if isinstance(o, GeneratorType) and o.__name__ in ("_strips", "_halving")
+    ]
+    assert [generator for generator in left if generator.gi_frame is not None] == []
+    again = pipeline.detect(image, SiftParams(), threads=threads)
+    assert again.descriptors.tobytes() == expected.descriptors.tobytes()

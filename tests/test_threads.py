@@ -75,6 +75,14 @@ def test_errors_reach_the_caller(n):
         threads.beside(lambda: threads.over_rows(100, MUCH, _fail))()
 
 
+def test_an_interrupt_comes_out_of_what_the_caller_helps_with():
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
+        threads.beside(lambda: threads.over_rows(100, MUCH, interrupted))()
+
+
 def test_no_thread_is_left():
     before = threading.active_count()
     with pytest.raises(KeyError), Threads(4) as threads:

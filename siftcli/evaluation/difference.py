@@ -173,7 +173,7 @@ def _height(value: float) -> float:
 
 
 def _mean_repeatability(rows: Sequence[Mapping[str, Any]], name: str) -> float:
-    return float(np.mean([row["repeatability_05px"] for row in rows if row["setting"] == name]))
+    return float(np.nanmean([row["repeatability_05px"] for row in rows if row["setting"] == name]))
 
 
 def _legend(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 BYTES_KEPT = 192 << 20
 """What is kept for later, all arrays together; the rest goes back to the system."""
 
-_LINE_BYTES = 64
+_LINE_BYTES, _PATIENCE_S = 64, 0.1
 _spare: list[NDArray[np.float32]] = []
 _lock = threading.Lock()
 
@@ -42,7 +42,9 @@ def _take(n_samples: int) -> NDArray[np.float32]:
 
 
 def _give_back(memory: NDArray[np.float32]) -> None:
-    with _lock:
+    # After an error the garbage collector may call this at any time, within ``_take`` too: no waiting then.
+    if _lock.acquire(timeout=_PATIENCE_S):
         _spare.append(memory)
         while sum(spare.nbytes for spare in _spare) > BYTES_KEPT:
             _spare.pop(0)
+        _lock.release()

@@ -80,8 +80,10 @@ class Threads:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+        # An interrupt may strike while a lock is taken, which another thread then waits for in vain.
+        patience_s = None if kind is None or issubclass(kind, Exception) else 1.0
         for other in self._others:
-            other.join()
+            other.join(patience_s)
 
     def over_rows(
         self, n_rows: int, n_samples: int, work: Callable[[int, int], _Result], *, even: bool = True
@@ -108,7 +110,7 @@ class Threads:
         job = self._offer(lambda i: work(edges[i], edges[i + 1]), n_blocks)
         self._work_on(job)
         with self._changed:
-            self._changed.wait_for(lambda: job.n_unfinished == 0)
+            self._changed.wait_for(lambda: job.n_unfinished == 0 or self._is_closed)
         return _results(job)
 
     def beside(self, work: Callable[[], _Result]) -> Callable[[], _Result]:
@@ -127,10 +129,11 @@ class Threads:
     def _offer(self, work: Callable[[int], _Result], n_blocks: int) -> _Job[_Result]:
         """A job that other threads may take blocks of; the first one starts them."""
         if not self._others:
-            self._others = [threading.Thread(target=self._stand_by) for _ in range(self.n - 1)]
             self._start_apart = _starter_apart()
-            for other in self._others:
+            for _ in range(self.n - 1):
+                other = threading.Thread(target=self._stand_by, daemon=True)
                 other.start()
+                self._others.append(other)
         job = _Job(work, n_blocks)
         with self._changed:
             self._open.append(job)
@@ -139,14 +142,14 @@ class Threads:
 
     def _stand_by(self) -> None:
         self._start_apart()
-        self._help(lambda: self._is_closed)
+        self._help(lambda: False)
 
     def _help(self, is_over: Callable[[], bool]) -> None:
-        """Work on what is open, the oldest first, until something is over."""
+        """Work on what is open, the oldest first, until something is over or all is closed."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._open or is_over())
-                if is_over():
+                self._changed.wait_for(lambda: self._open or is_over() or self._is_closed)
+                if is_over() or self._is_closed:
                     return
                 job = self._open[0]
             self._work_on(job)
@@ -169,5 +172,6 @@ class Threads:
 def _results(job: _Job[_Result]) -> list[_Result]:
     """In the order of the blocks; the first error of one is raised."""
     if job.errors:
-        raise job.errors[0]
+        first, job.errors = job.errors[0], []  # lest job and traceback keep each other and all they hold
+        raise first
     return [job.results[i] for i in range(len(job.results))]

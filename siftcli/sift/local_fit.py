@@ -21,6 +21,7 @@ from ._vectors import (
     fma,
     lane_numbers,
     load,
+    smaller,
     splat,
     store,
     where_larger,
@@ -95,7 +96,9 @@ def _weigh_line(position, spread, sums):
     """
     zero, scale = splat(np.float32(0)), splat(np.float32(1 / spread))
     u = lane_numbers() - splat(np.float32(REACH + position))
-    weights = _first_seven(gaussian(u * scale * (u * scale)))
+    # Far samples of a narrow window have no weight that matters, but one that can be computed.
+    squares = smaller(u * scale * (u * scale), splat(np.float32(100)))
+    weights = _first_seven(gaussian(squares))
     linear = weights * u
     quadratic = linear * u
     _fill_sums(weights, linear, quadratic, quadratic * u, quadratic * u * u, zero, sums)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -90,7 +91,7 @@ def detect(
 
 
 def _detect_in_octaves(
-    octaves: Iterator[Iterator[Strip]],
+    octaves: Iterator[Generator[Strip, None, None]],
     params: SiftParams,
     mask: NDArray[np.bool_] | None,
     pool: Threads,
@@ -104,18 +105,19 @@ def _detect_in_octaves(
     coarser: Callable[[], list[tuple[Frames, dict[str, int]]]] = partial(
         _detect_in_octaves, octaves, params, mask, pool, with_descriptors
     )
-    for strip in strips:
-        if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
-            coarser = pool.beside(coarser)
-        candidates = find_extrema(strip, params, pool)
-        keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
-        allowed = keypoints if mask is None else keypoints.select(_is_allowed(keypoints.xy, mask))
-        admitted, strongest = _admit(allowed, strongest, params)
-        frames = _assign_frames(strip, admitted, params, pool)
-        describe_them = _describe_frames if with_descriptors else _leave_undescribed
-        frames["descriptors"] = describe_them(strip, frames, params, pool)
-        removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-        found.append((frames, {"candidates": len(candidates), **removed}))
+    with closing(strips):
+        for strip in strips:
+            if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
+                coarser = pool.beside(coarser)
+            candidates = find_extrema(strip, params, pool)
+            keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
+            allowed = keypoints if mask is None else keypoints.select(_is_allowed(keypoints.xy, mask))
+            admitted, strongest = _admit(allowed, strongest, params)
+            frames = _assign_frames(strip, admitted, params, pool)
+            describe_them = _describe_frames if with_descriptors else _leave_undescribed
+            frames["descriptors"] = describe_them(strip, frames, params, pool)
+            removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
+            found.append((frames, {"candidates": len(candidates), **removed}))
     return found + coarser()
 
 
@@ -203,7 +205,7 @@ def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.
 def _admit(
     keypoints: Keypoints, strongest: NDArray[np.floating], params: SiftParams
 ) -> tuple[Keypoints, NDArray[np.floating]]:
-    """Those that may be among the strongest ``max_features``, and the responses of the strongest so far.
+    """Those that may be among the strongest ``max_features``, and the octave's strongest responses so far.
 
     Where features are to be spread evenly, any may be wanted.
     """

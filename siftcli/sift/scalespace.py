@@ -17,7 +17,8 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -132,7 +133,7 @@ def gaussian_strips(
     *,
     reach: int,
     strip_bytes: int = STRIP_BYTES,
-) -> Iterator[Iterator[Strip]]:
+) -> Iterator[Generator[Strip, None, None]]:
     """Yield the octaves of an image, finest first, each from top to bottom in strips.
 
     Parameters
@@ -150,7 +151,7 @@ def gaussian_strips(
 
     Yields
     ------
-    Iterator[Strip]
+    Generator[Strip]
         An octave, until the smaller side falls below ``params.min_octave_side`` samples. The next may
         be asked for as soon as the last strip of this one is at hand, by another thread too.
     """
@@ -184,15 +185,16 @@ def octaves_of(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]
 
 
 def _halving(
-    strips: Iterator[Strip], kernel: Kernel, halved: NDArray[np.float32], threads: Threads
-) -> Iterator[Strip]:
+    strips: Generator[Strip, None, None], kernel: Kernel, halved: NDArray[np.float32], threads: Threads
+) -> Generator[Strip, None, None]:
     """Pass on the strips of an octave, and fill level 0 of the next from each before it is used."""
     start = 0
-    for strip in strips:
-        stop = len(halved) if strip.is_last else strip.rows[1] // 2
-        _halve(strip, kernel, halved, (start, stop), threads)
-        start = stop
-        yield strip
+    with closing(strips):
+        for strip in strips:
+            stop = len(halved) if strip.is_last else strip.rows[1] // 2
+            _halve(strip, kernel, halved, (start, stop), threads)
+            start = stop
+            yield strip
 
 
 def _halve(
@@ -220,7 +222,7 @@ def _strips(
     threads: Threads,
     reach: int,
     strip_bytes: int,
-) -> Iterator[Strip]:
+) -> Generator[Strip, None, None]:
     """The strips of an octave: each keeps, of the one before, the rows that it needs again."""
     height, n_rows = octave.shape[0], strip_shape(octave, reach, strip_bytes)[1]
     with borrowed(*strip_shape(octave, reach, strip_bytes)) as levels:
