@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from siftcli._cv2 import import_cv2
@@ -62,7 +62,10 @@ def with_outliers(xy, n, seed=9):
 @settings(max_examples=60, deadline=None)
 def test_turn_scale_and_shift_are_recovered_in_the_documented_sense(deg, scale, shift, model):
     first = random_points(80)
-    second = with_outliers(mapped(first, similarity(deg, scale, shift)), 25)
+    truth = mapped(first, similarity(deg, scale, shift))
+    second = with_outliers(truth, 25)
+    # An outlier that by chance lies where it belongs is an inlier, a wrong one.
+    assume(np.linalg.norm(second[:25] - truth[:25], axis=1).min() > 10)
     found = verify(features(first), features(second), row_by_row(80), model)
     assert found.inliers[25:].all()
     assert found.n_inliers < 65
