@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from siftcli.evaluation.pairs import Pair
+from siftcli.evaluation.planar import Region
 from siftcli.image import read_image
 from siftcli.sift._vectors import LANES
 from siftcli.sift.scalespace import Strip
@@ -35,6 +37,15 @@ def octave_of(levels, sigma=1.6) -> Strip:
         levels=levels,
         rows=(0, height),
     )
+
+
+@pytest.fixture(scope="session")
+def unchanged() -> Pair:
+    """A pair of views that are the same picture, cropped from a sample."""
+    camera = next(path for path in SAMPLES if path.name == "camera.png")
+    picture = np.rint(255 * grey(camera)[60:260, 100:300]).astype(np.uint8)
+    region = Region.whole(picture.shape)
+    return Pair(picture, picture, np.eye(3), region, region, margin_px=0.0)
 
 
 def grey(path: Path) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The pictures of the difference: what they call found again, and that they show it."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,19 +8,6 @@ from PIL import Image
 
 from siftcli import detect
 from siftcli.evaluation import difference
-from siftcli.evaluation.pairs import Pair
-from siftcli.evaluation.planar import Region
-from siftcli.image import read_image
-
-CAMERA = Path(__file__).parents[1] / "sample_images" / "camera.png"
-
-
-@pytest.fixture(scope="module")
-def unchanged():
-    """A picture and itself, cropped from the sample."""
-    picture = np.rint(255 * read_image(CAMERA).grey[60:260, 100:300]).astype(np.uint8)
-    region = Region.whole(picture.shape)
-    return Pair(picture, picture, np.eye(3), region, region, margin_px=0.0)
 
 
 def test_a_keypoint_is_found_again_where_it_is_and_not_where_it_is_missing(unchanged):

@@ -71,6 +71,11 @@ def test_gaussian_is_the_exponential(t2):
     assert in_every_lane(_gaussian, t2) == pytest.approx(math.exp(-t2 / 2), rel=5e-6)
 
 
+@given(st.floats(16, 100, width=32))
+def test_gaussian_far_out_is_next_to_nothing(t2):
+    assert in_every_lane(_gaussian, t2) == pytest.approx(math.exp(-t2 / 2), rel=0, abs=1e-9)
+
+
 @pytest.mark.parametrize("sigma", [1.8, 3.1])
 def test_orientations_equal_their_naive_twin(sigma):
     octave = first_octave(texture((50, 60), seed=3))

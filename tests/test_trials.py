@@ -1,24 +1,6 @@
 """The trials script: its rows, and what equal counts mean."""
 
-from pathlib import Path
-
-import numpy as np
-import pytest
-
 from siftcli.evaluation import trials
-from siftcli.evaluation.pairs import Pair
-from siftcli.evaluation.planar import Region
-from siftcli.image import read_image
-
-CAMERA = Path(__file__).parents[1] / "sample_images" / "camera.png"
-
-
-@pytest.fixture(scope="module")
-def unchanged():
-    """A picture and itself, cropped from the sample."""
-    picture = np.rint(255 * read_image(CAMERA).grey[60:260, 100:300]).astype(np.uint8)
-    region = Region.whole(picture.shape)
-    return Pair(picture, picture, np.eye(3), region, region, margin_px=0.0)
 
 
 def test_equal_counts_bring_every_setting_to_the_smallest(unchanged):

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 BYTES_KEPT = 192 << 20
 """What is kept for later, all arrays together; the rest goes back to the system."""
 
-_LINE_BYTES, _PATIENCE_S = 64, 0.1
+_LINE_BYTES = 64
+_PATIENCE_S = 0.1
+"""Much longer than another thread holds the lock."""
 _spare: list[NDArray[np.float32]] = []
 _lock = threading.Lock()
 
@@ -42,9 +44,13 @@ def _take(n_samples: int) -> NDArray[np.float32]:
 
 
 def _give_back(memory: NDArray[np.float32]) -> None:
-    # After an error the garbage collector may call this at any time, within ``_take`` too: no waiting then.
-    if _lock.acquire(timeout=_PATIENCE_S):
+    # The garbage collector may call this at any time, within ``_take`` too, where waiting would never end:
+    # then the memory is not kept.
+    if not _lock.acquire(timeout=_PATIENCE_S):
+        return
+    try:
         _spare.append(memory)
         while sum(spare.nbytes for spare in _spare) > BYTES_KEPT:
             _spare.pop(0)
+    finally:
         _lock.release()

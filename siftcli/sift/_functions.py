@@ -50,7 +50,10 @@ _SHRINK = np.float32(-0.5 / (1 << _SQUARINGS))
 
 @inlined
 def gaussian(t2):
-    """exp(−t²/2) of t² from 0 to 16, to 5e-6: the series of a 32nd part, squared five times."""
+    """exp(−t²/2) by the series of a 32nd part, squared five times.
+
+    Of t² from 0 to 16 to 5e-6 of the value, from there to 100 to 1e-9; not beyond.
+    """
     v = t2 * splat(_SHRINK)
     one = splat(_ONE)
     series = one
