@@ -89,9 +89,9 @@ class KeypointParams:
         high=2,
     )
     fit_tolerance: float = _param(
-        0.01,
-        "that fit is repeated until the scale moves by no more than this, in levels; what has not settled "
-        "after twelve rounds is dropped, more the smaller this is; 0 fits once",
+        0.02,
+        "that fit is repeated until it moves by no more than this, in samples and levels; what has not "
+        "settled after twelve rounds is dropped; 0 fits once",
         low=0,
         high=2,
     )

@@ -118,14 +118,18 @@ def settle(dog, sample, offset, value, max_offset, max_moves, edge_threshold, to
     """(x, y, level, value) where the least-squares fits stay, or the name of what removes it."""
     s, y, x = sample
     for _ in range(n_rounds):
-        before = offset
         here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
-        offset, curvatures, is_extremum = least_squares_offset(dog, s, y, x, before, here)
-        if not is_extremum:
+        fitted, gradient, hessian = least_squares_fit(dog, s, y, x, offset, here)
+        signs = np.sign(np.linalg.eigvalsh(-np.sign(fitted) * hessian))
+        if not np.all(signs > 0):
             return "unstable"
-        if curvatures >= (edge_threshold + 1) ** 2 / edge_threshold:
+        (xx, xy), (_, yy) = hessian[:2, :2]
+        if (xx + yy) ** 2 / (xx * yy - xy**2) >= (edge_threshold + 1) ** 2 / edge_threshold:
             return "edge"
-        if abs(offset[2] - before[2]) <= tolerance:
+        step = -np.linalg.solve(hessian, gradient)
+        length = np.abs(step).max()
+        offset = offset + step / max(1, length)
+        if length <= tolerance:
             if not 0.5 <= s + offset[2] < len(dog) - 1.5:
                 return "unstable"
             return x + offset[0], y + offset[1], s + offset[2], value
@@ -149,23 +153,18 @@ def least_squares_quadratic(plane, x, y, spread):
     return np.linalg.lstsq(root * terms, root[:, 0] * plane.ravel(), rcond=None)[0]
 
 
-def least_squares_offset(dog, s, y, x, offset, spread):
-    """Offsets (x, y, level) from a sample of an extremum that was refined to other ones, trace² / determinant
-    of the curvatures in x and y, and whether every fit had an extremum nearby."""
+def least_squares_fit(dog, s, y, x, offset, spread):
+    """Value, gradient and Hessian (x, y, scale) at an offset from a sample: quadratics in x and y, fitted to
+    a parabola along scale."""
     rows = np.clip(np.arange(y - 3, y + 4), 0, dog.shape[1] - 1)
     columns = np.clip(np.arange(x - 3, x + 4), 0, dog.shape[2] - 1)
     below, here, above = (dog[s + ds][np.ix_(rows, columns)] for ds in (-1, 0, 1))
-    place, o = offset[:2], offset[2]
-    plane = here + o * (above - below) / 2 + o**2 * (above + below - 2 * here) / 2
-    _, gx, gy, xx, yy, xy = least_squares_quadratic(plane, *place, spread)
-    place = place - np.linalg.solve([[xx, xy], [xy, yy]], [gx, gy])
-    is_extremum = xx * yy - xy**2 > 0 and np.all(np.abs(place) <= 1)
-    a, b, c = (least_squares_quadratic(p, *place, spread)[0] for p in (below, here, above))
-    if (a + c - 2 * b) * b < 0 and abs(c - a) / 2 <= abs(a + c - 2 * b):
-        o = (a - c) / 2 / (a + c - 2 * b)
-    else:
-        is_extremum = False
-    return np.array([*place, o]), (xx + yy) ** 2 / (xx * yy - xy**2), is_extremum
+    place, o, bend = offset[:2], offset[2], above + below - 2 * here
+    at_scale = here + o * (above - below) / 2 + o**2 * bend / 2
+    value, gx, gy, xx, yy, xy = least_squares_quadratic(at_scale, *place, spread)
+    gs, xs, ys = least_squares_quadratic((above - below) / 2 + o * bend, *place, spread)[:3]
+    ss = least_squares_quadratic(bend, *place, spread)[0]
+    return value, np.array([gx, gy, gs]), np.array([[xx, xy, xs], [xy, yy, ys], [xs, ys, ss]])
 
 
 def merge_same_places(refined, distance):

@@ -88,7 +88,7 @@ def test_refinement_equals_its_naive_twin(window, tolerance):
 
 
 def test_a_ridge_oblique_in_position_and_scale_is_followed_towards_its_peak():
-    # The peak is at (12.6, 11.7), 0.4 levels above the middle; each round of the fit goes part of the way.
+    # The peak is at (12.6, 11.7), 0.4 levels above the middle.
     y, x = np.mgrid[:25, :25].astype(float)
     dogs = [
         0.1 * np.exp(-((x - 12.2 - s) ** 2 + (y - 11.7) ** 2) / 8 - 0.05 * (s - 0.4) ** 2)
@@ -97,36 +97,34 @@ def test_a_ridge_oblique_in_position_and_scale_is_followed_towards_its_peak():
     octave = octave_of(np.concatenate((np.zeros((1, 25, 25)), np.cumsum(dogs, axis=0))))
     candidate = np.array([[2, 12, 12]], np.int32)
     with Threads(1) as threads:
-        (once, settled) = (
-            refine(octave, candidate, SiftParams(fit_tolerance=tolerance), threads)[0]
-            for tolerance in (0.0, 0.005)
+        (not_fitted, once, settled, exact) = (
+            refine(octave, candidate, SiftParams(**options), threads)[0]
+            for options in ({"fit_window": 0}, {"fit_tolerance": 0}, {}, {"fit_tolerance": 1e-5})
         )
-    assert once.xy[0, 0] + 0.05 < settled.xy[0, 0] < 12.6
-    assert once.sigma[0] < settled.sigma[0] < octave.sigma_of(np.array([2.4]))[0]
+    assert not_fitted.xy[0, 0] + 0.05 < once.xy[0, 0] < settled.xy[0, 0] < exact.xy[0, 0] < 12.6
+    assert not_fitted.sigma[0] < once.sigma[0] < settled.sigma[0] < octave.sigma_of(np.array([2.4]))[0]
+    np.testing.assert_allclose(settled.xy, exact.xy, atol=SiftParams().fit_tolerance)
 
 
 def test_least_squares_is_exact_for_a_quadratic():
     rng = np.random.default_rng(3)
-    value, gx, gy, xx, yy, xy = rng.normal(size=6)
-    v, u = np.mgrid[-3:4, -3:4].astype(float)
-    plane = value + gx * u + gy * v + (abs(xx) + 1) * u**2 / 2 + (abs(yy) + 1) * v**2 / 2 + 0.1 * xy * u * v
-    extremum = -np.linalg.solve([[abs(xx) + 1, 0.1 * xy], [0.1 * xy, abs(yy) + 1]], [gx, gy])
-    patch, room, for_fit = local_fit.workspace()
-    planes = patch.reshape(3, 7, -1)[:, :, :7]
-    planes[:] = np.stack((plane, 2 * plane, -plane))
-    room.reshape(7, -1)[:, :7] = plane
-    step = np.empty(2)
-    curvatures = local_fit.position_step(room, 0.3, -0.2, 0.8, for_fit, step)
-    xx, yy, xy = abs(xx) + 1, abs(yy) + 1, 0.1 * xy
+    mixed = rng.normal(size=(3, 3))
+    hessian, extremum = -(mixed @ mixed.T + np.eye(3)), np.array([0.4, -0.3, 0.2])
+    at = np.moveaxis(np.mgrid[-1:2, -3:4, -3:4][::-1], 0, -1) - extremum
+    # No term of the third degree, in which the curvatures would depend on scale.
+    values = 20 + np.einsum("...i,ij,...j", at, hessian, at) / 2
+    patch, for_fit = local_fit.workspace()
+    patch.reshape(3, 7, -1)[:, :, :7] = values
+    step, offset = np.empty(3), np.array([0.1, 0.2, -0.3])
+    curvatures = local_fit.newton_step(patch, offset, 0.8, for_fit, step)
     # In single precision, as the levels are.
-    np.testing.assert_allclose(curvatures, (xx + yy) ** 2 / (xx * yy - xy**2), rtol=1e-5)
-    np.testing.assert_allclose([step[0] + 0.3, step[1] - 0.2], extremum, atol=1e-5)
-    values = local_fit.fitted_values(patch, 0.0, 0.0, 0.8, for_fit)
-    np.testing.assert_allclose(values, [value, 2 * value, -value], rtol=1e-5)
-    # Half a plane above the middle of the parabola through −1, 1 and 2.
-    planes[:] = np.array([-1, 1, 2])[:, None, None]
-    local_fit.blend(patch, 0.5, room)
-    np.testing.assert_allclose(room.reshape(7, -1)[:, :7], 1.625)
+    np.testing.assert_allclose(offset + step, extremum, atol=1e-5)
+    plane = hessian[:2, :2]
+    np.testing.assert_allclose(curvatures, np.trace(plane) ** 2 / np.linalg.det(plane), rtol=1e-5)
+    a_minimum_in_scale = np.array([0, -20, 0])
+    for added in (a_minimum_in_scale, -40):  # and a maximum below 0
+        patch.reshape(3, 7, -1)[:, :, :7] = values + np.reshape(added, (-1, 1, 1))
+        assert local_fit.newton_step(patch, offset, 0.8, for_fit, step) == 0
 
 
 place = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]))

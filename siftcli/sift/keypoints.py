@@ -4,12 +4,9 @@ One step goes beyond the papers. The quadratic in x, y and scale takes the DoG t
 refined scale as at the level it is fitted to; half a level away it is not, and the position of an
 ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in the plane of
 the refined scale, which leaves a hundredth. Last, what is kept is placed by least-squares fits to more
-samples (``local_fit.py``), which noise moves less than differences of two: position and scale in turn,
-around the nearest sample, until the scale stays. On ridges that are oblique in position and scale this
-takes several rounds: with the Hessian's parts P (x, y), s (scale) and c (mixed) each leaves cᵀP⁻¹c / s of
-the distance, which is 1 where the ridge is flat. Lowe's test of edges looks at P alone, and lets them
-pass; what has not settled after some rounds is dropped. His test is made once more on the curvatures of the
-fit, for the same reason that positions are.
+samples (``local_fit.py``), which noise moves less than differences of two: Newton's steps in position and
+scale, around the nearest sample, until they stay. Lowe's test of edges is made once more on the curvatures of
+those fits, for the same reason that positions are.
 """
 
 from __future__ import annotations
@@ -24,14 +21,14 @@ from numpy.typing import NDArray
 from ..params import KeypointParams
 from ._jit import kernel, subroutine
 from ._threads import Threads
-from .local_fit import blend, fill_patch, fitted_values, position_step, workspace
+from .local_fit import fill_patch, newton_step, workspace
 from .scalespace import Strip
 
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 """What became of a candidate."""
 
 _ROUNDS = 12
-"""Most times that position and scale are fitted in turn by least squares; three or four are the rule."""
+"""Most times that a keypoint is fitted by least squares; two to four are the rule."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_rows``."""
@@ -274,47 +271,29 @@ def _refit_position(plane, offset):
 
 
 @subroutine
-def _place_by_least_squares(patch, spread, offset, plane, work, step):
-    """Replace the offsets by those of the least-squares fits: a step of the position, then scale there.
-
-    Returns how far the scale moved, in levels, infinite where a fit has no extremum nearby; and trace² /
-    determinant of the curvatures in x and y.
-    """
-    blend(patch, offset[2], plane)
-    curvatures = position_step(plane, offset[0], offset[1], spread, work, step)
-    offset[0], offset[1] = offset[0] + step[0], offset[1] + step[1]
-    if not (curvatures > 0 and abs(offset[0]) <= 1 and abs(offset[1]) <= 1):
-        return math.inf, curvatures
-    below, here, above = fitted_values(patch, offset[0], offset[1], spread, work)
-    slope, bend = (above - below) / 2, above + below - 2 * here
-    if not (bend * here < 0 and abs(slope) <= abs(bend)):
-        return math.inf, curvatures
-    moved = abs(slope / bend + offset[2])
-    offset[2] = -slope / bend
-    return moved, curvatures
-
-
-@subroutine
 def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, place):
-    """Repeat the least-squares fits around the nearest sample until the scale stays; fill x, y and level.
+    """Repeat the least-squares fit around the nearest sample until it stays; fill x, y and level.
 
     Returns what becomes of the candidate: no fit may be an edge, and they must settle at a scale that is this
-    octave's and not the one before's or after's.
+    octave's and not the one before's or after's. Steps are a sample, or a level, long at most.
     """
     n_scales = levels.shape[0] - 3
     max_offset, moves_left, tolerance, curvature_ratio = limits
-    patch, plane, for_fit, step = work
+    patch, for_fit, step = work
     has_moved = True
     for _ in range(_ROUNDS):
         if has_moved:
             fill_patch(levels, first_row, height, width, i, y, x, patch)
         spread = window * 2 ** ((i + offset[2]) / n_scales)
-        moved, curvatures = _place_by_least_squares(patch, spread, offset, plane, for_fit, step)
-        if moved == math.inf:
+        curvatures = newton_step(patch, offset, spread, for_fit, step)
+        if not curvatures > 0:
             return UNSTABLE
         if curvatures >= curvature_ratio:
             return EDGE
-        if moved <= tolerance:
+        length = max(abs(step[0]), abs(step[1]), abs(step[2]))
+        for axis in range(3):
+            offset[axis] += step[axis] / max(1.0, length)
+        if length <= tolerance:
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
             return KEPT if 0.5 <= place[2] < n_scales + 0.5 else UNSTABLE
         dx, dy, di = _moves(offset, max_offset)
@@ -369,8 +348,8 @@ def _refine(
     n_scales = levels.shape[0] - 3
     gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
     block, plane = np.empty((3, 3, 3)), np.empty((3, 3))
-    patch, wide_plane, for_fit = workspace()
-    step = np.empty(2)
+    patch, for_fit = workspace()
+    step = np.empty(3)
     for n in range(start, stop):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         fate[n], moves_left = UNSTABLE, max_moves
@@ -399,7 +378,7 @@ def _refine(
             fate[n] = EDGE
         elif window > 0:
             limits = max_offset, moves_left, tolerance, curvature_ratio
-            work = patch, wide_plane, for_fit, step
+            work = patch, for_fit, step
             fate[n] = _settle(
                 levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n]
             )

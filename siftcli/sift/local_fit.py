@@ -38,9 +38,8 @@ _PLANE = SIDE * LANES
 
 @subroutine
 def workspace():
-    """A patch, a plane and what a fit works in; zero, because vectors are longer than rows."""
-    for_fit = np.zeros(3 * LANES, np.float32), np.zeros(LANES, np.float32)
-    return np.zeros(3 * _PLANE, np.float32), np.zeros(_PLANE, np.float32), for_fit
+    """A patch, and what a fit works in; zero, because vectors are longer than rows."""
+    return np.zeros(3 * _PLANE, np.float32), (np.zeros(3 * LANES, np.float32), np.zeros(LANES, np.float32))
 
 
 @subroutine
@@ -66,16 +65,6 @@ def fill_patch(levels, first_row, height, width, i, y, x, patch):
 def _first_seven(row):
     """A vector whose other lanes, which may hold any value, are 0."""
     return where_larger(splat(np.float32(SIDE)), lane_numbers(), row, splat(np.float32(0)))
-
-
-@subroutine
-def blend(patch, scale_offset, plane):
-    """The plane at a scale between those of the patch, each value by a parabola through three."""
-    half, offset = splat(np.float32(0.5)), splat(np.float32(scale_offset))
-    for at in range(0, _PLANE, LANES):
-        below, here, above = load(patch, at), load(patch, _PLANE + at), load(patch, 2 * _PLANE + at)
-        slope, bend = half * (above - below), (above - here) + (below - here)
-        store(plane, at, fma(offset, fma(offset * half, bend, slope), here))
 
 
 @inlined
@@ -126,50 +115,59 @@ def _weigh_down(position, spread, filters, sums):
 
 
 @subroutine
-def position_step(plane, x, y, spread, work, step):
-    """Newton's step from (x, y) to the extremum of the quadratic fitted there.
+def newton_step(patch, offset, spread, work, step):
+    """Newton's step from an offset (x, y, scale) to the extremum of the quadratics fitted there.
 
-    Returns trace² / determinant of its curvatures (Lowe, section 4.1), which is 4 where they are equal; not
-    above 0 where it has no extremum.
+    Along scale a parabola goes through the three planes; in x and y quadratics are fitted to its values at
+    the scale, its slopes and its curvatures. Returns trace² / determinant of the curvatures in x and y (Lowe,
+    section 4.1), which is 4 where they are equal; 0 where the Hessian is not that of an extremum.
     """
     filters, sums = work
-    level, linear, quadratic, mx, ax, _ = _weigh_line(x, spread, sums)
-    my, ay, _ = _weigh_down(y, spread, filters, sums)
-    zero = splat(np.float32(0))
-    # The polynomials of y times the values, summed down the columns: of degree 0, 1 and 2.
-    a, b, c = zero, zero, zero
+    level, linear, quadratic, mx, ax, bx = _weigh_line(offset[0], spread, sums)
+    my, ay, by = _weigh_down(offset[1], spread, filters, sums)
+    zero, half, o = splat(np.float32(0)), splat(np.float32(0.5)), splat(np.float32(offset[2]))
+    values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
     for row in range(SIDE):
-        values = load(plane, row * LANES)
-        a = fma(broadcast(filters, row), values, a)
-        b = fma(broadcast(filters, LANES + row), values, b)
-        c = fma(broadcast(filters, 2 * LANES + row), values, c)
-    _fill_sums(linear * a, level * b, quadratic * a, level * c, linear * b, zero, sums)
-    gx, gy, xy = np.float64(sums[0]), np.float64(sums[8]), np.float64(sums[2])
-    xx, yy = 2 * np.float64(sums[4]), 2 * np.float64(sums[12])
-    gx, gy = gx - ax * xx / 2 - my * xy, gy - ay * yy / 2 - mx * xy
+        at = row * LANES
+        below, here, above = load(patch, at), load(patch, _PLANE + at), load(patch, 2 * _PLANE + at)
+        bend, slope = (above - here) + (below - here), half * (above - below)
+        values = _added(values, filters, row, fma(o, fma(o * half, bend, slope), here))
+        slopes = _added(slopes, filters, row, fma(o, bend, slope))
+        bends = _added(bends, filters, row, bend)
+    lines, centre = (level, linear, quadratic), (mx, ax, bx, my, ay, by)
+    value, gx, gy, xx, yy, xy = _at_the_centre(lines, values, centre, sums)
+    gs, xs, ys, _, _, _ = _at_the_centre(lines, slopes, centre, sums)
+    ss, _, _, _, _, _ = _at_the_centre(lines, bends, centre, sums)
     determinant = xx * yy - xy * xy
+    # With the position eliminated; it is 0 on a ridge that is flat, oblique in position and scale.
+    px, py = (yy * xs - xy * ys) / determinant, (xx * ys - xy * xs) / determinant
+    remaining = ss - (xs * px + ys * py)
+    if not (determinant > 0 and ss * value < 0 and remaining * ss > 0):
+        return 0.0
+    step[2] = (px * gx + py * gy - gs) / remaining
+    gx, gy = gx + xs * step[2], gy + ys * step[2]
     step[0], step[1] = (xy * gy - yy * gx) / determinant, (xy * gx - xx * gy) / determinant
     return (xx + yy) ** 2 / determinant
 
 
-@subroutine
-def fitted_values(patch, x, y, spread, work):
-    """The values at (x, y) of the quadratics fitted around it to the three planes of a patch."""
-    filters, sums = work
-    level, linear, quadratic, mx, _, bx = _weigh_line(x, spread, sums)
-    my, _, by = _weigh_down(y, spread, filters, sums)
-    # A value is a weighted sum; along x, the weights are these times the polynomials of y.
-    along = level - linear * splat(np.float32(mx)) - quadratic * splat(np.float32(bx))
-    along_linear = (linear * splat(np.float32(mx)) - level) * splat(np.float32(my))
-    along_quadratic = level * splat(np.float32(-by))
-    zero = splat(np.float32(0))
-    below, here, above = zero, zero, zero
-    for row in range(SIDE):
-        at = row * LANES
-        line = fma(along_linear, broadcast(filters, LANES + row), along * broadcast(filters, row))
-        line = fma(along_quadratic, broadcast(filters, 2 * LANES + row), line)
-        below = fma(line, load(patch, at), below)
-        here = fma(line, load(patch, _PLANE + at), here)
-        above = fma(line, load(patch, 2 * _PLANE + at), above)
-    _fill_sums(below, here, above, zero, zero, zero, sums)
-    return np.float64(sums[0]), np.float64(sums[8]), np.float64(sums[4])
+@inlined
+def _added(totals, filters, row, values):
+    """The polynomials of y, of degree 0, 1 and 2, times a row's values, added to those of the rows before."""
+    return (
+        fma(broadcast(filters, row), values, totals[0]),
+        fma(broadcast(filters, LANES + row), values, totals[1]),
+        fma(broadcast(filters, 2 * LANES + row), values, totals[2]),
+    )
+
+
+@inlined
+def _at_the_centre(lines, totals, centre, sums):
+    """Value, gradient and second derivatives (xx, yy, xy), at the point it was fitted at, of a quadratic."""
+    level, linear, quadratic = lines
+    a, b, c = totals
+    mx, ax, bx, my, ay, by = centre
+    _fill_sums(level * a, linear * a, level * b, quadratic * a, level * c, linear * b, sums)
+    gx, gy, xy = np.float64(sums[8]), np.float64(sums[4]), np.float64(sums[10])
+    xx, yy = np.float64(sums[12]), np.float64(sums[2])
+    value = np.float64(sums[0]) - mx * gx - my * gy + mx * my * xy - bx * xx - by * yy
+    return value, gx - ax * xx - my * xy, gy - ay * yy - mx * xy, 2 * xx, 2 * yy, xy
