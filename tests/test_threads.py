@@ -3,26 +3,43 @@
 import threading
 from functools import partial
 
+import numpy as np
 import pytest
 
+from siftcli.sift._jit import kernel
+from siftcli.sift._sharing import AT_ONCE, numbers_taken
 from siftcli.sift._threads import SMALLEST_SHARE, Threads
 
 MUCH = 100 * SMALLEST_SHARE
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8])
-@pytest.mark.parametrize("even", [True, False])
 @pytest.mark.parametrize("n_rows", [0, 1, 7, 1000])
-def test_every_row_is_worked_once_and_in_order(n, even, n_rows):
+def test_every_row_is_worked_once_and_in_order(n, n_rows):
     with Threads(n) as threads:
         for n_samples in (0, SMALLEST_SHARE, MUCH):
-            blocks = threads.over_rows(n_rows, n_samples, range, even=even)
+            blocks = threads.over_rows(n_rows, n_samples, range)
             assert [row for block in blocks for row in block] == list(range(n_rows))
+
+
+@kernel("void(int64[::1], int64[::1])")
+def _count(n_taken, counts):
+    for i in numbers_taken(n_taken, len(counts)):
+        counts[i] += 1
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 8])
+@pytest.mark.parametrize("n", [0, 1, AT_ONCE, AT_ONCE + 1, 100_000])
+def test_every_keypoint_is_taken_once(n_threads, n):
+    counts = np.zeros(n, np.int64)
+    with Threads(n_threads) as threads:
+        threads.over_keypoints(n, MUCH, lambda n_taken: _count(n_taken, counts))
+    assert np.all(counts == 1)
 
 
 def test_small_work_stays_with_the_caller():
     with Threads(4) as threads:
-        who = threads.over_rows(100, SMALLEST_SHARE, lambda *_: threading.get_ident(), even=False)
+        who = threads.over_rows(100, SMALLEST_SHARE, lambda *_: threading.get_ident())
     assert who == [threading.get_ident()]
 
 
@@ -31,13 +48,14 @@ def test_blocks_are_worked_at_the_same_time():
     both = threading.Barrier(2)
     with Threads(2) as threads:
         assert sorted(threads.over_rows(2, MUCH, lambda *_: both.wait(timeout=20))) == [0, 1]
+        threads.over_keypoints(2, MUCH, lambda _: both.wait(timeout=20))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_work_beside_may_share_out_and_go_on_beside(n):
     def chain(threads, depth):
         beside = threads.beside(partial(chain, threads, depth - 1)) if depth else list
-        own = threads.over_rows(16, MUCH, lambda start, stop: (depth, start, stop), even=False)
+        own = threads.over_rows(16, MUCH, lambda start, stop: (depth, start, stop))
         return own + beside()
 
     with Threads(n) as threads:
@@ -68,7 +86,7 @@ def _fail(*_):
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_errors_reach_the_caller(n):
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
-        threads.over_rows(100, MUCH, _fail, even=False)
+        threads.over_rows(100, MUCH, _fail)
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
         threads.beside(_fail)()
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:

@@ -125,6 +125,18 @@ def accumulate(_context, array, at, value):
     return types.void(array, types.int64, types.float32), build
 
 
+@intrinsic
+def take(_context, count, n):
+    def build(context, builder, signature, values):
+        array, n = values
+        address = _address(
+            context, builder, signature.args[0], array, ir.Constant(ir.IntType(64), 0), ir.IntType(64)
+        )
+        return builder.atomic_rmw("add", address, n, "monotonic")
+
+    return types.int64(count, types.int64), build
+
+
 # --- constants and single numbers ---------------------------------------------------------------
 
 

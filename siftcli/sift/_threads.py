@@ -15,13 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 _Result = TypeVar("_Result")
 
 SMALLEST_SHARE = 1 << 16
 """Samples a block must have before handing it to a thread pays."""
-
-BLOCKS_A_THREAD = 4
-"""Where some rows take longer than others."""
 
 
 def _starter_apart() -> Callable[[], None]:
@@ -85,29 +85,48 @@ class Threads:
         for other in self._others:
             other.join(patience_s)
 
-    def over_rows(
-        self, n_rows: int, n_samples: int, work: Callable[[int, int], _Result], *, even: bool = True
-    ) -> list[_Result]:
+    def over_rows(self, n_rows: int, n_samples: int, work: Callable[[int, int], _Result]) -> list[_Result]:
         """``work(start, stop)`` over blocks of ``n_rows`` rows; results in the order of the rows.
 
         Parameters
         ----------
         n_rows
-            Rows (or keypoints) to share out.
+            Rows (or pairs) to share out.
         n_samples
             Size of the whole work; small work is not shared out.
         work
             Called once a block, from any thread.
-        even
-            Whether all rows take as long; otherwise there are more blocks than threads.
         """
-        most_blocks = max(1, min(n_rows, n_samples // SMALLEST_SHARE))
-        n_threads = min(self.n, most_blocks)
-        if n_threads == 1:
-            return [work(0, n_rows)]
-        n_blocks = n_threads if even else min(BLOCKS_A_THREAD * n_threads, most_blocks)
+        n_blocks = self._n_shares(n_rows, n_samples)
         edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
-        job = self._offer(lambda i: work(edges[i], edges[i + 1]), n_blocks)
+        return self._share_out(lambda i: work(edges[i], edges[i + 1]), n_blocks)
+
+    def over_keypoints(self, n: int, n_samples: int, work: Callable[[NDArray[np.int64]], None]) -> None:
+        """``work(n_taken)`` in each thread that is free, until ``n`` keypoints are taken.
+
+        Some take longer than others, and a thread may join late; so kernels themselves take the next ones
+        and count them in ``n_taken`` (``_sharing.py``).
+
+        Parameters
+        ----------
+        n
+            Keypoints, or candidates, to share out.
+        n_samples
+            Size of the whole work; small work is not shared out.
+        work
+            Called at most once a thread, with the same array of one number; it need not find any left.
+        """
+        n_taken = np.zeros(1, np.int64)
+        self._share_out(lambda _: work(n_taken), self._n_shares(n, n_samples))
+
+    def _n_shares(self, n_rows: int, n_samples: int) -> int:
+        return max(1, min(self.n, n_rows, n_samples // SMALLEST_SHARE))
+
+    def _share_out(self, work: Callable[[int], _Result], n_blocks: int) -> list[_Result]:
+        """The results of some blocks."""
+        if n_blocks == 1:
+            return [work(0)]
+        job = self._offer(work, n_blocks)
         self._work_on(job)
         with self._changed:
             self._changed.wait_for(lambda: job.n_unfinished == 0 or self._is_closed)

@@ -10,6 +10,8 @@ Arrays are C-contiguous, of any number of dimensions. ``at`` is a flat index and
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from ._jit import instruction
@@ -159,3 +161,15 @@ def copy_two(source, at, target, to):
 def accumulate(array, at, value):
     """Add a float32 to one number of an array of float64."""
     array.reshape(-1)[at] += value
+
+
+_taking = threading.Lock()
+
+
+@instruction
+def take(count, n):
+    """Add n to an array of one int64 that threads share; returns what it was. No two threads get the same."""
+    with _taking:
+        before = int(count[0])
+        count[0] = before + n
+    return before

@@ -24,6 +24,7 @@ from ..features import DESCRIPTOR_LENGTH
 from ..params import DescriptorParams
 from ._functions import direction
 from ._jit import inlined, kernel, subroutine
+from ._sharing import numbers_taken
 from ._threads import Threads
 from ._vectors import (
     LANES,
@@ -64,7 +65,7 @@ QUANTUM = 512
 _FAR = 1 << 22
 """Samples from the image beyond which single precision does not count them: nothing is seen there."""
 _SAMPLES_PER_FRAME = 4096
-"""Work of one descriptor, in the units of ``Threads.over_rows``."""
+"""Work of one descriptor, in the units of ``Threads.over_keypoints``."""
 
 
 def describe_frames(
@@ -103,11 +104,10 @@ def describe_frames(
     spacings, weights = sizes * params.cell_width / SAMPLES_PER_CELL, _cell_weights()
     settings = spacings, weights, params.descriptor_clip, params.rootsift
     given = strip.levels, strip.first_row, *strip.shape, frames, level, *settings
-    threads.over_rows(
+    threads.over_keypoints(
         len(frames),
         len(frames) * len(sizes) * _SAMPLES_PER_FRAME,
-        lambda start, stop: _describe(*given, descriptors, start, stop),
-        even=False,
+        lambda n_taken: _describe(*given, descriptors, n_taken),
     )
     return descriptors
 
@@ -339,7 +339,7 @@ def _quantise(vector, clip, rootsift, out, to):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[:, ::1], float64[::1],"
-    " float32[:, ::1], float64, boolean, uint8[:, ::1], int64, int64)"
+    " float32[:, ::1], float64, boolean, uint8[:, ::1], int64[::1])"
 )
 def _describe(
     levels,
@@ -353,10 +353,9 @@ def _describe(
     clip,
     rootsift,
     descriptors,
-    start,
-    stop,
+    n_taken,
 ):
-    """Descriptors of frames start to stop."""
+    """Descriptors of frames, as many as are left."""
     line = weights.shape[1]  # LINE, but where LLVM knows the sizes, it unrolls beyond all measure
     n_samples = (GRID + 2) * line
     # A line more, for what is read beyond the last and not used.
@@ -374,7 +373,7 @@ def _describe(
         np.empty(2 * N_DIRECTIONS * LANES, np.float32),
         np.empty(N_CELLS**2 * N_DIRECTIONS, np.float32),
     )
-    for n in range(start, stop):
+    for n in numbers_taken(n_taken, len(frames)):
         x, y, sigma, orientation = frames[n]
         if not abs(x) + abs(y) + 2 * GRID * spacings[-1] * sigma < _FAR:
             descriptors[n] = 0

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..params import KeypointParams
 from ._jit import kernel, subroutine
+from ._sharing import numbers_taken
 from ._threads import Threads
 from .local_fit import fill_patch, newton_step, workspace
 from .scalespace import Strip
@@ -31,7 +32,7 @@ _ROUNDS = 12
 """Most times that a keypoint is fitted by least squares; two to four are the rule."""
 
 _SAMPLES_PER_CANDIDATE = 512
-"""Work of refining a candidate, in the units of ``Threads.over_rows``."""
+"""Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Keypoints:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
-        return Keypoints(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return Keypoints(self.octave[rows], self.xy[rows], self.sigma[rows], self.value[rows])
 
     @staticmethod
     def concatenate(parts: Sequence[Keypoints]) -> Keypoints:
@@ -109,13 +110,12 @@ def refine(
         params.fit_tolerance or math.inf,
     )
     place = strip.levels, strip.first_row, *strip.shape
-    threads.over_rows(
+    threads.over_keypoints(
         len(candidates),
         len(candidates) * _SAMPLES_PER_CANDIDATE,
-        lambda start, stop: _refine(*place, candidates, *limits, refined, fate, start, stop),
-        even=False,
+        lambda n_taken: _refine(*place, candidates, *limits, refined, fate, n_taken),
     )
-    kept = np.concatenate((carried, refined[fate == KEPT]))
+    kept = np.concatenate((carried, refined[np.flatnonzero(fate == KEPT)]))
     last_y = math.inf if strip.is_last else strip.rows[1] - reach_of_refinement(params)
     unique, carried = _merge_same_places(kept, params.merge_distance, last_y)
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)
@@ -325,7 +325,7 @@ def _is_inside(x, y, i, width, height, n_scales):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], float64, int64, float64, float64, float64,"
-    " float64, float64[:, ::1], uint8[::1], int64, int64)"
+    " float64, float64[:, ::1], uint8[::1], int64[::1])"
 )
 def _refine(
     levels,
@@ -341,16 +341,15 @@ def _refine(
     tolerance,
     refined,
     fate,
-    start,
-    stop,
+    n_taken,
 ):
-    """Refine candidates start to stop (Lowe, equations 2 to 4) and say what became of each."""
+    """Refine candidates, as many as are left (Lowe, equations 2 to 4), and say what became of each."""
     n_scales = levels.shape[0] - 3
     gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
     block, plane = np.empty((3, 3, 3)), np.empty((3, 3))
     patch, for_fit = workspace()
     step = np.empty(3)
-    for n in range(start, stop):
+    for n in numbers_taken(n_taken, len(candidates)):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         fate[n], moves_left = UNSTABLE, max_moves
         for _ in range(max_moves + 1):

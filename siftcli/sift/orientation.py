@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..params import OrientationParams
 from ._functions import direction, gaussian
 from ._jit import kernel, subroutine
+from ._sharing import numbers_taken
 from ._threads import Threads
 from ._vectors import (
     LANES,
@@ -32,7 +33,7 @@ from .scalespace import Strip
 
 _HISTOGRAMS = 4
 _SAMPLES_PER_KEYPOINT = 1024
-"""Work of one histogram, in the units of ``Threads.over_rows``."""
+"""Work of one histogram, in the units of ``Threads.over_keypoints``."""
 
 
 def assign_orientations(
@@ -71,11 +72,10 @@ def assign_orientations(
         params.peak_ratio,
     )
     image = strip.levels, strip.first_row, *strip.shape
-    threads.over_rows(
+    threads.over_keypoints(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
-        lambda start, stop: _orientations(*image, places, level, *settings, angles, n_angles, start, stop),
-        even=False,
+        lambda n_taken: _orientations(*image, places, level, *settings, angles, n_angles, n_taken),
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
     return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
@@ -204,7 +204,7 @@ def _peaks(histogram, peak_ratio, angles, heights):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float64,"
-    " float64[::1], float64, float64[:, ::1], int64[::1], int64, int64)"
+    " float64[::1], float64, float64[:, ::1], int64[::1], int64[::1])"
 )
 def _orientations(
     levels,
@@ -219,10 +219,9 @@ def _orientations(
     peak_ratio,
     angles,
     n_angles,
-    start,
-    stop,
+    n_taken,
 ):
-    """Directions of keypoints start to stop."""
+    """Directions of keypoints, as many as are left."""
     n_bins, n_samples = len(taps), max(levels.shape[1:]) + LANES
     lines, bins = np.empty((4, n_samples), np.float32), np.empty(n_samples, np.int32)
     histogram, smoothed, heights = (
@@ -231,7 +230,7 @@ def _orientations(
         np.empty(angles.shape[1]),
     )
     wrapped = np.empty(3 * n_bins)
-    for n in range(start, stop):
+    for n in numbers_taken(n_taken, len(places)):
         x, y, sigma = places[n]
         spread = window * sigma
         _histogram(
