@@ -103,7 +103,13 @@ class KeypointParams:
     )
     min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
     response_power: float = _param(
-        1.0, "response is |DoG|·σ^p, σ in input pixels; 0 ranks by contrast alone", low=0, high=2
+        1.5, "response is |DoG|·r^roundness_power·σ^p, σ in input pixels; 0 leaves σ out", low=0, high=2
+    )
+    roundness_power: float = _param(
+        0.5,
+        "power in it of r = 4·determinant / trace² of the curvatures in x and y, 1 for a round structure",
+        low=0,
+        high=2,
     )
 
 
@@ -240,6 +246,7 @@ _CLASSIC: dict[str, Any] = {
     "fit_window": 0.0,
     "merge_distance": 0.2,
     "response_power": 0.0,
+    "roundness_power": 0.0,
     "orientation_bins": 36,
     "orientation_window": 1.5,
     "orientation_radius": 3.0,

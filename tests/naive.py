@@ -69,7 +69,7 @@ def extrema(levels, threshold, nearest_only=False):
 def refine(
     levels, candidate, max_offset, max_moves, contrast, edge_threshold, spread=0.0, tolerance=math.inf
 ):
-    """(x, y, level, value) of a candidate, or the name of the filter that removes it."""
+    """(x, y, level, value, roundness) of a candidate, or the name of the filter that removes it."""
     dog = np.diff(levels.astype(float), axis=0)
     s, y, x = candidate
     for n_moves in range(max_moves + 1):
@@ -105,7 +105,7 @@ def refine(
             if spread:
                 limits = max_offset, max_moves - n_moves, edge_threshold, tolerance
                 return settle(dog, (s, y, x), offset, value, *limits, spread)
-            return x + offset[0], y + offset[1], s + offset[2], value
+            return x + offset[0], y + offset[1], s + offset[2], value, 4 * determinant / (dxx + dyy) ** 2
         dx, dy, ds = (int(np.sign(o)) if abs(o) > max_offset else 0 for o in offset)
         x, y, s = x + dx, y + dy, s + ds
         inside = 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
@@ -115,7 +115,7 @@ def refine(
 
 
 def settle(dog, sample, offset, value, max_offset, max_moves, edge_threshold, tolerance, spread, n_rounds=12):
-    """(x, y, level, value) where the least-squares fits stay, or the name of what removes it."""
+    """(x, y, level, value, roundness) where the least-squares fits stay, or the name of what removes it."""
     s, y, x = sample
     for _ in range(n_rounds):
         here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
@@ -132,7 +132,7 @@ def settle(dog, sample, offset, value, max_offset, max_moves, edge_threshold, to
         if length <= tolerance:
             if not 0.5 <= s + offset[2] < len(dog) - 1.5:
                 return "unstable"
-            return x + offset[0], y + offset[1], s + offset[2], value
+            return x + offset[0], y + offset[1], s + offset[2], value, 4 / curvatures
         move = np.where(np.abs(offset) > max_offset, np.sign(offset), 0).astype(int)
         x, y, s = np.array([x, y, s]) + move
         offset = offset - move

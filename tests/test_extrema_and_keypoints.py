@@ -85,6 +85,7 @@ def test_refinement_equals_its_naive_twin(window, tolerance):
     rounding = 5e-6 if window else 1e-12
     np.testing.assert_allclose(found.sigma, octave.sigma_of(merged[:, 2]), rtol=rounding)
     np.testing.assert_allclose(found.value, merged[:, 3], atol=1e-12)
+    np.testing.assert_allclose(found.roundness, merged[:, 4], rtol=1e-3 if window else 1e-9)
 
 
 def test_a_ridge_oblique_in_position_and_scale_is_followed_towards_its_peak():
@@ -127,16 +128,18 @@ def test_least_squares_is_exact_for_a_quadratic():
         assert local_fit.newton_step(patch, offset, 0.8, for_fit, step) == 0
 
 
-place = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]))
+place = st.tuples(
+    st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]), st.just(1)
+)
 
 
 @given(st.lists(place, max_size=30))
 def test_merging_equals_its_naive_twin(places):
     # On a grid of a tenth, many places lie within the distance, some only through others.
-    refined = np.array(places, float).reshape(-1, 4) * [0.1, 0.1, 0.1, 1.0]
+    refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
     merged, carried = keypoints._merge_same_places(refined, 0.15, math.inf)
     assert len(carried) == 0
-    expected = naive.merge_same_places(refined, 0.15).reshape(-1, 4)
+    expected = naive.merge_same_places(refined, 0.15).reshape(-1, 5)
     assert len(merged) == len(expected)
     np.testing.assert_allclose(np.sort(merged, axis=0), np.sort(expected, axis=0), atol=1e-12)
 
@@ -156,7 +159,7 @@ def test_blob_at_the_exact_centre_is_found_once(side):
 @given(st.lists(place, max_size=30), st.integers(0, 12))
 def test_merging_in_two_parts_equals_merging_at_once(places, cut):
     # As two strips do: what may still get a neighbour is carried over to the second.
-    refined = np.array(places, float).reshape(-1, 4) * [0.1, 0.1, 0.1, 1.0]
+    refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
     first, second = refined[refined[:, 1] < cut * 0.1 - 0.05], refined[refined[:, 1] >= cut * 0.1 - 0.05]
     top, carried = keypoints._merge_same_places(first, 0.15, cut * 0.1 - 0.05 - 0.16)
     bottom, none = keypoints._merge_same_places(np.concatenate((carried, second)), 0.15, math.inf)

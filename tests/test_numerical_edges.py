@@ -125,7 +125,7 @@ def test_a_value_of_exactly_zero_has_a_sign_and_can_be_read_again():
     # Refinement can end at exactly 0; of which image does so, the last bit of a level decides.
     octave = first_octave(texture((40, 40)))
     keypoints = Keypoints(
-        np.zeros(3, np.int16), np.full((3, 2), 20.0), np.full(3, 2.0), np.array([-1e-9, 0, 1])
+        np.zeros(3, np.int16), np.full((3, 2), 20.0), np.full(3, 2.0), np.array([-1e-9, 0, 1]), np.ones(3)
     )
     with Threads(1) as threads:
         frames = pipeline._assign_frames(octave, keypoints, SiftParams(upright=True), threads)
@@ -236,7 +236,7 @@ def is_nearly_singular(octave, candidate) -> bool:
 @given(image=images(low=16, high=26), at=st.tuples(*[st.floats(2, 13)] * 2), sigma=st.floats(1.6, 3))
 def test_orientations_equal_their_twin(image, at, sigma):
     octave, params = first_octave(image), SiftParams.classic(max_orientations=36)
-    keypoints = Keypoints(np.zeros(1, np.int16), np.array([at]), np.array([sigma]), np.ones(1))
+    keypoints = Keypoints(np.zeros(1, np.int16), np.array([at]), np.array([sigma]), np.ones(1), np.ones(1))
     with Threads(1) as threads:
         _, angles = orientation.assign_orientations(octave, keypoints, params, threads)
     assert np.isfinite(angles).all()

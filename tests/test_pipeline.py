@@ -128,6 +128,31 @@ def test_a_dark_structure_is_positive_and_a_bright_one_negative():
     assert sign_at == {0: -1, 1: 1}
 
 
+@pytest.mark.parametrize("fit_window", [0.0, 0.4])
+def test_roundness_leaves_the_response_of_a_round_blob_and_lowers_that_of_a_long_one(fit_window):
+    y, x = np.mgrid[:120, :240].astype(float)
+    long = np.exp(-((x - 60) ** 2) / 32 - (y - 60) ** 2 / 72)
+    short = np.exp(-((x - 180) ** 2 + (y - 60) ** 2) / 48)
+    image = (0.2 + 0.5 * (long + short)).astype(np.float32)
+    by_x = []
+    for power in (0.0, 1.0):
+        params = SiftParams(roundness_power=power, fit_window=fit_window, upright=True)
+        features = pipeline.detect(image, params, with_descriptors=False)
+        assert len(features) == 2
+        by_x.append(features.response[np.argsort(features.xy[:, 0])])
+    of_long, of_round = by_x[1] / by_x[0]
+    assert of_round == pytest.approx(1, abs=0.001)
+    assert 0.5 < of_long < 0.95
+
+
+def test_the_response_grows_with_a_power_of_the_scale(all_samples):
+    image, _ = all_samples["coffee16.png"]
+    (flat, weighted) = (pipeline.detect(image, SiftParams(response_power=p)) for p in (0.0, 1.5))
+    order = [np.lexsort((f.orientation, f.scale, *f.xy.T)) for f in (flat, weighted)]
+    expected = flat.response * flat.scale**1.5
+    np.testing.assert_allclose(weighted.response[order[1]], expected[order[0]], rtol=1e-5)
+
+
 @pytest.mark.parametrize("n", [1, 7, 100, 10**6])
 def test_max_features_gives_exactly_so_many_of_the_strongest(all_samples, n):
     image, everything = all_samples["chelsea.png"]

@@ -175,8 +175,9 @@ def _look(
     histogram, n_found = [np.empty(0)], 0
     with Threads(1) as threads:
         for octave, here in _by_octave(gaussian_octaves(view, params, threads), sigma):
+            n = len(here)
             keypoints = Keypoints(
-                np.full(len(here), octave.number, np.int16), xy[here], sigma[here], np.zeros(len(here))
+                np.full(n, octave.number, np.int16), xy[here], sigma[here], np.zeros(n), np.ones(n)
             )
             patches.append(sample_patches(octave, keypoints, threads))
             rows.append(here)

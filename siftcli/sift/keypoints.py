@@ -47,6 +47,8 @@ class Keypoints:
     """(N,) σ in input pixels."""
     value: NDArray[np.float64]
     """(N,) interpolated DoG value."""
+    roundness: NDArray[np.float64]
+    """(N,) 4·determinant / trace² of the curvatures in x and y: 1 where they are equal, less on an edge."""
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -58,13 +60,13 @@ class Keypoints:
     @staticmethod
     def concatenate(parts: Sequence[Keypoints]) -> Keypoints:
         """All of the parts, in order."""
-        none = Keypoints(np.empty(0, np.int16), np.empty((0, 2)), np.empty(0), np.empty(0))
+        none = Keypoints(np.empty(0, np.int16), np.empty((0, 2)), *(np.empty(0) for _ in range(3)))
         return Keypoints(
             *(np.concatenate([getattr(p, f.name) for p in (none, *parts)]) for f in fields(Keypoints))
         )
 
 
-NONE_CARRIED: NDArray[np.float64] = np.empty((0, 4))
+NONE_CARRIED: NDArray[np.float64] = np.empty((0, 5))
 """What the first strip of an octave takes over."""
 
 
@@ -97,9 +99,9 @@ def refine(
     removed
         How many candidates each filter removed.
     carried
-        (N, 4) x, y, level and value of those that may be the same as one of the next strip's.
+        (N, 5) x, y, level, value and roundness of those that may be the same as one of the next strip's.
     """
-    refined = np.empty((len(candidates), 4))
+    refined = np.empty((len(candidates), 5))
     fate = np.empty(len(candidates), np.uint8)
     limits = (
         params.max_offset,
@@ -124,6 +126,7 @@ def refine(
         xy=strip.to_input(unique[:, :2]),
         sigma=strip.sigma_of(unique[:, 2]),
         value=unique[:, 3],
+        roundness=unique[:, 4],
     )
     large = keypoints.sigma >= params.min_sigma
     removed = {
@@ -144,7 +147,7 @@ def reach_of_refinement(params: KeypointParams) -> float:
 def _merge_same_places(
     refined: NDArray[np.float64], distance: float, last_y: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Replace candidates that refined to the same place by their mean; rows x, y, level, value in and out.
+    """Replace candidates that refined to the same place by their mean; rows x, y, level, value, roundness.
 
     Equal samples around a symmetric structure are all candidates (``extrema.py``). Taking
     one of them would favour a side; their mean does not. Groups that reach beyond ``last_y`` may
@@ -272,7 +275,7 @@ def _refit_position(plane, offset):
 
 @subroutine
 def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, place):
-    """Repeat the least-squares fit around the nearest sample until it stays; fill x, y and level.
+    """Repeat the least-squares fit around the nearest sample until it stays; fill all but the value.
 
     Returns what becomes of the candidate: no fit may be an edge, and they must settle at a scale that is this
     octave's and not the one before's or after's. Steps are a sample, or a level, long at most.
@@ -295,6 +298,7 @@ def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, w
             offset[axis] += step[axis] / max(1.0, length)
         if length <= tolerance:
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
+            place[4] = 4 / curvatures
             return KEPT if 0.5 <= place[2] < n_scales + 0.5 else UNSTABLE
         dx, dy, di = _moves(offset, max_offset)
         x, y, i = x + dx, y + dy, i + di
@@ -375,9 +379,11 @@ def _refine(
             fate[n] = LOW_CONTRAST
         elif trace**2 >= curvature_ratio * determinant:
             fate[n] = EDGE
-        elif window > 0:
-            limits = max_offset, moves_left, tolerance, curvature_ratio
-            work = patch, for_fit, step
-            fate[n] = _settle(
-                levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n]
-            )
+        else:
+            refined[n, 4] = 4 * determinant / trace**2
+            if window > 0:
+                limits = max_offset, moves_left, tolerance, curvature_ratio
+                work = patch, for_fit, step
+                fate[n] = _settle(
+                    levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n]
+                )

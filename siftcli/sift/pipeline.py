@@ -221,9 +221,10 @@ def _admit(
 
 
 def _response(keypoints: Keypoints, params: SiftParams) -> NDArray[np.float32]:
-    """|DoG|·σ^p: the power makes a large structure count for more than a small one of the same contrast."""
-    response = np.abs(keypoints.value) * keypoints.sigma**params.response_power
-    return response.astype(np.float32)
+    """|DoG|·r^q·σ^p: of equal contrast, a large and round structure is found again more often."""
+    roundness, sigma = keypoints.roundness**params.roundness_power, keypoints.sigma**params.response_power
+    response: NDArray[np.float32] = (np.abs(keypoints.value) * roundness * sigma).astype(np.float32)
+    return response
 
 
 def _assign_frames(strip: Strip, keypoints: Keypoints, params: SiftParams, pool: Threads) -> Frames:
