@@ -126,6 +126,11 @@ class OrientationParams:
         "", "weights file of the learned orientation, as train-orientation writes it; empty for siftcli's own"
     )
     upright: bool = _param(False, "assign orientation 0 to every keypoint")
+    isotropic_gradients: bool = _param(
+        True,
+        "gradients by differences over three rows, weights 1 4 1, equally exact in every direction; "
+        "not by central differences (Lowe)",
+    )
     orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(
         2.0, "Gaussian window of the histogram, in units of σ", low=0.5, high=6
@@ -247,6 +252,7 @@ _CLASSIC: dict[str, Any] = {
     "merge_distance": 0.2,
     "response_power": 0.0,
     "roundness_power": 0.0,
+    "isotropic_gradients": False,
     "orientation_bins": 36,
     "orientation_window": 1.5,
     "orientation_radius": 3.0,

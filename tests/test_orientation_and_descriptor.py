@@ -76,15 +76,17 @@ def test_gaussian_far_out_is_next_to_nothing(t2):
     assert in_every_lane(_gaussian, t2) == pytest.approx(math.exp(-t2 / 2), rel=0, abs=1e-9)
 
 
+@pytest.mark.parametrize("isotropic", [False, True])
 @pytest.mark.parametrize("sigma", [1.8, 3.1])
-def test_orientations_equal_their_naive_twin(sigma):
+def test_orientations_equal_their_naive_twin(sigma, isotropic):
     octave = first_octave(texture((50, 60), seed=3))
-    params = SiftParams.classic()
+    params = SiftParams.classic(isotropic_gradients=isotropic)
+    gradient = naive.isotropic_gradient if isotropic else naive.gradient
     with Threads(1) as threads:
         rows, angles = orientation.assign_orientations(octave, keypoints_at(PLACES, sigma), params, threads)
     level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
     for i, (x, y) in enumerate(PLACES):
-        histogram = naive.orientation_histogram(level, x, y, 1.5 * sigma, 4.5 * sigma, 36)
+        histogram = naive.orientation_histogram(level, x, y, 1.5 * sigma, 4.5 * sigma, 36, gradient)
         expected = naive.peaks(naive.smooth(histogram, 2), 0.8)
         # Gradients are taken in single precision.
         np.testing.assert_allclose(angles[rows == i], expected, atol=1e-4)
@@ -103,6 +105,26 @@ def test_gradient_to_the_right_has_orientation_zero_and_down_a_quarter_turn():
             _, angles = orientation.assign_orientations(first_octave(image), keypoints, SiftParams(), threads)
         away = abs(angles[0] - expected)
         assert min(away, 2 * math.pi - away) < 1e-3
+
+
+def worst_direction(isotropic) -> float:
+    """Degrees, of waves that run half-way between the axes and the diagonals."""
+    y, x = np.mgrid[-32.0:32, -32:32] + 0.5
+    params, errors = SiftParams(isotropic_gradients=isotropic), []
+    for degrees in (22.5, 67.5, 112.5, 157.5):
+        angle = math.radians(degrees)
+        wave = np.sin(0.5 * (x * math.cos(angle) + y * math.sin(angle)))
+        with Threads(1) as threads:
+            octave, keypoints = first_octave(np.float32(0.5 + 0.4 * wave)), keypoints_at([(31.5, 31.5)], 2.0)
+            _, found = orientation.assign_orientations(octave, keypoints, params, threads)
+        errors.append(np.abs((np.rad2deg(found) - degrees + 90) % 180 - 90).min())
+    return max(errors)
+
+
+def test_isotropic_gradients_lean_towards_no_axis():
+    # Of a wave of k radians a sample, central differences by k² / 24 radians.
+    assert worst_direction(isotropic=False) == pytest.approx(math.degrees(0.5**2 / 24), rel=0.1)
+    assert worst_direction(isotropic=True) < 0.03
 
 
 def test_upright_and_the_limit_on_orientations():
