@@ -124,7 +124,8 @@ def settle(dog, sample, offset, value, max_offset, max_moves, edge_threshold, to
         if not np.all(signs > 0):
             return "unstable"
         (xx, xy), (_, yy) = hessian[:2, :2]
-        if (xx + yy) ** 2 / (xx * yy - xy**2) >= (edge_threshold + 1) ** 2 / edge_threshold:
+        curvatures = (xx + yy) ** 2 / (xx * yy - xy**2)
+        if curvatures >= (edge_threshold + 1) ** 2 / edge_threshold:
             return "edge"
         step = -np.linalg.solve(hessian, gradient)
         length = np.abs(step).max()

@@ -55,7 +55,7 @@ class Keypoints:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
-        return Keypoints(self.octave[rows], self.xy[rows], self.sigma[rows], self.value[rows])
+        return Keypoints(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @staticmethod
     def concatenate(parts: Sequence[Keypoints]) -> Keypoints:
