@@ -45,7 +45,9 @@ def first_octave(image) -> Strip:
 
 def keypoints_at(positions, sigma) -> Keypoints:
     n = len(positions)
-    return Keypoints(np.zeros(n, np.int16), np.array(positions, float), np.full(n, sigma), np.ones(n))
+    return Keypoints(
+        np.zeros(n, np.int16), np.array(positions, float), np.full(n, sigma), np.ones(n), np.ones(n)
+    )
 
 
 # Centre, sub-pixel, and within the window of every border.
