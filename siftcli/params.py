@@ -133,10 +133,10 @@ class OrientationParams:
     )
     orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(
-        2.0, "Gaussian window of the histogram, in units of σ", low=0.5, high=6
+        2.2, "Gaussian window of the histogram, in units of σ", low=0.5, high=6
     )
     orientation_radius: float = _param(
-        2.5, "radius at which it is cut, in units of the window", low=1, high=4
+        2.0, "radius at which it is cut, in units of the window", low=1, high=4
     )
     orientation_smoothing: int = _param(20, "passes of circular three-bin averaging", low=0, high=64)
     peak_ratio: float = _param(

@@ -80,7 +80,7 @@ SETTINGS: Mapping[str, Mapping[str, Any] | str] = {
     "default, 36 bins smoothed twice": {"orientation_bins": 36, "orientation_smoothing": 2},
     "default, histogram of central differences": {"isotropic_gradients": False},
     "default, orientation window 1.5": {"orientation_window": 1.5, "orientation_radius": 3.0},
-    "default, orientation window 2.5": {"orientation_window": 2.5, "orientation_radius": 2.0},
+    "default, orientation window 2 cut at 2.5": {"orientation_window": 2.0, "orientation_radius": 2.5},
     "default, peak ratio 0.7": {"peak_ratio": 0.7},
     "default, peak ratio 0.9": {"peak_ratio": 0.9},
     "default, cells of 3σ": {"cell_width": 3.0},
