@@ -22,10 +22,25 @@ from numpy.typing import NDArray
 from ._buffers import borrowed
 from ._jit import inlined, kernel, subroutine
 from ._threads import Threads
-from ._vectors import LANES, broadcast, even_lanes, fma, load, splat, store, zip_high, zip_low
+from ._vectors import (
+    LANES,
+    broadcast,
+    even_lanes,
+    fma,
+    load,
+    splat,
+    store,
+    store_beyond_caches,
+    wait_for_stores,
+    zip_high,
+    zip_low,
+)
 
 CUTOFF = 4.0
 """Kernels are cut at this many standard deviations."""
+
+_CACHE_BYTES = 12 << 20
+"""Levels beyond this size are not in a cache when they are read, at least not where it is shared."""
 
 DOUBLE, KEEP, HALVE = 2, 0, -2
 """How the grid of a result relates to that of its source."""
@@ -116,14 +131,22 @@ def blur(
     reach, image = table[0].shape[2], (source, source_first, *source_shape)
     n_lines = changed_side(_BLOCK, -change) + 2 * reach + 2 * _ROWS
 
+    is_large = result.nbytes > _CACHE_BYTES and _is_aligned(result)
+
     def work(first: int, last: int) -> None:
         part = n_columns, start + first, start + last
         with borrowed(len(kernels), n_lines * _PITCH) as window:
-            _blur_rows(*image, change, *table, window, result, result_first, *part)
+            _blur_rows(*image, change, *table, window, result, is_large, result_first, *part)
 
     n_rows = rows[1] - start
     n_samples = n_rows * n_columns * len(kernels)
     threads.over_rows(n_rows, 4 * n_samples if change == HALVE else n_samples, work)
+
+
+def _is_aligned(result: NDArray[np.float32]) -> bool:
+    """Whether each row begins on a cache line."""
+    line_bytes = LANES * result.itemsize
+    return bool(result.ctypes.data % line_bytes == 0 and result.strides[1] % line_bytes == 0)
 
 
 def changed_side(n: int, change: int) -> int:
@@ -263,23 +286,48 @@ def _weigh_down(lines, up, down, change, taps, even, odd, n_taps):
 
 
 @inlined
-def _blur_rows_down(change, even, odd, window, up, down, taps, n_taps, result, out, pitch, first, stop, n):
+def _store(result, at, vector, is_large):
+    if is_large:
+        store_beyond_caches(result, at, vector)
+    else:
+        store(result, at, vector)
+
+
+@inlined
+def _blur_rows_down(
+    change, is_large, even, odd, window, up, down, taps, n_taps, result, out, pitch, first, stop, n
+):
     """Four rows of the result, of which those from ``first`` to ``stop`` are wanted, n samples each."""
     for x in range(0, n, LANES):
         a, b, c, d = _weigh_down(window, up + x, down + x, change, taps, even, odd, n_taps)
         if first <= 0:
-            store(result, out + x, a)
+            _store(result, out + x, a, is_large)
         if first <= 1 < stop:
-            store(result, out + pitch + x, b)
+            _store(result, out + pitch + x, b, is_large)
         if stop > 2:
-            store(result, out + 2 * pitch + x, c)
+            _store(result, out + 2 * pitch + x, c, is_large)
         if stop > 3:
-            store(result, out + 3 * pitch + x, d)
+            _store(result, out + 3 * pitch + x, d, is_large)
+
+
+@inlined
+def _blur_rows_down_in_copies(change, is_large, even, odd, half_y, rows):
+    """The two are written out, because as constants they decide what a compiled copy does."""
+    if change == HALVE:
+        _blur_rows_down(HALVE, False, odd if half_y else even, odd if half_y else even, *rows)
+    elif change == KEEP and is_large:
+        _blur_rows_down(KEEP, True, even, even, *rows)
+    elif change == KEEP:
+        _blur_rows_down(KEEP, False, even, even, *rows)
+    elif is_large:
+        _blur_rows_down(DOUBLE, True, even, odd, *rows)
+    else:
+        _blur_rows_down(DOUBLE, False, even, odd, *rows)
 
 
 @kernel(
     "void(float32[:, ::1], int64, int64, int64, int64, float32[:, :, ::1], int64[::1],"
-    " float32[:, ::1], float32[:, :, ::1], int64, int64, int64, int64)"
+    " float32[:, ::1], float32[:, :, ::1], boolean, int64, int64, int64, int64)"
 )
 def _blur_rows(
     source,
@@ -291,6 +339,7 @@ def _blur_rows(
     n_taps,
     window,
     result,
+    is_large,
     result_first,
     n_columns,
     start,
@@ -324,13 +373,9 @@ def _blur_rows(
                     out = (level * result.shape[1] + y - result_first) * pitch + x0
                     lines = window, line, line + half_y * _PITCH, taps, n_taps[level]
                     rows = (*lines, result, out, pitch, start - y, stop - y, n)
-                    # The change is written out: as a constant it decides what a compiled copy does.
-                    if change == KEEP:
-                        _blur_rows_down(KEEP, even, even, *rows)
-                    elif change == DOUBLE:
-                        _blur_rows_down(DOUBLE, even, odd, *rows)
-                    else:
-                        _blur_rows_down(HALVE, odd if half_y else even, odd if half_y else even, *rows)
+                    _blur_rows_down_in_copies(change, is_large, even, odd, half_y, rows)
+    if is_large:
+        wait_for_stores()
 
 
 def take_every_other(

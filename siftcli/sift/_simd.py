@@ -66,6 +66,27 @@ def store(_context, array, at, vector):
 
 
 @intrinsic
+def store_beyond_caches(_context, array, at, vector):
+    def build(context, builder, signature, values):
+        array, at, vector = values
+        address = _address(context, builder, signature.args[0], array, at, _FLOATS)
+        stored = builder.store(vector, address, align=4 * LANES)
+        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), build
+
+
+@intrinsic
+def wait_for_stores(_context):
+    def build(context, builder, _signature, _values):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), build
+
+
+@intrinsic
 def broadcast(_context, array, at):
     def build(context, builder, signature, values):
         array, at = values

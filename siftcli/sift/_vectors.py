@@ -32,6 +32,20 @@ def store(array, at, vector):
 
 
 @instruction
+def store_beyond_caches(array, at, vector):
+    """``store`` for what is too large to be still in a cache when it is read; begins on a cache line.
+
+    Nothing is read from memory in order to be written over. Ends with ``wait_for_stores``.
+    """
+    array.reshape(-1)[at : at + LANES] = vector
+
+
+@instruction
+def wait_for_stores():
+    """Let other threads see what was stored beyond the caches."""
+
+
+@instruction
 def broadcast(array, at):
     """One sample in all lanes."""
     return np.full(LANES, array.reshape(-1)[at], np.float32)

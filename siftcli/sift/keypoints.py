@@ -128,15 +128,16 @@ def refine(
         value=unique[:, 3],
         roundness=unique[:, 4],
     )
-    large = keypoints.sigma >= params.min_sigma
+    if params.min_sigma > 0:
+        keypoints = keypoints.select(keypoints.sigma >= params.min_sigma)
     removed = {
         "unstable": int(n_of_fate[UNSTABLE]),
         "low_contrast": int(n_of_fate[LOW_CONTRAST]),
         "edge": int(n_of_fate[EDGE]),
         "duplicate": len(kept) - len(unique) - len(carried),
-        "too_small": len(unique) - int(np.count_nonzero(large)),
+        "too_small": len(unique) - len(keypoints),
     }
-    return keypoints.select(large), removed, carried
+    return keypoints, removed, carried
 
 
 def reach_of_refinement(params: KeypointParams) -> float:
