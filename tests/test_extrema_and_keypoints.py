@@ -85,7 +85,7 @@ def test_refinement_equals_its_naive_twin(window, tolerance):
     rounding = 5e-6 if window else 1e-12
     np.testing.assert_allclose(found.sigma, octave.sigma_of(merged[:, 2]), rtol=rounding)
     np.testing.assert_allclose(found.value, merged[:, 3], atol=1e-12)
-    np.testing.assert_allclose(found.roundness, merged[:, 4], rtol=1e-3 if window else 1e-9)
+    np.testing.assert_allclose(found.roundness, merged[:, 4], rtol=1e-5 if window else 1e-9)
 
 
 def test_a_ridge_oblique_in_position_and_scale_is_followed_towards_its_peak():
@@ -122,14 +122,15 @@ def test_least_squares_is_exact_for_a_quadratic():
     np.testing.assert_allclose(offset + step, extremum, atol=1e-5)
     plane = hessian[:2, :2]
     np.testing.assert_allclose(curvatures, np.trace(plane) ** 2 / np.linalg.det(plane), rtol=1e-5)
-    a_minimum_in_scale = np.array([0, -20, 0])
-    for added in (a_minimum_in_scale, -40):  # and a maximum below 0
-        patch.reshape(3, 7, -1)[:, :, :7] = values + np.reshape(added, (-1, 1, 1))
+    x, y, s = np.moveaxis(at, -1, 0)
+    # A minimum in scale, one in the plane, and a maximum below 0.
+    for added in (20 * s**2, 20 * (x**2 + y**2), -40):
+        patch.reshape(3, 7, -1)[:, :, :7] = values + added
         assert local_fit.newton_step(patch, offset, 0.8, for_fit, step) == 0
 
 
 place = st.tuples(
-    st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]), st.just(1)
+    st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]), st.integers(1, 4)
 )
 
 

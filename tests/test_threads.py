@@ -31,9 +31,14 @@ def _count(n_taken, counts):
 @pytest.mark.parametrize("n_threads", [1, 2, 8])
 @pytest.mark.parametrize("n", [0, 1, AT_ONCE, AT_ONCE + 1, 100_000])
 def test_every_keypoint_is_taken_once(n_threads, n):
-    counts = np.zeros(n, np.int64)
+    counts, all_here = np.zeros(n, np.int64), threading.Barrier(max(1, min(n_threads, n)))
+
+    def count(n_taken):
+        all_here.wait(timeout=20)  # a kernel that starts first would be done before the others begin
+        _count(n_taken, counts)
+
     with Threads(n_threads) as threads:
-        threads.over_keypoints(n, MUCH, lambda n_taken: _count(n_taken, counts))
+        threads.over_keypoints(n, MUCH, count)
     assert np.all(counts == 1)
 
 

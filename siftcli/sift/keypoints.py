@@ -141,8 +141,11 @@ def refine(
 
 
 def reach_of_refinement(params: KeypointParams) -> float:
-    """Rows within which a candidate's keypoint lies, and whatever is the same as it."""
-    return params.max_moves + 1 + params.merge_distance
+    """Rows within which a candidate's keypoint lies, and whatever is the same as it.
+
+    The last offset may be a sample, and the last step of the fit another.
+    """
+    return params.max_moves + 2 + params.merge_distance
 
 
 def _merge_same_places(

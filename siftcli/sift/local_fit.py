@@ -142,7 +142,7 @@ def newton_step(patch, offset, spread, work, step):
     # With the position eliminated; it is 0 on a ridge that is flat, oblique in position and scale.
     px, py = (yy * xs - xy * ys) / determinant, (xx * ys - xy * xs) / determinant
     remaining = ss - (xs * px + ys * py)
-    if not (determinant > 0 and ss * value < 0 and remaining * ss > 0):
+    if not (determinant > 0 and xx * value < 0 and remaining * value < 0):
         return 0.0
     step[2] = (px * gx + py * gy - gs) / remaining
     gx, gy = gx + xs * step[2], gy + ys * step[2]
