@@ -91,7 +91,7 @@ class KeypointParams:
     fit_tolerance: float = _param(
         0.02,
         "that fit is repeated until it moves by no more than this, in samples and levels; what has not "
-        "settled after twelve rounds is dropped; 0 fits once",
+        "settled after twelve rounds is dropped; 0 fits once, whatever the step",
         low=0,
         high=2,
     )
@@ -103,11 +103,15 @@ class KeypointParams:
     )
     min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
     response_power: float = _param(
-        1.5, "response is |DoG|·r^roundness_power·σ^p, σ in input pixels; 0 leaves σ out", low=0, high=2
+        1.5,
+        "power of σ, in input pixels, in the response |DoG|·r^roundness_power·σ^response_power",
+        low=0,
+        high=2,
     )
     roundness_power: float = _param(
         0.5,
-        "power in it of r = 4·determinant / trace² of the curvatures in x and y, 1 for a round structure",
+        "power of the roundness in the response; r = 4·determinant / trace² of the curvatures in x and y, "
+        "1 for a round structure",
         low=0,
         high=2,
     )
@@ -129,7 +133,7 @@ class OrientationParams:
     isotropic_gradients: bool = _param(
         True,
         "gradients by differences over three rows, weights 1 4 1, equally exact in every direction; "
-        "not by central differences (Lowe)",
+        "otherwise by central differences (Lowe)",
     )
     orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(

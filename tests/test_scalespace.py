@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from siftcli import SiftParams
-from siftcli.sift._blur import DOUBLE, HALVE, KEEP, blur, changed_side, gaussian_kernel
+from siftcli.sift._blur import _CACHE_BYTES, DOUBLE, HALVE, KEEP, blur, changed_side, gaussian_kernel
+from siftcli.sift._buffers import borrowed
 from siftcli.sift._threads import Threads
 from siftcli.sift._vectors import LANES
 from siftcli.sift.scalespace import gaussian_octaves, gaussian_strips
@@ -68,6 +69,22 @@ def test_rows_of_a_blur_do_not_depend_on_what_is_computed_beside_them(change):
     np.testing.assert_array_equal(part[:, 3:36, : shape[1]], whole[:, first + 3 : first + 36, : shape[1]])
     assert not part[:, :3].any()
     assert not part[:, 36:].any()
+
+
+@pytest.mark.parametrize("change", [DOUBLE, KEEP])
+def test_what_is_stored_beyond_the_caches_is_the_same(change):
+    image, kernels = texture((901, 700)), [gaussian_kernel(s) for s in (0.9, 1.2, 1.7, 2.3, 2.9, 3.4)]
+    shape = tuple(changed_side(n, change) for n in image.shape)
+    with Threads(2) as threads, borrowed(len(kernels), shape[0], -(-shape[1] // LANES) * LANES) as large:
+        blur(image, image.shape, 0, change, kernels, large, 0, (0, shape[0]), threads)
+        # Rows that do not begin on a cache line go the usual way.
+        elsewhere = np.empty(large.size + LANES + 1, np.float32)
+        start = 1 + -elsewhere.ctypes.data % 64 // 4
+        elsewhere = elsewhere[start : start + large.size].reshape(large.shape)
+        blur(image, image.shape, 0, change, kernels, elsewhere, 0, (0, shape[0]), threads)
+        assert large.nbytes > _CACHE_BYTES
+        assert large.ctypes.data % 64 == 0 != elsewhere.ctypes.data % 64
+        np.testing.assert_array_equal(large[..., : shape[1]], elsewhere[..., : shape[1]])
 
 
 @given(sigma=st.floats(0.5, 8))

@@ -93,6 +93,8 @@ def test_errors_reach_the_caller(n):
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
         threads.over_rows(100, MUCH, _fail)
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
+        threads.over_keypoints(100, MUCH, _fail)
+    with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
         threads.beside(_fail)()
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
         threads.beside(lambda: threads.over_rows(100, MUCH, _fail))()

@@ -25,6 +25,7 @@ from siftcli.sift._vectors import (
     store_index,
     store_whole,
     sum_of_lanes,
+    take,
     where_larger,
     whole_part,
     zip_high,
@@ -80,23 +81,26 @@ def test_a_kernel_does_what_the_plain_functions_say():
         np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
-@kernel("void(float32[::1], int32[::1], uint8[:, ::1], float64[::1], float32[::1])")
-def _write(x, indices, numbers, sums, copy):
+@kernel("void(float32[::1], int32[::1], uint8[:, ::1], float64[::1], float32[::1], int64[::1])")
+def _write(x, indices, numbers, sums, copy, count):
     whole = whole_part(absolute(load(x, 0)))
     store_index(indices, 1, whole, 1000, whole)
     store_whole(numbers, LANES, whole)
     accumulate(sums, 2, np.float32(0.5))
     copy_two(x, 3, copy, 1)
+    sums[0] = take(count, 5)
 
 
 def test_what_is_written_is_what_the_plain_functions_write():
     arrays = np.zeros(20, np.int32), np.zeros((3, LANES), np.uint8), np.ones(4), np.zeros(4, np.float32)
-    _write(A, *arrays)
+    count = np.array([7])
+    _write(A, *arrays, count)
     indices, numbers, sums, copy = arrays
     whole = np.trunc(np.abs(A)).astype(int)
     np.testing.assert_array_equal(indices[1 : 1 + LANES], 1001 * whole)
     np.testing.assert_array_equal(numbers[1], whole)
-    assert sums.tolist() == [1, 1, 1.5, 1]
+    assert sums.tolist() == [7, 1, 1.5, 1]
+    assert count[0] == 12
     np.testing.assert_array_equal(copy, [0, A[3], A[4], 0])
     assert not numbers[[0, 2]].any()
     assert indices[0] == indices[17] == 0

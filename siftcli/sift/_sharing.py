@@ -1,8 +1,8 @@
 """Keypoints shared out among the threads that run a kernel, without the interpreter between them.
 
 Python gives the interpreter's lock back and forth at every call of a kernel, and a thread that wants it again
-waits for whatever another does. So a kernel is called once a thread, and takes keypoints as long as there are
-any; a thread that has been busy elsewhere joins late and takes what is left.
+waits for whatever another does. So a kernel is called no more often than there are threads, and takes
+keypoints as long as there are any; a thread that was busy elsewhere joins late and takes what is left.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ._jit import subroutine
 from ._vectors import take
 
 AT_ONCE = 16
-"""Keypoints a thread takes: neighbours in memory, which no two threads should write to."""
+"""Keypoints a thread takes, so that two seldom write to the same cache line; they begin at a multiple."""
 
 
 @subroutine

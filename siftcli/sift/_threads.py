@@ -91,7 +91,7 @@ class Threads:
         Parameters
         ----------
         n_rows
-            Rows (or pairs) to share out.
+            Rows, or whatever takes equally long, to share out.
         n_samples
             Size of the whole work; small work is not shared out.
         work
@@ -114,7 +114,8 @@ class Threads:
         n_samples
             Size of the whole work; small work is not shared out.
         work
-            Called at most once a thread, with the same array of one number; it need not find any left.
+            Called at most as often as there are threads, with the same array of one number; it need not find
+            any left.
         """
         n_taken = np.zeros(1, np.int64)
         self._share_out(lambda _: work(n_taken), self._n_shares(n, n_samples))
@@ -123,7 +124,7 @@ class Threads:
         return max(1, min(self.n, n_rows, n_samples // SMALLEST_SHARE))
 
     def _share_out(self, work: Callable[[int], _Result], n_blocks: int) -> list[_Result]:
-        """The results of some blocks."""
+        """``work`` of each block, by all threads that are free; the results in order."""
         if n_blocks == 1:
             return [work(0)]
         job = self._offer(work, n_blocks)

@@ -117,7 +117,7 @@ def refine(
         len(candidates) * _SAMPLES_PER_CANDIDATE,
         lambda n_taken: _refine(*place, candidates, *limits, refined, fate, n_taken),
     )
-    kept = np.concatenate((carried, refined[np.flatnonzero(fate == KEPT)]))
+    kept = np.concatenate((carried, refined[fate == KEPT]))
     last_y = math.inf if strip.is_last else strip.rows[1] - reach_of_refinement(params)
     unique, carried = _merge_same_places(kept, params.merge_distance, last_y)
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)

@@ -37,7 +37,7 @@ from .keypoints import Keypoints
 from .scalespace import Strip
 
 _WEIGHT_OF_NEIGHBOURS = 1 / 4
-"""Of the rows beside, in isotropic differences; what all are multiplied by turns no gradient."""
+"""Of the rows beside, relative to the middle one; a factor common to all turns no gradient."""
 _HISTOGRAMS = 4
 _SAMPLES_PER_KEYPOINT = 1024
 """Work of one histogram, in the units of ``Threads.over_keypoints``."""
