@@ -36,8 +36,7 @@ _DAMAGE = (
     ValueError,
     EOFError,
     OSError,
-    NotImplementedError,  # zipfile's, for a compression method that a flipped byte names
-    RuntimeError,
+    RuntimeError,  # zipfile's, for a compression method or an encryption that a flipped byte names
     SyntaxError,
     MemoryError,
     OverflowError,

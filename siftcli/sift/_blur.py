@@ -295,7 +295,7 @@ def _store(result, at, vector, is_large):
 
 @inlined
 def _blur_rows_down(
-    change, is_large, even, odd, window, up, down, taps, n_taps, result, out, pitch, first, stop, n
+    change, even, odd, window, up, down, taps, n_taps, result, is_large, out, pitch, first, stop, n
 ):
     """Four rows of the result, of which those from ``first`` to ``stop`` are wanted, n samples each."""
     for x in range(0, n, LANES):
@@ -308,21 +308,6 @@ def _blur_rows_down(
             _store(result, out + 2 * pitch + x, c, is_large)
         if stop > 3:
             _store(result, out + 3 * pitch + x, d, is_large)
-
-
-@inlined
-def _blur_rows_down_in_copies(change, is_large, even, odd, half_y, rows):
-    """The two are written out, because as constants they decide what a compiled copy does."""
-    if change == HALVE:
-        _blur_rows_down(HALVE, False, odd if half_y else even, odd if half_y else even, *rows)
-    elif change == KEEP and is_large:
-        _blur_rows_down(KEEP, True, even, even, *rows)
-    elif change == KEEP:
-        _blur_rows_down(KEEP, False, even, even, *rows)
-    elif is_large:
-        _blur_rows_down(DOUBLE, True, even, odd, *rows)
-    else:
-        _blur_rows_down(DOUBLE, False, even, odd, *rows)
 
 
 @kernel(
@@ -372,8 +357,14 @@ def _blur_rows(
                     line = level * size + (_centre(y, change) - top) * _PITCH
                     out = (level * result.shape[1] + y - result_first) * pitch + x0
                     lines = window, line, line + half_y * _PITCH, taps, n_taps[level]
-                    rows = (*lines, result, out, pitch, start - y, stop - y, n)
-                    _blur_rows_down_in_copies(change, is_large, even, odd, half_y, rows)
+                    rows = (*lines, result, is_large, out, pitch, start - y, stop - y, n)
+                    # The change is written out: as a constant it decides what a compiled copy does.
+                    if change == KEEP:
+                        _blur_rows_down(KEEP, even, even, *rows)
+                    elif change == DOUBLE:
+                        _blur_rows_down(DOUBLE, even, odd, *rows)
+                    else:
+                        _blur_rows_down(HALVE, odd if half_y else even, odd if half_y else even, *rows)
     if is_large:
         wait_for_stores()
 

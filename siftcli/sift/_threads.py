@@ -1,6 +1,6 @@
 """Rows and keypoints shared out among threads; kernels release the GIL.
 
-Every block writes to its own part of the result, so the result does not depend
+Every row and keypoint has its own part of the result, so the result does not depend
 on the number of threads or on their timing.
 """
 
