@@ -50,7 +50,7 @@ class ScaleSpaceParams:
         choices=("linear", "direct"),
     )
     assumed_variance: float = _param(
-        -0.08,
+        -0.15,
         "blur that the input is assumed to have, variance in square pixels; below 0 it is smoothed first",
         low=-4,
         high=0.6,
@@ -59,21 +59,25 @@ class ScaleSpaceParams:
 
 @dataclass(frozen=True, kw_only=True)
 class KeypointParams:
-    """Extrema, their refinement and the two rejections (Lowe, sections 3.1, 4 and 4.1)."""
+    """Extrema, their refinement and what rejects them (Lowe, sections 3.1, 4 and 4.1)."""
 
     contrast_threshold: float = _param(
-        0.039,
-        "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4)",
+        0.019,
+        "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4); "
+        "small ones need more (response_threshold)",
         low=0,
         high=1,
     )
     candidate_fraction: float = _param(
-        0.8, "share of that threshold a sample must reach before it is refined", low=0, high=1
+        1.0,
+        "share of what a keypoint of its scale needs that a sample must reach to be refined",
+        low=0,
+        high=1,
     )
     nearest_only: bool = _param(
         True,
-        "a candidate need be extreme only among the 8 neighbours of its level and the 2 beside it in scale, "
-        "not among all 26 (Lowe, section 3.1)",
+        "a candidate need be extreme only among the 8 neighbours of its level and, nearly, the 2 beside it "
+        "in scale, not among all 26 (Lowe, section 3.1)",
     )
     edge_threshold: float = _param(
         10.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
@@ -84,7 +88,8 @@ class KeypointParams:
     max_moves: int = _param(5, "moves of the refinement before a candidate is dropped", low=0, high=5)
     fit_window: float = _param(
         0.4,
-        "Gaussian weights of the least-squares fit that places a keypoint, in units of σ; 0 leaves it out",
+        "Gaussian weights of the least-squares fits that place a keypoint, in units of σ; 0 for Lowe's "
+        "interpolation instead",
         low=0,
         high=2,
     )
@@ -96,17 +101,25 @@ class KeypointParams:
         high=2,
     )
     merge_distance: float = _param(
-        0.5,
+        1.0,
         "candidates that refine to within this distance (samples, levels) are one keypoint",
         low=0,
-        high=1,
+        high=2,
     )
     min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
-    response_power: float = _param(
-        1.5,
-        "power of σ, in input pixels, in the response |DoG|·r^roundness_power·σ^response_power",
+    response_threshold: float = _param(
+        1.2,
+        "smallest response of a keypoint, in multiples of contrast_threshold / levels_per_octave",
         low=0,
-        high=2,
+    )
+    response_excess: bool = _param(
+        True, "the response counts what |DoG| has beyond the contrast threshold, not all of it"
+    )
+    response_power: float = _param(
+        2.0,
+        "power of σ, in input pixels, in the response: contrast · r^roundness_power · σ^response_power",
+        low=0,
+        high=4,
     )
     roundness_power: float = _param(
         0.5,
@@ -254,6 +267,8 @@ _CLASSIC: dict[str, Any] = {
     "nearest_only": False,
     "fit_window": 0.0,
     "merge_distance": 0.2,
+    "response_threshold": 0.0,
+    "response_excess": False,
     "response_power": 0.0,
     "roundness_power": 0.0,
     "isotropic_gradients": False,
@@ -266,7 +281,7 @@ _CLASSIC: dict[str, Any] = {
 }
 """Where Lowe's values (and OpenCV's) differ from the defaults."""
 
-_DENSE: dict[str, Any] = {"contrast_threshold": 0.012}
+_DENSE: dict[str, Any] = {"contrast_threshold": 0.006}
 """For reconstruction, which wants thousands of features of a photograph and sorts out the weak ones."""
 
 _PRESETS = {"classic": _CLASSIC, "dense": _DENSE}

@@ -51,7 +51,7 @@ def blur(image, change, kernel):
 
 
 def extrema(levels, threshold, nearest_only=False):
-    """All (DoG index, row, column) that none of 26 (or of 10) neighbours exceeds or falls below."""
+    """All (DoG index, row, column) that no neighbour exceeds or falls below: of 26, or of 8 and 97 % of 2."""
     dog = levels[1:] - levels[:-1]
     found = []
     for s in range(1, len(dog) - 1):
@@ -59,7 +59,7 @@ def extrema(levels, threshold, nearest_only=False):
             for x in range(1, dog.shape[2] - 1):
                 d, block = dog[s, y, x], dog[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
                 if nearest_only:
-                    block = np.append(block[1], dog[[s - 1, s + 1], y, x])
+                    block = np.append(block[1], np.float32(0.97) * dog[[s - 1, s + 1], y, x])
                 is_extremum = (d > 0 and d == block.max()) or (d < 0 and d == block.min())
                 if is_extremum and abs(d) >= threshold:
                     found.append((s, y, x))
@@ -71,8 +71,22 @@ def refine(
 ):
     """(x, y, level, value, roundness) of a candidate, or the name of the filter that removes it."""
     dog = np.diff(levels.astype(float), axis=0)
+    least_roundness = 4 * edge_threshold / (edge_threshold + 1) ** 2
+    if spread:
+        place = settle(dog, candidate, max_offset, max_moves, least_roundness / 2, tolerance, spread)
+    else:
+        place = interpolate(dog, candidate, max_offset, max_moves)
+    if isinstance(place, str):
+        return place
+    if abs(place[3]) < contrast:
+        return "low_contrast"
+    return "edge" if place[4] <= least_roundness else place
+
+
+def interpolate(dog, candidate, max_offset, max_moves):
+    """(x, y, level, value, roundness) by Lowe's quadratic, or "unstable"."""
     s, y, x = candidate
-    for n_moves in range(max_moves + 1):
+    for _ in range(max_moves + 1):
         b = dog[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
         gradient = np.array([b[1, 1, 2] - b[1, 1, 0], b[1, 2, 1] - b[1, 0, 1], b[2, 1, 1] - b[0, 1, 1]]) / 2
         dxx, dyy, dss = (
@@ -96,52 +110,46 @@ def refine(
             if bend_x * bend_y - mixed**2 > 0 and np.all(np.abs(refit) <= 1):
                 offset[:2] = refit
             value = b[1, 1, 1] + gradient @ offset / 2
-            if abs(value) < contrast:
-                return "low_contrast"
-            ratio = edge_threshold
-            determinant = dxx * dyy - dxy**2
-            if determinant <= 0 or (dxx + dyy) ** 2 / determinant >= (ratio + 1) ** 2 / ratio:
-                return "edge"
-            if spread:
-                limits = max_offset, max_moves - n_moves, edge_threshold, tolerance
-                return settle(dog, (s, y, x), offset, value, *limits, spread)
-            return x + offset[0], y + offset[1], s + offset[2], value, 4 * determinant / (dxx + dyy) ** 2
+            roundness = 4 * (dxx * dyy - dxy**2) / (dxx + dyy) ** 2
+            return x + offset[0], y + offset[1], s + offset[2], value, roundness
         dx, dy, ds = (int(np.sign(o)) if abs(o) > max_offset else 0 for o in offset)
         x, y, s = x + dx, y + dy, s + ds
-        inside = 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
-        if not inside:
+        if not is_inside(dog, x, y, s):
             return "unstable"
     return "unstable"
 
 
-def settle(dog, sample, offset, value, max_offset, max_moves, edge_threshold, tolerance, spread, n_rounds=12):
-    """(x, y, level, value, roundness) where the least-squares fits stay, or the name of what removes it."""
+def settle(dog, sample, max_offset, max_moves, least_roundness, tolerance, spread, n_rounds=12):
+    """(x, y, level, value, roundness) where the least-squares fits stay, or the filter that removes it."""
     s, y, x = sample
+    offset = np.zeros(3)
     for _ in range(n_rounds):
         here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
-        fitted, gradient, hessian = least_squares_fit(dog, s, y, x, offset, here)
-        signs = np.sign(np.linalg.eigvalsh(-np.sign(fitted) * hessian))
-        if not np.all(signs > 0):
-            return "unstable"
+        value, gradient, hessian = least_squares_fit(dog, s, y, x, offset, here)
         (xx, xy), (_, yy) = hessian[:2, :2]
-        curvatures = (xx + yy) ** 2 / (xx * yy - xy**2)
-        if curvatures >= (edge_threshold + 1) ** 2 / edge_threshold:
+        roundness = 4 * (xx * yy - xy**2) / (xx + yy) ** 2
+        if np.any(np.linalg.eigvalsh(-np.sign(value) * hessian) <= 0):
+            return "unstable"
+        if roundness <= least_roundness:
             return "edge"
         step = -np.linalg.solve(hessian, gradient)
+        value += gradient @ step / 2
         length = np.abs(step).max()
         offset = offset + step / max(1, length)
         if length <= tolerance:
-            if not 0.5 <= s + offset[2] < len(dog) - 1.5:
-                return "unstable"
-            return x + offset[0], y + offset[1], s + offset[2], value, 4 / curvatures
+            place = x + offset[0], y + offset[1], s + offset[2], value, roundness
+            return place if 0.5 <= place[2] < len(dog) - 1.5 else "unstable"
         move = np.where(np.abs(offset) > max_offset, np.sign(offset), 0).astype(int)
         x, y, s = np.array([x, y, s]) + move
         offset = offset - move
         max_moves -= move.any()
-        inside = 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
-        if max_moves < 0 or not inside:
-            break
+        if max_moves < 0 or not is_inside(dog, x, y, s):
+            return "unstable"
     return "unstable"
+
+
+def is_inside(dog, x, y, s):
+    return 1 <= x < dog.shape[2] - 1 and 1 <= y < dog.shape[1] - 1 and 1 <= s < len(dog) - 1
 
 
 def least_squares_quadratic(plane, x, y, spread):

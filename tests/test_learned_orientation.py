@@ -47,7 +47,7 @@ def keypoints():
     """Some in the middle, some whose patch reaches far over the edge."""
     xy = np.array([[30.2, 28.7], [41.5, 30.0], [1.0, 1.3], [68.9, 40.1], [35.0, 58.8], [20.25, 33.3]])
     sigma = np.array([1.9, 2.4, 2.0, 3.1, 2.6, 2.2])
-    return Keypoints(np.zeros(6, np.int16), xy, sigma, np.ones(6), np.ones(6))
+    return Keypoints(np.zeros(6, np.int16), xy, sigma, np.ones(6), np.ones(6, np.float32))
 
 
 # --- the network ---------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ def first_octave(image: np.ndarray) -> Strip | None:
 )
 def test_extrema_equal_their_twin(image, threshold, nearest_only):
     octave = first_octave(image)
-    params = SiftParams(contrast_threshold=threshold, nearest_only=nearest_only)
+    params = SiftParams(contrast_threshold=threshold, response_threshold=0, nearest_only=nearest_only)
     n_scales = len(octave.at_hand) - 3
     least = np.float32(params.contrast_threshold * params.candidate_fraction / n_scales)
     with Threads(1) as threads:
@@ -189,7 +189,7 @@ def test_extrema_equal_their_twin(image, threshold, nearest_only):
     assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.at_hand, least, nearest_only))
 
 
-LIMITS = {"contrast_threshold": 0.01, "edge_threshold": 10.0, "fit_window": 0.0}
+LIMITS = {"contrast_threshold": 0.01, "response_threshold": 0.0, "edge_threshold": 10.0, "fit_window": 0.0}
 
 
 def twin_of_refinement(octave, candidate, change=1.0):
@@ -236,7 +236,9 @@ def is_nearly_singular(octave, candidate) -> bool:
 @given(image=images(low=16, high=26), at=st.tuples(*[st.floats(2, 13)] * 2), sigma=st.floats(1.6, 3))
 def test_orientations_equal_their_twin(image, at, sigma):
     octave, params = first_octave(image), SiftParams.classic(max_orientations=36)
-    keypoints = Keypoints(np.zeros(1, np.int16), np.array([at]), np.array([sigma]), np.ones(1), np.ones(1))
+    keypoints = Keypoints(
+        np.zeros(1, np.int16), np.array([at]), np.array([sigma]), np.ones(1), np.ones(1, np.float32)
+    )
     with Threads(1) as threads:
         _, angles = orientation.assign_orientations(octave, keypoints, params, threads)
     assert np.isfinite(angles).all()

@@ -1,6 +1,8 @@
 """The trials script: its rows, and what equal counts mean."""
 
+from siftcli.detectors.base import Detector
 from siftcli.evaluation import trials
+from siftcli.evaluation.rendering import grey_of
 
 
 def test_equal_counts_bring_every_setting_to_the_smallest(unchanged):
@@ -38,4 +40,12 @@ def test_the_table_of_a_sweep_has_a_column_a_value(unchanged):
 
 def test_settings_are_detectors_or_valid_parameters():
     for setting in trials.SETTINGS.values():
-        assert isinstance(setting, str) or trials.Trial(setting).params
+        assert isinstance(setting, str) or isinstance(trials.detector_of(setting), Detector)
+
+
+def test_a_threshold_that_is_raised_leaves_about_so_many(unchanged):
+    setting = trials.SETTINGS["default, cut by its threshold"]
+    whole = trials.detector_of(setting)
+    n = len(whole.detect(grey_of(unchanged.reference)))
+    cut = whole.limited(n // 2, grey_of(unchanged.reference))
+    assert 0.9 * (n // 2) < len(cut.detect(grey_of(unchanged.reference))) < 1.1 * (n // 2)

@@ -63,6 +63,7 @@ BARS = {
     "colmap": ("COLMAP", (36, 78, 115)),
     "vlfeat": ("VLFeat", (14, 41, 66)),
     "default": (TITLES[OWN], (230, 130, 0)),
+    "default, cut by its threshold": ("cut likewise", (247, 194, 118)),
 }
 """Settings of the trials with their titles and colours, told apart with any colour vision."""
 
@@ -141,9 +142,11 @@ def draw_bars(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
     n_images = len({row["image"] for row in rows})
     title = f"Repeatability within {WITHIN_PX:g} px at {AT_EQUAL_COUNTS}, mean over {n_images} images"
     pen.text((BARS_LEFT, 0), title, INK, font)
-    for at, name in zip(np.linspace(BARS_LEFT, BARS_WIDTH, len(names), endpoint=False), names, strict=True):
+    widths = [1.4 * BARS_FONT_PX + font.getlength(BARS[name][0]) for name in names]
+    gap = (BARS_WIDTH - BARS_LEFT - sum(widths)) / len(names)
+    for at, name in zip(np.cumsum([BARS_LEFT, *(w + gap for w in widths)]), names, strict=False):
         title, colour = BARS[name]
-        _legend(pen, (at, 1.6 * BARS_FONT_PX), colour, title, font)
+        _legend(pen, (float(at), 1.6 * BARS_FONT_PX), colour, title, font)
     for tick in np.linspace(0, 1, 6):
         pen.line([(BARS_LEFT, _height(tick)), (BARS_WIDTH, _height(tick))], GRID, 2)
         pen.text((BARS_LEFT - GAP_PX, _height(tick)), f"{tick:.1f}", INK, font, anchor="rm")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from .. import detectors
-from ..detectors.base import Detector, Grey
+from ..detectors.base import Detector, Grey, threshold_for_count
 from ..detectors.own import Siftcli
 from ..features import Features
 from ..image import read_image
@@ -42,10 +42,43 @@ from .transforms import (
     Scale,
 )
 
+
+class Trial(Siftcli):
+    """siftcli with some parameters changed."""
+
+    name = "trial"
+
+    def __init__(self, changes: Mapping[str, Any]) -> None:
+        super().__init__(threads=1)
+        self.params = SiftParams(**changes)
+
+    def detect(self, grey: Grey) -> Features:
+        """Run the pipeline."""
+        return pipeline.detect(grey, self.params, threads=1)
+
+
+class ThresholdedTrial(Trial):
+    """The same, brought to equal counts as detectors without a response are: by its contrast threshold."""
+
+    ranked = False
+
+    def limited(self, n: int, grey: Grey) -> Detector:
+        """With the threshold at which about ``n`` features remain in ``grey``."""
+
+        def at(threshold: float) -> Trial:
+            return Trial(self.params.override(contrast_threshold=threshold).to_dict())
+
+        start = self.params.contrast_threshold
+        return at(threshold_for_count(lambda threshold: len(at(threshold).detect(grey)), n, start))
+
+
 CLASSIC = SiftParams.classic().to_dict()
 DIRECT = {"doubling": "direct", "assumed_variance": 0.0}
 
-SETTINGS: Mapping[str, Mapping[str, Any] | str] = {
+Setting = Mapping[str, Any] | str | Callable[[], Detector]
+"""Overrides of the default parameters, the name of a detector, or what makes one."""
+
+SETTINGS: Mapping[str, Setting] = {
     **{name: name for name in ("opencv", "opencv-precise", "scikit-image", "colmap", "vlfeat")},
     "classic": CLASSIC,
     "classic, t = 0": CLASSIC | DIRECT,
@@ -53,30 +86,38 @@ SETTINGS: Mapping[str, Mapping[str, Any] | str] = {
     "classic, t = -0.6": CLASSIC | DIRECT | {"assumed_variance": -0.6},
     "classic, t = 0, ranked by response · σ": CLASSIC | DIRECT | {"response_power": 1.0},
     "default": {},
+    "default, cut by its threshold": partial(ThresholdedTrial, {}),
     "default, no least-squares fit": {"fit_window": 0.0},
     "default, one round of the fit": {"fit_tolerance": 0.0},
     "default, fit of 0.3σ": {"fit_window": 0.3},
     "default, fit of 0.5σ": {"fit_window": 0.5},
     "default, t = 0": {"assumed_variance": 0.0},
+    "default, t = -0.1": {"assumed_variance": -0.1},
     "default, t = -0.3": {"assumed_variance": -0.3},
     "default, σ₀ = 1.6": {"sigma": 1.6},
     "default, σ₀ = 2": {"sigma": 2.0},
     "default, 4 levels": {"levels_per_octave": 4},
     "default, no keypoint below 1 px": {"min_sigma": 1.0},
-    "default, 4 levels, contrast 0.047": {"levels_per_octave": 4, "contrast_threshold": 0.047},
-    "default, contrast 0.025, t = -0.2": {"contrast_threshold": 0.025, "assumed_variance": -0.2},
-    "default, contrast 0.03": {"contrast_threshold": 0.03},
+    "default, contrast 0.016": {"contrast_threshold": 0.016},
+    "default, contrast 0.022": {"contrast_threshold": 0.022},
+    "default, response from 0.9": {"response_threshold": 0.9},
+    "default, response from 1.4": {"response_threshold": 1.4},
+    "default, all contrast counts": {"response_excess": False, "response_threshold": 2.8},
     "default, edge 8": {"edge_threshold": 8.0},
     "default, edge 12": {"edge_threshold": 12.0},
     "default, 26 neighbours": {"nearest_only": False},
     "default, fit until 0.01 samples": {"fit_tolerance": 0.01},
     "default, fit until 0.05 samples": {"fit_tolerance": 0.05},
-    "default, contrast 0.0415": {"contrast_threshold": 0.0415},
-    "default, ranked by contrast": {"response_power": 0.0, "roundness_power": 0.0},
-    "default, ranked by contrast · σ": {"response_power": 1.0, "roundness_power": 0.0},
-    "default, ranked by contrast · σ^1.5": {"roundness_power": 0.0},
-    "default, ranked by σ²": {"response_power": 2.0},
-    "default, ranked by roundness^0.75": {"roundness_power": 0.75},
+    "default, contrast from 0.039 whatever the size": {
+        "contrast_threshold": 0.039,
+        "response_threshold": 0.0,
+        "response_excess": False,
+    },
+    "default, response without roundness": {"roundness_power": 0.0},
+    "default, response by roundness": {"roundness_power": 1.0},
+    "default, response by σ": {"response_power": 1.0},
+    "default, response by σ^1.5": {"response_power": 1.5},
+    "default, response by σ^2.5": {"response_power": 2.5},
     "default, 36 bins smoothed twice": {"orientation_bins": 36, "orientation_smoothing": 2},
     "default, histogram of central differences": {"isotropic_gradients": False},
     "default, orientation window 1.5": {"orientation_window": 1.5, "orientation_radius": 3.0},
@@ -92,8 +133,6 @@ SETTINGS: Mapping[str, Mapping[str, Any] | str] = {
     "default, domain-size pooling, ratio 1.4": {"dsp": True, "dsp_ratio": 1.4},
     "default, domain-size pooling, ratio 2": {"dsp": True, "dsp_ratio": 2.0},
 }
-"""Overrides of the default parameters, or the name of a detector."""
-
 SWEEPS: Mapping[str, Sequence[Transform]] = {
     "turn": [Rotation(v) for v in (20, 45, 100, 155, 200, 290, 340)],
     "zoom": [Scale(v) for v in (0.5, 0.7, 1.4, 2, 3, 4)],
@@ -110,25 +149,11 @@ CELL = (("repeatability_05px", ".3f"), ("matching_score", ".3f"), ("n_correct", 
 AT_DEFAULTS, AT_EQUAL_COUNTS = "defaults", "equal counts"
 
 
-class Trial(Siftcli):
-    """siftcli with some parameters changed."""
-
-    name = "trial"
-
-    def __init__(self, changes: Mapping[str, Any]) -> None:
-        super().__init__(threads=1)
-        self.params = SiftParams(**changes)
-
-    def detect(self, grey: Grey) -> Features:
-        """Run the pipeline."""
-        return pipeline.detect(grey, self.params, threads=1)
-
-
 class Looker:
     """Looks at the views of one image with some settings; what it remembers changes no result."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.detectors = {name: _detector(SETTINGS[name]) for name in names}
+        self.detectors = {name: detector_of(SETTINGS[name]) for name in names}
         self._limited: dict[Any, Detector] = {}
         self._found: dict[Any, Features] = {}
 
@@ -177,8 +202,11 @@ def try_on_image(path: str, names: Sequence[str], equal: bool = False, seed: int
     return rows
 
 
-def _detector(setting: Mapping[str, Any] | str) -> Detector:
-    return detectors.create(setting, threads=1) if isinstance(setting, str) else Trial(setting)
+def detector_of(setting: Setting) -> Detector:
+    """What a setting stands for."""
+    if isinstance(setting, str):
+        return detectors.create(setting, threads=1)
+    return Trial(setting) if isinstance(setting, Mapping) else setting()
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -177,7 +177,11 @@ def _look(
         for octave, here in _by_octave(gaussian_octaves(view, params, threads), sigma):
             n = len(here)
             keypoints = Keypoints(
-                np.full(n, octave.number, np.int16), xy[here], sigma[here], np.zeros(n), np.ones(n)
+                np.full(n, octave.number, np.int16),
+                xy[here],
+                sigma[here],
+                np.zeros(n),
+                np.zeros(n, np.float32),
             )
             patches.append(sample_patches(octave, keypoints, threads))
             rows.append(here)

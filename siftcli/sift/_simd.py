@@ -78,6 +78,20 @@ def store_beyond_caches(_context, array, at, vector):
 
 
 @intrinsic
+def fetch(_context, array, at):
+    def build(context, builder, signature, values):
+        array, at = values
+        number = ir.IntType(32)
+        address = _address(context, builder, signature.args[0], array, at, ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [address, *(ir.Constant(number, n) for n in (0, 3, 1))])  # to read, soon, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), build
+
+
+@intrinsic
 def wait_for_stores(_context):
     def build(context, builder, _signature, _values):
         builder.fence("seq_cst")

@@ -41,6 +41,11 @@ def store_beyond_caches(array, at, vector):
 
 
 @instruction
+def fetch(array, at):
+    """Let a sample's cache line be read from memory, which goes on meanwhile."""
+
+
+@instruction
 def wait_for_stores():
     """Let other threads see what was stored beyond the caches."""
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..features import DESCRIPTOR_LENGTH
 from ..params import DescriptorParams
+from ._fetching import fetch_square
 from ._functions import direction
 from ._jit import inlined, kernel, subroutine
 from ._sharing import numbers_taken
@@ -374,6 +375,11 @@ def _describe(
         np.empty(N_CELLS**2 * N_DIRECTIONS, np.float32),
     )
     for n in numbers_taken(n_taken, len(frames)):
+        if n + 1 < len(frames):
+            x, y, sigma, _ = frames[n + 1]
+            for i in range(len(spacings)):
+                reach = GRID / 2 * spacings[i] * sigma
+                fetch_square(levels, level[n + 1, i], first_row, height, width, x, y, reach)
         x, y, sigma, orientation = frames[n]
         if not abs(x) + abs(y) + 2 * GRID * spacings[-1] * sigma < _FAR:
             descriptors[n] = 0

@@ -1,7 +1,7 @@
 """Strip to integer extrema of the difference of Gaussians (Lowe, section 3.1).
 
 A sample is a candidate when none of its neighbours exceeds it (or none falls
-below it): Lowe's 26, or the 8 of its level and the 2 beside it in scale. Whether a structure that is
+below it): Lowe's 26, or the 8 of its level and, nearly, the 2 beside it in scale. Whether a structure that is
 oblique in position and scale passes the test against all 26 depends on where the grid falls; the
 least-squares fit (``keypoints.py``) tells better what is an extremum. The test is not
 strict: a structure that is symmetric about a point between samples has equal samples
@@ -18,7 +18,15 @@ from ..params import KeypointParams
 from ._jit import inlined, kernel, subroutine
 from ._threads import Threads
 from ._vectors import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
+from .keypoints import least_contrast
 from .scalespace import Strip
+
+_SHARE_BESIDE = 0.97
+"""A candidate must reach this share of the samples beside it in scale.
+
+Where a structure is oblique in position and scale, one of them lies nearer to its ridge, and may exceed the
+sample that is nearest to its peak.
+"""
 
 
 def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDArray[np.int32]:
@@ -29,7 +37,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     strip
         The Gaussian levels; level i + 1 minus level i is DoG i.
     params
-        Contrast threshold and the share of it that a candidate must reach; which neighbours count.
+        Thresholds, the share of what a keypoint needs that a candidate must reach; which neighbours count.
     threads
         Where the rows are shared out.
 
@@ -39,16 +47,23 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
         DoG index (1 to S), row of the octave and column, by row, DoG index and column.
     """
     levels, (height, width) = strip.levels, strip.shape
-    threshold = np.float32(params.contrast_threshold * params.candidate_fraction / strip.n_scales)
+    thresholds = _thresholds(strip, params)
     first, last = max(1, strip.rows[0]), min(height - 1, strip.rows[1])
     blocks = threads.over_rows(
         last - first,
         (last - first) * width * len(levels),
         lambda start, stop: _extrema_in_rows(
-            levels, strip.first_row, width, threshold, params.nearest_only, first + start, first + stop
+            levels, strip.first_row, width, thresholds, params.nearest_only, first + start, first + stop
         ),
     )
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _thresholds(strip: Strip, params: KeypointParams) -> NDArray[np.float32]:
+    """(S,) what a sample of each level must reach: a share of what a keypoint half a level above needs."""
+    sigma = strip.sigma_of(np.arange(1.5, strip.n_scales + 1))
+    needed = least_contrast(sigma, params.contrast_threshold / strip.n_scales, params)
+    return (params.candidate_fraction * needed).astype(np.float32)
 
 
 @subroutine
@@ -70,10 +85,10 @@ def _pitch(width):
 
 
 @inlined
-def _flags(dogs, above, here, below, step, high, low):
+def _flags(dogs, above, here, below, step, share, high, low):
     """The lanes that reach a threshold and that none of the ten nearest neighbours exceeds, as bits.
 
-    These are the eight of the level and the two beside it in scale.
+    These are the eight of the level and the two beside it in scale, of which a share counts.
     """
     d = load(dogs, here)
     if (lanes_not_below(d, high) | lanes_not_below(low, d)) == 0:
@@ -81,8 +96,10 @@ def _flags(dogs, above, here, below, step, high, low):
     left, right = load(dogs, here - 1), load(dogs, here + 1)
     up, down = load(dogs, above), load(dogs, below)
     fine, coarse = load(dogs, here - step), load(dogs, here + step)
-    most = larger(larger(larger(left, right), larger(up, down)), larger(larger(fine, coarse), high))
-    least = smaller(smaller(smaller(left, right), smaller(up, down)), smaller(smaller(fine, coarse), low))
+    most = larger(larger(larger(left, right), larger(up, down)), larger(share * larger(fine, coarse), high))
+    least = smaller(
+        smaller(smaller(left, right), smaller(up, down)), smaller(share * smaller(fine, coarse), low)
+    )
     if (lanes_not_below(d, most) | lanes_not_below(least, d)) == 0:
         return 0
     for row in (above, below):
@@ -105,11 +122,12 @@ def _is_extremum(dogs, above, here, below, step):
 
 
 @subroutine
-def _extrema_in_row(dogs, above, here, below, step, width, high, low, nearest_only, columns):
+def _extrema_in_row(dogs, above, here, below, step, width, threshold, nearest_only, columns):
     """Fill in the columns of the extrema of a row; returns their number."""
-    n = 0
+    n, high, low = 0, splat(threshold), splat(-threshold)
+    share = splat(np.float32(_SHARE_BESIDE if nearest_only else 1))
     for x in range(0, width, LANES):
-        flags = _flags(dogs, above + x, here + x, below + x, step, high, low)
+        flags = _flags(dogs, above + x, here + x, below + x, step, share, high, low)
         while flags:
             column = x + lowest_bit(flags)
             flags &= flags - 1
@@ -124,13 +142,12 @@ def _extrema_in_row(dogs, above, here, below, step, width, high, low, nearest_on
     return n
 
 
-@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32, boolean, int64, int64)")
-def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, stop):
+@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32[::1], boolean, int64, int64)")
+def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, start, stop):
     """Candidates of the octave's rows start to stop."""
     n_scales, step = levels.shape[0] - 3, _pitch(width)
     size = (n_scales + 2) * step
     dogs = np.zeros(3 * size, np.float32)  # of three rows, each in its turn
-    high, low = splat(threshold), splat(-threshold)
     for y in (start - 1, start):
         _fill_dogs(levels, y - first_row, width, dogs, y % 3 * size + LANES)
     columns = np.empty(width, np.int32)
@@ -141,7 +158,15 @@ def _extrema_in_rows(levels, first_row, width, threshold, nearest_only, start, s
         for i in range(1, n_scales + 1):
             at = i * step
             n = _extrema_in_row(
-                dogs, above + at, here + at, below + at, step, width, high, low, nearest_only, columns
+                dogs,
+                above + at,
+                here + at,
+                below + at,
+                step,
+                width,
+                thresholds[i - 1],
+                nearest_only,
+                columns,
             )
             while n_found + n > len(found):
                 found = np.concatenate((found, np.empty_like(found)))

@@ -1,12 +1,13 @@
 """Integer extrema to refined, filtered keypoints (Lowe, sections 4 and 4.1; IPOL, algorithms 6 to 9).
 
-One step goes beyond the papers. The quadratic in x, y and scale takes the DoG to be as wide at the
-refined scale as at the level it is fitted to; half a level away it is not, and the position of an
-ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in the plane of
-the refined scale, which leaves a hundredth. Last, what is kept is placed by least-squares fits to more
-samples (``local_fit.py``), which noise moves less than differences of two: Newton's steps in position and
-scale, around the nearest sample, until they stay. Lowe's test of edges is made once more on the curvatures of
-those fits, for the same reason that positions are.
+There are two ways. Lowe's is a quadratic in x, y and scale from differences of neighbouring samples. It
+takes the DoG to be as wide at the refined scale as at the level it is fitted to; half a level away it is not,
+and the position of an ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in
+the plane of the refined scale, which leaves a hundredth.
+
+The other (``fit_window``) goes beyond the papers. Least-squares fits to more samples (``local_fit.py``),
+which noise moves less than differences of two, give Newton's steps in position and scale, until they stay.
+Contrast and curvatures are those of the last fit.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import KeypointParams
+from ._fetching import fetch_square
 from ._jit import kernel, subroutine
 from ._sharing import numbers_taken
 from ._threads import Threads
-from .local_fit import fill_patch, newton_step, workspace
+from .local_fit import N_FILTERS, REACH, fill_filters, fill_patch, newton_step, workspace
 from .scalespace import Strip
 
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
@@ -30,6 +32,12 @@ KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 
 _ROUNDS = 12
 """Most times that a keypoint is fitted by least squares; two to four are the rule."""
+
+_PART_ON_THE_WAY = 0.5
+"""Of the least roundness, what fits before the last must have: a limit for the sake of time."""
+
+_WIDEST = 4.0
+"""Samples along an axis that candidates of one keypoint may be apart."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
@@ -47,8 +55,8 @@ class Keypoints:
     """(N,) σ in input pixels."""
     value: NDArray[np.float64]
     """(N,) interpolated DoG value."""
-    roundness: NDArray[np.float64]
-    """(N,) 4·determinant / trace² of the curvatures in x and y: 1 where they are equal, less on an edge."""
+    response: NDArray[np.float32]
+    """(N,) by which the strongest are told; see :class:`siftcli.Features`."""
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -60,7 +68,9 @@ class Keypoints:
     @staticmethod
     def concatenate(parts: Sequence[Keypoints]) -> Keypoints:
         """All of the parts, in order."""
-        none = Keypoints(np.empty(0, np.int16), np.empty((0, 2)), *(np.empty(0) for _ in range(3)))
+        none = Keypoints(
+            np.empty(0, np.int16), np.empty((0, 2)), np.empty(0), np.empty(0), np.empty(0, np.float32)
+        )
         return Keypoints(
             *(np.concatenate([getattr(p, f.name) for p in (none, *parts)]) for f in fields(Keypoints))
         )
@@ -86,7 +96,7 @@ def refine(
     candidates
         (N, 3) DoG index, row and column.
     params
-        Thresholds of the refinement and of the two rejections.
+        Thresholds of the refinement and of the rejections.
     threads
         Where the candidates are shared out.
     carried
@@ -95,7 +105,7 @@ def refine(
     Returns
     -------
     keypoints
-        Those kept, each once, by row, column and level.
+        Those kept, each once, in the order of their first candidates.
     removed
         How many candidates each filter removed.
     carried
@@ -103,11 +113,12 @@ def refine(
     """
     refined = np.empty((len(candidates), 5))
     fate = np.empty(len(candidates), np.uint8)
+    contrast = params.contrast_threshold / strip.n_scales
     limits = (
         params.max_offset,
         params.max_moves,
-        params.contrast_threshold / strip.n_scales,
-        (params.edge_threshold + 1) ** 2 / params.edge_threshold,
+        contrast,
+        4 * params.edge_threshold / (params.edge_threshold + 1) ** 2,
         params.fit_window * strip.sigma,
         params.fit_tolerance or math.inf,
     )
@@ -121,23 +132,48 @@ def refine(
     last_y = math.inf if strip.is_last else strip.rows[1] - reach_of_refinement(params)
     unique, carried = _merge_same_places(kept, params.merge_distance, last_y)
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)
+    sigma = strip.sigma_of(unique[:, 2])
     keypoints = Keypoints(
         octave=np.full(len(unique), strip.number, np.int16),
         xy=strip.to_input(unique[:, :2]),
-        sigma=strip.sigma_of(unique[:, 2]),
+        sigma=sigma,
         value=unique[:, 3],
-        roundness=unique[:, 4],
+        response=_response(unique[:, 3], unique[:, 4], sigma, contrast, params),
     )
-    if params.min_sigma > 0:
-        keypoints = keypoints.select(keypoints.sigma >= params.min_sigma)
+    is_large = keypoints.sigma >= params.min_sigma
+    is_strong = keypoints.response >= params.response_threshold * contrast
     removed = {
         "unstable": int(n_of_fate[UNSTABLE]),
         "low_contrast": int(n_of_fate[LOW_CONTRAST]),
         "edge": int(n_of_fate[EDGE]),
         "duplicate": len(kept) - len(unique) - len(carried),
-        "too_small": len(unique) - len(keypoints),
+        "too_small": int(np.sum(~is_large)),
+        "low_response": int(np.sum(is_large & ~is_strong)),
     }
-    return keypoints, removed, carried
+    return keypoints.select(is_large & is_strong), removed, carried
+
+
+def _response(
+    value: NDArray[np.float64],
+    roundness: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    contrast: float,
+    params: KeypointParams,
+) -> NDArray[np.float32]:
+    """Contrast · r^q · σ^p: of equal contrast, a large and round structure is found again more often."""
+    counted = np.maximum(np.abs(value) - contrast * params.response_excess, 0)
+    response: NDArray[np.float32] = (
+        counted * roundness**params.roundness_power * sigma**params.response_power
+    ).astype(np.float32)
+    return response
+
+
+def least_contrast(
+    sigma: NDArray[np.float64], contrast: float, params: KeypointParams
+) -> NDArray[np.float64]:
+    """|DoG| that a round keypoint of a σ in input pixels needs; ``contrast`` is what any keypoint needs."""
+    needed = contrast * params.response_threshold / sigma**params.response_power
+    return np.maximum(needed + contrast * params.response_excess, contrast)
 
 
 def reach_of_refinement(params: KeypointParams) -> float:
@@ -154,8 +190,9 @@ def _merge_same_places(
     """Replace candidates that refined to the same place by their mean; rows x, y, level, value, roundness.
 
     Equal samples around a symmetric structure are all candidates (``extrema.py``). Taking
-    one of them would favour a side; their mean does not. Groups that reach beyond ``last_y`` may
-    not be complete, and are returned apart as they are.
+    one of them would favour a side; their mean does not. Fits may also end apart where a ridge is flat; but
+    what goes on, each near the next, for more than ``_WIDEST`` is no place. Groups that reach beyond
+    ``last_y`` may not be complete, and are returned apart as they are.
     """
     refined = refined[np.lexsort(refined.T[[2, 0, 1]])]
     first = np.arange(len(refined))
@@ -191,14 +228,16 @@ def _label_same_places(refined, distance, first):
 
 @kernel("int64(float64[:, ::1], int64[::1], float64[:, ::1])")
 def _average(refined, first, means):
-    """Fill in the mean of the rows of each label, ordered by the label; returns their number."""
-    n_groups, newest = 0, -1
+    """Fill in the mean of the rows of each label that are near enough, by label; returns their number."""
+    n_groups, n_places, newest = 0, 0, -1
     group, n_same = np.empty(len(first), np.int64), np.zeros(len(first), np.int64)
+    lowest, highest = np.empty((len(first), 2)), np.empty((len(first), 2))
     for i in range(len(refined)):
         # A label is the index of the first of its rows: a new one is larger than those before.
         if first[i] > newest:
             newest = first[i]
             group[n_groups], means[n_groups] = newest, 0
+            lowest[n_groups], highest[n_groups] = math.inf, -math.inf
             n_groups += 1
         g = n_groups - 1
         while group[g] != first[i]:
@@ -206,10 +245,15 @@ def _average(refined, first, means):
         for column in range(refined.shape[1]):
             means[g, column] += refined[i, column]
         n_same[g] += 1
+        for axis in range(2):
+            lowest[g, axis] = min(lowest[g, axis], refined[i, axis])
+            highest[g, axis] = max(highest[g, axis], refined[i, axis])
     for g in range(n_groups):
-        for column in range(refined.shape[1]):
-            means[g, column] /= n_same[g]
-    return n_groups
+        if max(highest[g, 0] - lowest[g, 0], highest[g, 1] - lowest[g, 1]) <= _WIDEST:
+            for column in range(refined.shape[1]):
+                means[n_places, column] = means[g, column] / n_same[g]
+            n_places += 1
+    return n_places
 
 
 @subroutine
@@ -278,31 +322,71 @@ def _refit_position(plane, offset):
 
 
 @subroutine
-def _settle(levels, first_row, height, width, i, y, x, window, limits, offset, work, place):
-    """Repeat the least-squares fit around the nearest sample until it stays; fill all but the value.
+def _fetch_patch(levels, first_row, height, width, candidates, n):
+    """Ask for the samples of a candidate's first fit."""
+    if n < len(candidates):
+        i, y, x = candidates[n, 0], candidates[n, 1], candidates[n, 2]
+        for level in range(i - 1, i + 3):
+            fetch_square(levels, level, first_row, height, width, x, y, REACH)
 
-    Returns what becomes of the candidate: no fit may be an edge, and they must settle at a scale that is this
-    octave's and not the one before's or after's. Steps are a sample, or a level, long at most.
+
+@subroutine
+def _interpolate(levels, first_row, height, width, i, y, x, limits, work, place):
+    """Lowe's way (equations 2 and 3): fill x, y, level, value and roundness; KEPT or UNSTABLE."""
+    n_scales = levels.shape[0] - 3
+    max_offset, max_moves = limits
+    block, gradient, hessian, offset, plane = work
+    for _ in range(max_moves + 1):
+        value = _fit(levels, i, y - first_row, x, block, gradient, hessian)
+        if not _solve(hessian, gradient, offset):
+            break
+        dx, dy, di = _moves(offset, max_offset)
+        if dx == 0 and dy == 0 and di == 0:
+            _plane(levels, i, y - first_row, x, offset[2], plane)
+            _refit_position(plane, offset)
+            place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
+            place[3] = (
+                value + (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
+            )
+            trace, determinant = (
+                hessian[0, 0] + hessian[1, 1],
+                hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2,
+            )
+            place[4] = 4 * determinant / trace**2 if determinant > 0 else 0.0
+            return KEPT
+        x, y, i = x + dx, y + dy, i + di
+        if not _is_inside(x, y, i, width, height, n_scales):
+            break
+    return UNSTABLE
+
+
+@subroutine
+def _settle(
+    levels, first_row, height, width, i, y, x, window, limits, patch, filters, sums, step, offset, place
+):
+    """Least-squares fits around the nearest sample until they stay: fill x, y, level, value and roundness.
+
+    KEPT, EDGE or UNSTABLE: they must settle at a scale that is this octave's and not the one before's or
+    after's. Steps are a sample, or a level, long at most.
     """
     n_scales = levels.shape[0] - 3
-    max_offset, moves_left, tolerance, curvature_ratio = limits
-    patch, for_fit, step = work
+    max_offset, moves_left, tolerance, least_roundness = limits
+    offset[0], offset[1], offset[2] = 0.0, 0.0, 0.0
     has_moved = True
-    for _ in range(_ROUNDS):
+    for n_fits in range(_ROUNDS):
         if has_moved:
             fill_patch(levels, first_row, height, width, i, y, x, patch)
-        spread = window * 2 ** ((i + offset[2]) / n_scales)
-        curvatures = newton_step(patch, offset, spread, for_fit, step)
-        if not curvatures > 0:
-            return UNSTABLE
-        if curvatures >= curvature_ratio:
-            return EDGE
+        at = (i if n_fits == 0 else 0) * N_FILTERS
+        if n_fits > 0:
+            fill_filters(offset, window * 2 ** ((i + offset[2]) / n_scales), filters, at, sums)
+        place[3], place[4] = newton_step(patch, offset, filters, at, sums, step)
+        if not place[4] > least_roundness:
+            return EDGE if place[4] > 0 else UNSTABLE
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
         for axis in range(3):
             offset[axis] += step[axis] / max(1.0, length)
         if length <= tolerance:
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
-            place[4] = 4 / curvatures
             return KEPT if 0.5 <= place[2] < n_scales + 0.5 else UNSTABLE
         dx, dy, di = _moves(offset, max_offset)
         x, y, i = x + dx, y + dy, i + di
@@ -344,50 +428,50 @@ def _refine(
     max_offset,
     max_moves,
     contrast,
-    curvature_ratio,
+    least_roundness,
     window,
     tolerance,
     refined,
     fate,
     n_taken,
 ):
-    """Refine candidates, as many as are left (Lowe, equations 2 to 4), and say what became of each."""
+    """Refine candidates, as many as are left, and say what became of each."""
     n_scales = levels.shape[0] - 3
-    gradient, hessian, offset = np.empty(3), np.empty((3, 3)), np.empty(3)
-    block, plane = np.empty((3, 3, 3)), np.empty((3, 3))
-    patch, for_fit = workspace()
-    step = np.empty(3)
+    lowe = np.empty((3, 3, 3)), np.empty(3), np.empty((3, 3)), np.empty(3), np.empty((3, 3))
+    # Filters of any fit, and those of each level's first, which is at the sample.
+    patch, filters, sums = workspace(1 + n_scales)
+    step, offset, place = np.empty(3), np.zeros(3), np.empty(refined.shape[1])
+    for level in range(1, n_scales + 1 if window > 0 else 0):
+        fill_filters(offset, window * 2 ** (level / n_scales), filters, level * N_FILTERS, sums)
     for n in numbers_taken(n_taken, len(candidates)):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
-        fate[n], moves_left = UNSTABLE, max_moves
-        for _ in range(max_moves + 1):
-            value = _fit(levels, i, y - first_row, x, block, gradient, hessian)
-            if not _solve(hessian, gradient, offset):
-                break
-            dx, dy, di = _moves(offset, max_offset)
-            if dx == 0 and dy == 0 and di == 0:
-                fate[n] = KEPT
-                break
-            x, y, i, moves_left = x + dx, y + dy, i + di, moves_left - 1
-            if not _is_inside(x, y, i, width, height, n_scales):
-                break
-        if fate[n] != KEPT:
-            continue
-        _plane(levels, i, y - first_row, x, offset[2], plane)
-        _refit_position(plane, offset)
-        value += (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2
-        trace, determinant = hessian[0, 0] + hessian[1, 1], hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2
-        refined[n, 0], refined[n, 1], refined[n, 2] = x + offset[0], y + offset[1], i + offset[2]
-        refined[n, 3] = value
-        if abs(value) < contrast:
-            fate[n] = LOW_CONTRAST
-        elif trace**2 >= curvature_ratio * determinant:
-            fate[n] = EDGE
+        if window > 0:
+            _fetch_patch(levels, first_row, height, width, candidates, n + 1)
+            became = _settle(
+                levels,
+                first_row,
+                height,
+                width,
+                i,
+                y,
+                x,
+                window,
+                (max_offset, max_moves, tolerance, least_roundness * _PART_ON_THE_WAY),
+                patch,
+                filters,
+                sums,
+                step,
+                offset,
+                place,
+            )
         else:
-            refined[n, 4] = 4 * determinant / trace**2
-            if window > 0:
-                limits = max_offset, moves_left, tolerance, curvature_ratio
-                work = patch, for_fit, step
-                fate[n] = _settle(
-                    levels, first_row, height, width, i, y, x, window, limits, offset, work, refined[n]
-                )
+            became = _interpolate(
+                levels, first_row, height, width, i, y, x, (max_offset, max_moves), lowe, place
+            )
+        if became == KEPT and abs(place[3]) < contrast:
+            became = LOW_CONTRAST
+        elif became == KEPT and not place[4] > least_roundness:
+            became = EDGE
+        fate[n] = became
+        for column in range(len(place)):
+            refined[n, column] = place[column]

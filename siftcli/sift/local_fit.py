@@ -34,12 +34,15 @@ REACH = 3
 SIDE = 2 * REACH + 1
 _PLANE = SIDE * LANES
 """Room for the seven rows of a plane."""
+_ALONG_Y, _MOMENTS = 3 * LANES, 6 * LANES
+N_FILTERS = 7 * LANES
+"""Room for the filters of a fit: three along x, three along y, and m, α and β of each."""
 
 
 @subroutine
-def workspace():
-    """A patch, and what a fit works in; zero, because vectors are longer than rows."""
-    return np.zeros(3 * _PLANE, np.float32), (np.zeros(3 * LANES, np.float32), np.zeros(LANES, np.float32))
+def workspace(n):
+    """A patch, the filters of n fits, and room for sums; zero, because vectors are longer than rows."""
+    return np.zeros(3 * _PLANE, np.float32), np.zeros(n * N_FILTERS, np.float32), np.zeros(LANES, np.float32)
 
 
 @subroutine
@@ -78,7 +81,7 @@ def _fill_sums(p, q, r, s, t, u, sums):
 
 
 @inlined
-def _weigh_line(position, spread, sums):
+def _weigh_line(position, spread, filters, at, to, sums):
     """The three filters of a line, weight times polynomial over its norm; and m, α and β.
 
     Positions u are relative to ``position``, an offset from the middle sample.
@@ -98,74 +101,88 @@ def _weigh_line(position, spread, sums):
     skew = (s3 - mean * s2) / linear_norm
     bend = s2 / s0 - skew * mean
     norm = s4 - 2 * skew * s3 + (skew**2 - 2 * bend) * s2 + bend * (2 * skew * s1 + bend * s0)
-    level = weights * splat(np.float32(1 / s0))
-    sloping = (linear - weights * splat(np.float32(mean))) * splat(np.float32(1 / linear_norm))
     bent = quadratic - linear * splat(np.float32(skew)) - weights * splat(np.float32(bend))
-    return level, sloping, bent * splat(np.float32(1 / norm)), mean, skew, bend
-
-
-@inlined
-def _weigh_down(position, spread, filters, sums):
-    """The filters of a column into memory, one number of which is wanted at a time; m, α and β."""
-    level, linear, quadratic, mean, skew, bend = _weigh_line(position, spread, sums)
-    store(filters, 0, level)
-    store(filters, LANES, linear)
-    store(filters, 2 * LANES, quadratic)
-    return mean, skew, bend
+    store(filters, at, weights * splat(np.float32(1 / s0)))
+    store(
+        filters, at + LANES, (linear - weights * splat(np.float32(mean))) * splat(np.float32(1 / linear_norm))
+    )
+    store(filters, at + 2 * LANES, bent * splat(np.float32(1 / norm)))
+    filters[to], filters[to + 1], filters[to + 2] = mean, skew, bend
 
 
 @subroutine
-def newton_step(patch, offset, spread, work, step):
+def fill_filters(offset, spread, filters, at, sums):
+    """The filters, from ``at`` on, of a fit at an offset (x, y) from the middle sample, weights of this σ."""
+    _weigh_line(offset[0], spread, filters, at, at + _MOMENTS, sums)
+    _weigh_line(offset[1], spread, filters, at + _ALONG_Y, at + _MOMENTS + 3, sums)
+
+
+@subroutine
+def newton_step(patch, offset, filters, at, sums, step):
     """Newton's step from an offset (x, y, scale) to the extremum of the quadratics fitted there.
 
     Along scale a parabola goes through the three planes; in x and y quadratics are fitted to its values at
-    the scale, its slopes and its curvatures. Returns trace² / determinant of the curvatures in x and y (Lowe,
-    section 4.1), which is 4 where they are equal; 0 where the Hessian is not that of an extremum.
+    the scale, its slopes and its curvatures. Returns the extremum's value and 4·determinant / trace² of
+    the curvatures in x and y (Lowe, section 4.1), which is 1 where they are equal; 0 where the Hessian is not
+    that of an extremum.
     """
-    filters, sums = work
-    level, linear, quadratic, mx, ax, bx = _weigh_line(offset[0], spread, sums)
-    my, ay, by = _weigh_down(offset[1], spread, filters, sums)
-    zero, half, o = splat(np.float32(0)), splat(np.float32(0.5)), splat(np.float32(offset[2]))
+    half, o = splat(np.float32(0.5)), splat(np.float32(offset[2]))
+    zero, along_y = splat(np.float32(0)), at + _ALONG_Y
     values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
     for row in range(SIDE):
-        at = row * LANES
-        below, here, above = load(patch, at), load(patch, _PLANE + at), load(patch, 2 * _PLANE + at)
+        start = row * LANES
+        below, here, above = load(patch, start), load(patch, _PLANE + start), load(patch, 2 * _PLANE + start)
         bend, slope = (above - here) + (below - here), half * (above - below)
-        values = _added(values, filters, row, fma(o, fma(o * half, bend, slope), here))
-        slopes = _added(slopes, filters, row, fma(o, bend, slope))
-        bends = _added(bends, filters, row, bend)
-    lines, centre = (level, linear, quadratic), (mx, ax, bx, my, ay, by)
-    value, gx, gy, xx, yy, xy = _at_the_centre(lines, values, centre, sums)
-    gs, xs, ys, _, _, _ = _at_the_centre(lines, slopes, centre, sums)
-    ss, _, _, _, _, _ = _at_the_centre(lines, bends, centre, sums)
+        values = _added(values, filters, along_y + row, fma(o, fma(o * half, bend, slope), here))
+        slopes = _added(slopes, filters, along_y + row, fma(o, bend, slope))
+        bends = _added(bends, filters, along_y + row, bend)
+    moments = _moments(filters, at + _MOMENTS)
+    lines = load(filters, at), load(filters, at + LANES), load(filters, at + 2 * LANES)
+    value, gx, gy, xx, yy, xy = _at_the_centre(lines, values, moments, sums)
+    gs, xs, ys, _, _, _ = _at_the_centre(lines, slopes, moments, sums)
+    ss, _, _, _, _, _ = _at_the_centre(lines, bends, moments, sums)
     determinant = xx * yy - xy * xy
     # With the position eliminated; it is 0 on a ridge that is flat, oblique in position and scale.
     px, py = (yy * xs - xy * ys) / determinant, (xx * ys - xy * xs) / determinant
     remaining = ss - (xs * px + ys * py)
     if not (determinant > 0 and xx * value < 0 and remaining * value < 0):
-        return 0.0
+        return value, 0.0
     step[2] = (px * gx + py * gy - gs) / remaining
-    gx, gy = gx + xs * step[2], gy + ys * step[2]
-    step[0], step[1] = (xy * gy - yy * gx) / determinant, (xy * gx - xx * gy) / determinant
-    return (xx + yy) ** 2 / determinant
+    sx, sy = gx + xs * step[2], gy + ys * step[2]
+    step[0], step[1] = (xy * sy - yy * sx) / determinant, (xy * sx - xx * sy) / determinant
+    value += (gx * step[0] + gy * step[1] + gs * step[2]) / 2
+    return value, 4 * determinant / (xx + yy) ** 2
 
 
 @inlined
-def _added(totals, filters, row, values):
-    """The polynomials of y, of degree 0, 1 and 2, times a row's values, added to those of the rows before."""
+def _moments(filters, at):
+    """m, α and β along x and along y, in double precision."""
     return (
-        fma(broadcast(filters, row), values, totals[0]),
-        fma(broadcast(filters, LANES + row), values, totals[1]),
-        fma(broadcast(filters, 2 * LANES + row), values, totals[2]),
+        np.float64(filters[at]),
+        np.float64(filters[at + 1]),
+        np.float64(filters[at + 2]),
+        np.float64(filters[at + 3]),
+        np.float64(filters[at + 4]),
+        np.float64(filters[at + 5]),
     )
 
 
 @inlined
-def _at_the_centre(lines, totals, centre, sums):
+def _added(totals, filters, at, values):
+    """The polynomials of y, of degree 0, 1 and 2, times a row's values, added to those of the rows before."""
+    return (
+        fma(broadcast(filters, at), values, totals[0]),
+        fma(broadcast(filters, at + LANES), values, totals[1]),
+        fma(broadcast(filters, at + 2 * LANES), values, totals[2]),
+    )
+
+
+@inlined
+def _at_the_centre(lines, totals, moments, sums):
     """Value, gradient and second derivatives (xx, yy, xy), at the point it was fitted at, of a quadratic."""
     level, linear, quadratic = lines
     a, b, c = totals
-    mx, ax, bx, my, ay, by = centre
+    mx, ax, bx, my, ay, by = moments
     _fill_sums(level * a, linear * a, level * b, quadratic * a, level * c, linear * b, sums)
     gx, gy, xy = np.float64(sums[8]), np.float64(sums[4]), np.float64(sums[10])
     xx, yy = np.float64(sums[12]), np.float64(sums[2])

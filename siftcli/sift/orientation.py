@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import OrientationParams
+from ._fetching import fetch_square
 from ._functions import direction, gaussian
 from ._jit import kernel, subroutine
 from ._sharing import numbers_taken
@@ -95,13 +96,13 @@ def reach_of_histogram(params: OrientationParams) -> float:
 
 
 @cache
-def _smoothing_taps(n_bins: int, n_passes: int) -> NDArray[np.float64]:
+def _smoothing_taps(n_bins: int, n_passes: int) -> NDArray[np.float32]:
     """(n_bins,) weights, by distance round the circle, that equal so many passes of averaging three bins."""
     taps = np.zeros(n_bins)
     taps[0] = 1.0
     for _ in range(n_passes):
         taps = (np.roll(taps, 1) + taps + np.roll(taps, -1)) / 3
-    return taps
+    return taps.astype(np.float32)
 
 
 @subroutine
@@ -173,17 +174,16 @@ def _histogram(level, first_row, height, width, neighbours, x, y, window, radius
 def _smooth(histogram, taps, wrapped, out):
     """Circular averaging of the bins; bins on either side are summed first."""
     n = len(taps)
-    for turn in range(3):
-        wrapped[turn * n : (turn + 1) * n] = histogram[:n]
     for i in range(n):
-        out[i] = taps[0] * histogram[i]
-    for j in range(1, n // 2 + 1):
-        tap = taps[j] if 2 * j < n else taps[j] / 2
-        if tap == 0:
-            return
-        before, after = wrapped[n - j : 2 * n - j], wrapped[n + j : 2 * n + j]
-        for i in range(n):
-            out[i] += tap * (before[i] + after[i])
+        wrapped[i] = wrapped[n + i] = wrapped[2 * n + i] = histogram[i]
+    for i in range(0, n, LANES):
+        total = splat(taps[0]) * load(wrapped, n + i)
+        for j in range(1, n // 2 + 1):
+            if taps[j] == 0:
+                break
+            tap = taps[j] if 2 * j < n else taps[j] / 2
+            total = fma(splat(np.float32(tap)), load(wrapped, n + i - j) + load(wrapped, n + i + j), total)
+        store(out, i, total)
 
 
 @subroutine
@@ -192,7 +192,8 @@ def _peaks(histogram, peak_ratio, angles, heights):
     n = len(histogram)
     lowest, n_found = peak_ratio * histogram.max(), 0
     for i in range(n):
-        before, here, after = histogram[i - 1], histogram[i], histogram[i + 1 if i + 1 < n else 0]
+        before, here = np.float64(histogram[i - 1]), np.float64(histogram[i])
+        after = np.float64(histogram[i + 1 if i + 1 < n else 0])
         # Of two equal bins the first counts; its parabola peaks half-way between them.
         if here < lowest or here <= before or here < after:
             continue
@@ -216,7 +217,7 @@ def _peaks(histogram, peak_ratio, angles, heights):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float64,"
-    " float64[::1], float64, float32, float64[:, ::1], int64[::1], int64[::1])"
+    " float32[::1], float64, float32, float64[:, ::1], int64[::1], int64[::1])"
 )
 def _orientations(
     levels,
@@ -239,11 +240,15 @@ def _orientations(
     lines, bins = np.empty((4, n_samples), np.float32), np.empty(n_samples, np.int32)
     histogram, smoothed, heights = (
         np.empty((_HISTOGRAMS, n_bins + 2)),
-        np.empty(n_bins),
+        np.empty(n_bins + LANES, np.float32),
         np.empty(angles.shape[1]),
     )
-    wrapped = np.empty(3 * n_bins)
+    wrapped = np.zeros(3 * n_bins + LANES, np.float32)
     for n in numbers_taken(n_taken, len(places)):
+        if n + 1 < len(places):
+            x, y, sigma = places[n + 1]
+            reach = radius * window * sigma
+            fetch_square(levels, level[n + 1], first_row, height, width, x, y, reach + 1)
         x, y, sigma = places[n]
         spread = window * sigma
         _histogram(
@@ -261,4 +266,4 @@ def _orientations(
             lines,
         )
         _smooth(histogram[0], taps, wrapped, smoothed)
-        n_angles[n] = _peaks(smoothed, peak_ratio, angles[n], heights)
+        n_angles[n] = _peaks(smoothed[:n_bins], peak_ratio, angles[n], heights)

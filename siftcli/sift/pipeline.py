@@ -211,20 +211,13 @@ def _admit(
     """
     if params.max_features is None or params.selection == "even":
         return keypoints, strongest
-    response = _response(keypoints, params)
+    response = keypoints.response
     strongest = np.concatenate((strongest, response))
     n_weaker = len(strongest) - params.max_features
     if n_weaker <= 0:
         return keypoints, strongest
     strongest = np.partition(strongest, n_weaker)[n_weaker:]
     return keypoints.select(response >= strongest[0]), strongest
-
-
-def _response(keypoints: Keypoints, params: SiftParams) -> NDArray[np.float32]:
-    """|DoG|·r^q·σ^p: of equal contrast, a large and round structure is found again more often."""
-    roundness, sigma = keypoints.roundness**params.roundness_power, keypoints.sigma**params.response_power
-    response: NDArray[np.float32] = (np.abs(keypoints.value) * roundness * sigma).astype(np.float32)
-    return response
 
 
 def _assign_frames(strip: Strip, keypoints: Keypoints, params: SiftParams, pool: Threads) -> Frames:
@@ -235,7 +228,7 @@ def _assign_frames(strip: Strip, keypoints: Keypoints, params: SiftParams, pool:
         "xy": of_frame.xy.astype(np.float32),
         "scale": of_frame.sigma.astype(np.float32),
         "orientation": _below_full_turn(orientation),
-        "response": _response(of_frame, params),
+        "response": of_frame.response,
         # A value that was refined to exactly 0 is of neither sign; files know only two.
         "sign": np.where(of_frame.value < 0, -1, 1).astype(np.int8),
         "octave": of_frame.octave,

@@ -81,7 +81,10 @@ class Octave:
         ideal blob: √(σ² − excess·2^(−1/S)).
         """
         nominal = self.step * self.sigma * np.exp2(level / self.n_scales)
-        return np.asarray(np.sqrt(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales)))
+        # What is all excess has next to no size, rather than none that is a number.
+        return np.asarray(
+            np.sqrt(np.maximum(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales), 1e-12))
+        )
 
     def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
         """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""
