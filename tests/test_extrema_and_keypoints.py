@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siftcli import SiftParams
-from siftcli.sift import keypoints, local_fit
+from siftcli.sift import keypoints, local_fit, merging
 from siftcli.sift._threads import Threads
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.keypoints import refine
@@ -173,7 +173,7 @@ place = st.tuples(
 def test_merging_equals_its_naive_twin(places):
     # On a grid of a tenth, many places lie within the distance, some only through others.
     refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
-    merged, carried = keypoints._merge_same_places(refined, 0.15, math.inf)
+    merged, carried = merging.merge_same_places(refined, 0.15, math.inf)
     assert len(carried) == 0
     expected = naive.merge_same_places(refined, 0.15).reshape(-1, 5)
     assert len(merged) == len(expected)
@@ -197,9 +197,9 @@ def test_merging_in_two_parts_equals_merging_at_once(places, cut):
     # As two strips do: what may still get a neighbour is carried over to the second.
     refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
     first, second = refined[refined[:, 1] < cut * 0.1 - 0.05], refined[refined[:, 1] >= cut * 0.1 - 0.05]
-    top, carried = keypoints._merge_same_places(first, 0.15, cut * 0.1 - 0.05 - 0.16)
-    bottom, none = keypoints._merge_same_places(np.concatenate((carried, second)), 0.15, math.inf)
-    at_once, _ = keypoints._merge_same_places(refined, 0.15, math.inf)
+    top, carried = merging.merge_same_places(first, 0.15, cut * 0.1 - 0.05 - 0.16)
+    bottom, none = merging.merge_same_places(np.concatenate((carried, second)), 0.15, math.inf)
+    at_once, _ = merging.merge_same_places(refined, 0.15, math.inf)
     assert len(none) == 0
     np.testing.assert_array_equal(
         np.unique(np.concatenate((top, bottom)), axis=0), np.unique(at_once, axis=0)

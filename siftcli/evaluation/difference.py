@@ -144,9 +144,11 @@ def draw_bars(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
     pen.text((BARS_LEFT, 0), title, INK, font)
     widths = [1.4 * BARS_FONT_PX + font.getlength(BARS[name][0]) for name in names]
     gap = (BARS_WIDTH - BARS_LEFT - sum(widths)) / len(names)
-    for at, name in zip(np.cumsum([BARS_LEFT, *(w + gap for w in widths)]), names, strict=False):
+    at = float(BARS_LEFT)
+    for name, width in zip(names, widths, strict=True):
         title, colour = BARS[name]
-        _legend(pen, (float(at), 1.6 * BARS_FONT_PX), colour, title, font)
+        _legend(pen, (at, 1.6 * BARS_FONT_PX), colour, title, font)
+        at += width + gap
     for tick in np.linspace(0, 1, 6):
         pen.line([(BARS_LEFT, _height(tick)), (BARS_WIDTH, _height(tick))], GRID, 2)
         pen.text((BARS_LEFT - GAP_PX, _height(tick)), f"{tick:.1f}", INK, font, anchor="rm")

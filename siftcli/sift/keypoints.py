@@ -1,13 +1,9 @@
 """Integer extrema to refined, filtered keypoints (Lowe, sections 4 and 4.1; IPOL, algorithms 6 to 9).
 
-There are two ways. Lowe's is a quadratic in x, y and scale from differences of neighbouring samples. It
-takes the DoG to be as wide at the refined scale as at the level it is fitted to; half a level away it is not,
-and the position of an ideal blob is off by up to a tenth of a sample. So the position is fitted once more, in
-the plane of the refined scale, which leaves a hundredth.
-
-The other (``fit_window``) goes beyond the papers. Least-squares fits to more samples (``local_fit.py``),
-which noise moves less than differences of two, give Newton's steps in position and scale, until they stay.
-Contrast and curvatures are those of the last fit.
+There are two ways. Lowe's is a quadratic through neighbouring samples (``interpolation.py``). The other
+(``fit_window``) goes beyond the papers: least-squares fits to more samples (``local_fit.py``), which noise
+moves less than differences of two, give Newton's steps in position and scale, until they stay. Contrast and
+curvatures are those of the last fit.
 """
 
 from __future__ import annotations
@@ -24,7 +20,9 @@ from ._fetching import fetch_square
 from ._jit import kernel, subroutine
 from ._sharing import numbers_taken
 from ._threads import Threads
+from .interpolation import derivatives, extremum, plane_at_scale, refit_position
 from .local_fit import N_FILTERS, REACH, fill_filters, fill_patch, newton_step, workspace
+from .merging import NONE_CARRIED, merge_same_places
 from .scalespace import Strip
 
 KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
@@ -35,9 +33,6 @@ _ROUNDS = 12
 
 _PART_ON_THE_WAY = 0.5
 """Of the least roundness, what fits before the last must have: a limit for the sake of time."""
-
-_WIDEST = 4.0
-"""Samples along an axis that candidates of one keypoint may be apart."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
@@ -74,10 +69,6 @@ class Keypoints:
         return Keypoints(
             *(np.concatenate([getattr(p, f.name) for p in (none, *parts)]) for f in fields(Keypoints))
         )
-
-
-NONE_CARRIED: NDArray[np.float64] = np.empty((0, 5))
-"""What the first strip of an octave takes over."""
 
 
 def refine(
@@ -130,7 +121,7 @@ def refine(
     )
     kept = np.concatenate((carried, refined[fate == KEPT]))
     last_y = math.inf if strip.is_last else strip.rows[1] - reach_of_refinement(params)
-    unique, carried = _merge_same_places(kept, params.merge_distance, last_y)
+    unique, carried = merge_same_places(kept, params.merge_distance, last_y)
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)
     sigma = strip.sigma_of(unique[:, 2])
     keypoints = Keypoints(
@@ -184,143 +175,6 @@ def reach_of_refinement(params: KeypointParams) -> float:
     return params.max_moves + 2 + params.merge_distance
 
 
-def _merge_same_places(
-    refined: NDArray[np.float64], distance: float, last_y: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Replace candidates that refined to the same place by their mean; rows x, y, level, value, roundness.
-
-    Equal samples around a symmetric structure are all candidates (``extrema.py``). Taking
-    one of them would favour a side; their mean does not. Fits may also end apart where a ridge is flat; but
-    what goes on, each near the next, for more than ``_WIDEST`` is no place. Groups that reach beyond
-    ``last_y`` may not be complete, and are returned apart as they are.
-    """
-    refined = refined[np.lexsort(refined.T[[2, 0, 1]])]
-    first = np.arange(len(refined))
-    _label_same_places(refined, distance, first)
-    is_open = refined[:, 1] > last_y
-    if is_open.any():
-        is_open = np.isin(first, first[is_open])
-        refined, first, carried = refined[~is_open], first[~is_open], refined[is_open]
-    else:
-        carried = NONE_CARRIED
-    means = np.empty_like(refined)
-    return means[: _average(refined, first, means)], carried
-
-
-@kernel("void(float64[:, ::1], float64, int64[::1])")
-def _label_same_places(refined, distance, first):
-    """Give every row the index of the first row that is connected to it; rows are sorted by y."""
-    for i in range(len(refined)):
-        j = i + 1
-        while j < len(refined) and refined[j, 1] - refined[i, 1] <= distance:
-            same = (
-                abs(refined[j, 0] - refined[i, 0]) <= distance
-                and abs(refined[j, 2] - refined[i, 2]) <= distance
-                and refined[j, 3] * refined[i, 3] > 0
-            )
-            if same:
-                low, high = min(first[i], first[j]), max(first[i], first[j])
-                for k in range(low, j + 1):
-                    if first[k] == high:
-                        first[k] = low
-            j += 1
-
-
-@kernel("int64(float64[:, ::1], int64[::1], float64[:, ::1])")
-def _average(refined, first, means):
-    """Fill in the mean of the rows of each label that are near enough, by label; returns their number."""
-    n_groups, n_places, newest = 0, 0, -1
-    group, n_same = np.empty(len(first), np.int64), np.zeros(len(first), np.int64)
-    lowest, highest = np.empty((len(first), 2)), np.empty((len(first), 2))
-    for i in range(len(refined)):
-        # A label is the index of the first of its rows: a new one is larger than those before.
-        if first[i] > newest:
-            newest = first[i]
-            group[n_groups], means[n_groups] = newest, 0
-            lowest[n_groups], highest[n_groups] = math.inf, -math.inf
-            n_groups += 1
-        g = n_groups - 1
-        while group[g] != first[i]:
-            g -= 1
-        for column in range(refined.shape[1]):
-            means[g, column] += refined[i, column]
-        n_same[g] += 1
-        for axis in range(2):
-            lowest[g, axis] = min(lowest[g, axis], refined[i, axis])
-            highest[g, axis] = max(highest[g, axis], refined[i, axis])
-    for g in range(n_groups):
-        if max(highest[g, 0] - lowest[g, 0], highest[g, 1] - lowest[g, 1]) <= _WIDEST:
-            for column in range(refined.shape[1]):
-                means[n_places, column] = means[g, column] / n_same[g]
-            n_places += 1
-    return n_places
-
-
-@subroutine
-def _fit(levels, i, y, x, block, gradient, hessian):
-    """Gradient and Hessian (x, y, scale) of the DoG at a sample, by central differences; its value."""
-    for ds in range(3):
-        for dy in range(3):
-            for dx in range(3):
-                upper, lower = (
-                    levels[i + ds, y + dy - 1, x + dx - 1],
-                    levels[i + ds - 1, y + dy - 1, x + dx - 1],
-                )
-                block[ds, dy, dx] = np.float64(upper) - np.float64(lower)
-    centre = block[1, 1, 1]
-    gradient[0] = (block[1, 1, 2] - block[1, 1, 0]) / 2
-    gradient[1] = (block[1, 2, 1] - block[1, 0, 1]) / 2
-    gradient[2] = (block[2, 1, 1] - block[0, 1, 1]) / 2
-    hessian[0, 0] = block[1, 1, 2] + block[1, 1, 0] - 2 * centre
-    hessian[1, 1] = block[1, 2, 1] + block[1, 0, 1] - 2 * centre
-    hessian[2, 2] = block[2, 1, 1] + block[0, 1, 1] - 2 * centre
-    hessian[0, 1] = ((block[1, 2, 2] + block[1, 0, 0]) - (block[1, 2, 0] + block[1, 0, 2])) / 4
-    hessian[0, 2] = ((block[2, 1, 2] + block[0, 1, 0]) - (block[2, 1, 0] + block[0, 1, 2])) / 4
-    hessian[1, 2] = ((block[2, 2, 1] + block[0, 0, 1]) - (block[2, 0, 1] + block[0, 2, 1])) / 4
-    return centre
-
-
-@subroutine
-def _solve(hessian, gradient, offset):
-    """Offset of the quadratic's extremum, −H⁻¹g, by Cramer's rule; False where H is singular."""
-    a, b, c = hessian[0, 0], hessian[0, 1], hessian[0, 2]
-    d, e, f = hessian[1, 1], hessian[1, 2], hessian[2, 2]
-    aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
-    determinant = a * aa + b * bb + c * cc
-    if determinant == 0:
-        return False
-    g, h, k = gradient[0], gradient[1], gradient[2]
-    offset[0] = -(aa * g + bb * h + cc * k) / determinant
-    offset[1] = -(bb * g + (a * f - c * c) * h + (b * c - a * e) * k) / determinant
-    offset[2] = -(cc * g + (b * c - a * e) * h + (a * d - b * b) * k) / determinant
-    return True
-
-
-@subroutine
-def _plane(levels, i, y, x, scale_offset, plane):
-    """DoG values (3 × 3) around a sample at a scale between levels, each by a parabola through three."""
-    for dy in range(3):
-        for dx in range(3):
-            row, column = y + dy - 1, x + dx - 1
-            below = np.float64(levels[i, row, column]) - np.float64(levels[i - 1, row, column])
-            here = np.float64(levels[i + 1, row, column]) - np.float64(levels[i, row, column])
-            above = np.float64(levels[i + 2, row, column]) - np.float64(levels[i + 1, row, column])
-            slope, bend = (above - below) / 2, above + below - 2 * here
-            plane[dy, dx] = here + scale_offset * (slope + scale_offset * bend / 2)
-
-
-@subroutine
-def _refit_position(plane, offset):
-    """Replace the offsets in x and y by those of a quadratic through the plane at the refined scale."""
-    gx, gy = (plane[1, 2] - plane[1, 0]) / 2, (plane[2, 1] - plane[0, 1]) / 2
-    xx, yy = plane[1, 2] + plane[1, 0] - 2 * plane[1, 1], plane[2, 1] + plane[0, 1] - 2 * plane[1, 1]
-    xy = ((plane[2, 2] + plane[0, 0]) - (plane[2, 0] + plane[0, 2])) / 4
-    determinant = xx * yy - xy * xy
-    dx, dy = (xy * gy - yy * gx) / determinant, (xy * gx - xx * gy) / determinant
-    if determinant > 0 and abs(dx) <= 1 and abs(dy) <= 1:
-        offset[0], offset[1] = dx, dy
-
-
 @subroutine
 def _fetch_patch(levels, first_row, height, width, candidates, n):
     """Ask for the samples of a candidate's first fit."""
@@ -337,13 +191,13 @@ def _interpolate(levels, first_row, height, width, i, y, x, limits, work, place)
     max_offset, max_moves = limits
     block, gradient, hessian, offset, plane = work
     for _ in range(max_moves + 1):
-        value = _fit(levels, i, y - first_row, x, block, gradient, hessian)
-        if not _solve(hessian, gradient, offset):
+        value = derivatives(levels, i, y - first_row, x, block, gradient, hessian)
+        if not extremum(hessian, gradient, offset):
             break
         dx, dy, di = _moves(offset, max_offset)
         if dx == 0 and dy == 0 and di == 0:
-            _plane(levels, i, y - first_row, x, offset[2], plane)
-            _refit_position(plane, offset)
+            plane_at_scale(levels, i, y - first_row, x, offset[2], plane)
+            refit_position(plane, offset)
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
             place[3] = (
                 value + (gradient[0] * offset[0] + gradient[1] * offset[1] + gradient[2] * offset[2]) / 2

@@ -24,8 +24,9 @@ from ..params import SiftParams
 from ._threads import Threads
 from .descriptor import describe_frames, reach_of_descriptor
 from .extrema import find_extrema
-from .keypoints import NONE_CARRIED, Keypoints, reach_of_refinement, refine
+from .keypoints import Keypoints, reach_of_refinement, refine
 from .local_fit import REACH
+from .merging import NONE_CARRIED
 from .orientation import assign_orientations, reach_of_histogram
 from .scalespace import Strip, gaussian_strips, octaves_of, strip_shape
 from .selection import select
