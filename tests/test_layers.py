@@ -162,12 +162,16 @@ def test_fully_connected_and_its_gradients(seed, n, n_in, n_out):
 @given(SEEDS, st.integers(1, 5), st.integers(2, 7), st.booleans())
 def test_softmax_with_cross_entropy(seed, n, n_classes, spread):
     rng = np.random.default_rng(seed)
-    y, classes = 3 * rng.standard_normal((n, n_classes)), rng.integers(0, n_classes, n)
-    target = rng.dirichlet(np.ones(n_classes), n) if spread else np.eye(n_classes)[classes]
+    y, classes = 3 * rng.standard_normal((1 + n, n_classes)), rng.integers(0, n_classes, 1 + n)
+    target = rng.dirichlet(np.ones(n_classes), 1 + n) if spread else np.eye(n_classes)[classes]
+    # Differences of a loss near 10 are good to 1e-9, and rows that are nearly certain have gradients that are
+    # hardly larger. Of a row that is quite uncertain they are large.
+    y[0], target[0] = 0, np.eye(n_classes)[classes[0]]
     loss, dy = layers.softmax_cross_entropy(y, target if spread else classes)
     expected = np.mean([naive.cross_entropy(row, t) for row, t in zip(y, target, strict=True)])
     assert loss == pytest.approx(expected)
-    # Differences of a loss near 10 are good to 1e-9: rows that are nearly certain have gradients that small.
+    shares = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(dy, (shares - target) / (1 + n), rtol=1e-9, atol=1e-15)
     numeric = central_differences(lambda: layers.softmax_cross_entropy(y, target)[0], y)
     assert relative_error(dy, numeric) < TOLERANCE
 
