@@ -1,7 +1,10 @@
 """COLMAP databases, read by pycolmap; and a reconstruction of a scene whose answer is known."""
 
 import math
+import signal
 import sqlite3
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -107,6 +110,28 @@ def test_ids_do_not_depend_on_the_order_of_writing(tmp_path):
         content.append(connection.execute(query).fetchall())
         connection.close()
     assert content[0] == content[1] == [(1, "a.png", 1), (2, "b/d.png", 2), (3, "c.png", 1)]
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 2")  # so that it writes before it commits
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("DELETE FROM keypoints")
+connection.execute("CREATE TABLE filling AS SELECT zeroblob(1000000)")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_half_done_is_undone(tmp_path, two):
+    names = "a.jpg", "b.jpg"
+    write_all(tmp_path / "x.db", dict(zip(names, two, strict=True)))
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "x.db")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "x.db-journal").stat().st_size > 0
+    found = load(tmp_path / "x.db", image="b.jpg")
+    np.testing.assert_array_equal(found.descriptors, two[1].descriptors)
+    assert not (tmp_path / "x.db-journal").exists()
 
 
 def test_an_image_that_was_not_planned(tmp_path):

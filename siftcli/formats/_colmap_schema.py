@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS siftcli_images (
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
-    """Open an existing COLMAP database.
+    """Open an existing COLMAP database; what a killed writer left half done is undone.
 
     Raises
     ------
@@ -70,7 +70,14 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         connection = _connection(path, "rw" if write else "ro")
     try:
         with errors(path):
-            _check_tables(path, connection)
+            try:
+                _check_tables(path, connection)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                    raise
+                # A writer was killed in the midst of a transaction, which only another writer can undo.
+                connect(path, write=True).close()
+                _check_tables(path, connection)
     except BaseException:
         connection.close()
         raise
