@@ -57,9 +57,10 @@ class Features:
     orientation: NDArray[np.float32] = _array(np.float32)
     """(N,) radians in [0, 2π), from +x towards +y."""
     response: NDArray[np.float32] = _array(np.float32)
-    """(N,) contrast · r^``roundness_power`` · σ^``response_power``: the interpolated |DoG|, image in [0, 1],
-    or what it has beyond the contrast threshold (``response_excess``); the roundness
-    r = 4·determinant / trace² of its curvatures in x and y; σ in input pixels."""
+    """(N,) contrast · roundness^``roundness_power`` · σ^``response_power``, less near the border
+    (``border_reach``): the interpolated |DoG|, image in [0, 1], or what it has beyond the contrast threshold
+    (``response_excess``); the roundness 4·determinant / trace² of its curvatures in x and y, and in scale;
+    σ in input pixels."""
     sign: NDArray[np.int8] = _array(np.int8)
     """(N,) +1 or -1: dark or bright structure (the sign of the DoG value)."""
     octave: NDArray[np.int16] = _array(np.int16)

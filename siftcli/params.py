@@ -80,7 +80,10 @@ class KeypointParams:
         "in scale, not among all 26 (Lowe, section 3.1)",
     )
     edge_threshold: float = _param(
-        10.0, "largest ratio of the principal curvatures (Lowe, section 4.1)", low=1
+        16.0,
+        "largest ratio of the principal curvatures (Lowe, section 4.1), as a bound on the roundness (see "
+        "roundness_power): 4·ratio / (ratio + 1)²",
+        low=1,
     )
     max_offset: float = _param(
         0.6, "offset, in samples, above which refinement moves on (IPOL, algorithm 6)", low=0.5, high=1
@@ -108,7 +111,7 @@ class KeypointParams:
     )
     min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
     response_threshold: float = _param(
-        1.2,
+        0.79,
         "smallest response of a keypoint, in multiples of contrast_threshold / levels_per_octave",
         low=0,
     )
@@ -117,16 +120,25 @@ class KeypointParams:
     )
     response_power: float = _param(
         2.0,
-        "power of σ, in input pixels, in the response: contrast · r^roundness_power · σ^response_power",
+        "power of σ, in input pixels, in the response, which is contrast · roundness^roundness_power · "
+        "σ^response_power, less near the border (border_reach)",
         low=0,
         high=4,
     )
     roundness_power: float = _param(
-        0.5,
-        "power of the roundness in the response; r = 4·determinant / trace² of the curvatures in x and y, "
-        "1 for a round structure",
+        1.0,
+        "power of the roundness in the response: 4·determinant / trace² of the curvatures in x and y, 1 for "
+        "a round structure; with fit_window, times the part of the curvature in scale that is left when the "
+        "position follows the scale",
         low=0,
         high=2,
+    )
+    border_reach: float = _param(
+        5.0,
+        "how far from the image's border it lowers the response, in units of σ: by 1 − exp(−(d / "
+        "border_reach)²) at a distance d; 0 for not at all",
+        low=0,
+        high=20,
     )
 
 
@@ -265,12 +277,14 @@ _CLASSIC: dict[str, Any] = {
     "contrast_threshold": 0.04,
     "candidate_fraction": 0.5,
     "nearest_only": False,
+    "edge_threshold": 10.0,
     "fit_window": 0.0,
     "merge_distance": 0.2,
     "response_threshold": 0.0,
     "response_excess": False,
     "response_power": 0.0,
     "roundness_power": 0.0,
+    "border_reach": 0.0,
     "isotropic_gradients": False,
     "orientation_bins": 36,
     "orientation_window": 1.5,

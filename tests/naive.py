@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.polynomial import polynomial
 
 
 def mirrored(i: int, n: int) -> int:
@@ -73,7 +74,7 @@ def refine(
     dog = np.diff(levels.astype(float), axis=0)
     least_roundness = 4 * edge_threshold / (edge_threshold + 1) ** 2
     if spread:
-        place = settle(dog, candidate, max_offset, max_moves, least_roundness / 2, tolerance, spread)
+        place = settle(dog, candidate, max_offset, max_moves, least_roundness, tolerance, spread)
     else:
         place = interpolate(dog, candidate, max_offset, max_moves)
     if isinstance(place, str):
@@ -125,20 +126,18 @@ def settle(dog, sample, max_offset, max_moves, least_roundness, tolerance, sprea
     offset = np.zeros(3)
     for _ in range(n_rounds):
         here = spread * 2 ** ((s + offset[2]) / (len(dog) - 2))
-        value, gradient, hessian = least_squares_fit(dog, s, y, x, offset, here)
-        (xx, xy), (_, yy) = hessian[:2, :2]
-        roundness = 4 * (xx * yy - xy**2) / (xx + yy) ** 2
-        if np.any(np.linalg.eigvalsh(-np.sign(value) * hessian) <= 0):
-            return "unstable"
+        value, roundness, step = newton_step(*least_squares_fit(dog, s, y, x, offset, here, 3))
         if roundness <= least_roundness:
-            return "edge"
-        step = -np.linalg.solve(hessian, gradient)
-        value += gradient @ step / 2
+            return "edge" if roundness > 0 else "unstable"
         length = np.abs(step).max()
-        offset = offset + step / max(1, length)
         if length <= tolerance:
-            place = x + offset[0], y + offset[1], s + offset[2], value, roundness
+            all_planes = least_squares_fit(dog, s, y, x, offset, here, min(5, len(dog)))
+            value, roundness, step = newton_step(*all_planes)
+            if roundness <= 0 or np.abs(step).max() > 1:
+                return "unstable"
+            place = *(np.array([x, y, s]) + offset + step), value, roundness
             return place if 0.5 <= place[2] < len(dog) - 1.5 else "unstable"
+        offset = offset + step / max(1, length)
         move = np.where(np.abs(offset) > max_offset, np.sign(offset), 0).astype(int)
         x, y, s = np.array([x, y, s]) + move
         offset = offset - move
@@ -146,6 +145,15 @@ def settle(dog, sample, max_offset, max_moves, least_roundness, tolerance, sprea
         if max_moves < 0 or not is_inside(dog, x, y, s):
             return "unstable"
     return "unstable"
+
+
+def newton_step(value, gradient, hessian):
+    """Value and roundness of a quadratic's extremum, and the step to it; roundness 0 where it has none."""
+    if np.any(np.linalg.eigvalsh(-np.sign(value) * hessian) <= 0):
+        return value, 0.0, None
+    step = -np.linalg.solve(hessian, gradient)
+    roundness = 4 * np.linalg.det(hessian) / (np.trace(hessian[:2, :2]) ** 2 * hessian[2, 2])
+    return value + gradient @ step / 2, roundness, step
 
 
 def is_inside(dog, x, y, s):
@@ -162,17 +170,23 @@ def least_squares_quadratic(plane, x, y, spread):
     return np.linalg.lstsq(root * terms, root[:, 0] * plane.ravel(), rcond=None)[0]
 
 
-def least_squares_fit(dog, s, y, x, offset, spread):
+def least_squares_fit(dog, s, y, x, offset, spread, n_planes):
     """Value, gradient and Hessian (x, y, scale) at an offset from a sample: quadratics in x and y, fitted to
-    a parabola along scale."""
+    a polynomial along scale through the nearest planes."""
     rows = np.clip(np.arange(y - 3, y + 4), 0, dog.shape[1] - 1)
     columns = np.clip(np.arange(x - 3, x + 4), 0, dog.shape[2] - 1)
-    below, here, above = (dog[s + ds][np.ix_(rows, columns)] for ds in (-1, 0, 1))
-    place, o, bend = offset[:2], offset[2], above + below - 2 * here
-    at_scale = here + o * (above - below) / 2 + o**2 * bend / 2
-    value, gx, gy, xx, yy, xy = least_squares_quadratic(at_scale, *place, spread)
-    gs, xs, ys = least_squares_quadratic((above - below) / 2 + o * bend, *place, spread)[:3]
-    ss = least_squares_quadratic(bend, *place, spread)[0]
+    lowest = min(max(s - n_planes // 2, 0), len(dog) - n_planes)
+    planes = dog[lowest : lowest + n_planes][:, rows][:, :, columns]
+    coefficients = np.linalg.solve(
+        np.vander(np.arange(n_planes), increasing=True), planes.reshape(n_planes, -1)
+    )
+    along_scale = [
+        polynomial.polyval(s + offset[2] - lowest, polynomial.polyder(coefficients, k)).reshape(7, 7)
+        for k in range(3)
+    ]
+    (value, gx, gy, xx, yy, xy), (gs, xs, ys, *_), (ss, *_) = (
+        least_squares_quadratic(plane, *offset[:2], spread) for plane in along_scale
+    )
     return value, np.array([gx, gy, gs]), np.array([[xx, xy, xs], [xy, yy, ys], [xs, ys, ss]])
 
 

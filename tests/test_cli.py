@@ -91,7 +91,7 @@ def test_help_states_the_defaults(capsys):
         "default: 3;",
         "default: 1.7;",
         "default: 0.019;",
-        "default: 10.0;",
+        "default: 16.0;",
         "default: -1;",
         "default: default",
     ):

@@ -8,9 +8,10 @@ import pytest
 from conftest import blobs, octave_of, texture
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.polynomial import polynomial
 
 from siftcli import SiftParams
-from siftcli.sift import keypoints, local_fit, merging
+from siftcli.sift import keypoints, local_fit, merging, pipeline
 from siftcli.sift._threads import Threads
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.keypoints import refine
@@ -44,7 +45,7 @@ def test_extrema_equal_their_naive_twin(steps, width, nearest_only):
 
 def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
     octave = first_octave(0.2 * texture((150, 130), smoothness=0.8))
-    params = SiftParams(contrast_threshold=0.02, response_threshold=1.5)
+    params = SiftParams(contrast_threshold=0.02, response_threshold=1.5, border_reach=0)
     with Threads(1) as threads:
         candidates = find_extrema(octave, params, threads)
         found, removed, _ = refine(octave, candidates, params, threads)
@@ -53,15 +54,35 @@ def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
     c, level = 0.02 / 3, np.arange(3)[candidates[:, 0] - 1] + 1.5
     dogs = np.diff(octave.at_hand, axis=0)[tuple(candidates.T)]
     assert np.all(np.abs(dogs) >= c * (1 + 1.5 / octave.sigma_of(level) ** 2) * (1 - 1e-6))
-    # The response is (|DoG| - c)·√r·σ², and what has less than 1.5·c is no keypoint.
+    # The response is (|DoG| - c)·roundness·σ², and what has less than 1.5·c is no keypoint.
     assert removed["low_response"] == np.sum(every.response < 1.5 * c) > 0
     np.testing.assert_array_equal(found.xy, every.select(every.response >= 1.5 * c).xy)
     assert np.all(every.response <= (np.abs(every.value) - c) * every.sigma**2 * (1 + 1e-6))
-    of_round = keypoints._response(np.array([-0.05]), np.array([1.0]), np.array([2.0]), c, params)
+    one = np.ones(1)
+    of_round = keypoints._response(-0.05 * one, one, 2 * one, one, c, params)
     np.testing.assert_allclose(of_round, (0.05 - c) * 4, rtol=1e-6)
-    sigma = np.array([0.7, 1.0, 5.0])
+    sigma, far = np.array([0.7, 1.0, 5.0]), np.full(3, 1e9)
     least = keypoints.least_contrast(sigma, c, params)
-    np.testing.assert_allclose(keypoints._response(least, np.ones(3), sigma, c, params), 1.5 * c, rtol=1e-5)
+    for reach in (0.0, 5.0):
+        response = keypoints._response(least, np.ones(3), sigma, far, c, params.override(border_reach=reach))
+        np.testing.assert_allclose(response, 1.5 * c, rtol=1e-5)
+
+
+def test_the_border_lowers_the_response_of_what_it_is_near_to():
+    image = 0.2 * texture((150, 131), smoothness=0.8)
+    anywhere, params = (
+        pipeline.detect(image, SiftParams(border_reach=reach, response_threshold=0, upright=True))
+        for reach in (0.0, 4.0)
+    )
+    order = [np.lexsort((f.scale, *f.xy.T)) for f in (anywhere, params)]
+    anywhere, params = (f.select(rows) for f, rows in zip((anywhere, params), order, strict=True))
+    np.testing.assert_array_equal(anywhere.xy, params.xy)
+    x, y = anywhere.xy.T.astype(float)
+    distance = np.min([x + 0.5, 130.5 - x, y + 0.5, 149.5 - y], axis=0) / anywhere.scale
+    np.testing.assert_allclose(
+        params.response, anywhere.response * (1 - np.exp(-((distance / 4) ** 2))), rtol=1e-4, atol=1e-12
+    )
+    assert distance.min() < 4 < np.median(distance)
 
 
 def test_many_extrema_in_one_row_are_all_listed():
@@ -85,12 +106,14 @@ def test_threads_change_no_extremum():
     assert len(one) > 20
 
 
-@pytest.mark.parametrize(("window", "tolerance"), [(0.0, 0.1), (0.4, 0.0), (0.4, 0.05)])
-def test_refinement_equals_its_naive_twin(window, tolerance):
+@pytest.mark.parametrize(
+    ("window", "tolerance", "edge_threshold"), [(0.0, 0.1, 2.5), (0.4, 0.0, 8.0), (0.4, 0.05, 8.0)]
+)
+def test_refinement_equals_its_naive_twin(window, tolerance, edge_threshold):
     octave = first_octave(texture((150, 130), smoothness=1.0))
     params = SiftParams(
         contrast_threshold=0.05,
-        edge_threshold=2.5,
+        edge_threshold=edge_threshold,
         fit_window=window,
         fit_tolerance=tolerance,
         candidate_fraction=0.8,
@@ -98,9 +121,10 @@ def test_refinement_equals_its_naive_twin(window, tolerance):
         response_excess=False,
         response_power=0,
         roundness_power=1,
+        border_reach=0,
     )
     candidates = candidates_of(octave, params)
-    limits = 0.6, 5, 0.05 / 3, 2.5, window * octave.sigma, tolerance or math.inf
+    limits = 0.6, 5, 0.05 / 3, edge_threshold, window * octave.sigma, tolerance or math.inf
     expected = [naive.refine(octave.at_hand, tuple(c), *limits) for c in candidates.tolist()]
     kept = [e for e in expected if not isinstance(e, str)]
     with Threads(1) as threads:
@@ -147,21 +171,40 @@ def test_least_squares_is_exact_for_a_quadratic():
     at = np.moveaxis(np.mgrid[-1:2, -3:4, -3:4][::-1], 0, -1) - extremum
     # No term of the third degree, in which the curvatures would depend on scale.
     values = 20 + np.einsum("...i,ij,...j", at, hessian, at) / 2
-    patch, filters, sums = local_fit.workspace(1)
-    patch.reshape(3, 7, -1)[:, :, :7] = values
+    patch, filters, sums, _ = local_fit.workspace(1)
+    patch.reshape(5, 7, -1)[:3, :, :7] = values
     step, offset = np.empty(3), np.array([0.1, 0.2, -0.3])
     local_fit.fill_filters(offset, 0.8, filters, 0, sums)
     value, roundness = local_fit.newton_step(patch, offset, filters, 0, sums, step)
     # In single precision, as the levels are.
     np.testing.assert_allclose(offset + step, extremum, atol=1e-5)
     plane = hessian[:2, :2]
-    np.testing.assert_allclose(roundness, 4 * np.linalg.det(plane) / np.trace(plane) ** 2, rtol=1e-5)
+    expected = 4 * np.linalg.det(hessian) / (np.trace(plane) ** 2 * hessian[2, 2])
+    np.testing.assert_allclose(roundness, expected, rtol=1e-5)
     np.testing.assert_allclose(value, 20, rtol=1e-5)
     x, y, s = np.moveaxis(at, -1, 0)
     # A minimum in scale, one in the plane, and a maximum below 0.
     for added in (20 * s**2, 20 * (x**2 + y**2), -40):
-        patch.reshape(3, 7, -1)[:, :, :7] = values + added
+        patch.reshape(5, 7, -1)[:3, :, :7] = values + added
         assert local_fit.newton_step(patch, offset, filters, 0, sums, step)[1] == 0
+
+
+@pytest.mark.parametrize("n_planes", [3, 4, 5])
+def test_the_last_fit_is_exact_for_a_polynomial_along_scale(n_planes):
+    # The term of the highest degree that so many planes determine.
+    coefficients = [20, 0.3, -2, 0.2, -0.1][:n_planes]
+    values = [polynomial.polyval(1.3, polynomial.polyder(coefficients, k)) for k in range(3)]
+    patch, filters, sums, weights = local_fit.workspace(1)
+    s, y, x = np.mgrid[:n_planes, -3:4, -3:4].astype(float)
+    samples = polynomial.polyval(s, coefficients) - (x - 0.3) ** 2 - 2 * (y + 0.1) ** 2
+    patch.reshape(5, 7, -1)[:n_planes, :, :7] = samples
+    step, offset = np.empty(3), np.array([0.1, 0.2, 0.0])
+    local_fit.fill_filters(offset, 0.8, filters, 0, sums)
+    local_fit.fill_scale_weights(n_planes, 1.3, weights)
+    value, roundness = local_fit.last_step(patch, n_planes, weights, filters, 0, sums, step)
+    np.testing.assert_allclose(step, [0.2, -0.3, -values[1] / values[2]], atol=1e-5)
+    np.testing.assert_allclose(value, values[0] - values[1] ** 2 / (2 * values[2]), rtol=1e-5)
+    np.testing.assert_allclose(roundness, 8 / 9, rtol=1e-5)
 
 
 place = st.tuples(

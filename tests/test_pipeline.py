@@ -136,13 +136,36 @@ def test_roundness_leaves_the_response_of_a_round_blob_and_lowers_that_of_a_long
     image = (0.2 + 0.5 * (long + short)).astype(np.float32)
     by_x = []
     for power in (0.0, 1.0):
-        params = SiftParams(roundness_power=power, fit_window=fit_window, upright=True)
+        params = SiftParams(roundness_power=power, fit_window=fit_window, edge_threshold=10, upright=True)
         features = pipeline.detect(image, params, with_descriptors=False)
         assert len(features) == 2
         by_x.append(features.response[np.argsort(features.xy[:, 0])])
     of_long, of_round = by_x[1] / by_x[0]
     assert of_round == pytest.approx(1, abs=0.001)
     assert 0.5 < of_long < 0.95
+
+
+def test_places_do_not_depend_on_where_a_scale_lies_between_the_levels():
+    rng = np.random.default_rng(5)
+    spots = np.column_stack(
+        (rng.uniform(20, 180, (150, 2)), rng.uniform(2, 6, 150), rng.choice([-0.1, 0.1], 150))
+    )
+
+    def found_at(zoom):
+        y, x = (np.mgrid[: round(200 * zoom), : round(200 * zoom)] + 0.5) / zoom - 0.5
+        image = 0.5 + sum(a * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * s**2)) for cx, cy, s, a in spots)
+        features = pipeline.detect(image.astype(np.float32), SiftParams(upright=True), with_descriptors=False)
+        return (features.xy + 0.5) / zoom - 0.5, features.scale / zoom
+
+    xy, scale = found_at(1)
+    # A sixth of an octave is half a level; a parabola through three planes gives 0.016 and 0.017.
+    for zoom in (2 ** (1 / 6), 2**0.5):
+        other_xy, other_scale = found_at(zoom)
+        distance = np.linalg.norm(xy[:, None] - other_xy, axis=2) / scale[:, None]
+        distance[np.abs(np.log2(scale[:, None] / other_scale)) > 0.4] = np.inf
+        nearest = distance.min(axis=1)
+        assert np.mean(nearest < 0.5) > 0.95
+        assert np.quantile(nearest[nearest < 0.5], 0.9) < 0.014
 
 
 def test_the_response_grows_with_a_power_of_the_scale(all_samples):

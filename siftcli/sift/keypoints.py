@@ -3,7 +3,7 @@
 There are two ways. Lowe's is a quadratic through neighbouring samples (``interpolation.py``). The other
 (``fit_window``) goes beyond the papers: least-squares fits to more samples (``local_fit.py``), which noise
 moves less than differences of two, give Newton's steps in position and scale, until they stay. Contrast and
-curvatures are those of the last fit.
+curvatures are those of the last fit, which is the only one by all planes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ from ._jit import kernel, subroutine
 from ._sharing import numbers_taken
 from ._threads import Threads
 from .interpolation import derivatives, extremum, plane_at_scale, refit_position
-from .local_fit import N_FILTERS, REACH, fill_filters, fill_patch, newton_step, workspace
+from .local_fit import (
+    MOST_PLANES,
+    N_FILTERS,
+    REACH,
+    fill_filters,
+    fill_patch,
+    fill_scale_weights,
+    last_step,
+    newton_step,
+    workspace,
+)
 from .merging import NONE_CARRIED, merge_same_places
 from .scalespace import Strip
 
@@ -30,9 +40,6 @@ KEPT, UNSTABLE, LOW_CONTRAST, EDGE = 0, 1, 2, 3
 
 _ROUNDS = 12
 """Most times that a keypoint is fitted by least squares; two to four are the rule."""
-
-_PART_ON_THE_WAY = 0.5
-"""Of the least roundness, what fits before the last must have: a limit for the sake of time."""
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
@@ -123,13 +130,14 @@ def refine(
     last_y = math.inf if strip.is_last else strip.rows[1] - reach_of_refinement(params)
     unique, carried = merge_same_places(kept, params.merge_distance, last_y)
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)
-    sigma = strip.sigma_of(unique[:, 2])
+    xy, (level, value, roundness) = strip.to_input(unique[:, :2]), unique[:, 2:].T
+    sigma, to_border = strip.sigma_of(level), strip.distance_to_border(xy)
     keypoints = Keypoints(
         octave=np.full(len(unique), strip.number, np.int16),
-        xy=strip.to_input(unique[:, :2]),
+        xy=xy,
         sigma=sigma,
-        value=unique[:, 3],
-        response=_response(unique[:, 3], unique[:, 4], sigma, contrast, params),
+        value=value,
+        response=_response(value, roundness, sigma, to_border, contrast, params),
     )
     is_large = keypoints.sigma >= params.min_sigma
     is_strong = keypoints.response >= params.response_threshold * contrast
@@ -148,15 +156,19 @@ def _response(
     value: NDArray[np.float64],
     roundness: NDArray[np.float64],
     sigma: NDArray[np.float64],
+    to_border: NDArray[np.float64],
     contrast: float,
     params: KeypointParams,
 ) -> NDArray[np.float32]:
-    """Contrast · r^q · σ^p: of equal contrast, a large and round structure is found again more often."""
+    """Contrast · roundness^q · σ^p: of equal contrast, a large and round structure is found again more often.
+
+    Near the border it is less: what lies beyond is made up, and made up otherwise in another view.
+    """
     counted = np.maximum(np.abs(value) - contrast * params.response_excess, 0)
-    response: NDArray[np.float32] = (
-        counted * roundness**params.roundness_power * sigma**params.response_power
-    ).astype(np.float32)
-    return response
+    response = counted * roundness**params.roundness_power * sigma**params.response_power
+    if params.border_reach > 0:
+        response *= -np.expm1(-((np.maximum(to_border, 0) / (params.border_reach * sigma)) ** 2))
+    return np.asarray(response, np.float32)
 
 
 def least_contrast(
@@ -215,21 +227,20 @@ def _interpolate(levels, first_row, height, width, i, y, x, limits, work, place)
 
 
 @subroutine
-def _settle(
-    levels, first_row, height, width, i, y, x, window, limits, patch, filters, sums, step, offset, place
-):
+def _settle(levels, first_row, height, width, i, y, x, window, limits, work, step, offset, place):
     """Least-squares fits around the nearest sample until they stay: fill x, y, level, value and roundness.
 
     KEPT, EDGE or UNSTABLE: they must settle at a scale that is this octave's and not the one before's or
-    after's. Steps are a sample, or a level, long at most.
+    after's. Steps are a sample, or a level, long at most. The last one is by all planes (``last_step``).
     """
     n_scales = levels.shape[0] - 3
+    patch, filters, sums, weights = work
     max_offset, moves_left, tolerance, least_roundness = limits
     offset[0], offset[1], offset[2] = 0.0, 0.0, 0.0
     has_moved = True
     for n_fits in range(_ROUNDS):
         if has_moved:
-            fill_patch(levels, first_row, height, width, i, y, x, patch)
+            fill_patch(levels, first_row, height, width, i - 1, 3, y, x, patch)
         at = (i if n_fits == 0 else 0) * N_FILTERS
         if n_fits > 0:
             fill_filters(offset, window * 2 ** ((i + offset[2]) / n_scales), filters, at, sums)
@@ -237,11 +248,20 @@ def _settle(
         if not place[4] > least_roundness:
             return EDGE if place[4] > 0 else UNSTABLE
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
-        for axis in range(3):
-            offset[axis] += step[axis] / max(1.0, length)
         if length <= tolerance:
+            n_planes = min(MOST_PLANES, n_scales + 2)
+            lowest = max(0, min(i - n_planes // 2, n_scales + 2 - n_planes))
+            fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch)
+            fill_scale_weights(n_planes, i + offset[2] - lowest, weights)
+            place[3], place[4] = last_step(patch, n_planes, weights, filters, at, sums, step)
+            if not place[4] > 0 or max(abs(step[0]), abs(step[1]), abs(step[2])) > 1:
+                break
+            for axis in range(3):
+                offset[axis] += step[axis]
             place[0], place[1], place[2] = x + offset[0], y + offset[1], i + offset[2]
             return KEPT if 0.5 <= place[2] < n_scales + 0.5 else UNSTABLE
+        for axis in range(3):
+            offset[axis] += step[axis] / max(1.0, length)
         dx, dy, di = _moves(offset, max_offset)
         x, y, i = x + dx, y + dy, i + di
         has_moved = dx != 0 or dy != 0 or di != 0
@@ -293,7 +313,8 @@ def _refine(
     n_scales = levels.shape[0] - 3
     lowe = np.empty((3, 3, 3)), np.empty(3), np.empty((3, 3)), np.empty(3), np.empty((3, 3))
     # Filters of any fit, and those of each level's first, which is at the sample.
-    patch, filters, sums = workspace(1 + n_scales)
+    work = workspace(1 + n_scales)
+    _, filters, sums, _ = work
     step, offset, place = np.empty(3), np.zeros(3), np.empty(refined.shape[1])
     for level in range(1, n_scales + 1 if window > 0 else 0):
         fill_filters(offset, window * 2 ** (level / n_scales), filters, level * N_FILTERS, sums)
@@ -310,10 +331,8 @@ def _refine(
                 y,
                 x,
                 window,
-                (max_offset, max_moves, tolerance, least_roundness * _PART_ON_THE_WAY),
-                patch,
-                filters,
-                sums,
+                (max_offset, max_moves, tolerance, least_roundness),
+                work,
                 step,
                 offset,
                 place,

@@ -32,6 +32,8 @@ from ._vectors import (
 REACH = 3
 """Samples on either side of the nearest one."""
 SIDE = 2 * REACH + 1
+MOST_PLANES = 5
+"""DoG planes of the last fit: all that an octave of three scales has."""
 _PLANE = SIDE * LANES
 """Room for the seven rows of a plane."""
 _ALONG_Y, _MOMENTS = 3 * LANES, 6 * LANES
@@ -41,19 +43,24 @@ N_FILTERS = 7 * LANES
 
 @subroutine
 def workspace(n):
-    """A patch, the filters of n fits, and room for sums; zero, because vectors are longer than rows."""
-    return np.zeros(3 * _PLANE, np.float32), np.zeros(n * N_FILTERS, np.float32), np.zeros(LANES, np.float32)
+    """A patch, the filters of n fits, room for sums, and weights; zero, for vectors are longer than rows."""
+    return (
+        np.zeros(MOST_PLANES * _PLANE, np.float32),
+        np.zeros(n * N_FILTERS, np.float32),
+        np.zeros(LANES, np.float32),
+        np.zeros(3 * MOST_PLANES, np.float32),
+    )
 
 
 @subroutine
-def fill_patch(levels, first_row, height, width, i, y, x, patch):
-    """DoG values around a sample and at the scales beside it; the border is repeated outside."""
+def fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch):
+    """DoG values around a sample, in so many planes from the lowest on; the border is repeated outside."""
     n_rows, pitch = levels.shape[1:]
     is_inside = REACH <= x < width - REACH
     for row in range(SIDE):
         at_y = min(max(y + row - REACH, 0), height - 1) - first_row
-        for s in range(3):
-            lower = ((i + s - 1) * n_rows + at_y) * pitch
+        for s in range(n_planes):
+            lower = ((lowest + s) * n_rows + at_y) * pitch
             upper, to = lower + n_rows * pitch, s * _PLANE + row * LANES
             if is_inside:
                 left = x - REACH
@@ -61,7 +68,7 @@ def fill_patch(levels, first_row, height, width, i, y, x, patch):
                 continue
             for column in range(SIDE):
                 at_x = min(max(x + column - REACH, 0), width - 1)
-                patch[to + column] = levels[i + s, at_y, at_x] - levels[i + s - 1, at_y, at_x]
+                patch[to + column] = levels[lowest + s + 1, at_y, at_x] - levels[lowest + s, at_y, at_x]
 
 
 @inlined
@@ -121,10 +128,8 @@ def fill_filters(offset, spread, filters, at, sums):
 def newton_step(patch, offset, filters, at, sums, step):
     """Newton's step from an offset (x, y, scale) to the extremum of the quadratics fitted there.
 
-    Along scale a parabola goes through the three planes; in x and y quadratics are fitted to its values at
-    the scale, its slopes and its curvatures. Returns the extremum's value and 4·determinant / trace² of
-    the curvatures in x and y (Lowe, section 4.1), which is 1 where they are equal; 0 where the Hessian is not
-    that of an extremum.
+    Along scale a parabola goes through three planes; in x and y quadratics are fitted to its values at
+    the scale, its slopes and its curvatures. Returns the extremum's value and its roundness (``_solve``).
     """
     half, o = splat(np.float32(0.5)), splat(np.float32(offset[2]))
     zero, along_y = splat(np.float32(0)), at + _ALONG_Y
@@ -136,6 +141,55 @@ def newton_step(patch, offset, filters, at, sums, step):
         values = _added(values, filters, along_y + row, fma(o, fma(o * half, bend, slope), here))
         slopes = _added(slopes, filters, along_y + row, fma(o, bend, slope))
         bends = _added(bends, filters, along_y + row, bend)
+    return _solve(values, slopes, bends, filters, at, sums, step)
+
+
+@subroutine
+def last_step(patch, n_planes, weights, filters, at, sums, step):
+    """The same with a polynomial through more planes than three.
+
+    A parabola of three planes, two thirds of an octave wide, has errors along scale that depend on where
+    between the levels the extremum lies, and so does the place it is at: up to a fifth of a sample. A turned
+    image has the same ones, an image of another size has not.
+    """
+    zero, along_y = splat(np.float32(0)), at + _ALONG_Y
+    values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
+    for row in range(SIDE):
+        value, slope, bend = zero, zero, zero
+        for k in range(n_planes):
+            samples = load(patch, k * _PLANE + row * LANES)
+            value = fma(broadcast(weights, k), samples, value)
+            slope = fma(broadcast(weights, MOST_PLANES + k), samples, slope)
+            bend = fma(broadcast(weights, 2 * MOST_PLANES + k), samples, bend)
+        values = _added(values, filters, along_y + row, value)
+        slopes = _added(slopes, filters, along_y + row, slope)
+        bends = _added(bends, filters, along_y + row, bend)
+    return _solve(values, slopes, bends, filters, at, sums, step)
+
+
+@subroutine
+def fill_scale_weights(n_planes, position, weights):
+    """What each plane counts for a polynomial's value, slope and curvature at a position (Lagrange)."""
+    for k in range(n_planes):
+        value, slope, bend = 1.0, 0.0, 0.0
+        for j in range(n_planes):
+            if j != k:
+                factor, change = (position - j) / (k - j), 1 / (k - j)
+                bend = bend * factor + 2 * slope * change
+                slope = slope * factor + value * change
+                value *= factor
+        weights[k], weights[MOST_PLANES + k], weights[2 * MOST_PLANES + k] = value, slope, bend
+
+
+@subroutine
+def _solve(values, slopes, bends, filters, at, sums, step):
+    """Newton's step from the sums over y of values, slopes and curvatures along scale.
+
+    Returns the extremum's value and its roundness in x, y and scale: 4·determinant / trace² of the
+    curvatures in x and y (Lowe, section 4.1), times the part of the curvature in scale that is left when the
+    position follows the scale. That is 1 where the first two are equal and the place does not change with
+    the scale; it is 0 where the Hessian is not that of an extremum.
+    """
     moments = _moments(filters, at + _MOMENTS)
     lines = load(filters, at), load(filters, at + LANES), load(filters, at + 2 * LANES)
     value, gx, gy, xx, yy, xy = _at_the_centre(lines, values, moments, sums)
@@ -151,7 +205,7 @@ def newton_step(patch, offset, filters, at, sums, step):
     sx, sy = gx + xs * step[2], gy + ys * step[2]
     step[0], step[1] = (xy * sy - yy * sx) / determinant, (xy * sx - xx * sy) / determinant
     value += (gx * step[0] + gy * step[1] + gs * step[2]) / 2
-    return value, 4 * determinant / (xx + yy) ** 2
+    return value, 4 * determinant / (xx + yy) ** 2 * remaining / ss
 
 
 @inlined

@@ -73,6 +73,13 @@ class Octave:
         samples: NDArray[np.float64] = (xy - np.array(self.origin)) / self.step
         return samples
 
+    def distance_to_border(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far positions (N, 2) in input pixels are from the nearest side of the image."""
+        # The samples are centred in it.
+        last_pixel = 2 * np.array(self.origin) + self.step * (np.array(self.shape[::-1]) - 1)
+        distance: NDArray[np.float64] = 0.5 + np.minimum(xy, last_pixel - xy).min(axis=1, initial=np.inf)
+        return distance
+
     def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
         """Blur of fractional levels in input pixels: σ₀·2^(level/S), in steps (Lowe, section 3).
 
