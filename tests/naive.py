@@ -51,8 +51,11 @@ def blur(image, change, kernel):
     return np.array(rows)
 
 
-def extrema(levels, threshold, nearest_only=False):
-    """All (DoG index, row, column) that no neighbour exceeds or falls below: of 26, or of 8 and 97 % of 2."""
+def extrema(levels, threshold, nearest_only=False, least_roundness=0.0):
+    """All (DoG index, row, column) that no neighbour exceeds or falls below: of 26, or of 8 and 97 % of 2.
+
+    With a least roundness, those that have it by central differences.
+    """
     dog = levels[1:] - levels[:-1]
     found = []
     for s in range(1, len(dog) - 1):
@@ -62,7 +65,11 @@ def extrema(levels, threshold, nearest_only=False):
                 if nearest_only:
                     block = np.append(block[1], np.float32(0.97) * dog[[s - 1, s + 1], y, x])
                 is_extremum = (d > 0 and d == block.max()) or (d < 0 and d == block.min())
-                if is_extremum and abs(d) >= threshold:
+                b = dog[s, y - 1 : y + 2, x - 1 : x + 2].astype(float)
+                xx, yy = b[1, 0] + b[1, 2] - 2 * b[1, 1], b[0, 1] + b[2, 1] - 2 * b[1, 1]
+                xy = (b[0, 0] + b[2, 2] - b[0, 2] - b[2, 0]) / 4
+                is_round = not least_roundness or 4 * (xx * yy - xy**2) >= least_roundness * (xx + yy) ** 2
+                if is_extremum and is_round and abs(d) >= threshold:
                     found.append((s, y, x))
     return found
 

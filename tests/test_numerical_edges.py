@@ -177,16 +177,26 @@ def first_octave(image: np.ndarray) -> Strip | None:
 
 @twins
 @given(
-    image=images(low=12, high=22), threshold=st.sampled_from([0.0, 1e-4, 0.04]), nearest_only=st.booleans()
+    image=images(low=12, high=22),
+    threshold=st.sampled_from([0.0, 1e-4, 0.04]),
+    nearest_only=st.booleans(),
+    fit_window=st.sampled_from([0.0, 0.4]),
 )
-def test_extrema_equal_their_twin(image, threshold, nearest_only):
+def test_extrema_equal_their_twin(image, threshold, nearest_only, fit_window):
     octave = first_octave(image)
-    params = SiftParams(contrast_threshold=threshold, response_threshold=0, nearest_only=nearest_only)
+    params = SiftParams(
+        contrast_threshold=threshold,
+        response_threshold=0,
+        nearest_only=nearest_only,
+        edge_threshold=15,
+        fit_window=fit_window,
+    )
     n_scales = len(octave.at_hand) - 3
     least = np.float32(params.contrast_threshold * params.candidate_fraction / n_scales)
     with Threads(1) as threads:
         found = find_extrema(octave, params, threads)
-    assert set(map(tuple, found.tolist())) == set(naive.extrema(octave.at_hand, least, nearest_only))
+    expected = naive.extrema(octave.at_hand, least, nearest_only, 60 / 256 if fit_window else 0)
+    assert set(map(tuple, found.tolist())) == set(expected)
 
 
 LIMITS = {"contrast_threshold": 0.01, "response_threshold": 0.0, "edge_threshold": 10.0, "fit_window": 0.0}

@@ -116,7 +116,7 @@ def refine(
         params.max_offset,
         params.max_moves,
         contrast,
-        4 * params.edge_threshold / (params.edge_threshold + 1) ** 2,
+        least_roundness(params),
         params.fit_window * strip.sigma,
         params.fit_tolerance or math.inf,
     )
@@ -177,6 +177,11 @@ def least_contrast(
     """|DoG| that a round keypoint of a σ in input pixels needs; ``contrast`` is what any keypoint needs."""
     needed = contrast * params.response_threshold / sigma**params.response_power
     return np.maximum(needed + contrast * params.response_excess, contrast)
+
+
+def least_roundness(params: KeypointParams) -> float:
+    """That of curvatures whose ratio is ``edge_threshold`` (Lowe, section 4.1)."""
+    return 4 * params.edge_threshold / (params.edge_threshold + 1) ** 2
 
 
 def reach_of_refinement(params: KeypointParams) -> float:
