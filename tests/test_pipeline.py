@@ -240,7 +240,7 @@ def test_a_row_of_places_is_none_whatever_the_height_of_the_strips(monkeypatch):
     image[:, 18:42] = 0.8
     image[450, 30] = 0.3
     params = SiftParams(
-        edge_threshold=1e200,  # nothing is an edge
+        edge_threshold=math.inf,
         fit_tolerance=0,
         response_threshold=0,
         roundness_power=0,

@@ -181,7 +181,7 @@ def least_contrast(
 
 def least_roundness(params: KeypointParams) -> float:
     """That of curvatures whose ratio is ``edge_threshold`` (Lowe, section 4.1)."""
-    return 4 * params.edge_threshold / (params.edge_threshold + 1) ** 2
+    return 4 / (params.edge_threshold + 2 + 1 / params.edge_threshold)
 
 
 def reach_of_refinement(params: KeypointParams) -> float:
