@@ -149,8 +149,8 @@ def last_step(patch, n_planes, weights, filters, at, sums, step):
     """The same with a polynomial through more planes than three.
 
     A parabola of three planes, two thirds of an octave wide, has errors along scale that depend on where
-    between the levels the extremum lies, and so does the place it is at: up to a fifth of a sample. A turned
-    image has the same ones, an image of another size has not.
+    between the levels the extremum lies, and the place moves with them. A turned image has the same ones, an
+    image of another size has not.
     """
     zero, along_y = splat(np.float32(0)), at + _ALONG_Y
     values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)

@@ -77,7 +77,7 @@ class Octave:
         """How far positions (N, 2) in input pixels are from the nearest side of the image."""
         # The samples are centred in it.
         last_pixel = 2 * np.array(self.origin) + self.step * (np.array(self.shape[::-1]) - 1)
-        distance: NDArray[np.float64] = 0.5 + np.minimum(xy, last_pixel - xy).min(axis=1, initial=np.inf)
+        distance: NDArray[np.float64] = 0.5 + np.minimum(xy, last_pixel - xy).min(axis=1)
         return distance
 
     def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
