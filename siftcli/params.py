@@ -99,7 +99,7 @@ class KeypointParams:
     fit_tolerance: float = _param(
         0.02,
         "that fit is repeated until it moves by no more than this, in samples and levels; what has not "
-        "settled after twelve rounds is dropped; 0 fits once, whatever the step",
+        "settled after twelve rounds is dropped; 0 fits once, and drops what is farther than a sample",
         low=0,
         high=2,
     )
