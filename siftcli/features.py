@@ -59,8 +59,8 @@ class Features:
     response: NDArray[np.float32] = _array(np.float32)
     """(N,) contrast · roundness^``roundness_power`` · σ^``response_power``, less near the border
     (``border_reach``): the interpolated |DoG|, image in [0, 1], or what it has beyond the contrast threshold
-    (``response_excess``); the roundness 4·determinant / trace² of its curvatures in x and y, and in scale;
-    σ in input pixels."""
+    (``response_excess``); the roundness 4·determinant / trace² of its curvatures in x and y, with
+    ``fit_window`` in scale too; σ in input pixels."""
     sign: NDArray[np.int8] = _array(np.int8)
     """(N,) +1 or -1: dark or bright structure (the sign of the DoG value)."""
     octave: NDArray[np.int16] = _array(np.int16)

@@ -98,8 +98,9 @@ class KeypointParams:
     )
     fit_tolerance: float = _param(
         0.02,
-        "that fit is repeated until it moves by no more than this, in samples and levels; what has not "
-        "settled after twelve rounds is dropped; 0 fits once, and drops what is farther than a sample",
+        "that fit is repeated until it moves by no more than this, in samples and levels, and then made "
+        "once more by the nearest five planes; what has not settled after twelve rounds is dropped; 0 "
+        "repeats none, and drops what is farther than a sample",
         low=0,
         high=2,
     )
@@ -135,8 +136,8 @@ class KeypointParams:
     )
     border_reach: float = _param(
         5.0,
-        "how far from the image's border it lowers the response, in units of σ: by 1 − exp(−(d / "
-        "border_reach)²) at a distance d; 0 for not at all",
+        "how far from the image's border it lowers the response, in units of σ: at a distance of d·σ it is "
+        "multiplied by 1 − exp(−(d / border_reach)²); 0 for nowhere",
         low=0,
         high=20,
     )

@@ -78,17 +78,17 @@ def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
 
 def test_the_border_lowers_the_response_of_what_it_is_near_to():
     image = 0.2 * texture((150, 131), smoothness=0.8)
-    anywhere, params = (
+    anywhere, lowered = (
         pipeline.detect(image, SiftParams(border_reach=reach, response_threshold=0, upright=True))
         for reach in (0.0, 4.0)
     )
-    order = [np.lexsort((f.scale, *f.xy.T)) for f in (anywhere, params)]
-    anywhere, params = (f.select(rows) for f, rows in zip((anywhere, params), order, strict=True))
-    np.testing.assert_array_equal(anywhere.xy, params.xy)
+    order = [np.lexsort((f.scale, *f.xy.T)) for f in (anywhere, lowered)]
+    anywhere, lowered = (f.select(rows) for f, rows in zip((anywhere, lowered), order, strict=True))
+    np.testing.assert_array_equal(anywhere.xy, lowered.xy)
     x, y = anywhere.xy.T.astype(float)
     distance = np.min([x + 0.5, 130.5 - x, y + 0.5, 149.5 - y], axis=0) / anywhere.scale
     np.testing.assert_allclose(
-        params.response, anywhere.response * (1 - np.exp(-((distance / 4) ** 2))), rtol=1e-4, atol=1e-12
+        lowered.response, anywhere.response * (1 - np.exp(-((distance / 4) ** 2))), rtol=1e-4, atol=1e-12
     )
     assert distance.min() < 4 < np.median(distance)
 

@@ -3,7 +3,7 @@
 There are two ways. Lowe's is a quadratic through neighbouring samples (``interpolation.py``). The other
 (``fit_window``) goes beyond the papers: least-squares fits to more samples (``local_fit.py``), which noise
 moves less than differences of two, give Newton's steps in position and scale, until they stay. Contrast and
-curvatures are those of the last fit, which is the only one by all planes.
+curvatures are those of the last fit, which alone is by five planes or all that there are.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def _settle(levels, first_row, height, width, i, y, x, window, limits, work, ste
     """Least-squares fits around the nearest sample until they stay: fill x, y, level, value and roundness.
 
     KEPT, EDGE or UNSTABLE: they must settle at a scale that is this octave's and not the one before's or
-    after's. Steps are a sample, or a level, long at most. The last one is by all planes (``last_step``).
+    after's. Steps are a sample, or a level, long at most. The last one is by more planes (``last_step``).
     """
     n_scales = levels.shape[0] - 3
     patch, filters, sums, weights = work
