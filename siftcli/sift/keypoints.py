@@ -22,12 +22,11 @@ from ._sharing import numbers_taken
 from ._threads import Threads
 from .interpolation import derivatives, extremum, plane_at_scale, refit_position
 from .local_fit import (
-    MOST_PLANES,
     N_FILTERS,
     REACH,
     fill_filters,
+    fill_nearest_planes,
     fill_patch,
-    fill_scale_weights,
     last_step,
     newton_step,
     workspace,
@@ -254,10 +253,9 @@ def _settle(levels, first_row, height, width, i, y, x, window, limits, work, ste
             return EDGE if place[4] > 0 else UNSTABLE
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
         if length <= tolerance:
-            n_planes = min(MOST_PLANES, n_scales + 2)
-            lowest = max(0, min(i - n_planes // 2, n_scales + 2 - n_planes))
-            fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch)
-            fill_scale_weights(n_planes, i + offset[2] - lowest, weights)
+            n_planes = fill_nearest_planes(
+                levels, first_row, height, width, i, y, x, offset[2], patch, weights
+            )
             place[3], place[4] = last_step(patch, n_planes, weights, filters, at, sums, step)
             if not place[4] > 0 or max(abs(step[0]), abs(step[1]), abs(step[2])) > 1:
                 break

@@ -71,6 +71,17 @@ def fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch):
                 patch[to + column] = levels[lowest + s + 1, at_y, at_x] - levels[lowest + s, at_y, at_x]
 
 
+@subroutine
+def fill_nearest_planes(levels, first_row, height, width, i, y, x, scale_offset, patch, weights):
+    """The same in the planes nearest to plane i, and their weights at an offset; returns their number."""
+    n_dogs = levels.shape[0] - 1
+    n_planes = min(MOST_PLANES, n_dogs)
+    lowest = max(0, min(i - n_planes // 2, n_dogs - n_planes))
+    fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch)
+    fill_scale_weights(n_planes, i + scale_offset - lowest, weights)
+    return n_planes
+
+
 @inlined
 def _first_seven(row):
     """A vector whose other lanes, which may hold any value, are 0."""
