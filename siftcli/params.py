@@ -62,7 +62,7 @@ class KeypointParams:
     """Extrema, their refinement and what rejects them (Lowe, sections 3.1, 4 and 4.1)."""
 
     contrast_threshold: float = _param(
-        0.019,
+        0.02,
         "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4); "
         "small ones need more (response_threshold)",
         low=0,
@@ -112,7 +112,7 @@ class KeypointParams:
     )
     min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
     response_threshold: float = _param(
-        0.79,
+        0.75,
         "smallest response of a keypoint, in multiples of contrast_threshold / levels_per_octave",
         low=0,
     )
@@ -120,14 +120,14 @@ class KeypointParams:
         True, "the response counts what |DoG| has beyond the contrast threshold, not all of it"
     )
     response_power: float = _param(
-        2.0,
+        1.8,
         "power of σ, in input pixels, in the response, which is contrast · roundness^roundness_power · "
         "σ^response_power, less near the border (border_reach)",
         low=0,
         high=4,
     )
     roundness_power: float = _param(
-        1.0,
+        1.25,
         "power of the roundness in the response: 4·determinant / trace² of the curvatures in x and y, 1 for "
         "a round structure; with fit_window, times the part of the curvature in scale that is left when the "
         "position follows the scale",
