@@ -53,7 +53,9 @@ def test_extrema_equal_their_naive_twin(steps, width, nearest_only, fit_window):
 
 def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
     octave = first_octave(0.2 * texture((150, 130), smoothness=0.8))
-    params = SiftParams(contrast_threshold=0.02, response_threshold=1.5, response_power=2, border_reach=0)
+    params = SiftParams(
+        contrast_threshold=0.02, response_threshold=1.5, response_power=2, roundness_power=1, border_reach=0
+    )
     with Threads(1) as threads:
         candidates = find_extrema(octave, params, threads)
         found, removed, _ = refine(octave, candidates, params, threads)
