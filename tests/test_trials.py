@@ -49,3 +49,13 @@ def test_a_threshold_that_is_raised_leaves_about_so_many(unchanged):
     n = len(whole.detect(grey_of(unchanged.reference)))
     cut = whole.limited(n // 2, grey_of(unchanged.reference))
     assert 0.9 * (n // 2) < len(cut.detect(grey_of(unchanged.reference))) < 1.1 * (n // 2)
+
+
+def test_a_threshold_of_each_picture_leaves_as_many_in_each(unchanged):
+    whole = trials.detector_of(trials.SETTINGS["scikit-image, cut in each picture"])
+    reference = grey_of(unchanged.reference)
+    faint = reference * 0.5 + 0.25
+    n = len(whole.detect(faint))
+    assert n < 0.9 * len(whole.detect(reference))
+    cut = whole.limited(n, faint)
+    assert [0.9 * n < len(cut.detect(grey)) < 1.1 * n for grey in (reference, faint)] == [True, True]

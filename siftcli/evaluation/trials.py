@@ -72,6 +72,36 @@ class ThresholdedTrial(Trial):
         return at(threshold_for_count(lambda threshold: len(at(threshold).detect(grey)), n, start))
 
 
+class CutInEachPicture(Detector):
+    """A detector without a response, its threshold adjusted in every picture, so that as many remain in each.
+
+    Those with a response have as many in each too. In the protocol the threshold is that of the reference.
+    """
+
+    name = "cut in each picture"
+    ranked = False
+
+    def __init__(self, whole: Detector, n: int | None = None) -> None:
+        self.whole, self.n, self.threads = whole, n, whole.threads
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Those of the detector, and how many remain."""
+        return {**self.whole.parameters, "in_each_picture": self.n}
+
+    def detect(self, grey: Grey) -> Features:
+        """All features, or about ``n``."""
+        return (self.whole if self.n is None else self.whole.limited(self.n, grey)).detect(grey)
+
+    def limited(self, n: int, grey: Grey) -> Detector:
+        """The same detector, which finds about ``n`` features whatever the picture."""
+        return CutInEachPicture(self.whole, n)
+
+
+def _cut_in_each_picture(name: str) -> Detector:
+    return CutInEachPicture(detectors.create(name, threads=1))
+
+
 CLASSIC = SiftParams.classic().to_dict()
 DIRECT = {"doubling": "direct", "assumed_variance": 0.0}
 
@@ -80,6 +110,8 @@ Setting = Mapping[str, Any] | str | Callable[[], Detector]
 
 SETTINGS: Mapping[str, Setting] = {
     **{name: name for name in ("opencv", "opencv-precise", "scikit-image", "colmap", "vlfeat")},
+    "scikit-image, cut in each picture": partial(_cut_in_each_picture, "scikit-image"),
+    "colmap, cut in each picture": partial(_cut_in_each_picture, "colmap"),
     "classic": CLASSIC,
     "classic, t = 0": CLASSIC | DIRECT,
     "classic, t = -0.3": CLASSIC | DIRECT | {"assumed_variance": -0.3},
