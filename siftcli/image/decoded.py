@@ -22,6 +22,10 @@ class Decoded:
     full_scale: float
     """The sample value of white."""
     exif_orientation: int = 1
+    n_pages: int = 1
+    """Pages (frames) of the file."""
+    nodata: float | None = None
+    """Sample value of pixels without a value, if the file states one."""
 
 
 class BadImageError(Exception):

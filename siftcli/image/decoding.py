@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -32,18 +33,22 @@ from .decoded import BadImageError, Decoded, check_size, truncated
 from .pnm import decode_pnm
 
 EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP image"
+_PAGED = ("TIFF", "WEBP", "PNG")
+_PAGED_HEAD = rb"II|MM|RIFF|\x89PNG"
 _PIL_LOCK = threading.Lock()
 _PILLOWS_PIXELS = 80_000_000
 """Pillow warns of images a little larger, and refuses those of twice the size."""
 
 
-def decode(path: str | PathLike[str]) -> Decoded:
-    """Decode the first frame of an image file.
+def decode(path: str | PathLike[str], page: int = 0) -> Decoded:
+    """Decode a page (frame) of an image file.
 
     Parameters
     ----------
     path
         The file; its format is told from its content, not from its suffix.
+    page
+        Which of its pages, from 0.
 
     Returns
     -------
@@ -53,13 +58,14 @@ def decode(path: str | PathLike[str]) -> Decoded:
     Raises
     ------
     InputError
-        If the file is missing, empty, truncated, not an image, or larger than ``MAX_PIXELS``.
+        If the file is missing, empty, truncated, not an image, or larger than ``MAX_PIXELS``, or has
+        no such page.
     MissingDependencyError
         If a 16-bit or float image is read where OpenCV is not installed.
     """
     name = os.fspath(path)
     try:
-        return _decode(_read(name))
+        return _decode(_read(name), page)
     except (BadImageError, InputError) as error:
         raise InputError(f"{name}: {error}") from error
 
@@ -88,12 +94,38 @@ def _decoder(data: bytes) -> Callable[[bytes], Decoded]:
     raise BadImageError(f"expected {EXPECTED}, got something else; convert it to one of these")
 
 
-def _decode(file: tuple[bytes, Callable[[bytes], Decoded]]) -> Decoded:
+def _decode(file: tuple[bytes, Callable[[bytes], Decoded]], page: int) -> Decoded:
     data, decoder = file
     try:
-        return decoder(data)
+        found = decoder(data) if page == 0 else _decode_page(data, page)
+        return replace(found, n_pages=_n_pages(data))
     except MemoryError as error:
         raise BadImageError("not enough memory to decode it; reduce the image first") from error
+
+
+def _decode_page(data: bytes, page: int) -> Decoded:
+    """A page that is not the first."""
+    if not 0 < page < (n_pages := _n_pages(data)):
+        raise BadImageError(f"expected a page from 1 to {n_pages}, got {page + 1}; name one of these")
+    with _opened(data, _PAGED) as image, _decoding():
+        image.seek(page)
+        check_size(image.size)
+        _load(image)
+        orientation = _orientation(image)
+        if image.mode.startswith("I;16"):
+            return Decoded(np.asarray(image, np.uint16)[:, :, np.newaxis], 65535, orientation)
+        return Decoded(_samples(image), 255, orientation)
+
+
+def _n_pages(data: bytes) -> int:
+    """Pages of a file that was decoded; that of a JPEG with a preview is one."""
+    if not re.match(_PAGED_HEAD, data[:HEAD_BYTES], re.DOTALL):
+        return 1
+    try:
+        with _opened(data, _PAGED) as image:
+            return int(getattr(image, "n_frames", 1))
+    except (BadImageError, EOFError, OSError, ValueError, SyntaxError):  # of a kind that Pillow does not know
+        return 1
 
 
 # --- Pillow: 8-bit -------------------------------------------------------------------------------------
