@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from ..errors import ParameterError
+from ..errors import InputError, ParameterError
 from .work_list import ImageFile
 
 _TAILS = (".png", ".mask.png")
@@ -37,11 +37,15 @@ def find_masks(images: Sequence[ImageFile], mask: str, *, is_optional: bool) -> 
     ------
     ParameterError
         If an image has two masks, two images share one, or there is no such file or folder.
+    InputError
+        If there is no image besides masks.
     """
     path = Path(mask)
     if not path.is_dir():
         return _one_for_all(images, path)
     kept = _without_masks(images, path)
+    if not kept:
+        raise InputError(f"{mask}: every image is a mask of this folder; name the images it belongs to")
     found = {image.name: _chosen(path, image, is_optional) for image in kept}
     _check_shared(kept, found)
     return kept, found

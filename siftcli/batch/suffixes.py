@@ -11,7 +11,7 @@ IMAGE_SUFFIXES = (
     *(".png", ".apng"),
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     *(".tif", ".tiff"),
-    *(".webp", ".bmp"),
+    *(".webp", ".avif", ".bmp"),
     *(".pgm", ".ppm", ".pnm", ".pbm"),
     *(".jp2", ".j2k", ".jxl"),
 )
@@ -33,7 +33,7 @@ class Extra:
 
 
 EXTRAS = (
-    Extra("heif", "pillow_heif", (".heic", ".heif", ".hif", ".avif")),
+    Extra("heif", "pillow_heif", (".heic", ".heif", ".hif")),
     Extra(
         "raw",
         "rawpy",

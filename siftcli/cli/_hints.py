@@ -28,12 +28,15 @@ class Hints:
         """Print a line for each kind that there is."""
         if self.paged:
             name, n_pages = next(iter(self.paged.items()))
-            others = f" (and so of {len(self.paged) - 1} more files)" if len(self.paged) > 1 else ""
+            others = _others(self.paged)
             note(f"{name}: the first of its {n_pages} pages was taken{others}{self.how_to_page}")
         if self.faint:
             name, n_keypoints = next(iter(self.faint.items()))
-            others = f" (and {len(self.faint) - 1} more such)" if len(self.faint) > 1 else ""
             note(
                 f"{name}: {n_keypoints} keypoints in a picture that uses under a quarter of its "
-                f"range{others}; try --stretch percentile"
+                f"range{_others(self.faint)}; try --stretch percentile"
             )
+
+
+def _others(found: dict[str, int]) -> str:
+    return f" (others like it: {len(found) - 1})" if len(found) > 1 else ""
