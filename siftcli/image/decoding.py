@@ -122,9 +122,9 @@ def _n_pages(data: bytes) -> int:
     if not re.match(_PAGED_HEAD, data[:HEAD_BYTES], re.DOTALL):
         return 1
     try:
-        with _opened(data, _PAGED) as image:
+        with _opened(data, _PAGED) as image, _decoding():
             return int(getattr(image, "n_frames", 1))
-    except (BadImageError, EOFError, OSError, ValueError, SyntaxError):  # of a kind that Pillow does not know
+    except BadImageError:  # of a kind that Pillow does not know
         return 1
 
 
