@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .errors import SiftcliError
     from .features import Features, Matches
     from .formats import load, save
-    from .geometry import Verification, verify
-    from .matching import Guide, match
+    from .matching.nearest import Guide, match
+    from .matching.verification import Verification, verify
     from .params import SiftParams
 
 _HOMES = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .features import Features
 from .image import Picture, read_image, read_mask
-from .limits import MAX_FEATURES, require_memory
+from .io.limits import MAX_FEATURES, require_memory
 from .params import SiftParams
 from .sift import pipeline
 
@@ -62,7 +62,7 @@ def detect(
     ------
     InputError
         If the image or the mask cannot be read, the mask has another size, or the image exceeds one
-        of :mod:`siftcli.limits`.
+        of :mod:`siftcli.io.limits`.
     ParameterError
         If a parameter is unknown or out of range.
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from siftcli._cv2 import import_cv2
 from siftcli.features import Features
-from siftcli.matching import match
+from siftcli.matching.nearest import match
 
 
 def sift_like(n, seed):

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
-from siftcli.batch import find_images, make_plan, run
 from siftcli.errors import InputError, OutputError, ParameterError
+from siftcli.io.work_list import find_images
 from siftcli.params import SiftParams
+from siftcli.workflows.detect import run
+from siftcli.workflows.detect_plan import make_plan
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from siftcli.bench.summary import Figure, summarise
 from siftcli.bench.worker import Worker
 from siftcli.cli import siftcli
 from siftcli.errors import InputError
+from siftcli.kernels.threads import Threads
+from siftcli.kernels.vectors import LANES
 from siftcli.params import SiftParams
-from siftcli.sift._threads import Threads
-from siftcli.sift._vectors import LANES
-from siftcli.sift.scalespace import gaussian_octaves
+from siftcli.sift.scale_space import gaussian_octaves
 
 CHELSEA = next(path for path in SAMPLES if path.name == "chelsea.png")
 

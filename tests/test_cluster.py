@@ -9,12 +9,14 @@ import pytest
 from batches import ARGUMENTS, content, make_images
 from distributed import Client, LocalCluster
 
-from siftcli import batch
 from siftcli.__main__ import run
-from siftcli.batch import cluster, detection
 from siftcli.errors import InputError, ParameterError
+from siftcli.parallel import cluster
 from siftcli.params import SiftParams
 from siftcli.versions import versions
+from siftcli.workflows import detect as batch
+from siftcli.workflows import detect_image as detection
+from siftcli.workflows.detect_plan import make_plan
 
 PARAMS = SiftParams(max_features=60, first_octave=0)
 
@@ -44,11 +46,11 @@ def test_a_cluster_gives_the_same(images, tmp_path, monkeypatch, capsys):
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(images, tmp_path):
-    plan = batch.make_plan([str(images)], output=str(tmp_path / "a"))
+    plan = make_plan([str(images)], output=str(tmp_path / "a"))
     assert len([o for o in batch.run(plan, PARAMS, jobs=1) if o.error is None]) == 40
     with local_cluster() as here, Client(here) as client:
         pids = list(client.run(os.getpid).values())
-        plan = batch.make_plan([str(images)], output=str(tmp_path / "b"))
+        plan = make_plan([str(images)], output=str(tmp_path / "b"))
         outcomes = []
         for outcome in batch.run(plan, PARAMS, dask=here.scheduler_address):
             outcomes.append(outcome)
@@ -80,14 +82,14 @@ def test_other_versions_are_refused(images, tmp_path):
             cluster.check_versions({"tcp://a": here, "tcp://b": {**here, name: "0.0.1"}}, here)
     with pytest.raises(InputError, match="cannot be imported"):
         cluster.check_versions({"tcp://b": ImportError("none")}, here)
-    job = batch.make_plan([str(images)]).jobs[0]
+    job = make_plan([str(images)]).jobs[0]
     found = detection.find_elsewhere(detection.Request(PARAMS), "/", {**here, "Numba": "0.0.1"}, job)
     assert "expected Numba 0.0.1" in found.error
 
 
 def test_wrong_use_of_a_cluster(images, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cluster, "CONNECT_S", 1)
-    plan = batch.make_plan([str(images)], output=str(tmp_path / "a"))
+    plan = make_plan([str(images)], output=str(tmp_path / "a"))
     with pytest.raises(ParameterError, match="--jobs"):
         batch.run(plan, PARAMS, dask="tcp://127.0.0.1:1", jobs=2)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):

@@ -19,8 +19,8 @@ from siftcli.formats import load, save
 from siftcli.formats._collections import WriteOptions, open_reader, open_writer
 from siftcli.formats._matches import PairMatches
 from siftcli.formats.hloc_matches import HlocMatchWriter
-from siftcli.geometry import verify
-from siftcli.pairwise.pairs import select_pairs
+from siftcli.matching.verification import verify
+from siftcli.workflows.pair_selection import select_pairs
 
 KINDS = {"hloc": "x.h5", "colmap-db": "x.db", "parquet": "x.parquet"}
 NOT_UTF_8 = "\udcff\udcfe.png"

@@ -22,8 +22,8 @@ from siftcli.formats._collections import WriteOptions, open_writer
 from siftcli.formats._colmap_camera import group_of, guessed
 from siftcli.formats._matches import PairMatches
 from siftcli.formats.colmap_matches import ColmapMatchWriter
-from siftcli.geometry import verify
 from siftcli.image import read_image
+from siftcli.matching.verification import verify
 
 CAMERA = next(p for p in SAMPLES if p.name == "camera.png")
 

@@ -7,8 +7,8 @@ import pytest
 
 from siftcli import detectors
 from siftcli.errors import MissingDependencyError, ParameterError
-from siftcli.evaluation.metrics import counterparts, descriptor_cosines
 from siftcli.image import read_image
+from siftcli.views.metrics import counterparts, descriptor_cosines
 
 INSTALLED = detectors.installed_detectors()
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "camera.png"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siftcli.draw import BRIGHT_COLOUR, DARK_COLOUR, draw_keypoints, draw_png
+from siftcli.drawing.keypoints import BRIGHT_COLOUR, DARK_COLOUR, draw_keypoints, draw_png
 from siftcli.errors import InputError
 from siftcli.features import Features
 

@@ -15,7 +15,7 @@ from siftcli.cli.report import command as report
 from siftcli.errors import InputError, OutputError, ParameterError
 from siftcli.evaluation import options
 from siftcli.evaluation.request import make_request
-from siftcli.evaluation.transforms import TRANSFORMS
+from siftcli.views.transforms import TRANSFORMS
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 

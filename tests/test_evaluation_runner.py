@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siftcli.batch import find_images
 from siftcli.errors import InputError, MissingDependencyError, OutputError, ParameterError
 from siftcli.evaluation import datasets, pool, runner, summary
-from siftcli.evaluation.planar import similarity
 from siftcli.evaluation.recovery import corner_error, turn_and_scale
 from siftcli.evaluation.settings import Settings
 from siftcli.evaluation.store import FINISHED_FILE
-from siftcli.evaluation.transforms import Lossless
 from siftcli.evaluation.work import Job, Worker
+from siftcli.io.work_list import find_images
+from siftcli.views.planar import similarity
+from siftcli.views.transforms import Lossless
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 DETECTORS = ("opencv-precise", "opencv")

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from numpy.polynomial import polynomial
 
 from siftcli import SiftParams
-from siftcli.sift import keypoints, local_fit, merging, pipeline
-from siftcli.sift._threads import Threads
+from siftcli.kernels.threads import Threads
+from siftcli.sift import duplicates as merging
+from siftcli.sift import least_squares as local_fit
+from siftcli.sift import pipeline
+from siftcli.sift import refinement as keypoints
 from siftcli.sift.extrema import find_extrema
-from siftcli.sift.keypoints import refine
-from siftcli.sift.scalespace import Strip, gaussian_octaves
+from siftcli.sift.refinement import refine
+from siftcli.sift.scale_space import Strip, gaussian_octaves
 
 
 def first_octave(image, **options) -> Strip:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from siftcli._cv2 import import_cv2
 from siftcli.errors import ParameterError
 from siftcli.features import Features, Matches
-from siftcli.geometry import verify
-from siftcli.pairwise.options import MIN_MATCHES, MODELS
+from siftcli.matching.options import MIN_MATCHES, MODELS
+from siftcli.matching.verification import verify
 
 SIZE = (641, 481)
 CENTRE = np.array([320.0, 240.0])

@@ -17,10 +17,10 @@ from siftcli import SiftParams, __main__
 from siftcli.cli import siftcli
 from siftcli.errors import InputError
 from siftcli.evaluation.options import with_orientation
+from siftcli.kernels.threads import Threads
 from siftcli.learned import judging, network, orientation, patches, weights
 from siftcli.sift import pipeline
-from siftcli.sift._threads import Threads
-from siftcli.sift.keypoints import Keypoints
+from siftcli.sift.refinement import Keypoints
 
 LEARNED = SiftParams(orientation="learned")
 CAMERA = next(p for p in SAMPLES if p.name == "camera.png")

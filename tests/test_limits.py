@@ -13,11 +13,11 @@ from conftest import texture
 from PIL import Image
 
 import siftcli
-from siftcli import limits
 from siftcli.__main__ import run
 from siftcli.errors import InputError, ParameterError
 from siftcli.image.decoded import DECODING_BYTES
-from siftcli.limits import LIMITS, MAX_MEMORY
+from siftcli.io import limits
+from siftcli.io.limits import LIMITS, MAX_MEMORY
 from siftcli.sift.pipeline import working_bytes
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

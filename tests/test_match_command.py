@@ -13,12 +13,12 @@ from PIL import Image
 
 import siftcli
 from siftcli.__main__ import run
+from siftcli.drawing.matches import INLIER_COLOUR, MAX_LINES, OUTLIER_COLOUR, draw_matches, evenly_spread
 from siftcli.errors import InputError, ParameterError
-from siftcli.evaluation.planar import map_points
 from siftcli.features import Matches
-from siftcli.pairwise.drawing import INLIER_COLOUR, MAX_LINES, OUTLIER_COLOUR, draw_matches, evenly_spread
-from siftcli.pairwise.images import match_images, turned
-from siftcli.pairwise.options import MatchOptions
+from siftcli.matching.options import MatchOptions
+from siftcli.views.planar import map_points
+from siftcli.workflows.match_images import match_images, turned
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 CHELSEA, CAMERA, ROCKET, RETINA = (

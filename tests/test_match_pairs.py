@@ -11,10 +11,10 @@ from batches import ARGUMENTS, content, failures, make_images
 from killing import end, forked_match
 
 from siftcli.__main__ import run
-from siftcli.batch.lock import locked
-from siftcli.pairwise import collection
-from siftcli.pairwise.collection import match_pairs, plan_pairs
-from siftcli.pairwise.options import MatchOptions
+from siftcli.io.locks import locked
+from siftcli.matching.options import MatchOptions
+from siftcli.workflows import match_collection as collection
+from siftcli.workflows.match_collection import match_pairs, plan_pairs
 
 N_PAIRS = 8 * 7 // 2
 TARGETS = ("x.db", "m.h5")

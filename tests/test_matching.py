@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from naive_matching import brute_force_match, pairs_near_epipolar_lines, pairs_near_homography
 
 import siftcli
-from siftcli import matching
 from siftcli.errors import ParameterError
 from siftcli.features import Features
-from siftcli.matching import Guide, match
+from siftcli.matching.nearest import Guide, match
+from siftcli.matching.nearest import nearest as matching
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 

@@ -20,7 +20,7 @@ KERNEL_TESTS = (
 
 WRONG_KERNEL = """
 import numpy as np
-from siftcli.sift._jit import kernel
+from siftcli.kernels.decorators import kernel
 
 @kernel("float64(float64[::1])")
 def one_too_far(row):

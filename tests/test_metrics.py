@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from siftcli.evaluation import metrics
 from siftcli.evaluation.measure import counted, measure
-from siftcli.evaluation.pairs import Pair
-from siftcli.evaluation.planar import Region, jacobians, local_scale, map_angles, map_points, similarity
 from siftcli.features import Features, Matches
+from siftcli.views import metrics
+from siftcli.views.pairs import Pair
+from siftcli.views.planar import Region, jacobians, local_scale, map_angles, map_points, similarity
 
 
 def places(*rows: tuple[float, float, float]) -> metrics.Locations:

@@ -12,11 +12,11 @@ import siftcli
 from siftcli import SiftParams
 from siftcli.formats import npz
 from siftcli.image import FLOAT_RANGE
+from siftcli.kernels.threads import Threads
 from siftcli.sift import descriptor, orientation, pipeline
-from siftcli.sift._threads import Threads
 from siftcli.sift.extrema import find_extrema
-from siftcli.sift.keypoints import Keypoints, refine
-from siftcli.sift.scalespace import Strip, gaussian_octaves
+from siftcli.sift.refinement import Keypoints, refine
+from siftcli.sift.scale_space import Strip, gaussian_octaves
 
 edge = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 twins = settings(max_examples=60, suppress_health_check=list(HealthCheck))

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siftcli import SiftParams
-from siftcli.sift import _functions, descriptor, orientation
-from siftcli.sift._jit import kernel
-from siftcli.sift._threads import Threads
-from siftcli.sift._vectors import LANES, load, store
-from siftcli.sift.keypoints import Keypoints
-from siftcli.sift.scalespace import Strip, gaussian_octaves
+from siftcli.kernels import vector_math as _functions
+from siftcli.kernels.decorators import kernel
+from siftcli.kernels.threads import Threads
+from siftcli.kernels.vectors import LANES, load, store
+from siftcli.sift import descriptor, orientation
+from siftcli.sift.refinement import Keypoints
+from siftcli.sift.scale_space import Strip, gaussian_octaves
 
 finite = st.floats(-1e3, 1e3, width=32)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from siftcli.errors import OutputError
-from siftcli.formats import write_output
+from siftcli.io.writing import write_output
 
 
 def names(folder):

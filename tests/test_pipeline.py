@@ -14,11 +14,11 @@ from scipy.spatial import cKDTree
 import siftcli
 from siftcli import Features, SiftParams
 from siftcli.detectors import create
-from siftcli.evaluation.metrics import agreement
 from siftcli.params import PRESETS
 from siftcli.sift import pipeline
 from siftcli.sift.extrema import find_extrema
-from siftcli.sift.scalespace import gaussian_strips
+from siftcli.sift.scale_space import gaussian_strips
+from siftcli.views.metrics import agreement
 
 POSITION_PX, SCALE, ORIENTATION_RAD, DESCRIPTOR = 0.01, 0.01, math.radians(0.1), 0.01
 

@@ -9,11 +9,11 @@ import pytest
 from browser import Browser, find_browser
 from PIL import Image
 
-from siftcli.batch import find_images
 from siftcli.errors import InputError, OutputError, ParameterError
 from siftcli.evaluation import runner
 from siftcli.evaluation.settings import Settings
 from siftcli.evaluation.summary import METRICS, Metric
+from siftcli.io.work_list import find_images
 from siftcli.report import write_report
 from siftcli.report.charts import styles
 from siftcli.report.page import make_page

@@ -12,13 +12,15 @@ import pytest
 from batches import ARGUMENTS, OUTPUTS, command, content, detect, failures, make_images
 from killing import forked, run_and_kill, seconds, whole_command
 
-from siftcli import batch, load
+from siftcli import load
 from siftcli.__main__ import run
-from siftcli.batch.lock import locked
-from siftcli.batch.workers import LocalPool
 from siftcli.cli._output import log_lines
 from siftcli.errors import OutputError
+from siftcli.io.locks import locked
+from siftcli.parallel.processes import LocalPool
 from siftcli.params import SiftParams
+from siftcli.workflows import detect as batch
+from siftcli.workflows.detect_plan import make_plan
 
 N_IMAGES = 24
 
@@ -247,7 +249,7 @@ def test_strict_stops_at_the_first_failure(here, capsys):
 
 
 def test_an_input_deleted_meanwhile_fails_alone(here):
-    plan = batch.make_plan(["in"], output="out")
+    plan = make_plan(["in"], output="out")
     outcomes = batch.run(plan, SiftParams(max_features=9), jobs=1)
     next(outcomes)
     Path(plan.jobs[2].image.path).unlink()

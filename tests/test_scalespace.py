@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from siftcli import SiftParams
-from siftcli.sift._blur import _CACHE_BYTES, DOUBLE, HALVE, KEEP, blur, changed_side, gaussian_kernel
-from siftcli.sift._buffers import borrowed
-from siftcli.sift._threads import Threads
-from siftcli.sift._vectors import LANES
-from siftcli.sift.scalespace import gaussian_octaves, gaussian_strips
+from siftcli.kernels.buffers import borrowed
+from siftcli.kernels.threads import Threads
+from siftcli.kernels.vectors import LANES
+from siftcli.sift.gaussian import _CACHE_BYTES, DOUBLE, HALVE, KEEP, blur, changed_side, gaussian_kernel
+from siftcli.sift.scale_space import gaussian_octaves, gaussian_strips
 
 # Sums of up to 40 products of values below 1, in single precision.
 ROUNDING = 1e-6

@@ -20,15 +20,16 @@ from test_fuzz import example
 import siftcli
 from siftcli import load, save
 from siftcli.__main__ import run
-from siftcli._cells import cell
-from siftcli.batch import write_failures
 from siftcli.cli._output import printable
 from siftcli.errors import InputError, OutputError
 from siftcli.evaluation.runner import write_csv
 from siftcli.evaluation.store import FINISHED_FILE, Store, write_json
 from siftcli.features import Features
-from siftcli.formats import encode, write_inside
+from siftcli.formats import encode
 from siftcli.formats._journaled import JournaledFile
+from siftcli.io.csv_text import cell
+from siftcli.io.failures import write_failures
+from siftcli.io.writing import write_inside
 
 PACKAGE = Path(siftcli.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -380,7 +381,8 @@ def test_permissions_of_every_output_follow_the_umask(images, umask):
 
 
 def test_a_link_planted_between_the_check_and_the_writing_is_not_followed(tmp_path, victim, monkeypatch):
-    from siftcli.formats import _write, write_output
+    from siftcli.io import writing as _write
+    from siftcli.io.writing import write_output
 
     path, check = tmp_path / "x.bin", _write.check_output
 
@@ -463,7 +465,7 @@ def test_names_of_images_reach_no_place_outside(images):
 
 
 def test_the_cache_of_kernels_is_the_users_own(tmp_path):
-    code = "import siftcli.sift._jit as j; print(j._cache_folder())"
+    code = "import siftcli.kernels.decorators as j; print(j._cache_folder())"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run(

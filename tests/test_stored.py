@@ -12,8 +12,8 @@ from conftest import SAMPLES
 
 import siftcli
 from siftcli.formats import encode
-from siftcli.sift import _stored
-from siftcli.sift._stored import Store
+from siftcli.kernels import stored as _stored
+from siftcli.kernels.stored import Store
 
 DETECT = """
 import sys, siftcli

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from siftcli.sift._jit import kernel
-from siftcli.sift._sharing import AT_ONCE, numbers_taken
-from siftcli.sift._threads import SMALLEST_SHARE, Threads
+from siftcli.kernels.decorators import kernel
+from siftcli.kernels.parallel_for import AT_ONCE, numbers_taken
+from siftcli.kernels.threads import SMALLEST_SHARE, Threads
 
 MUCH = 100 * SMALLEST_SHARE
 

@@ -9,12 +9,12 @@ from conftest import SAMPLES, grey
 from PIL import Image
 
 from siftcli import __main__
-from siftcli.evaluation.metrics import angle_difference
-from siftcli.evaluation.planar import map_points
 from siftcli.learned import checkpoint, judging, samples, training, weights
 from siftcli.learned.curves import HEIGHT, WIDTH, draw_curves
 from siftcli.learned.session import Session
 from siftcli.learned.training import Epoch
+from siftcli.views.metrics import angle_difference
+from siftcli.views.planar import map_points
 
 EPOCHS = 3
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from siftcli.errors import InputError
-from siftcli.evaluation.pairs import Frame, turnable_frame
-from siftcli.evaluation.planar import Region, map_angles, map_points
-from siftcli.evaluation.rendering import Source
-from siftcli.evaluation.transforms import (
+from siftcli.views.pairs import Frame, turnable_frame
+from siftcli.views.planar import Region, map_angles, map_points
+from siftcli.views.rendering import Source
+from siftcli.views.transforms import (
     TRANSFORMS,
     Blur,
     Brightness,

@@ -2,7 +2,7 @@
 
 from siftcli.detectors.base import Detector
 from siftcli.evaluation import trials
-from siftcli.evaluation.rendering import grey_of
+from siftcli.views.rendering import grey_of
 
 
 def test_equal_counts_bring_every_setting_to_the_smallest(unchanged):

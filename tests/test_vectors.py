@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from siftcli.sift._jit import kernel
-from siftcli.sift._vectors import (
+from siftcli.kernels.decorators import kernel
+from siftcli.kernels.vectors import (
     LANES,
     absolute,
     accumulate,

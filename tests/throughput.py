@@ -18,8 +18,9 @@ from statistics import median
 
 from batches import command, make_images
 
-from siftcli import batch
 from siftcli.params import SiftParams
+from siftcli.workflows import detect as batch
+from siftcli.workflows.detect_plan import make_plan
 
 EARLY = 200
 """Images after which memory is looked at first."""
@@ -35,7 +36,7 @@ def seconds(*args: str) -> float:
 def peaks_mb(images: Path, out: Path, jobs: int | None) -> tuple[float, float]:
     """Memory of all processes of a batch at its most, in 10⁶ bytes: until image 200, and until the last."""
     found = []
-    plan = batch.make_plan([str(images)], output=str(out))
+    plan = make_plan([str(images)], output=str(out))
     for n, _ in enumerate(batch.run(plan, SiftParams(), jobs=jobs), 1):
         if n in (EARLY, len(plan.jobs)):
             children = [child.pid for child in multiprocessing.active_children()]

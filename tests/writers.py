@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import siftcli
-from siftcli.batch.origin import Origin, Source
 from siftcli.bench import grey_bytes
 from siftcli.features import Features
-from siftcli.formats import npz, write_inside
+from siftcli.formats import npz
 from siftcli.formats._collections import WriteOptions, open_writer
 from siftcli.image import read_image
+from siftcli.io.provenance import Origin, Source
+from siftcli.io.writing import write_inside
 
 TARGETS = {"npz": "out", "hloc": "x.h5", "colmap-db": "x.db", "parquet": "x.parquet"}
 

@@ -9,12 +9,12 @@ from statistics import median
 import numpy as np
 
 from ..image import read_image
+from ..kernels.decorators import kernel
+from ..kernels.threads import Threads
+from ..kernels.vectors import LANES, fma, load, splat, store
 from ..params import ScaleSpaceParams, SiftParams
-from ..sift._blur import Kernel
-from ..sift._jit import kernel
-from ..sift._threads import Threads
-from ..sift._vectors import LANES, fma, load, splat, store
-from ..sift.scalespace import _first_kernels, _later_kernels, gaussian_strips, octaves_of
+from ..sift.gaussian import Kernel
+from ..sift.scale_space import _first_kernels, _later_kernels, gaussian_strips, octaves_of
 from .cases import Bytes
 from .worker import milliseconds
 

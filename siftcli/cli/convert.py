@@ -41,8 +41,8 @@ def command(source: str, target: str, images: str | None, quiet: bool, **options
 
     Exit status: 0 done, 1 an input failed, 2 wrong use, 130 interrupted.
     """
-    from ..convert import convert, plan_conversion
     from ..formats._collections import WriteOptions
+    from ..workflows.convert import convert, plan_conversion
 
     from_, to = options.pop("from_"), options.pop("to")
     plan = plan_conversion(source, target, from_=from_, to=to, images=images, options=WriteOptions(**options))

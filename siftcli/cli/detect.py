@@ -16,7 +16,8 @@ from ._options import camera_options, json_option, sift_options, sift_params, ve
 from ._output import complain, note, print_json, print_table, progress, say, summary_rows
 
 if TYPE_CHECKING:
-    from ..batch import Outcome, Plan
+    from ..workflows.detect import Outcome
+    from ..workflows.detect_plan import Plan
 
 
 @click.command(short_help="Find SIFT features in images.")
@@ -119,11 +120,12 @@ def command(
     params = sift_params(preset, options)
     _check_use(output, format, as_json, verbose, quiet, options)
 
-    from .. import batch
-    from ..batch.interrupt import Interrupt
     from ..formats._collections import WriteOptions
+    from ..parallel.interrupt import Interrupt
+    from ..workflows.detect import run
+    from ..workflows.detect_plan import make_plan
 
-    plan = batch.make_plan(
+    plan = make_plan(
         inputs,
         output=output,
         format=format,
@@ -143,13 +145,13 @@ def command(
     with Interrupt() if plan.is_batch else nullcontext(None) as interrupt:
         if interrupt is not None:
             options["stop"] = lambda: interrupt.is_wanted
-        _follow(batch.run(plan, params, **options), report)
+        _follow(run(plan, params, **options), report)
     return _conclude(report, output, is_interrupted=interrupt is not None and interrupt.is_wanted)
 
 
 def _follow(outcomes: Iterator[Outcome], report: _Reporter) -> None:
     """Report what becomes of each image; when the run ends early, list the failures so far."""
-    from ..batch import write_failures
+    from ..io.failures import write_failures
 
     plan = report.plan
     try:
@@ -241,7 +243,7 @@ class _Reporter:
             self.has_told_frame = True
 
     def _write_stdout(self, outcome: Outcome) -> None:
-        from ..batch import features_bytes
+        from ..workflows.detect import features_bytes
 
         sys.stdout.buffer.write(features_bytes(outcome, self.plan))
 

@@ -6,7 +6,7 @@ import sys
 
 from .. import detectors
 from ..image import read_image
-from .metrics import Agreement, agreement
+from ..views.metrics import Agreement, agreement
 
 OURS, THEIRS = "siftcli-classic", "opencv-precise"
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batch import ImageFile
 from ..errors import InputError
 from ..image import read_image
-from .pairs import Pair, Transform
-from .planar import Matrix, Region
-from .rendering import Picture, Source, quantised
+from ..io.work_list import ImageFile
+from ..views.pairs import Pair, Transform
+from ..views.planar import Matrix, Region
+from ..views.rendering import Picture, Source, quantised
 from .work import Job
 
 SEQUENCE_SUFFIXES = (".ppm", ".pgm", ".png", ".jpg")

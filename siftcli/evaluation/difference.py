@@ -25,14 +25,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import detectors
 from ..features import Features
-from ..formats import write_output
 from ..image import read_image
-from . import metrics
+from ..io.writing import write_output
+from ..views import metrics
+from ..views.pairs import Pair
+from ..views.rendering import Source, grey_of
+from ..views.transforms import Rotation
 from .measure import counted
-from .pairs import Pair
 from .pictures import CORRECT_COLOUR, GAP_PX, WRONG_COLOUR
-from .rendering import Source, grey_of
-from .transforms import Rotation
 from .trials import AT_EQUAL_COUNTS, SWEEPS
 
 OWN, PEER = "siftcli", "opencv-precise"

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .. import matching
-from ..draw import draw_keypoints
+from ..drawing.keypoints import draw_keypoints
 from ..features import Features, Matches
-from ..formats import write_inside
-from . import metrics
+from ..io.writing import write_inside
+from ..matching import nearest as matching
+from ..views import metrics
+from ..views.pairs import Pair
 from .measure import counted
-from .pairs import Pair
 from .settings import Settings
 from .store import PICTURES_FOLDER
 from .summary import per_image

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..batch.workers import LocalPool
+from ..parallel.processes import LocalPool
 from .settings import Settings
 from .work import Job, Record, Worker
 

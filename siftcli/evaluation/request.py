@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..batch import find_images
 from ..errors import InputError, ParameterError
+from ..io.work_list import find_images
 from .datasets import DATASETS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES, MODES
 from .runner import plan_sweeps

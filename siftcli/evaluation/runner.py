@@ -9,10 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .._cells import cell, csv_text
 from .._version import __version__
-from ..batch import ImageFile
-from ..formats import write_inside
+from ..io.csv_text import cell, csv_text
+from ..io.work_list import ImageFile
+from ..io.writing import write_inside
 from .pictures import draw_pictures
 from .pool import run_jobs
 from .settings import Settings

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from .. import detectors
 from ..errors import ParameterError
-from ..pairwise.options import DEFAULT_RATIO
+from ..matching.options import DEFAULT_RATIO
+from ..views.pairs import Transform
+from ..views.transforms import TRANSFORMS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES
-from .pairs import Transform
-from .transforms import TRANSFORMS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..formats import write_inside
+from ..io.writing import write_inside
 from .work import Job, Record
 
 RUN_FILE = "run.json"

@@ -29,10 +29,9 @@ from ..features import Features
 from ..image import read_image
 from ..params import SiftParams
 from ..sift import pipeline
-from .measure import measure
-from .pairs import Pair, Transform
-from .rendering import Picture, Source, grey_of
-from .transforms import (
+from ..views.pairs import Pair, Transform
+from ..views.rendering import Picture, Source, grey_of
+from ..views.transforms import (
     Blur,
     Brightness,
     Jpeg,
@@ -41,6 +40,7 @@ from .transforms import (
     Rotation,
     Scale,
 )
+from .measure import measure
 
 
 class Trial(Siftcli):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import detectors
-from ..batch import ImageFile
 from ..features import Features
 from ..image import read_image
 from ..image.quiet import quiet_decoders
+from ..io.work_list import ImageFile
+from ..views.pairs import Pair, Transform
+from ..views.rendering import Picture, Source, grey_of
 from .measure import measure
-from .pairs import Pair, Transform
-from .rendering import Picture, Source, grey_of
 from .settings import Settings
 
 AT_DEFAULTS, AT_EQUAL_COUNT = "default", "equal"

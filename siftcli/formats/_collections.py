@@ -16,9 +16,9 @@ from typing import Protocol, Self
 
 from ..errors import InputError, OutputError
 from ..features import Features
+from ..io.writing import is_special
 from ._record import FeatureFile
 from ._registry import DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL, FORMATS, Format, format_of
-from ._write import is_special
 
 
 @dataclass(frozen=True, kw_only=True)

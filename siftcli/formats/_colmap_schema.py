@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import InputError, OutputError, StorageError
-from ._write import temporary_name
+from ..io.writing import temporary_name
 
 MAX_ID = 2147483647
 """Image ids are smaller (COLMAP); also the base of a pair's id."""

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ..errors import OutputError
-from ..pairwise.options import MATCH_COLLECTIONS
-from ._registry import format_of
+from ._registry import MATCH_COLLECTIONS, format_of
 
 if TYPE_CHECKING:
     from ..features import Matches
-    from ..geometry import Verification
+    from ..matching.verification import Verification
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

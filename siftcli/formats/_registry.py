@@ -120,6 +120,8 @@ FAILURES, FAILURES_HEADER = "failures.csv", ("image", "reason")
 PAIR_FAILURES, PAIR_FAILURES_HEADER = "match-failures.csv", ("image_a", "image_b", "reason")
 """The same of the pairs of a collection."""
 DEFAULT_FORMAT = "npz"
+MATCH_COLLECTIONS = ("colmap-db", "hloc")
+"""Formats that hold the matches of many pairs."""
 FORMATS = {
     entry.name: entry
     for entry in (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..features import Matches
-from ..geometry import Verification
+from ..matching.verification import Verification
 from . import _colmap_schema as schema
 from ._collections import Closing
 from ._matches import PairMatches, other_options

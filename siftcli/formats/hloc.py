@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..errors import InputError, OutputError, StorageError
 from ..features import Features
+from ..io.writing import temporary_name
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._conventions import in_stored_frame, unit_length
 from ._journaled import JournaledFile, finish_interrupted
 from ._record import FeatureFile
 from ._unit import features_of
-from ._write import temporary_name
 
 IS_FOLDER = False
 CONVENTION = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..limits import MAX_PIXELS, require_memory
+from ..io.limits import MAX_PIXELS, require_memory
 
 DECODING_BYTES = 64
 """Memory that decoding takes a pixel, at most: RGBA of 8 bytes a sample, and its grey in double precision."""

@@ -25,8 +25,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._cv2 import import_cv2
 from ..errors import InputError
-from ..limits import MAX_IMAGE_BYTES
-from ..reading import HEAD_BYTES, read_bytes
+from ..io.limits import MAX_IMAGE_BYTES
+from ..io.reading import HEAD_BYTES, read_bytes
 from . import tiff
 from .decoded import BadImageError, Decoded, check_size, truncated
 from .pnm import decode_pnm

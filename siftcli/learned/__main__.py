@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..image import read_image
+from ..kernels.threads import Threads
 from ..params import SiftParams
 from ..sift import orientation as histogram
-from ..sift._threads import Threads
 from ..sift.extrema import find_extrema
-from ..sift.keypoints import refine
 from ..sift.pipeline import OrientationStage
-from ..sift.scalespace import gaussian_octaves
+from ..sift.refinement import refine
+from ..sift.scale_space import gaussian_octaves
 from . import orientation as learned
 
 N_RUNS = 7

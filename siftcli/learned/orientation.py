@@ -16,11 +16,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.decorators import kernel, subroutine
+from ..kernels.threads import Threads
 from ..params import OrientationParams
-from ..sift._jit import kernel, subroutine
-from ..sift._threads import Threads
-from ..sift.keypoints import Keypoints
-from ..sift.scalespace import Strip
+from ..sift.refinement import Keypoints
+from ..sift.scale_space import Strip
 from .network import N_CLASSES, STRIDE, Parameters
 from .patches import (
     N_ANGLES,

@@ -14,10 +14,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sift._jit import kernel, subroutine
-from ..sift._threads import Threads
-from ..sift.keypoints import Keypoints
-from ..sift.scalespace import Strip
+from ..kernels.decorators import kernel, subroutine
+from ..kernels.threads import Threads
+from ..sift.refinement import Keypoints
+from ..sift.scale_space import Strip
 
 N_PARTS = 2
 """Outwards, and along the ring from +x towards +y."""

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
-from ..evaluation.planar import Matrix, Region, centre_of, local_scale, map_angles, map_points, similarity
+from ..kernels.threads import Threads
 from ..params import SiftParams
 from ..sift import pipeline
-from ..sift._threads import Threads
-from ..sift.keypoints import Keypoints
 from ..sift.orientation import assign_orientations
-from ..sift.scalespace import Strip, gaussian_octaves
+from ..sift.refinement import Keypoints
+from ..sift.scale_space import Strip, gaussian_octaves
+from ..views.planar import Matrix, Region, centre_of, local_scale, map_angles, map_points, similarity
 from .network import N_CLASSES
 from .patches import N_ANGLES, N_PARTS, N_RINGS, sample_patches
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..batch import find_images
 from ..errors import OutputError, ParameterError
-from ..evaluation.store import file_digest
 from ..image import read_image
+from ..io.provenance import file_digest
+from ..io.work_list import find_images
 from . import checkpoint, training
 from .curves import draw_curves
 from .judging import histogram_accuracy

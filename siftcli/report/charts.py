@@ -10,8 +10,8 @@ import numpy as np
 
 from ..evaluation.measure import LOCALISATION_BINS_PX, ORIENTATION_BINS_DEG
 from ..evaluation.summary import METRICS, per_image, summarise
-from ..evaluation.transforms import TRANSFORMS
 from ..evaluation.work import AT_DEFAULTS
+from ..views.transforms import TRANSFORMS
 
 Rows = Sequence[Mapping[str, Any]]
 Trace = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 from ..evaluation.recovery import CORNER_TOLERANCES_PX
 from ..evaluation.summary import METRICS, Difference, Metric, Summary, best, differences, per_image, summarise
 from ..evaluation.tables import BUDGET_TITLES, headline_metrics
-from ..evaluation.transforms import TRANSFORMS
 from ..evaluation.work import AT_DEFAULTS
+from ..views.transforms import TRANSFORMS
 
 Rows = Sequence[Mapping[str, Any]]
 

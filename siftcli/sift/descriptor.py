@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..features import DESCRIPTOR_LENGTH
-from ..params import DescriptorParams
-from ._fetching import fetch_square
-from ._functions import direction
-from ._jit import inlined, kernel, subroutine
-from ._sharing import numbers_taken
-from ._threads import Threads
-from ._vectors import (
+from ..kernels.decorators import inlined, kernel, subroutine
+from ..kernels.parallel_for import numbers_taken
+from ..kernels.prefetch import fetch_square
+from ..kernels.threads import Threads
+from ..kernels.vector_math import direction
+from ..kernels.vectors import (
     LANES,
     absolute,
     broadcast,
@@ -51,7 +50,8 @@ from ._vectors import (
     zip_high,
     zip_low,
 )
-from .scalespace import Strip
+from ..params import DescriptorParams
+from .scale_space import Strip
 
 N_CELLS, N_DIRECTIONS = 4, 8
 SAMPLES_PER_CELL = 6

@@ -17,12 +17,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.decorators import inlined, kernel, subroutine
+from ..kernels.threads import Threads
+from ..kernels.vectors import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
 from ..params import KeypointParams
-from ._jit import inlined, kernel, subroutine
-from ._threads import Threads
-from ._vectors import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
-from .keypoints import least_contrast, least_roundness
-from .scalespace import Strip
+from .refinement import least_contrast, least_roundness
+from .scale_space import Strip
 
 _SHARE_BESIDE = 0.97
 """A candidate must reach this share of the samples beside it in scale.

@@ -16,13 +16,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..params import OrientationParams
-from ._fetching import fetch_square
-from ._functions import direction, gaussian
-from ._jit import kernel, subroutine
-from ._sharing import numbers_taken
-from ._threads import Threads
-from ._vectors import (
+from ..kernels.decorators import kernel, subroutine
+from ..kernels.parallel_for import numbers_taken
+from ..kernels.prefetch import fetch_square
+from ..kernels.threads import Threads
+from ..kernels.vector_math import direction, gaussian
+from ..kernels.vectors import (
     LANES,
     accumulate,
     fma,
@@ -34,8 +33,9 @@ from ._vectors import (
     store_whole,
     whole_part,
 )
-from .keypoints import Keypoints
-from .scalespace import Strip
+from ..params import OrientationParams
+from .refinement import Keypoints
+from .scale_space import Strip
 
 _WEIGHT_OF_NEIGHBOURS = 1 / 4
 """Of the rows beside, relative to the middle one; a factor common to all turns no gradient."""

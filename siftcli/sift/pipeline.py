@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..features import DESCRIPTOR_LENGTH, Features
+from ..kernels.threads import Threads
 from ..params import SiftParams
-from ._threads import Threads
 from .descriptor import describe_frames, reach_of_descriptor
+from .duplicates import NONE_CARRIED
 from .extrema import find_extrema
-from .keypoints import Keypoints, reach_of_refinement, refine
-from .local_fit import REACH
-from .merging import NONE_CARRIED
+from .least_squares import REACH
 from .orientation import assign_orientations, reach_of_histogram
-from .scalespace import Strip, gaussian_strips, octaves_of, strip_shape
+from .refinement import Keypoints, reach_of_refinement, refine
+from .scale_space import Strip, gaussian_strips, octaves_of, strip_shape
 from .selection import select
 
 OrientationStage = Callable[

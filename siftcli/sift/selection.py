@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.decorators import kernel
 from ..params import SiftParams
-from ._jit import kernel
 
 ROBUSTNESS = 0.9
 """What suppresses a keypoint has more than its response / 0.9 (Brown et al., section 3)."""
