@@ -1,6 +1,6 @@
 """Time and memory of the matcher beside OpenCV's brute-force matcher, in one process.
 
-Run it as a script: ``python tests/bench_matching.py [--threads 2] [--large 50000]``.
+Run it as a script: ``python tests/benchmarks/bench_matching.py [--threads 2] [--large 50000]``.
 """
 
 import argparse

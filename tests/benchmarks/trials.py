@@ -1,4 +1,4 @@
-"""``python -m siftcli.evaluation.trials IMAGE...``: what a change of parameters does to every transform.
+"""``python tests/benchmarks/trials.py IMAGE...``: what a change of parameters does to every transform.
 
 The settings tried stand in ``SETTINGS``; add a line to try another, ``--only`` to try a few. Images are
 split by their place in the list: tune on one half (``--half tune``), report on the other (``--half
@@ -22,16 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import detectors
-from ..detectors.base import Detector, Grey, threshold_for_count
-from ..detectors.own import Siftcli
-from ..features import Features
-from ..image import read_image
-from ..params import SiftParams
-from ..sift import pipeline
-from ..views.pairs import Pair, Transform
-from ..views.rendering import Picture, Source, grey_of
-from ..views.transforms import (
+from siftcli import detectors
+from siftcli.detectors.base import Detector, Grey, threshold_for_count
+from siftcli.detectors.own import Siftcli
+from siftcli.evaluation.measure import measure
+from siftcli.features import Features
+from siftcli.image import read_image
+from siftcli.params import SiftParams
+from siftcli.sift import pipeline
+from siftcli.views.pairs import Pair, Transform
+from siftcli.views.rendering import Picture, Source, grey_of
+from siftcli.views.transforms import (
     Blur,
     Brightness,
     Jpeg,
@@ -40,7 +41,6 @@ from ..views.transforms import (
     Rotation,
     Scale,
 )
-from .measure import measure
 
 
 class Trial(Siftcli):

@@ -20,7 +20,7 @@ from siftcli.io import limits
 from siftcli.io.limits import LIMITS, MAX_MEMORY
 from siftcli.sift.pipeline import working_bytes
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.name)

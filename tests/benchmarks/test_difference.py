@@ -2,12 +2,12 @@
 
 import json
 
+import difference
 import numpy as np
 import pytest
 from PIL import Image
 
 from siftcli import detect
-from siftcli.evaluation import difference
 
 
 def test_a_keypoint_is_found_again_where_it_is_and_not_where_it_is_missing(unchanged):

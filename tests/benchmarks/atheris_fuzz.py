@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of the image loader and the readers; ``pip install atheris`` first.
 
-``python tests/atheris_fuzz.py FOLDER -max_total_time=600`` fills an empty FOLDER with whole files, keeps
-what it finds there, and stops at the first input that raises anything but ``SiftcliError``.
+    python tests/benchmarks/atheris_fuzz.py FOLDER -max_total_time=600
+
+It fills an empty FOLDER with whole files, keeps what it finds there, and stops at the first input that raises anything but ``SiftcliError``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ with atheris.instrument_imports(include=["siftcli.formats", "siftcli.image"]):
     from siftcli.image import read_image
     from siftcli.image.quiet import quiet_decoders
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
+sys.path.insert(0, str(Path(__file__).parents[1] / "robustness"))
 import hostile
 from test_fuzz import GOOD
 

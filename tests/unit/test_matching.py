@@ -14,7 +14,7 @@ from siftcli.features import Features
 from siftcli.matching.nearest import Guide, match
 from siftcli.matching.nearest import nearest as matching
 
-SAMPLES = Path(__file__).parents[1] / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 
 
 def features(descriptors, xy=None, kind="sift", seed=0):

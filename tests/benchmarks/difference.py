@@ -1,11 +1,11 @@
-"""``python -m siftcli.evaluation.difference``: two pictures of how siftcli and its peers differ.
+"""``python tests/benchmarks/difference.py``: two pictures of how siftcli and its peers differ.
 
 ``turn IMAGE... -o FILE.png`` draws the keypoints of an image that are found again after a turn, and those
 that are lost, for siftcli and a peer at equal counts. Of the images given it draws the typical one: that
 whose difference in repeatability is the median (of an even number, the smaller of the two in the middle).
 
 ``bars ROWS.json -o FILE.png`` draws the repeatability under every change as bars, from the rows that
-``python -m siftcli.evaluation.trials --rows ROWS.json`` keeps.
+``python tests/benchmarks/trials.py --rows ROWS.json`` keeps.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from trials import AT_EQUAL_COUNTS, SWEEPS
 
-from .. import detectors
-from ..features import Features
-from ..image import read_image
-from ..io.writing import write_output
-from ..views import metrics
-from ..views.pairs import Pair
-from ..views.rendering import Source, grey_of
-from ..views.transforms import Rotation
-from .measure import counted
-from .pictures import CORRECT_COLOUR, GAP_PX, WRONG_COLOUR
-from .trials import AT_EQUAL_COUNTS, SWEEPS
+from siftcli import detectors
+from siftcli.evaluation.measure import counted
+from siftcli.evaluation.pictures import CORRECT_COLOUR, GAP_PX, WRONG_COLOUR
+from siftcli.features import Features
+from siftcli.image import read_image
+from siftcli.io.writing import write_output
+from siftcli.views import metrics
+from siftcli.views.pairs import Pair
+from siftcli.views.rendering import Source, grey_of
+from siftcli.views.transforms import Rotation
 
 OWN, PEER = "siftcli", "opencv-precise"
 TITLES = {OWN: "siftcli", PEER: "OpenCV, precise"}

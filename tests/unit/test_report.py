@@ -20,7 +20,7 @@ from siftcli.report.page import make_page
 from siftcli.report.runs import read_runs
 from siftcli.report.tables import number
 
-SAMPLES = Path(__file__).parents[1] / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 SWEEPS = {"rotation": [0, 45, 90, 180], "blur": [1]}
 

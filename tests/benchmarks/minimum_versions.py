@@ -1,4 +1,6 @@
-"""The lowest versions that pyproject.toml allows, as pins: ``python tests/minimum_versions.py > pins.txt``.
+"""The lowest versions that pyproject.toml allows, as pins.
+
+    python tests/benchmarks/minimum_versions.py > pins.txt
 
 What a user may have installed is what advisories must be looked up for:
 ``pip-audit --no-deps --disable-pip -r pins.txt`` (``pip install pip-audit``; it asks PyPI).
@@ -10,7 +12,7 @@ import re
 import tomllib
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9-]+)(?:>=([0-9.]+))?")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1] / "unit"
 KERNEL_TESTS = (
     "test_scalespace.py",
     "test_extrema_and_keypoints.py",

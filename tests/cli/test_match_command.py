@@ -20,7 +20,7 @@ from siftcli.matching.options import MatchOptions
 from siftcli.views.planar import map_points
 from siftcli.workflows.match_images import match_images, turned
 
-SAMPLES = Path(__file__).parents[1] / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 CHELSEA, CAMERA, ROCKET, RETINA = (
     str(SAMPLES / name) for name in ("chelsea.png", "camera.png", "rocket.jpg", "retina.jpg")
 )

@@ -13,7 +13,7 @@ from siftcli.compat import SIFT_create, unpacked_octave
 from siftcli.errors import ParameterError
 
 cv2 = import_cv2()
-SAMPLES = Path(__file__).parents[1] / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 
 
 @pytest.fixture(scope="module")

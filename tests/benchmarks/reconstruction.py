@@ -1,6 +1,8 @@
 """Reconstruction with COLMAP's mapper: siftcli's features beside COLMAP's own.
 
-    python tests/reconstruction.py IMAGES [--max-features N] [--seeds K] [-- OPTIONS OF siftcli detect]
+    python tests/benchmarks/reconstruction.py IMAGES [--max-features N] [--seeds K] [-- OPTIONS]
+
+OPTIONS are those of siftcli detect.
 
 Needs pycolmap. One camera for all images; one thread; medians over the seeds 0 to K - 1. Rows: COLMAP's
 features and matcher; siftcli's features and matcher; siftcli's features, COLMAP's matcher.

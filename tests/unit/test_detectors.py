@@ -11,7 +11,7 @@ from siftcli.image import read_image
 from siftcli.views.metrics import counterparts, descriptor_cosines
 
 INSTALLED = detectors.installed_detectors()
-SAMPLE = Path(__file__).parents[1] / "sample_images" / "camera.png"
+SAMPLE = Path(__file__).parents[2] / "sample_images" / "camera.png"
 
 # The doubled image of OpenCV (default) and of scikit-image lies a quarter of a pixel off.
 BIAS_PX = {"opencv": 0.25, "scikit-image": 0.25}

@@ -1,7 +1,8 @@
 """The trials script: its rows, and what equal counts mean."""
 
+import trials
+
 from siftcli.detectors.base import Detector
-from siftcli.evaluation import trials
 from siftcli.views.rendering import grey_of
 
 

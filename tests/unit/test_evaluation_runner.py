@@ -18,7 +18,7 @@ from siftcli.io.work_list import find_images
 from siftcli.views.planar import similarity
 from siftcli.views.transforms import Lossless
 
-SAMPLES = Path(__file__).parents[1] / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 DETECTORS = ("opencv-precise", "opencv")
 SETTINGS = Settings(sweeps={"rotation": [0, 30], "lossless": [180]}, detectors=DETECTORS)
 

@@ -1,4 +1,4 @@
-"""A photograph read, and its features written in every format: ``python tests/writers.py``.
+"""A photograph read, and its features written in every format: ``python tests/benchmarks/writers.py``.
 
 The photograph is a sample image enlarged as by ``siftcli bench --megapixels``.
 """
@@ -6,13 +6,13 @@ The photograph is a sample image enlarged as by ``siftcli bench --megapixels``.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from conftest import SAMPLES
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,6 +24,9 @@ from siftcli.formats._collections import WriteOptions, open_writer
 from siftcli.image import read_image
 from siftcli.io.provenance import Origin, Source
 from siftcli.io.writing import write_inside
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
+from conftest import SAMPLES
 
 TARGETS = {"npz": "out", "hloc": "x.h5", "colmap-db": "x.db", "parquet": "x.parquet"}
 

@@ -17,7 +17,7 @@ from siftcli.evaluation import options
 from siftcli.evaluation.request import make_request
 from siftcli.views.transforms import TRANSFORMS
 
-SAMPLES = Path(__file__).parents[1] / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 
 
 @pytest.fixture

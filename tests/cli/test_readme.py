@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from siftcli.cli import COMMANDS, siftcli
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,6 @@
-"""Images a second beside a plain OpenCV loop, and memory early and late: ``python tests/throughput.py``.
+"""Images a second beside a plain OpenCV loop, and memory early and late.
+
+    python tests/benchmarks/throughput.py
 
 Both are commands timed whole, in turn: they start, read files, detect, describe and write npz files.
 """
@@ -16,11 +18,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from batches import command, make_images
-
 from siftcli.params import SiftParams
 from siftcli.workflows import detect as batch
 from siftcli.workflows.detect_plan import make_plan
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
+from batches import command, make_images
 
 EARLY = 200
 """Images after which memory is looked at first."""

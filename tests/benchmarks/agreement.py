@@ -1,12 +1,12 @@
-"""``python -m siftcli.evaluation agreement IMAGE...``: how far siftcli agrees with OpenCV."""
+"""``python tests/benchmarks/agreement.py IMAGE...``: how far siftcli agrees with OpenCV."""
 
 from __future__ import annotations
 
 import sys
 
-from .. import detectors
-from ..image import read_image
-from ..views.metrics import Agreement, agreement
+from siftcli import detectors
+from siftcli.image import read_image
+from siftcli.views.metrics import Agreement, agreement
 
 OURS, THEIRS = "siftcli-classic", "opencv-precise"
 

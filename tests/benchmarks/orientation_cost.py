@@ -1,4 +1,6 @@
-"""``python -m siftcli.learned IMAGES``: what an orientation costs, by the histogram and by the network.
+"""What an orientation costs, by the histogram and by the network.
+
+    python tests/benchmarks/orientation_cost.py IMAGE...
 
 The time a keypoint is that of the stage alone, on one thread, over all keypoints of an image: the
 processor time of this thread, the least of several runs, so that other programs hardly matter.
@@ -11,15 +13,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..image import read_image
-from ..kernels.threads import Threads
-from ..params import SiftParams
-from ..sift import orientation as histogram
-from ..sift.extrema import find_extrema
-from ..sift.pipeline import OrientationStage
-from ..sift.refinement import refine
-from ..sift.scale_space import gaussian_octaves
-from . import orientation as learned
+from siftcli.image import read_image
+from siftcli.kernels.threads import Threads
+from siftcli.learned import orientation as learned
+from siftcli.params import SiftParams
+from siftcli.sift import orientation as histogram
+from siftcli.sift.extrema import find_extrema
+from siftcli.sift.pipeline import OrientationStage
+from siftcli.sift.refinement import refine
+from siftcli.sift.scale_space import gaussian_octaves
 
 N_RUNS = 7
 STAGES: dict[str, OrientationStage] = {
