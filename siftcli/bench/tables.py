@@ -9,7 +9,7 @@ from .floor import Floor
 from .measuring import Measured
 from .process import Command
 from .records import FirstImage, Row, Spread
-from .summary import Figure, summarise
+from .summary import Figure, figures_of
 
 _LONG_MS = 1000
 """Milliseconds from which a fraction says nothing."""
@@ -59,7 +59,7 @@ def closing_tables(measured: Sequence[Measured], commands: Sequence[Command]) ->
         _first_table([first for m in measured for first in m.first]),
         _floor_table([m.floor for m in measured]),
         *([_command_table(commands)] if commands else []),
-        _summary_table(summarise(measured, commands)),
+        _summary_table(figures_of(measured, commands)),
     ]
 
 

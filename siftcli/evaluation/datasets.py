@@ -20,8 +20,8 @@ from ..image import read_image
 from ..io.work_list import ImageFile
 from ..views.pairs import Pair, Transform
 from ..views.planar import Matrix, Region
-from ..views.rendering import Picture, Source, quantised
-from .work import Job
+from ..views.rendering import GreyBytes, Interpolated, quantised
+from .work import Task
 
 SEQUENCE_SUFFIXES = (".ppm", ".pgm", ".png", ".jpg")
 
@@ -39,7 +39,7 @@ class ImagePair(Transform):
         """The second image and the homography."""
         return [str(self.other), str(self.homography)]
 
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """Both photographs as they are; the homography is taken as exact."""
         matrix = read_homography(self.homography)
         reference, view = quantised(source.levels), _picture(self.other)
@@ -47,8 +47,8 @@ class ImagePair(Transform):
         return Pair(reference, view, matrix, first, second, margin_px=0.0)
 
 
-def _picture(path: Path) -> Picture:
-    return quantised(Source(read_image(path).grey).levels)
+def _picture(path: Path) -> GreyBytes:
+    return quantised(Interpolated(read_image(path).grey).levels)
 
 
 def read_homography(path: Path) -> Matrix:
@@ -72,29 +72,31 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
-def oxford(folder: Path) -> list[Job]:
+def oxford(folder: Path) -> list[Task]:
     """Pairs of an Oxford affine folder, or of a folder of such folders."""
     return _sequences(folder, "img{}", "H1to{}p", lambda _: "oxford")
 
 
-def hpatches(folder: Path) -> list[Job]:
+def hpatches(folder: Path) -> list[Task]:
     """Pairs of HPatches sequences; those of changed light and of changed view are told apart."""
     kinds = {"i": "hpatches-illumination", "v": "hpatches-viewpoint"}
     return _sequences(folder, "{}", "H_1_{}", lambda name: kinds.get(name.partition("_")[0], "hpatches"))
 
 
-def _sequences(folder: Path, image: str, homography: str, kind: Callable[[str], str]) -> list[Job]:
+def _sequences(folder: Path, image: str, homography: str, kind: Callable[[str], str]) -> list[Task]:
     """Pairs of the first image of each sequence with its others."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected the folder of a dataset, which it is not")
-    jobs: list[Job] = []
+    jobs: list[Task] = []
     for sequence in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]:
         first = _image_named(sequence, image.format(1))
         for k in range(2, 7):
             other, truth = _image_named(sequence, image.format(k)), sequence / homography.format(k)
             if first and other and truth.is_file():
                 name = str(first.relative_to(folder))
-                jobs.append(Job(ImageFile(str(first), name), ImagePair(kind(sequence.name), k, other, truth)))
+                jobs.append(
+                    Task(ImageFile(str(first), name), ImagePair(kind(sequence.name), k, other, truth))
+                )
     if not jobs:
         wanted = f"{image.format(1)}{SEQUENCE_SUFFIXES[0]} and {homography.format(2)}"
         raise InputError(f"{folder}: found no sequence in it; expected folders with files such as {wanted}")
@@ -105,7 +107,7 @@ def _image_named(folder: Path, stem: str) -> Path | None:
     return next((path for s in SEQUENCE_SUFFIXES if (path := folder / (stem + s)).is_file()), None)
 
 
-def csv_list(file: Path) -> list[Job]:
+def csv_list(file: Path) -> list[Task]:
     """Pairs listed in a CSV file."""
     try:
         with file.open(newline="") as lines:
@@ -114,7 +116,7 @@ def csv_list(file: Path) -> list[Job]:
         raise InputError(f"{file}: cannot be read as CSV ({_one_line(error)})") from error
 
 
-def _csv_jobs(rows: csv.DictReader[str], file: Path) -> Iterator[Job]:
+def _csv_jobs(rows: csv.DictReader[str], file: Path) -> Iterator[Task]:
     columns = ("image_a", "image_b", "homography")
     if not set(columns) <= set(rows.fieldnames or ()):
         raise InputError(
@@ -125,10 +127,10 @@ def _csv_jobs(rows: csv.DictReader[str], file: Path) -> Iterator[Job]:
         if not (a and b and homography):
             raise InputError(f"{file}: row {number} lacks one of {','.join(columns)}; complete or remove it")
         pair = ImagePair("csv", number, file.parent / b, file.parent / homography)
-        yield Job(ImageFile(str(file.parent / a), a), pair)
+        yield Task(ImageFile(str(file.parent / a), a), pair)
 
 
-DATASETS: Mapping[str, Callable[[Path], list[Job]]] = {
+DATASETS: Mapping[str, Callable[[Path], list[Task]]] = {
     "oxford": oxford,
     "hpatches": hpatches,
     "csv": csv_list,

@@ -13,7 +13,7 @@ from .datasets import DATASETS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES, MODES
 from .runner import plan_sweeps
 from .settings import Settings
-from .work import Job
+from .work import Task
 
 
 def make_request(
@@ -27,7 +27,7 @@ def make_request(
     dataset: str | None = None,
     max_features: int | None = None,
     seed: int = 0,
-) -> tuple[Settings, list[Job]]:
+) -> tuple[Settings, list[Task]]:
     """Check a request and list its work.
 
     Parameters

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from .planar import Matrix, Region, centre_of, similarity
-from .rendering import Levels, Picture, Source, photograph, random_for, render
+from .rendering import GreyBytes, Interpolated, Levels, photograph, random_for, render
 
 PREFERRED_SOURCE_PX = 2.0
 """Source pixels a view pixel, where the source is large enough."""
@@ -35,8 +35,8 @@ MARGIN_PX = 10.0
 class Pair:
     """Two views of one scene and the map from the first to the second."""
 
-    reference: Picture
-    view: Picture
+    reference: GreyBytes
+    view: GreyBytes
     matrix: Matrix
     """(3, 3) from the reference's pixels to the view's."""
     reference_region: Region
@@ -78,7 +78,7 @@ class Transform(ABC):
         return f"{self.sweep} {self.value:g}{self.unit}"
 
     @abstractmethod
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """The two views; the same for the same pixels, value and seed.
 
         Raises
@@ -100,16 +100,16 @@ class Frame:
         """(height, width) of the view."""
         return self.side, self.side
 
-    def to_source(self, source: Source, deg: float = 0.0) -> Matrix:
+    def to_source(self, source: Interpolated, deg: float = 0.0) -> Matrix:
         """From pixels of the view, its content turned by ``deg``, to the source's."""
         return similarity(self.source_px, -deg, centre_of(self.shape), centre_of(source.shape))
 
-    def levels(self, source: Source, deg: float = 0.0) -> Levels:
+    def levels(self, source: Interpolated, deg: float = 0.0) -> Levels:
         """The view without noise, its content turned by ``deg``."""
         return render(source, self.to_source(source, deg), self.shape, self.source_px)
 
 
-def turnable_frame(source: Source) -> Frame:
+def turnable_frame(source: Interpolated) -> Frame:
     """The largest square view that stays inside the source however it is turned."""
     room = (min(source.shape) - 2 * SOURCE_BORDER_PX) / math.sqrt(2)
     require_room(room, source)
@@ -117,7 +117,7 @@ def turnable_frame(source: Source) -> Frame:
     return Frame(side, room / side)
 
 
-def require_room(side: float, source: Source) -> None:
+def require_room(side: float, source: Interpolated) -> None:
     """Check that a view's side, in source pixels, is worth looking at.
 
     Raises
@@ -133,7 +133,7 @@ def require_room(side: float, source: Source) -> None:
         )
 
 
-def reference_of(frame: Frame, source: Source, seed: int) -> Picture:
+def reference_of(frame: Frame, source: Interpolated, seed: int) -> GreyBytes:
     """The unchanged view, shared by every transform that has the same frame."""
     return photograph(
         frame.levels(source), random_for(seed, source, "reference", frame.side, frame.source_px)
@@ -143,7 +143,7 @@ def reference_of(frame: Frame, source: Source, seed: int) -> Picture:
 class Rendered(Transform):
     """A transform of the square view of :func:`turnable_frame`."""
 
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """The reference and its changed twin."""
         frame = turnable_frame(source)
         matrix = self.matrix(frame)
@@ -161,5 +161,5 @@ class Rendered(Transform):
         return np.eye(3)
 
     @abstractmethod
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """The changed view."""

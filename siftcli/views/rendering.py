@@ -33,12 +33,12 @@ BORDER = "mirror"
 
 Levels = NDArray[np.float64]
 """(H, W) in grey levels, 0 to 255, not rounded."""
-Picture = NDArray[np.uint8]
+GreyBytes = NDArray[np.uint8]
 """(H, W) as a camera delivers it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class Interpolated:
     """An image to take views of."""
 
     grey: NDArray[np.float32]
@@ -68,7 +68,7 @@ class Source:
 
 
 def render(
-    source: Source, to_source: Matrix, shape: tuple[int, int], source_px: float, *, average: bool = True
+    source: Interpolated, to_source: Matrix, shape: tuple[int, int], source_px: float, *, average: bool = True
 ) -> Levels:
     """A view (H, W) of the source, without noise.
 
@@ -96,7 +96,7 @@ def render(
 
 
 def _spline(
-    source: Source, to_source: Matrix, x: NDArray[np.float64], y: NDArray[np.float64]
+    source: Interpolated, to_source: Matrix, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The source's spline at view positions."""
     (a, b, c), (d, e, f), (g, h, i) = to_source
@@ -109,17 +109,17 @@ def _spline(
     )
 
 
-def photograph(levels: Levels, rng: np.random.Generator, noise_levels: float = NOISE_LEVELS) -> Picture:
+def photograph(levels: Levels, rng: np.random.Generator, noise_levels: float = NOISE_LEVELS) -> GreyBytes:
     """The view as a camera delivers it: Gaussian noise, then 8 bits."""
     return quantised(levels + noise_levels * rng.standard_normal(levels.shape))
 
 
-def quantised(levels: NDArray[Any]) -> Picture:
+def quantised(levels: NDArray[Any]) -> GreyBytes:
     """Grey levels rounded to 8 bits."""
     return np.asarray(np.rint(levels).clip(0, GREY_LEVELS).astype(np.uint8))
 
 
-def random_for(seed: int, source: Source, *labels: object) -> np.random.Generator:
+def random_for(seed: int, source: Interpolated, *labels: object) -> np.random.Generator:
     """Random numbers for one picture: the same in any process and any order of work."""
     text = "/".join([str(seed), source.key, *map(str, labels)])
     return np.random.default_rng(
@@ -127,6 +127,6 @@ def random_for(seed: int, source: Source, *labels: object) -> np.random.Generato
     )
 
 
-def grey_of(picture: Picture) -> NDArray[np.float32]:
+def grey_of(picture: GreyBytes) -> NDArray[np.float32]:
     """A picture (H, W) as detectors take it: in [0, 1]."""
     return picture.astype(np.float32) / np.float32(GREY_LEVELS)

@@ -17,7 +17,7 @@ from scipy import ndimage
 from ..errors import InputError
 from .pairs import SOURCE_BORDER_PX, Frame, Pair, Rendered, Transform, reference_of, require_room
 from .planar import Matrix, Region, centre_of, map_points, similarity
-from .rendering import GREY_LEVELS, Picture, Source, photograph, quantised, random_for, render
+from .rendering import GREY_LEVELS, GreyBytes, Interpolated, photograph, quantised, random_for, render
 
 MAX_ZOOM_SIDE = 640
 """Largest side of the finer view of a zoom, which needs more room than other views."""
@@ -36,7 +36,7 @@ class Rotation(Rendered):
         """The turn about the view's centre."""
         return similarity(1.0, self.value, centre_of(frame.shape), centre_of(frame.shape))
 
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """The scene, turned before it is sampled."""
         return photograph(frame.levels(source, self.value), rng)
 
@@ -54,7 +54,7 @@ class Perspective(Rendered):
         shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
         return np.asarray(shift @ centred @ np.linalg.inv(shift))
 
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """The scene, tilted before it is sampled."""
         to_source = frame.to_source(source) @ np.linalg.inv(self.matrix(frame))
         return photograph(render(source, to_source, frame.shape, frame.source_px), rng)
@@ -65,7 +65,7 @@ class Blur(Rendered):
 
     sweep, unit = "blur", " px"
 
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """The reference's levels, blurred."""
         return photograph(ndimage.gaussian_filter(frame.levels(source), self.value, mode="mirror"), rng)
 
@@ -75,7 +75,7 @@ class Noise(Rendered):
 
     sweep, unit = "noise", " levels"
 
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """The reference's levels with more noise."""
         return photograph(frame.levels(source), rng, self.value)
 
@@ -85,7 +85,7 @@ class Jpeg(Rendered):
 
     sweep = "jpeg"
 
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """A second photograph, packed and unpacked."""
         packed = io.BytesIO()
         Image.fromarray(photograph(frame.levels(source), rng)).save(packed, "JPEG", quality=int(self.value))
@@ -97,7 +97,7 @@ class Brightness(Rendered):
 
     sweep, unit = "brightness", " levels"
 
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """The reference's levels, brighter or darker."""
         return photograph(frame.levels(source) + self.value, rng)
 
@@ -107,7 +107,7 @@ class Contrast(Rendered):
 
     sweep, unit = "contrast", "×"
 
-    def view(self, source: Source, frame: Frame, rng: np.random.Generator) -> Picture:
+    def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
         """The reference's levels, stretched or squeezed."""
         middle = GREY_LEVELS / 2
         return photograph(middle + self.value * (frame.levels(source) - middle), rng)
@@ -118,7 +118,7 @@ class Scale(Transform):
 
     sweep, unit = "scale", "×"
 
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """Two views of different pixel size."""
         reference, view = self.frames(source)
         return Pair(
@@ -130,7 +130,7 @@ class Scale(Transform):
             source_px=reference.source_px,
         )
 
-    def frames(self, source: Source) -> tuple[Frame, Frame]:
+    def frames(self, source: Interpolated) -> tuple[Frame, Frame]:
         """The reference and the view; the finer of both uses the source at most pixel by pixel."""
         room = min(source.shape) - 2 * SOURCE_BORDER_PX
         ratio = max(self.value, 1 / self.value)
@@ -146,7 +146,7 @@ class Lossless(Transform):
 
     sweep, unit, equal_counts = "lossless", "°", False
 
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """The image and the same pixels turned."""
         reference = quantised(source.levels)
         view = np.ascontiguousarray(np.rot90(reference, self._quarters()))
@@ -173,7 +173,7 @@ class Mirror(Transform):
         """The sweep's name; there is no value."""
         return self.sweep
 
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """The image and the same pixels mirrored."""
         reference = quantised(source.levels)
         matrix = np.array([[-1.0, 0, source.shape[1] - 1], [0, 1, 0], [0, 0, 1]])
@@ -188,7 +188,7 @@ class Canvas(Transform):
 
     sweep, unit, equal_counts = "canvas", "°", False
 
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """The image and its canvas, with the part that shows the image."""
         if self.value % 90 == 0:
             return replace(Lossless(self.value).pair(source, seed), support_sigmas=SUPPORT_SIGMAS)
@@ -214,7 +214,7 @@ def quarter_turn(shape: tuple[int, int], quarters: int) -> Matrix:
     )
 
 
-def _whole_pair(reference: Picture, view: Picture, matrix: Matrix) -> Pair:
+def _whole_pair(reference: GreyBytes, view: GreyBytes, matrix: Matrix) -> Pair:
     """Views of a whole image, of which everything counts."""
     region = Region.whole((reference.shape[0], reference.shape[1]))
     return Pair(reference, view, matrix, region, region.mapped(matrix), margin_px=0.0)

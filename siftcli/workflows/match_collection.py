@@ -23,7 +23,7 @@ from ..matching.options import MatchOptions
 from ..parallel.processes import LocalPool
 from .detect import shared_cores
 from .match_images import search
-from .pair_selection import Pair, select_pairs
+from .pair_selection import NamePair, select_pairs
 from .summary import SCHEMA
 
 CACHED_IMAGES = 64
@@ -38,7 +38,7 @@ class PairPlan:
     source_format: str | None
     target: str
     target_format: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[NamePair, ...]
     overwrite: bool
 
 
@@ -46,7 +46,7 @@ class PairPlan:
 class PairOutcome:
     """What became of a pair: counts, or the reason for none."""
 
-    names: Pair
+    names: NamePair
     n_matches: int = 0
     n_inliers: int | None = None
     """None when no model was asked for."""
@@ -146,7 +146,7 @@ class Matcher:
     def _read(self) -> Callable[[str], Features]:
         return lru_cache(CACHED_IMAGES)(lambda name: self._reader.read(name).features)
 
-    def __call__(self, pair: Pair) -> PairMatches | str:
+    def __call__(self, pair: NamePair) -> PairMatches | str:
         """The matches of a pair, or the reason for none."""
         names = " and ".join(pair)
         try:
@@ -158,7 +158,7 @@ class Matcher:
         except Exception as error:
             return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
 
-    def _matched(self, pair: Pair) -> PairMatches:
+    def _matched(self, pair: NamePair) -> PairMatches:
         first, second = (self._read(name) for name in pair)
         matches, found = search(first, second, self.options, self.threads)
         return PairMatches(
@@ -170,7 +170,7 @@ class Matcher:
         )
 
 
-def lost(pair: Pair) -> str:
+def lost(pair: NamePair) -> str:
     """What is said of a pair whose process died."""
     return f"{' and '.join(pair)}: the process that worked on them died; was memory short?"
 
@@ -227,14 +227,14 @@ def match_pairs(
             yield _written(pair, found, writer)
 
 
-def _was_there(writer: MatchWriter, pair: Pair) -> PairOutcome | None:
+def _was_there(writer: MatchWriter, pair: NamePair) -> PairOutcome | None:
     try:
         return PairOutcome(pair, was_there=True) if writer.has(*pair) else None
     except SiftcliError as error:
         return PairOutcome(pair, error=str(error))
 
 
-def _written(pair: Pair, found: PairMatches | str, writer: MatchWriter) -> PairOutcome:
+def _written(pair: NamePair, found: PairMatches | str, writer: MatchWriter) -> PairOutcome:
     """Write what was found; a disk that is full ends the run, other trouble concerns one pair."""
     if isinstance(found, str):
         return PairOutcome(pair, error=found)

@@ -27,7 +27,7 @@ from ..matching.verification import Verification, verify
 from ..params import SiftParams
 from ..views import metrics
 from ..views.planar import Region, centre_of, map_points, similarity
-from ..views.rendering import GREY_LEVELS, Source, render
+from ..views.rendering import GREY_LEVELS, Interpolated, render
 from ..views.transforms import SUPPORT_SIGMAS, quarter_turn
 from .match_request import check_request, is_feature_file
 from .summary import SCHEMA
@@ -338,7 +338,7 @@ def turned(grey: NDArray[np.float32], deg: float, scale: float = 1.0) -> tuple[N
             "choose a smaller --scale or a smaller image"
         )
     matrix = similarity(scale, deg, centre_of(shape), centre_of(canvas))
-    levels = render(Source(grey), np.linalg.inv(matrix), canvas, 1 / scale, average=scale < 1)
+    levels = render(Interpolated(grey), np.linalg.inv(matrix), canvas, 1 / scale, average=scale < 1)
     return np.clip(levels / GREY_LEVELS, 0, 1).astype(np.float32), matrix
 
 

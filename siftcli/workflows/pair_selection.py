@@ -13,10 +13,10 @@ from ..io.reading import read_bytes
 EXHAUSTIVE = "exhaustive"
 SEQUENTIAL = "sequential"
 
-Pair = tuple[str, str]
+NamePair = tuple[str, str]
 
 
-def select_pairs(names: Sequence[str], pairs: str) -> list[Pair]:
+def select_pairs(names: Sequence[str], pairs: str) -> list[NamePair]:
     """List pairs of images.
 
     Parameters
@@ -50,7 +50,7 @@ def _overlap(text: str) -> int:
     return int(text)
 
 
-def _read_pairs(path: Path, names: frozenset[str]) -> list[Pair]:
+def _read_pairs(path: Path, names: frozenset[str]) -> list[NamePair]:
     try:
         lines = read_bytes(path, MAX_FILE_BYTES).decode("utf-8", "surrogateescape").splitlines()
     except InputError as error:
@@ -64,7 +64,7 @@ def _read_pairs(path: Path, names: frozenset[str]) -> list[Pair]:
     return list({frozenset(pair): pair for pair in found}.values())
 
 
-def _parse(path: Path, number: int, line: str, names: frozenset[str]) -> Pair:
+def _parse(path: Path, number: int, line: str, names: frozenset[str]) -> NamePair:
     """Split a line in two names at white space; names may hold white space themselves."""
     text = line.strip()
     for i, character in enumerate(text):

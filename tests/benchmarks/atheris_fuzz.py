@@ -2,7 +2,8 @@
 
     python tests/benchmarks/atheris_fuzz.py FOLDER -max_total_time=600
 
-It fills an empty FOLDER with whole files, keeps what it finds there, and stops at the first input that raises anything but ``SiftcliError``.
+It fills an empty FOLDER with whole files, keeps what it finds there,
+and stops at the first input that raises anything but ``SiftcliError``.
 """
 
 from __future__ import annotations

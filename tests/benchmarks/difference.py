@@ -32,7 +32,7 @@ from siftcli.image import read_image
 from siftcli.io.writing import write_output
 from siftcli.views import metrics
 from siftcli.views.pairs import Pair
-from siftcli.views.rendering import Source, grey_of
+from siftcli.views.rendering import Interpolated, grey_of
 from siftcli.views.transforms import Rotation
 
 OWN, PEER = "siftcli", "opencv-precise"
@@ -90,7 +90,7 @@ def repeated(pair: Pair, reference: Features, view: Features) -> Repeated:
 
 def look(path: str) -> tuple[Pair, list[Repeated]]:
     """The turned pair of an image, and what the peer and siftcli repeat of it at equal counts."""
-    pair = Rotation(TURN_DEG).pair(Source(read_image(path).grey))
+    pair = Rotation(TURN_DEG).pair(Interpolated(read_image(path).grey))
     reference, view = grey_of(pair.reference), grey_of(pair.view)
     whole = [detectors.create(name, threads=1) for name in (PEER, OWN)]
     smallest = min(len(detector.detect(reference)) for detector in whole)

@@ -31,7 +31,7 @@ from siftcli.image import read_image
 from siftcli.params import SiftParams
 from siftcli.sift import pipeline
 from siftcli.views.pairs import Pair, Transform
-from siftcli.views.rendering import Picture, Source, grey_of
+from siftcli.views.rendering import GreyBytes, Interpolated, grey_of
 from siftcli.views.transforms import (
     Blur,
     Brightness,
@@ -211,10 +211,10 @@ class Looker:
             rows.append({"setting": name, **measure(pair, reference, view).to_dict()})
         return rows
 
-    def _smallest_count(self, reference: Picture) -> int:
+    def _smallest_count(self, reference: GreyBytes) -> int:
         return min(len(self._detect(detector, reference)) for detector in self.detectors.values())
 
-    def _look(self, name: str, picture: Picture, limit: int | None, pair: Pair) -> Features:
+    def _look(self, name: str, picture: GreyBytes, limit: int | None, pair: Pair) -> Features:
         """What a setting finds in a picture: all of it, or as much as ``limit`` features of the reference."""
         detector = self.detectors[name]
         if limit is None:
@@ -226,7 +226,7 @@ class Looker:
             self._limited[key] = detector.limited(limit, grey_of(pair.reference))
         return self._detect(self._limited[key], picture)
 
-    def _detect(self, detector: Detector, picture: Picture) -> Features:
+    def _detect(self, detector: Detector, picture: GreyBytes) -> Features:
         key = detector, picture.tobytes()
         if key not in self._found:
             self._found[key] = detector.detect(grey_of(picture))
@@ -235,7 +235,7 @@ class Looker:
 
 def try_on_image(path: str, names: Sequence[str], equal: bool = False, seed: int = 0) -> list[dict[str, Any]]:
     """Some settings on all transforms of one image, at defaults and perhaps at equal counts: a row each."""
-    source, looker, rows = Source(read_image(path).grey), Looker(names), []
+    source, looker, rows = Interpolated(read_image(path).grey), Looker(names), []
     for sweep, transforms in SWEEPS.items():
         for transform in transforms:
             pair = transform.pair(source, seed)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import siftcli
-from siftcli.bench import grey_bytes
+from siftcli.bench.cases import WAYS, Case
 from siftcli.features import Features
 from siftcli.formats import npz
 from siftcli.formats._collections import WriteOptions, open_writer
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--sample", default="astronaut.png")
     options = parser.parse_args()
     (path,) = (path for path in SAMPLES if path.name == options.sample)
-    grey = grey_bytes(path, options.megapixels)
+    grey = Case(path, options.megapixels, WAYS[0]).grey()
     features = siftcli.detect(grey)
     origin = Origin("{}", Source.of(path)).to_json()
     print(f"{len(features)} features in {options.megapixels:g} megapixels, read in {reading_s(grey):.2f} s")

@@ -13,7 +13,7 @@ from siftcli.bench.cases import Case, cases_of, resized, tiled
 from siftcli.bench.measuring import Measured, measure
 from siftcli.bench.process import Command, time_command
 from siftcli.bench.records import FirstImage, Row, Spread
-from siftcli.bench.summary import Figure, summarise
+from siftcli.bench.summary import Figure, figures_of
 from siftcli.bench.worker import Worker
 from siftcli.cli import siftcli
 from siftcli.errors import InputError
@@ -159,7 +159,7 @@ def test_the_summary_takes_medians_over_images_of_a_kind():
     images = [measured(1, 10.0, 2.0), measured(2, 20.0, 3.0), measured(24, 360.0, 5.0)]
     textures = [measured(1, 10.0, 1.5, n_features=20_000)]
     commands = [Command("x.png", 2, 3, Spread(1, 1, 1), Spread(2, 2, 2), Spread(2, 2, 2))]
-    figures = {(f.quantity, f.of): f for f in summarise(images + textures, commands)}
+    figures = {(f.quantity, f.of): f for f in figures_of(images + textures, commands)}
     small = figures["time, warm", "images to 2.5 Mpx"]
     assert small == Figure("time, warm", "images to 2.5 Mpx", "opencv-precise", 2, 2, 2.5, 2.0, 3.0)
     assert figures["time, warm", "larger images"].ratio == 5

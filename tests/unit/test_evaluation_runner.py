@@ -13,7 +13,7 @@ from siftcli.evaluation import datasets, pool, runner, summary
 from siftcli.evaluation.recovery import corner_error, turn_and_scale
 from siftcli.evaluation.settings import Settings
 from siftcli.evaluation.store import FINISHED_FILE
-from siftcli.evaluation.work import Job, Worker
+from siftcli.evaluation.work import Task, TaskRunner
 from siftcli.io.work_list import find_images
 from siftcli.views.planar import similarity
 from siftcli.views.transforms import Lossless
@@ -116,7 +116,7 @@ class Failing:
 
 
 def test_a_failing_detector_leaves_the_others_rows(folder):
-    worker = Worker(SETTINGS)
+    worker = TaskRunner(SETTINGS)
     worker._made["opencv"] = Failing()
     rows = worker.run(planned(folder)[0])
     good = [row for row in rows if "error" not in row]
@@ -139,8 +139,8 @@ class Deadly(Lossless):
 def test_a_dead_worker_is_one_job_s_failure(folder):
     settings = Settings(sweeps={"lossless": [90, 180, 270]}, detectors=["opencv"])
     jobs = planned(folder, settings)
-    jobs.insert(2, Job(jobs[0].image, Deadly(90)))
-    found = {job.key: records for job, records in pool.run_jobs(jobs, settings, 2)}
+    jobs.insert(2, Task(jobs[0].image, Deadly(90)))
+    found = {job.key: records for job, records in pool.run_tasks(jobs, settings, 2)}
     assert set(found) == {job.key for job in jobs}
     errors = {key: records[0]["error"] for key, records in found.items() if "error" in records[0]}
     assert list(errors) == [("a.png", "deadly", 90)]
@@ -149,7 +149,7 @@ def test_a_dead_worker_is_one_job_s_failure(folder):
 
 def test_equal_counts_are_equal(folder):
     settings = Settings(sweeps={"rotation": [30]}, detectors=["opencv", "scikit-image"], max_features=25)
-    rows = Worker(settings).run(planned(folder, settings)[0])
+    rows = TaskRunner(settings).run(planned(folder, settings)[0])
     for row in rows:
         if row["budget"] == "equal":
             assert row["max_features"] == 25
@@ -157,8 +157,8 @@ def test_equal_counts_are_equal(folder):
 
 
 def test_opencv_at_a_lossless_half_turn():
-    job = Job(find_images([SAMPLES / "camera.png"])[0], Settings(sweeps={"lossless": [180]}).transforms()[0])
-    rows = {row["detector"]: row for row in Worker(SETTINGS).run(job)}
+    job = Task(find_images([SAMPLES / "camera.png"])[0], Settings(sweeps={"lossless": [180]}).transforms()[0])
+    rows = {row["detector"]: row for row in TaskRunner(SETTINGS).run(job)}
     assert rows["opencv"]["repeatability_05px"] < 0.02
     assert 0.93 < rows["opencv-precise"]["repeatability_05px"] < 0.99
 
@@ -188,7 +188,7 @@ def test_every_image_counts_alike():
     rows = [{"image": "a", "precision": v} for v in (0.0, 0.5, None)] + [{"image": "b", "precision": 1.0}]
     rows = [{**row, "sweep": "rotation", "budget": "default", "detector": "opencv"} for row in rows]
     assert summary.per_image(rows, "precision") == {"a": 0.25, "b": 1.0}
-    (found,) = summary.summarise(rows)
+    (found,) = summary.summarise_rows(rows)
     assert found.means["precision"] == 0.625
     assert (found.n_images, found.n_rows) == (2, 4)
 
@@ -265,7 +265,7 @@ def test_a_list_of_pairs(tmp_path):
     listed = tmp_path / "pairs.csv"
     listed.write_text("image_a,image_b,homography\npictures/1.png,pictures/2.png,pictures/H2.txt\n")
     (job,) = datasets.csv_list(listed)
-    rows = Worker(SETTINGS).run(job)
+    rows = TaskRunner(SETTINGS).run(job)
     assert {row["sweep"] for row in rows} == {"csv"}
     assert rows[0]["matching_score"] > 0.9
     listed.write_text("first,second\n")

@@ -6,7 +6,7 @@ import pytest
 from siftcli.errors import InputError
 from siftcli.views.pairs import Frame, turnable_frame
 from siftcli.views.planar import Region, map_angles, map_points
-from siftcli.views.rendering import Source
+from siftcli.views.rendering import Interpolated
 from siftcli.views.transforms import (
     TRANSFORMS,
     Blur,
@@ -26,24 +26,24 @@ BLOB_SIGMA = 3.0
 BLOBS = [(x, y) for x in (200.3, 255.0, 307.8) for y in (196.6, 252.4, 301.9)]
 
 
-def blobs(shape=(500, 521)) -> Source:
+def blobs(shape=(500, 521)) -> Interpolated:
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     grey = sum(np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * BLOB_SIGMA**2)) for u, v in BLOBS)
-    return Source((0.2 + 0.5 * grey).astype(np.float32))
+    return Interpolated((0.2 + 0.5 * grey).astype(np.float32))
 
 
-def texture(shape, seed=0) -> Source:
+def texture(shape, seed=0) -> Interpolated:
     """A random texture with detail at every scale."""
     rng = np.random.default_rng(seed)
     grey = np.zeros(shape)
     for side in (1, 4, 16):
         small = rng.standard_normal((shape[0] // side + 1, shape[1] // side + 1))
         grey += np.kron(small, np.ones((side, side)))[: shape[0], : shape[1]]
-    return Source((0.5 + 0.1 * grey).clip(0, 1).astype(np.float32))
+    return Interpolated((0.5 + 0.1 * grey).clip(0, 1).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
-def blob_source() -> Source:
+def blob_source() -> Interpolated:
     return blobs()
 
 
@@ -147,7 +147,7 @@ def test_pictures_depend_on_pixels_value_and_seed_only():
 
 
 def test_every_view_has_noise_of_one_grey_level():
-    flat = Source(np.full((200, 200), 100.4 / 255, np.float32))
+    flat = Interpolated(np.full((200, 200), 100.4 / 255, np.float32))
     for transform in (Rotation(30), Scale(2), Noise(1)):
         pair = transform.pair(flat)
         for picture in (pair.reference, pair.view):
@@ -160,7 +160,7 @@ def test_every_view_has_noise_of_one_grey_level():
     ("side", "view_side", "source_px"), [(300, 209, 1), (512, 256, 1.4), (1411, 400, 2.5)]
 )
 def test_views_shrink_the_source_where_it_is_large_enough(side, view_side, source_px):
-    frame = turnable_frame(Source(np.zeros((side, side + 7), np.float32)))
+    frame = turnable_frame(Interpolated(np.zeros((side, side + 7), np.float32)))
     assert frame.side == view_side
     assert frame.source_px == pytest.approx(source_px, abs=0.02)
 
