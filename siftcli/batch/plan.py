@@ -84,7 +84,7 @@ class Plan:
             return ""
         return (
             f"{features.image_name} has the EXIF orientation {features.exif_orientation}: coordinates are "
-            f"written in the stored frame, as readers of {self.format} ignore it"
+            f"written in the stored frame, as readers of {self.format} do not turn images by it"
         )
 
 

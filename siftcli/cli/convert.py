@@ -26,7 +26,7 @@ from ._output import complain, note, progress
 @click.option(
     "--images",
     metavar="FOLDER",
-    help="Folder of the images, for what only they say: sizes, and focal lengths for COLMAP.",
+    help="Folder of the images, for what only they say: sizes, and for COLMAP focal lengths and pose priors.",
 )
 @camera_options
 @click.option("--append", is_flag=True, help="Add images to an existing collection.")

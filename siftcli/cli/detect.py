@@ -131,7 +131,9 @@ def command(
         mask=options.pop("mask"),
         mask_optional=options.pop("mask_optional"),
         overwrite=options.pop("overwrite"),
-        collection=WriteOptions(**{name: options.pop(name) for name in ("append", "camera", "camera_model")}),
+        collection=WriteOptions(
+            **{name: options.pop(name) for name in ("append", "camera", "camera_model", "pose_priors")}
+        ),
     )
     if plan.wants_rootsift and not says_rootsift:
         params = params.override(rootsift=True)

@@ -1,6 +1,7 @@
 """The tables of a COLMAP database, as plain SQLite: those of a new file, and a look at those of an old one.
 
-A new file has the six tables that every version of COLMAP reads (4.x migrates it when it opens it).
+A new file has the six tables that every version of COLMAP reads (4.x migrates it when it opens it), and
+``pose_priors`` as soon as there is one.
 A file made by COLMAP 4.x has rigs and frames besides, without whose rows its mapper fails.
 """
 

@@ -1,8 +1,9 @@
 """colmap-db: the features in a COLMAP database, written with plain SQLite.
 
 Keypoints have six columns as COLMAP writes them: x, y and σ·[cos θ, −sin θ; sin θ, cos θ];
-(0.5, 0.5) is the centre of the top-left pixel of the stored image (COLMAP ignores the EXIF
-orientation). An image's rows are written in one transaction; it is complete when it has keypoints.
+(0.5, 0.5) is the centre of the top-left pixel of the stored image: COLMAP does not apply the EXIF
+orientation, it keeps it as the gravity of a pose prior. An image's rows are written in one transaction;
+it is complete when it has keypoints.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, Features
 from . import _colmap_schema as schema
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._colmap_camera import Camera, check_camera, group_of, guessed
+from ._colmap_priors import write_prior
 from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
+from ._exif import Exif, read_exif
 from ._record import FeatureFile
 from .colmap_text import CONVENTION, HALF_PIXEL
 
@@ -131,6 +134,7 @@ class ColmapWriter(Closing):
             if name not in self.known:
                 self._write_image(name, stored.image_size)
             self._write_features(self.ids[name], stored)
+            self._write_prior(name, replaced)
             self.connection.execute(
                 "INSERT INTO siftcli_images SELECT name, image_id, camera_id, ? FROM images "
                 "WHERE image_id = ? ON CONFLICT(name) DO UPDATE SET origin = excluded.origin",
@@ -197,6 +201,11 @@ class ColmapWriter(Closing):
         (rig_id,) = self.connection.execute(query, sensor).fetchone()
         frame_id = self.connection.execute("INSERT INTO frames (rig_id) VALUES (?)", (rig_id,)).lastrowid
         self.connection.execute("INSERT INTO frame_data VALUES (?, ?, ?, ?)", (frame_id, image_id, *sensor))
+
+    def _write_prior(self, name: str, replaced: bool) -> None:
+        file = self.options.images.get(name) if self.options.pose_priors else None
+        exif = Exif() if file is None else read_exif(file)
+        write_prior(self.connection, self.ids[name], exif, replace=replaced)
 
     def _write_features(self, image_id: int, features: Features) -> None:
         keypoints = _keypoints(features)
