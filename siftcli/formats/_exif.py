@@ -35,9 +35,9 @@ class Exif:
     focal_35mm_mm: float | None = None
     """Focal length that has the same angle of view on a 35 mm film."""
     focal_px: float | None = None
-    """Focal length in pixels of a picture of ``size``."""
-    size: tuple[int, int] | None = None
-    """Width and height that EXIF states, or else that of the file."""
+    """Focal length in pixels of a picture with ``sides``."""
+    sides: tuple[int, int] | None = None
+    """Shorter and longer side of the picture as EXIF states them, or else the file's own."""
     position: tuple[float, float, float] | None = None
     """Latitude and longitude in degrees (north and east positive), altitude in m."""
 
@@ -50,8 +50,7 @@ class Exif:
         """
         if self.focal_35mm_mm is not None:
             return self.focal_35mm_mm / DIAGONAL_35MM * math.hypot(*size)
-        is_as_taken = self.size is not None and sorted(self.size) == sorted(size)
-        return self.focal_px if is_as_taken else None
+        return self.focal_px if self.sides == (min(size), max(size)) else None
 
 
 def read_exif(path: str) -> Exif:
@@ -66,14 +65,14 @@ def read_exif(path: str) -> Exif:
             tags = Image.Image.getexif(image)  # not a PNG's own, which decodes the pixels first
             camera, gps = _directory(tags, ExifTags.IFD.Exif), _directory(tags, ExifTags.IFD.GPSInfo)
             orientation = tags.get(ExifTags.Base.Orientation)
-            size = _stated_size(camera, image.size)
+            sides = _sides(camera, image.size)
     except Exception:  # damaged EXIF can raise nearly anything, and the image itself is read elsewhere
         return Exif()
     return Exif(
         orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else None,
         focal_35mm_mm=_positive(camera, ExifTags.Base.FocalLengthIn35mmFilm),
         focal_px=_focal_px(camera),
-        size=size,
+        sides=sides,
         position=_position(gps),
     )
 
@@ -108,13 +107,13 @@ def _focal_px(camera: Tags) -> float | None:
     return focal_mm * pixels / unit_mm
 
 
-def _stated_size(camera: Tags, size: tuple[int, int]) -> tuple[int, int]:
+def _sides(camera: Tags, size: tuple[int, int]) -> tuple[int, int]:
     """PixelXDimension and PixelYDimension; the file's own width or height for one that is not there."""
     width, height = (
         _positive(camera, tag) or side
         for tag, side in zip((ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight), size, strict=True)
     )
-    return int(width), int(height)
+    return int(min(width, height)), int(max(width, height))
 
 
 def _position(gps: Tags) -> tuple[float, float, float] | None:

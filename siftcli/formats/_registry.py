@@ -203,7 +203,7 @@ FORMATS = {
             (".feat",),
             "openmvg",
             is_binary=True,
-            read_by="OpenMVG, AliceVision",
+            read_by="OpenMVG; AliceVision under view ids (convert --view-ids)",
             lacks=_NOTHING_ELSE,
             companions={"": ".desc"},
             stored_frame=True,
