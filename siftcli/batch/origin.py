@@ -1,7 +1,7 @@
 """Where features come from: what is written beside them, so that a batch can be taken up again.
 
 The outputs are their own journal: every image's features carry the settings they were made with and
-the size, time and digest of the files they were made from, in the same write. Nothing kept
+the path, size, time and digest of the files they were made from, in the same write. Nothing kept
 elsewhere can disagree with them.
 """
 
@@ -25,6 +25,8 @@ class Source:
     size: int
     mtime_ns: int
     digest: str
+    path: str = ""
+    """Absolute; empty where it was not recorded."""
 
     @classmethod
     def of(cls, path: str | Path) -> Self:
@@ -36,13 +38,17 @@ class Source:
             If it cannot be read.
         """
         found = Path(path).stat()
-        return cls(found.st_size, found.st_mtime_ns, file_digest(path))
+        return cls(found.st_size, found.st_mtime_ns, file_digest(path), os.path.abspath(path))
+
+    def is_at(self, path: str | Path) -> bool:
+        """Whether the path is that of the file; links are not followed, as their names are the user's."""
+        return self.path == os.path.abspath(path)
 
     def is_still(self, path: str | Path, *, check: bool) -> bool:
-        """Whether the file is the same: by size and time, else (or with ``check``) by its content."""
+        """Whether the content is the same: by size and time at the same path, else (or with ``check``) by digest."""
         try:
             found = Path(path).stat()
-            if not check and (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns):
+            if self.is_at(path) and not check and (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns):
                 return True
             return found.st_size == self.size and file_digest(path) == self.digest
         except OSError:
@@ -73,11 +79,11 @@ class Origin:
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def is_current(self, image: str, mask: Path | None, *, check: bool) -> bool:
-        """Whether the image and its mask are what they were."""
-        if not self.image.is_still(image, check=check) or (mask is None) != (self.mask is None):
-            return False
-        return mask is None or self.mask is None or self.mask.is_still(mask, check=check)
+    def has_mask(self, mask: Path | None, *, check: bool) -> bool:
+        """Whether the mask, or that there is none, is what it was."""
+        if mask is None or self.mask is None:
+            return mask is self.mask
+        return self.mask.is_still(mask, check=check)
 
 
 def settings_text(settings: dict[str, Any]) -> str:
