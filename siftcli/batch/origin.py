@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ..reading import absolute
+
 DIGEST_BYTES = 16
 
 
@@ -38,17 +40,21 @@ class Source:
             If it cannot be read.
         """
         found = Path(path).stat()
-        return cls(found.st_size, found.st_mtime_ns, file_digest(path), os.path.abspath(path))
+        return cls(found.st_size, found.st_mtime_ns, file_digest(path), str(absolute(path)))
 
     def is_at(self, path: str | Path) -> bool:
         """Whether the path is that of the file; links are not followed, as their names are the user's."""
-        return self.path == os.path.abspath(path)
+        return self.path == str(absolute(path))
 
     def is_still(self, path: str | Path, *, check: bool) -> bool:
-        """Whether the content is the same: by size and time at the same path, else (or with ``check``) by digest."""
+        """Whether the content is the same: at its own path by size and time, elsewhere by digest.
+
+        With ``check`` by digest always.
+        """
         try:
             found = Path(path).stat()
-            if self.is_at(path) and not check and (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns):
+            is_untouched = (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+            if is_untouched and self.is_at(path) and not check:
                 return True
             return found.st_size == self.size and file_digest(path) == self.digest
         except OSError:
@@ -82,7 +88,7 @@ class Origin:
     def has_mask(self, mask: Path | None, *, check: bool) -> bool:
         """Whether the mask, or that there is none, is what it was."""
         if mask is None or self.mask is None:
-            return mask is self.mask
+            return mask is None and self.mask is None
         return self.mask.is_still(mask, check=check)
 
 

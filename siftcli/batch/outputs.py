@@ -14,6 +14,7 @@ from ..features import Features
 from ..formats import npz, save, save_inside, write_inside
 from ..formats._collections import WriteOptions, Writer, open_writer
 from ..formats._write import remove_temporaries
+from ..reading import absolute
 from .lock import locked
 from .origin import Origin, differing
 from .plan import Job, Plan
@@ -164,7 +165,7 @@ def split(plan: Plan, output: Output, settings: str, *, check: bool) -> tuple[di
     for job, state in states.items():
         if state is State.MISSING and job.drawing is not None and os.path.lexists(job.drawing):
             raise OutputError(f"{job.drawing} exists; pass --overwrite to replace it")
-    kept = {job: state for job, state in states.items() if state in (State.DONE, State.UNKNOWN)}
+    kept: dict[Job, State] = {job: s for job, s in states.items() if s in (State.DONE, State.UNKNOWN)}
     return kept, [job for job in plan.jobs if job not in kept]
 
 
@@ -190,7 +191,7 @@ def _other_pictures(plan: Plan, output: Output, others: list[Job]) -> OutputErro
     """Make the error of images whose names are those of other pictures, which are there already."""
     first = others[0]
     origin = output.origin(first)
-    there, now = origin.image.path if origin else "", os.path.abspath(first.image.path)
+    there, now = origin.image.path if origin else "", str(absolute(first.image.path))
     shared = os.path.commonpath([there or now, now])
     names = ", ".join(job.image.name for job in others[:NAMED]) + (", ..." if len(others) > NAMED else "")
     return OutputError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ParameterError
+from ..reading import absolute
 
 IMAGE_SUFFIXES = (
     ".png",
@@ -63,23 +64,23 @@ def find_images(inputs: Iterable[str | os.PathLike[str]], root: str | None = Non
     found: dict[Path, ImageFile] = {}
     for path in paths:
         for file in _search(path) if path.is_dir() else [path]:
-            absolute = _absolute(file)
-            if not absolute.is_relative_to(base):
+            place = absolute(file)
+            if not place.is_relative_to(base):
                 raise ParameterError(
                     f"{file}: expected an image inside the image root {root}; name a folder that holds all"
                 )
-            found.setdefault(absolute, ImageFile(str(file), str(absolute.relative_to(base))))
+            found.setdefault(place, ImageFile(str(file), str(place.relative_to(base))))
     return list(found.values())
 
 
 def _shared_folder(paths: list[Path]) -> Path:
-    return Path(os.path.commonpath([_absolute(path if path.is_dir() else path.parent) for path in paths]))
+    return Path(os.path.commonpath([absolute(path if path.is_dir() else path.parent) for path in paths]))
 
 
 def _named_folder(root: str) -> Path:
     if not root or "\0" in root or not Path(root).is_dir():
         raise ParameterError(f"expected a folder as the image root, got {root!r}; name one")
-    return _absolute(Path(root))
+    return absolute(Path(root))
 
 
 def names_several(name: str) -> bool:
@@ -119,11 +120,6 @@ def _matches(name: str) -> list[str]:
     if not found:
         raise InputError(f"{name}: no file fits this pattern; check it")
     return found
-
-
-def _absolute(path: Path) -> Path:
-    """Make a path absolute, without ``..``; links stay, as their names are the user's."""
-    return Path(os.path.normpath(path.absolute()))
 
 
 def _search(folder: Path) -> list[Path]:

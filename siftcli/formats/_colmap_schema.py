@@ -171,7 +171,7 @@ def pair_id(first: int, second: int) -> int:
 
 
 def remove_features(connection: sqlite3.Connection, image_id: int) -> None:
-    """Remove an image's features, and the matches and geometries of its pairs, which are void without them."""
+    """Remove an image's features, and the matches and geometries of its pairs, which are void then."""
     for table in ("keypoints", "descriptors"):
         connection.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))
     for table in ("matches", "two_view_geometries"):
