@@ -83,10 +83,7 @@ class ColmapWriter(Closing):
             for name in reversed(names)
             if name in self.camera_ids
         }
-        self.connection.executemany(
-            "INSERT OR REPLACE INTO siftcli_images VALUES (CAST(? AS TEXT), ?, ?, NULL)",
-            [(os.fsencode(name), self.ids[name], self.camera_ids[name]) for name in new],
-        )
+        self.unrecorded = [(os.fsencode(name), self.ids[name], self.camera_ids[name]) for name in new]
 
     def _planned(self, known: dict[str, int]) -> dict[str, tuple[int, int]]:
         """Image and camera ids that an earlier run gave to images, unless COLMAP has used them since."""
@@ -125,12 +122,20 @@ class ColmapWriter(Closing):
         if name not in self.ids:
             raise OutputError(f"{self.path}: {name} was not planned; name it in the options of the writer")
         with schema.errors(self.path), schema.transaction(self.connection):
+            self._record_ids()
             self._write_rows(name, in_stored_frame(features), origin)
+        self.unrecorded.clear()
         self.known.add(name)
 
     def close(self) -> None:
         """Close the database."""
         schema.finish(self.connection)
+
+    def _record_ids(self) -> None:
+        """Keep the ids that were planned, with the first image that is written."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO siftcli_images VALUES (CAST(? AS TEXT), ?, ?, NULL)", self.unrecorded
+        )
 
     def _write_rows(self, name: str, stored: Features, origin: str) -> None:
         """Write everything that belongs to an image, in the place of what it had: one transaction."""

@@ -280,7 +280,8 @@ def read_dataset(dataset: Any, n_bytes: int) -> NDArray[Any]:
 def _remove_datasets(group: h5py.Group) -> None:
     """Remove all that a group says of its image; the groups in it are those of others."""
     for name in list(group):
-        if group.get(name, getclass=True) is not h5py.Group:
+        is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        if not (is_own and isinstance(group[name], h5py.Group)):
             del group[name]
 
 
