@@ -184,6 +184,13 @@ class Matcher:
         except Exception as error:
             return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
 
+    def close(self) -> None:
+        """Close what was opened in this process."""
+        for name in ("_reader", "_target"):
+            reader = self.__dict__.pop(name, None)
+            if reader is not None:
+                reader.close()
+
     def _matched(self, pair: Pair) -> PairMatches:
         (first, digest_a), (second, digest_b) = (self._read(name) for name in pair)
         matches, found = search(first, second, self.options, self.threads)
@@ -256,6 +263,7 @@ def match_pairs(
         to_do = [pair for pair in plan.pairs if pair not in settled]
         jobs, threads = shared_cores(len(to_do), jobs, threads)
         matcher = Matcher(plan.source, plan.source_format, options, min_inliers, threads, plan.other_database)
+        stack.callback(matcher.close)
         for pair, found in LocalPool(matcher, lost, jobs).run(to_do, stop):
             yield _written(pair, found, writer)
 
