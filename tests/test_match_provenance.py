@@ -1,7 +1,6 @@
-"""``siftcli match --pairs`` and ``convert``: matches of features that were replaced, names that fall on one."""
+"""``siftcli match --pairs`` and ``convert``: features that were replaced, names that fall on one."""
 
 import json
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -146,7 +145,7 @@ def test_a_database_with_other_keypoints_takes_no_matches(here, capsys):
 
 
 def test_models_are_in_the_frame_of_the_database(here):
-    """Features of turned photographs in npz files are in the frame that is shown; those of a database are not."""
+    """Npz files have the features of a turned photograph as it is shown, a database as it is stored."""
     turned = Image.Exif()
     turned[0x0112] = 6
     for i in range(3):
@@ -259,7 +258,7 @@ def test_a_conversion_replaces_nothing_of_the_same_name(here, capsys):
 
 def test_a_feature_file_of_the_same_name_is_not_replaced(here, capsys):
     save(one(), "one.npz")
-    os.mkdir("out")
+    Path("out").mkdir()
     save(one(), "out/one.npz")
     assert run(["convert", "one.npz", "out/one.npz"]) == 2
     assert "exists; pass --overwrite" in capsys.readouterr().err
