@@ -88,7 +88,7 @@ def test_one_image_is_refused_too(here, capsys, output):
     assert go("cam0/1.png", "-o", f"{output}/" if output == "out" else output) == 0
     before = content(Path(output))
     assert go("cam1/1.png", "-o", f"{output}/" if output == "out" else output) == 2
-    assert "1 such names: 1.png)" in capsys.readouterr().err
+    assert "(1 such name: 1.png)" in capsys.readouterr().err
     assert content(Path(output)) == before
 
 

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import pycolmap
 import pytest
-from batches import content
+from batches import content, make_images
+from killing import forked, run_and_kill, seconds
 from PIL import Image
 from test_provenance import features, go, here, output, picture, rows
 
@@ -168,6 +169,27 @@ def test_all_that_belongs_to_an_image_is_replaced(here, output):
     assert go("cam0", "-o", f"fresh{Path(output).suffix}") == 0
     assert features(output, "1.png").image_size == (90, 100)
     assert content(Path(output)) == content(Path(f"fresh{Path(output).suffix}"))
+
+
+def test_killed_while_images_are_replaced(tmp_path, output):
+    """In the end all is as after a run that nothing disturbed."""
+    images = make_images(tmp_path / "in", 30, side=64)
+    ends = [tmp_path / name / output for name in ("whole", "killed")]
+    for path in ends:
+        path.parent.mkdir()
+        assert go(str(images), "-o", str(path), "-q") == 0
+        if output == "out.db":
+            assert run(["match", "--pairs", "sequential:1", str(path), "-q"]) == 0
+    for path in images.rglob("*.jpg"):
+        with Image.open(path) as picture:
+            picture.crop((0, 0, 60, 58)).save(path)
+    whole, killed = ends
+    within_s = seconds(forked, images, whole) / 3
+    assert run_and_kill(forked, images, killed, n_kills=3, within_s=within_s, seed=1) >= 1
+    assert content(whole) == content(killed)
+    if output == "out.db":
+        assert {size for _, size, _, _ in cameras(killed).values()} == {(60, 58)}
+        assert rows(killed, "SELECT * FROM matches") == []
 
 
 def test_nothing_of_others_stays_in_a_group_that_is_replaced(here):

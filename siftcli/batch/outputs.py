@@ -193,10 +193,11 @@ def _other_pictures(plan: Plan, output: Output, others: list[Job]) -> OutputErro
     origin = output.origin(first)
     there, now = origin.image.path if origin else "", str(absolute(first.image.path))
     shared = os.path.commonpath([there or now, now])
+    count = f"{len(others)} such name{'s' if len(others) > 1 else ''}"
     names = ", ".join(job.image.name for job in others[:NAMED]) + (", ..." if len(others) > NAMED else "")
     return OutputError(
         f"{plan.folder or first.output} holds other pictures of the same names: {first.image.name} of "
-        f"{there or 'an unknown file'}, not of {now} ({len(others)} such names: {names}); pass "
+        f"{there or 'an unknown file'}, not of {now} ({count}: {names}); pass "
         f"{'--append --overwrite' if plan.collection else '--overwrite'} to replace them, or make the names "
         f"differ: run on {shared} or with --image-root {shared}"
     )

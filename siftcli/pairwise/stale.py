@@ -52,10 +52,11 @@ def stale_pairs(plan: PairPlan, records: Mapping[Pair, FoundIn]) -> list[Pair]:
             (stale if record.source == source else others).append(pair)
     if others:
         first, there = " and ".join(others[0]), records[others[0]].source or "a file that was not recorded"
+        count = f"{len(others)} such pair{'s' if len(others) > 1 else ''}"
         raise OutputError(
             f"{plan.target} holds matches of other features of the same names: those of {first} were found "
-            f"in {there}, not in {source} as it is now ({len(others)} such pairs); pass --overwrite to "
-            "replace all matches, or choose another output"
+            f"in {there}, not in {source} as it is now ({count}); pass --overwrite to replace all matches, "
+            "or choose another output"
         )
     return stale
 
