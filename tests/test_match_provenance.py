@@ -125,6 +125,18 @@ def test_matches_that_do_not_say_what_they_are_of(here, capsys):
     assert content(Path("m.h5")) == before
 
 
+@pytest.mark.parametrize("names", [["x", "y"], ["0.png", "0.png"], ["0.png"], 7])
+def test_records_of_other_content(here, capsys, names):
+    assert detect("in", "-o", "f.h5") == 0
+    assert match("f.h5", "m.h5", "-q") == 0
+    with h5py.File("m.h5", "a") as file:
+        record = json.loads(file["0.png/2.png"].attrs["siftcli_found_in"])
+        text = json.dumps({**record, "names": names})
+        file["0.png/2.png"].attrs["siftcli_found_in"] = np.bytes_(text)
+    assert match("f.h5", "m.h5") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_database_with_other_keypoints_takes_no_matches(here, capsys):
     assert detect("in", "-o", "f.h5") == 0
     assert run(["convert", "f.h5", "x.db", "-q"]) == 0

@@ -61,7 +61,8 @@ def check_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
 
 def same_group(path: Path, one: tuple[str, str], other: tuple[str, str]) -> OutputError:
     """Make the error of two pairs (or one, given twice) that would share a group."""
-    first, second = next((a, b) for a in one for b in other if a != b and _flat(a) == _flat(b))
+    alike = [(a, b) for a in one for b in other if a != b and _flat(a) == _flat(b)]
+    first, second = alike[0] if alike else (" and ".join(one), " and ".join(other))  # of a damaged file
     return OutputError(
         f"{path}: {first} and {second} are both {_flat(first)} in hloc's file of matches, where a name has - "
         "for /; rename one of them, or match into a COLMAP database"
