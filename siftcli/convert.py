@@ -122,6 +122,7 @@ def plan_conversion(
         raise ParameterError("--append adds images to a collection; name a .h5, .db or .parquet output")
     if os.path.realpath(source) == os.path.realpath(target):
         raise OutputError(f"{target} is the source; name another file")
+    _check_distinct(names or [], entry, target)
     if entry.is_collection:
         check_collection(target, entry, overwrite=options.overwrite, append=options.append)
     elif not is_folder:
@@ -198,6 +199,29 @@ def _target_format(target: str, format: str | None, *, several: bool) -> tuple[F
     if several and not is_folder:
         raise ParameterError(f"{target}: several images need a folder or a collection; name one")
     return entry, is_folder
+
+
+def _check_distinct(names: Iterable[str], entry: Format, target: str) -> None:
+    """Check that no two images of the source become one of the target.
+
+    Their names are data: ``./a.png`` and ``a.png`` are the same file and the same group of HDF5, and
+    some formats name a file by the stem of its image.
+    """
+    taken: dict[object, str] = {}
+    for name in names:
+        if not (entry.is_collection or is_inside(name)):
+            continue  # told when it is written
+        place = _place(name, entry)
+        other = taken.setdefault(place, name)
+        if other != name:
+            raise OutputError(f"{other} and {name} would both be {place} in {target}; rename one of them")
+
+
+def _place(name: str, entry: Format) -> str:
+    """What an image is in the target."""
+    if not entry.is_collection:
+        return str(PurePath(entry.name_in_folder(name)))
+    return str(PurePath(name.lstrip("/"))) if entry.name == "hloc" else name
 
 
 def _stem(source: str) -> str:

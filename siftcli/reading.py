@@ -8,6 +8,7 @@ import select
 import stat
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 
 from .errors import InputError
 from .limits import PIPE_WAIT_S, Limit
@@ -89,3 +90,8 @@ def _wait(file: io.FileIO) -> None:
 
 def _too_large(limit: Limit) -> InputError:
     return InputError(f"expected at most {limit.value} bytes; name another file, {limit.how_to_raise}")
+
+
+def absolute(path: str | PathLike[str]) -> Path:
+    """Make a path absolute, without ``..``; links stay, as their names are the user's."""
+    return Path(os.path.normpath(Path(path).absolute()))

@@ -26,7 +26,7 @@ from ..versions import versions
 from .detection import Found, Request, find, find_elsewhere, killed, lost
 from .failures import write_failures
 from .origin import settings_text
-from .outputs import Output, make_folder, open_output, split
+from .outputs import Output, State, make_folder, open_output, split
 from .plan import Job, Plan, make_plan
 from .work_list import ImageFile, find_images
 from .workers import LocalPool
@@ -57,7 +57,9 @@ class Outcome:
     time_s: float
     """Reading, detection and writing."""
     was_there: bool = False
-    """Whether nothing was done because the collection has the image."""
+    """Whether nothing was done because the output has the image."""
+    is_known: bool = True
+    """Whether the features say what they were made from; if not, they were kept unexamined."""
 
     def to_dict(self) -> dict[str, Any]:
         """Describe it in plain types, for JSON.
@@ -127,7 +129,8 @@ def run(
     InputError
         If there is no such cluster, or its workers have other versions.
     OutputError
-        If another run writes there, what is there was made with other settings, or the disk is full.
+        If another run writes there, what is there was made with other settings or is of other pictures,
+        or the disk is full.
     """
     check_max_image_size(max_image_size)
     if dask is not None:
@@ -186,8 +189,9 @@ def _run(
     settings = settings_text(request.settings)
     with ExitStack() as stack:
         output = open_output(plan, settings, stack)
-        done, to_do = split(plan, output, settings, check=check)
-        yield from (Outcome(job, None, None, 0.0, was_there=True) for job in done)
+        kept, to_do = split(plan, output, settings, check=check)
+        for job, state in kept.items():
+            yield Outcome(job, None, None, 0.0, was_there=True, is_known=state is State.DONE)
         if not to_do:
             return
         for job, found in stack.enter_context(engine)(to_do, lambda: stop() or (strict and bool(failed))):

@@ -98,6 +98,7 @@ def make_plan(
     mask_optional: bool = False,
     overwrite: bool = False,
     collection: WriteOptions | None = None,
+    image_root: str | None = None,
 ) -> Plan:
     """Settle what is read and written, and check that it can be, before any work.
 
@@ -122,18 +123,20 @@ def make_plan(
     collection
         Whether images are added to an existing collection, and their cameras; its ``images``
         and ``overwrite`` are set here.
+    image_root
+        Folder that the names of images are relative to; the one that all inputs share when not given.
 
     Raises
     ------
     InputError
         If a folder has no image.
     OutputError, ParameterError
-        If the outputs exist, cannot be written, or do not fit the inputs.
+        If the outputs exist, cannot be written, or do not fit the inputs, or an image is outside the root.
     """
     names = [os.fspath(path) for path in inputs]
     if "" in (output, drawing, mask):
         raise ParameterError("expected a path for the output, drawing or mask, got an empty name; name one")
-    images = find_images(names)
+    images = find_images(names, image_root)
     is_batch = len(images) > 1 or any(names_several(name) for name in names)
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and (is_batch or format is None):
@@ -256,7 +259,7 @@ def _check_outputs(plan: Plan) -> None:
 
 def _may_be_continued(plan: Plan, job: Job) -> bool:
     """Whether what is there may be of an interrupted run; its own record tells when the run begins."""
-    return plan.keeps_origins and job.output is not None and job.output.is_file()
+    return plan.keeps_origins and job.output is not None and job.output.exists()
 
 
 def _check_distinct(jobs: tuple[Job, ...]) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, ParameterError
+from ..reading import absolute
 
 IMAGE_SUFFIXES = (
     ".png",
@@ -34,21 +35,24 @@ class ImageFile:
     path: str
     """As it can be opened."""
     name: str
-    """Relative to the folder that all inputs share; unique in the list."""
+    """Relative to the folder that all inputs share, or to the one that was named; unique in the list."""
 
 
-def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
+def find_images(inputs: Iterable[str | os.PathLike[str]], root: str | None = None) -> list[ImageFile]:
     """List images: files as they are given, folders searched, patterns and lists expanded.
 
     A name with ``*``, ``?`` or ``[...]`` that no file has is a pattern (``**`` for any depth). A file
     ``NAME.txt`` names an image, folder or pattern on each line, as on the command line.
     A folder is searched by suffix and recursively, in sorted order; hidden files and folders
     are skipped, and a linked folder is visited once. A file that comes up twice is listed once.
+    Names are relative to ``root``, or else to the folder that all inputs share.
 
     Raises
     ------
     InputError
         If a folder cannot be read or has no image, a pattern fits no file, or nothing is given.
+    ParameterError
+        If ``root`` is no folder, or an image lies outside it.
     """
     names = [os.fspath(path) for path in inputs]
     if not names or "" in names:
@@ -56,14 +60,27 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     if unfit := [name for name in names if "\0" in name]:
         raise InputError(f"{unfit[0]}: no file can have a name with a zero byte; check the path")
     paths = [Path(file) for name in names for line in _lines(name) for file in _matches(line)]
-    roots = [_absolute(path if path.is_dir() else path.parent) for path in paths]
-    root = os.path.commonpath(roots)
+    base = _shared_folder(paths) if root is None else _named_folder(root)
     found: dict[Path, ImageFile] = {}
     for path in paths:
         for file in _search(path) if path.is_dir() else [path]:
-            absolute = _absolute(file)
-            found.setdefault(absolute, ImageFile(str(file), str(absolute.relative_to(root))))
+            place = absolute(file)
+            if not place.is_relative_to(base):
+                raise ParameterError(
+                    f"{file}: expected an image inside the image root {root}; name a folder that holds all"
+                )
+            found.setdefault(place, ImageFile(str(file), str(place.relative_to(base))))
     return list(found.values())
+
+
+def _shared_folder(paths: list[Path]) -> Path:
+    return Path(os.path.commonpath([absolute(path if path.is_dir() else path.parent) for path in paths]))
+
+
+def _named_folder(root: str) -> Path:
+    if not root or "\0" in root or not Path(root).is_dir():
+        raise ParameterError(f"expected a folder as the image root, got {root!r}; name one")
+    return absolute(Path(root))
 
 
 def names_several(name: str) -> bool:
@@ -103,11 +120,6 @@ def _matches(name: str) -> list[str]:
     if not found:
         raise InputError(f"{name}: no file fits this pattern; check it")
     return found
-
-
-def _absolute(path: Path) -> Path:
-    """Make a path absolute, without ``..``; links stay, as their names are the user's."""
-    return Path(os.path.normpath(path.absolute()))
 
 
 def _search(folder: Path) -> list[Path]:

@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     help="Drop keypoints whose centre falls on zero (black) of this image; for several images a folder "
     "with <image name>.png for each.",
 )
+@click.option(
+    "--image-root",
+    metavar="FOLDER",
+    help="Name images relative to this folder, which must hold them all, so that several runs can fill one "
+    "collection; relative to the folder that all inputs share when not given.",
+)
 @click.option("--mask-optional", is_flag=True, help="Images without a mask in that folder are used whole.")
 @sift_options
 @click.option(
@@ -131,6 +137,7 @@ def command(
         mask=options.pop("mask"),
         mask_optional=options.pop("mask_optional"),
         overwrite=options.pop("overwrite"),
+        image_root=options.pop("image_root"),
         collection=WriteOptions(
             **{name: options.pop(name) for name in ("append", "camera", "camera_model", "pose_priors")}
         ),
@@ -168,7 +175,7 @@ def _conclude(report: _Reporter, output: str | None, *, is_interrupted: bool) ->
     """Print the result of a batch; return the exit status."""
     plan = report.plan
     left = f", {report.n_left} not begun" if report.n_left else ""
-    if plan.failures_folder is not None and plan.is_batch and not report.quiet:
+    if plan.failures_folder is not None and (plan.is_batch or report.n_kept) and not report.quiet:
         note(f"{len(plan.jobs)} images, {len(report.failed)} failed{report.kept}{left} -> {output}")
     if is_interrupted:
         complain(f"interrupted{left}; {plan.how_to_go_on}" if report.n_left else "interrupted")
@@ -203,7 +210,7 @@ class _Reporter:
 
     def __init__(self, plan: Plan, *, as_json: bool, verbose: bool, quiet: bool) -> None:
         self.plan, self.as_json, self.verbose, self.quiet = plan, as_json, verbose, quiet
-        self.n_kept = self.n_done = 0
+        self.n_kept = self.n_unknown = self.n_done = 0
         self.failed: list[Outcome] = []
         self.has_told_frame = False
 
@@ -214,11 +221,13 @@ class _Reporter:
 
     @property
     def kept(self) -> str:
-        """What to say of images that the collection had already."""
-        return f", {self.n_kept} kept as they were" if self.n_kept else ""
+        """What to say of images that the output had already."""
+        unknown = f" ({self.n_unknown} without provenance: --append --overwrite replaces them)"
+        return f", {self.n_kept} kept as they were{unknown if self.n_unknown else ''}" if self.n_kept else ""
 
     def __call__(self, outcome: Outcome) -> None:
         self.n_kept += outcome.was_there
+        self.n_unknown += not outcome.is_known
         self.n_done += 1
         if outcome.error is not None:
             self.failed.append(outcome)

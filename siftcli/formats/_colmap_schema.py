@@ -171,5 +171,16 @@ def pair_id(first: int, second: int) -> int:
     return MAX_ID * min(first, second) + max(first, second)
 
 
+def remove_features(connection: sqlite3.Connection, image_id: int) -> None:
+    """Remove an image's features, and the matches and geometries of its pairs, which are void then."""
+    for table in ("keypoints", "descriptors"):
+        connection.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))
+    for table in ("matches", "two_view_geometries"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE pair_id / {MAX_ID} = ? OR pair_id % {MAX_ID} = ?",
+            (image_id, image_id),
+        )
+
+
 def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())[:120]
