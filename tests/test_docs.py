@@ -98,7 +98,9 @@ def test_links_and_anchors_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_blocks_are_marked(page):
-    for before, language, code in blocks(page):
+    found = blocks(page)
+    assert 2 * len(found) == page.read_text("utf-8").count("```"), "a block that is not seen here"
+    for before, language, code in found:
         if language in RUNNABLE:
             assert re.fullmatch(r"<!-- (run|not run: \S.*) -->", before), code
 
