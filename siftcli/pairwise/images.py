@@ -102,7 +102,7 @@ class ImageMatch:
         return xy if self.turn.matrix is None else map_points(np.linalg.inv(self.turn.matrix), xy)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result in plain types, for JSON; the keys are listed in the README."""
+        """Return the result in plain types, for JSON; the keys are listed in docs/json.md."""
         found = self.verification
         summary = {
             "schema": SCHEMA,
