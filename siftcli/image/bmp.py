@@ -27,8 +27,15 @@ def decode_bmp(data: bytes, page: int = 0) -> Decoded:
         If it is damaged or too large.
     """
     if len(data) >= _FILE_HEADER_BYTES + _INFO_BYTES:
-        header_bytes, bits, compression = *struct.unpack_from("<I", data, 14), *struct.unpack_from("<HI", data, 28)
-        if header_bytes >= _INFO_BYTES and bits in (16, 32) and compression in (_BIT_FIELDS, _ALPHA_BIT_FIELDS):
+        header_bytes, bits, compression = (
+            *struct.unpack_from("<I", data, 14),
+            *struct.unpack_from("<HI", data, 28),
+        )
+        if (
+            header_bytes >= _INFO_BYTES
+            and bits in (16, 32)
+            and compression in (_BIT_FIELDS, _ALPHA_BIT_FIELDS)
+        ):
             check_page(page, 1)
             return Decoded(_bit_fields(data, header_bytes, bits, compression), 1)
     return decode_pillow(data, page, "BMP")

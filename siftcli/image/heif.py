@@ -38,7 +38,9 @@ def _heic(data: bytes, page: int) -> Decoded:
     try:
         import pillow_heif
     except ImportError as error:
-        raise unsupported("a HEIC picture", "pip install 'siftcli[heif]', or convert it to JPEG or PNG") from error
+        raise unsupported(
+            "a HEIC picture", "pip install 'siftcli[heif]', or convert it to JPEG or PNG"
+        ) from error
     with damage():
         file = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
         others = [i for i in range(len(file)) if i != file.primary_index]

@@ -59,7 +59,9 @@ def read_frame(data: bytes) -> Frame:
             precision, height, width, n = struct.unpack_from(">BHHB", body)
             return Frame(marker, precision, (width, height), body[6 : 6 + 3 * n : 3])
         if marker in _HIERARCHICAL or marker == _LOSSLESS_LS:
-            raise unsupported("a JPEG-LS picture" if marker == _LOSSLESS_LS else "a hierarchical JPEG picture")
+            raise unsupported(
+                "a JPEG-LS picture" if marker == _LOSSLESS_LS else "a hierarchical JPEG picture"
+            )
         if marker == _SCAN:
             break
     raise truncated("its JPEG header cannot be read")

@@ -12,7 +12,11 @@ _WHITE_D50 = np.array([0.9642, 1.0, 0.8249])
 _EPSILON = 6 / 29
 # XYZ under D50 to linear sRGB, with Bradford's adaptation: IEC 61966-2-1 and ICC.1, annex E.
 _TO_LINEAR = np.array(
-    [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+    [
+        [3.1338561, -1.6168667, -0.4906146],
+        [-0.9787684, 1.9161415, 0.0334540],
+        [0.0719453, -0.2289914, 1.4052427],
+    ]
 )
 
 
@@ -46,4 +50,6 @@ def _cube(f: NDArray[Any]) -> NDArray[Any]:
 def _encoded(linear: NDArray[Any]) -> NDArray[np.float32]:
     """IEC 61966-2-1's transfer function."""
     linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(
+        np.float32
+    )

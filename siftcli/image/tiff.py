@@ -49,7 +49,7 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
 
 
 def _tags(data: bytes, chosen: Directory) -> Any:
-    """tifffile's page, with every tag that matters, each with one value."""
+    """Tifffile's page, with every tag that matters, each with one value."""
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs what is told here in one line

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .decoded import BadImageError, truncated, unsupported
+from .decoded import truncated, unsupported
 from .lab import srgb_of_lab
 from .tiff_pixels import is_jpeg
 
@@ -77,7 +77,7 @@ def _alpha(tags: Any, n_colours: int, n_samples: int) -> tuple[int | None, bool]
     n_extra = n_samples - n_colours
     if n_extra and not extra and tags.photometric == _RGB and n_samples == _MOST_CHANNELS:
         return n_colours, False  # OpenCV writes RGBA so, without the tag
-    if n_extra and not extra or (tags.photometric != _RGB and n_extra > 1):
+    if (n_extra and not extra) or (tags.photometric != _RGB and n_extra > 1):
         raise unsupported(f"a TIFF of {n_samples} channels, {n_colours} of which are expected")
     for i, kind in enumerate(extra[:n_extra]):
         if kind in (_ASSOCIATED, _UNASSOCIATED):
@@ -141,7 +141,8 @@ def _of_luma(pixels: NDArray[Any], tags: Any) -> Colours:
     low = _rationals(tags, _REFERENCE, (0, white, half, white, half, white))
     y = (pixels[:, :, 0] - low[0]) / (low[1] - low[0])
     cb, cr = (
-        (pixels[:, :, i] - low[2 * i]) / (low[2 * i + 1] - low[2 * i]) * (white - half) / white for i in (1, 2)
+        (pixels[:, :, i] - low[2 * i]) / (low[2 * i + 1] - low[2 * i]) * (white - half) / white
+        for i in (1, 2)
     )
     r, b = y + cr * (2 - 2 * red), y + cb * (2 - 2 * blue)
     g = (y - red * r - blue * b) / green

@@ -139,6 +139,4 @@ def _directory(at: int, tags: tuple[int, ...], values: dict[int, tuple[int, ...]
     is_reduced = first(OLD_SUBFILE, 1) == _OLD_REDUCED and SUBFILE not in tags
     photometric = first(PHOTOMETRIC, -1)
     is_full = not (first(SUBFILE, 0) & ~_OF_SEVERAL_PAGES or is_reduced or photometric == _MASK)
-    return Directory(
-        at, tags, size, is_full and min(size) > 0, photometric, values.get(SUB_DIRECTORIES, ())
-    )
+    return Directory(at, tags, size, is_full and min(size) > 0, photometric, values.get(SUB_DIRECTORIES, ()))
