@@ -103,9 +103,9 @@ def read_image(
     Parameters
     ----------
     source
-        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM, BMP, JPEG 2000, JPEG XL or AVIF file, of HEIC with
-        the extra ``heif``, or of a camera's raw file with the extra ``raw``; or an array (H, W) or (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of
-        bool, uint8, uint16 or float.
+        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM, BMP, JPEG 2000, JPEG XL or AVIF file, of a HEIC file
+        with the extra ``heif``, of a camera's raw file with the extra ``raw``; or an array (H, W) or
+        (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of bool, uint8, uint16 or float.
     exif_orientation
         ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
     max_image_size

@@ -91,7 +91,8 @@ def decode_jpeg(data: bytes, page: int = 0) -> Decoded:
 
 def _without_end(data: bytes, page: int) -> Decoded:
     found = [decode_pillow(whole, page, "JPEG") for whole in endings(data)]
-    return found[_index_if_same([one.samples for one in found])]
+    _require_same([one.samples for one in found])
+    return found[0]
 
 
 def decode_stream(data: bytes, frame: Frame) -> NDArray[Any]:
@@ -139,13 +140,13 @@ def decode_whole(data: bytes, decode: Callable[[bytes], NDArray[Any]]) -> NDArra
     if not lacks_end(data):
         return decode(data)
     found = [decode(whole) for whole in endings(data)]
-    return found[_index_if_same(found)]
+    _require_same(found)
+    return found[0]
 
 
-def _index_if_same(found: list[NDArray[Any]]) -> int:
+def _require_same(found: list[NDArray[Any]]) -> None:
     if not all(np.array_equal(found[0], other) for other in found[1:]):
         raise truncated("a part of its last scan is missing")
-    return 0
 
 
 def lacks_end(data: bytes) -> bool:

@@ -38,9 +38,9 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
     chosen = pictures[page]
     if data[_CANON_RAW[0]] == _CANON_RAW[1] or chosen.photometric in (_COLOUR_FILTER, _LINEAR_RAW):
         return decode_raw(data)
-    check_size(chosen.size)
     with damage():
         tags = _tags(data, chosen)
+    check_size(chosen.size)
     _check_memory(tags)
     pixels = read_pixels(tags, data)
     samples, full_scale, premultiplied = samples_of(pixels, tags)
