@@ -1,4 +1,4 @@
-"""TIFF pictures whose right grey is known: each way in which samples are stored, made by other programs.
+"""TIFF pictures whose right grey is known: each way in which samples are stored, as other programs write it.
 
 What the right grey is stands here once more, from the samples that are written and nothing of siftcli.
 ``python tests/known_truth.py`` reads all pictures and prints how many of each kind are right.
@@ -7,9 +7,12 @@ What the right grey is stands here once more, from the samples that are written 
 from __future__ import annotations
 
 import io
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -17,8 +20,13 @@ import tifffile
 from conftest import texture
 from PIL import Image
 
+from siftcli.errors import InputError
+from siftcli.image import read_image
+
 HEIGHT, WIDTH = 37, 45
-UNIT = np.dstack([texture((HEIGHT, WIDTH), seed=seed, smoothness=1.5) for seed in (1, 2, 3)]).astype(np.float64)
+UNIT = np.dstack([texture((HEIGHT, WIDTH), seed=seed, smoothness=1.5) for seed in (1, 2, 3)]).astype(
+    np.float64
+)
 """Red, green and blue in [0, 1]."""
 ALPHA = texture((HEIGHT, WIDTH), seed=4).astype(np.float64)
 EXACT = 2e-7
@@ -130,7 +138,9 @@ def packed(stored: np.ndarray, bits: int, order: str = "<") -> bytes:
     planes = (rows[:, :, None] >> np.arange(bits - 1, -1, -1, dtype=np.uint64)) & np.uint64(1)
     body = np.packbits(planes.reshape(len(rows), -1).astype(np.uint8), axis=1).tobytes()
     channels = 1 if stored.ndim == 2 else stored.shape[2]
-    return raw_tiff(body, stored.shape[:2], {258: (bits,) * channels, 262: (2 if channels == 3 else 1,)}, order)
+    return raw_tiff(
+        body, stored.shape[:2], {258: (bits,) * channels, 262: (2 if channels == 3 else 1,)}, order
+    )
 
 
 def _float24(order: str) -> tuple[bytes, np.ndarray]:
@@ -224,8 +234,8 @@ def colour_spaces() -> Iterator[Known]:
     low = (full >> 8).astype(np.uint8)
     maps = {"16": (full, full / 65535), "low": (low, low / 255), "high": (low.astype(int) << 8, low / 255)}
     for name, (stored_map, unit_map) in maps.items():
-        for layout in LAYOUTS:
-            data = tiff(index, "palette", colormap=stored_map.astype(np.uint16), **LAYOUTS[layout])
+        for layout, options in LAYOUTS.items():
+            data = tiff(index, "palette", colormap=stored_map.astype(np.uint16), **options)
             known = grey_of(np.moveaxis(unit_map[:, index], 0, -1))
             yield Known("TIFF: palette", f"palette-{name}-{layout}.tif", data, known)
     for bits in (8, 16):
@@ -335,7 +345,9 @@ def refused() -> Iterator[Known]:
     yield Known(kind, "complex.tif", tiff(UNIT[:, :, 0].astype(np.complex64)), said="complex")
     yield Known(kind, "volume.tif", tiff(np.stack([stored[:, :, 0]] * 16), volumetric=True), said="volume")
     many = np.dstack([stored, stored])
-    yield Known(kind, "six-bands.tif", tiff(many, planarconfig="contig", extrasamples=[0] * 5), said="6 channels")
+    yield Known(
+        kind, "six-bands.tif", tiff(many, planarconfig="contig", extrasamples=[0] * 5), said="6 channels"
+    )
     yield Known(kind, "jpegxr.tif", tiff(stored, "rgb", compression="jpegxr"), said="JPEG XR")
     yield Known(kind, "cfa.dng", tiff(stored[:, :, 0], "cfa", extratags=_CFA_TAGS), said="raw")
 
@@ -351,3 +363,46 @@ TIFF_MAKERS: tuple[Callable[[], Iterator[Known]], ...] = (
     directories,
     refused,
 )
+
+
+# --- how they are read ---------------------------------------------------------------------------------
+
+OUTCOMES = ("right", "refused", "wrong", "refused without its kind", "crash")
+
+
+def all_pictures() -> Iterator[Known]:
+    """Every picture, of every format."""
+    from known_truth_others import OTHER_MAKERS
+
+    for make in TIFF_MAKERS + OTHER_MAKERS:
+        yield from make()
+
+
+def outcome(case: Known, folder: Path) -> str:
+    """How a picture is read: one of ``OUTCOMES``."""
+    path = folder / case.name
+    path.write_bytes(case.data)
+    try:
+        grey = read_image(path, **({"page": case.page} if case.page else {})).grey
+    except InputError as error:
+        # The kind of a valid picture that is refused must be named, not called damage.
+        named = case.said in str(error) if case.said else "damaged" not in str(error)
+        return "refused" if named else "refused without its kind"
+    except Exception:
+        return "crash"
+    is_right = case.grey is not None and grey.shape == case.grey.shape
+    return "right" if is_right and np.abs(grey - case.grey).max() <= case.tolerance else "wrong"
+
+
+def main() -> None:
+    counts: dict[str, Counter[str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for case in all_pictures():
+            counts.setdefault(case.kind, Counter())[outcome(case, Path(folder))] += 1
+    print("|".join(("kind", *OUTCOMES)))
+    for kind, found in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
+        print("|".join((kind, *(str(found[outcome]) for outcome in OUTCOMES))))
+
+
+if __name__ == "__main__":
+    main()

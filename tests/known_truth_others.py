@@ -34,7 +34,15 @@ def png(samples: np.ndarray, depth: int, colour: int, before: bytes = b"", inter
 
 def _passes(samples: np.ndarray) -> list[np.ndarray]:
     """Adam7."""
-    starts = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    starts = (
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    )
     return [samples[y::dy, x::dx] for y, x, dy, dx in starts]
 
 
@@ -44,7 +52,9 @@ def _lines(samples: np.ndarray, depth: int) -> bytes:
     if depth >= 8:
         return b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in rows)
     bits = (rows[:, :, None] >> np.arange(depth - 1, -1, -1)) & 1
-    return b"".join(b"\0" + np.packbits(row.astype(np.uint8)).tobytes() for row in bits.reshape(len(rows), -1))
+    return b"".join(
+        b"\0" + np.packbits(row.astype(np.uint8)).tobytes() for row in bits.reshape(len(rows), -1)
+    )
 
 
 def png_kinds() -> Iterator[Known]:
@@ -54,7 +64,7 @@ def png_kinds() -> Iterator[Known]:
         grey = np.rint(UNIT[:, :, :1] * top).astype(int)
         data = png(grey, depth, GREY, interlaced=interlaced)
         yield Known(f"PNG: grey of {depth} bits", f"{depth}-{interlaced}.png", data, grey_of(grey / top))
-        for value in (0, int(grey[5, 5, 0]), top):
+        for value in sorted({0, int(grey[5, 5, 0]), top}):
             chunk = png_chunk(b"tRNS", struct.pack(">H", value))
             data = png(grey, depth, GREY, chunk, interlaced)
             known = over_white(grey_of(grey / top), grey_of(grey) != value)
@@ -73,7 +83,9 @@ def png_kinds() -> Iterator[Known]:
         rgb = np.rint(UNIT * top).astype(int)
         chunk = png_chunk(b"tRNS", struct.pack(">3H", *rgb[7, 7]))
         known = over_white(grey_of(rgb / top), (rgb != rgb[7, 7]).any(axis=2))
-        yield Known("PNG: RGB with a transparent value", f"rgb-{depth}.png", png(rgb, depth, RGB, chunk), known)
+        yield Known(
+            "PNG: RGB with a transparent value", f"rgb-{depth}.png", png(rgb, depth, RGB, chunk), known
+        )
 
 
 def png_palettes() -> Iterator[Known]:
@@ -218,7 +230,12 @@ def jpeg_kinds() -> Iterator[Known]:
     """Grey, RGB and CMYK, sequential and progressive, whole and without an end mark; EXIF; 12 bits."""
     rgb = np.rint(UNIT * 255).astype(np.uint8)
     for mode, progressive, restarts in product(("L", "RGB", "CMYK"), (False, True), (0, 1)):
-        options = {"quality": 95, "subsampling": 0, "progressive": progressive, "restart_marker_rows": restarts}
+        options = {
+            "quality": 95,
+            "subsampling": 0,
+            "progressive": progressive,
+            "restart_marker_rows": restarts,
+        }
         image = Image.fromarray(rgb).convert(mode)
         data = _saved(image, "JPEG", **options)
         known = grey_of(np.asarray(image.convert("RGB")) / 255)
@@ -227,7 +244,7 @@ def jpeg_kinds() -> Iterator[Known]:
         for n in (1, 2):
             yield Known("JPEG: without its end mark", f"{n}-{name}", data[:-n], known, LOSSY)
         for n in (12, 60, 200):
-            yield Known("JPEG: cut off", f"{n}-{name}", data[:-n], said="truncated or damaged")
+            yield Known("JPEG: cut off", f"{n}-{name}", data[:-n], known, LOSSY, "truncated or damaged")
     for orientation in range(1, 9):
         data = _saved(Image.fromarray(rgb), "JPEG", quality=95, subsampling=0, exif=_exif(orientation))
         known = turned(grey_of(rgb / 255), orientation)
@@ -244,7 +261,9 @@ def _deep_jpeg() -> Iterator[Known]:
         name, tolerance = f"{colours}-{bits}-{lossless}.jpg", LOSSY if not lossless else 2e-7
         yield Known(kind, name, data, grey_of(unit), tolerance)
         yield Known("JPEG: without its end mark", f"e-{name}", data[:-2], grey_of(unit), tolerance)
-        yield Known("JPEG: cut off", f"c-{name}", data[:-100], said="truncated or damaged")
+        yield Known(
+            "JPEG: cut off", f"c-{name}", data[:-100], grey_of(unit), tolerance, "truncated or damaged"
+        )
 
 
 # --- WebP, JPEG 2000, JPEG XL, AVIF, HEIC --------------------------------------------------------------
