@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..errors import SiftcliError
 from ..limits import MAX_PIXELS, require_memory
 
 DECODING_BYTES = 64
@@ -97,7 +98,7 @@ def damage() -> Iterator[None]:
     """Tell whatever a decoder raises as damage: on hostile bytes that may be nearly anything."""
     try:
         yield
-    except (BadImageError, MemoryError):
+    except (BadImageError, SiftcliError, MemoryError):
         raise
     except Exception as error:
         raise truncated(error) from error

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .decoded import Decoded, check_page, check_size, damage, truncated, unsupported
-from .pillow import decode_pillow, opened, orientation_of
+from .pillow import decode_pillow, n_frames, opened, orientation_of
 
 _CONFIGURATION = b"av1C"
 _HIGH, _TWELVE = 0x40, 0x20
@@ -45,10 +45,9 @@ def _heic(data: bytes, page: int) -> Decoded:
         file = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
         others = [i for i in range(len(file)) if i != file.primary_index]
         order = [file.primary_index, *others]
-    check_page(page, len(order))
-    picture = file[order[page]]
-    check_size(picture.size)
-    with damage():
+        check_page(page, len(order))
+        picture = file[order[page]]
+        check_size(picture.size)
         samples = np.asarray(picture)
     samples = samples.reshape(*samples.shape[:2], -1)
     if samples.shape[1::-1] != tuple(picture.size):
@@ -64,13 +63,14 @@ def _avif(data: bytes, page: int) -> Decoded:
         return decode_pillow(data, page, "AVIF")
     with opened(data, "AVIF") as image:
         size, orientation = image.size, orientation_of(image)
-        check_page(page, int(getattr(image, "n_frames", 1)))
+        n_pages = n_frames(image)
+        check_page(page, n_pages)
     if page:
         raise unsupported("a frame of an AVIF sequence of more than 8 bits")
     samples = _deep_avif(data)
     if samples.shape[1::-1] != size or samples.dtype != np.uint16:
         raise truncated("its samples are not those that its header states")
-    return Decoded(samples, 4095 if flags & _TWELVE else 1023, orientation)
+    return Decoded(samples, 4095 if flags & _TWELVE else 1023, orientation, n_pages)
 
 
 def _deep_avif(data: bytes) -> NDArray[Any]:

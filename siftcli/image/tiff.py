@@ -33,18 +33,19 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
     BadImageError
         If it is damaged, too large, has no such page or samples of a kind that is not read.
     """
+    if data[_CANON_RAW[0]] == _CANON_RAW[1]:
+        return decode_raw(data, page)
     pictures = full_pictures(data)
     check_page(page, len(pictures))
     chosen = pictures[page]
-    if data[_CANON_RAW[0]] == _CANON_RAW[1] or chosen.photometric in (_COLOUR_FILTER, _LINEAR_RAW):
-        return decode_raw(data)
-    with damage():
+    if chosen.photometric in (_COLOUR_FILTER, _LINEAR_RAW):
+        return decode_raw(data, page)
+    with damage():  # a tag may hold anything
         tags = _tags(data, chosen)
-    check_size(chosen.size)
-    _check_memory(tags)
-    pixels = read_pixels(tags, data)
-    samples, full_scale, premultiplied = samples_of(pixels, tags)
-    turn = turn_of(tags.tags.valueof(_ORIENTATION, 1))
+        check_size(chosen.size)
+        _check_memory(tags)
+        samples, full_scale, premultiplied = samples_of(read_pixels(tags, data), tags)
+        turn = turn_of(tags.tags.valueof(_ORIENTATION, 1))
     return Decoded(samples, full_scale, turn, len(pictures), premultiplied)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .decoded import damage, truncated, unsupported
+from .decoded import truncated, unsupported
 from .jpeg import decode_whole, read_frame
 from .jpeg2000 import decode_codestream, read_codestream
 
@@ -54,11 +54,10 @@ def read_pixels(tags: Any, data: bytes) -> NDArray[Any]:
         raise unsupported("a TIFF of subsampled YCbCr that is not JPEG", "save it as RGB")
     planes, _, height, width, channels = tags.shaped
     out = np.empty((planes, height, width, channels), tags.dtype)
-    with damage():
-        for number, segment in _segments(tags, data):
-            samples, (plane, _, y, x, _), _ = _decode(tags, segment, number)
-            rows = samples[0, : height - y, : width - x]
-            out[plane, y : y + rows.shape[0], x : x + rows.shape[1]] = rows
+    for number, segment in _segments(tags, data):
+        samples, (plane, _, y, x, _), _ = _decode(tags, segment, number)
+        rows = samples[0, : height - y, : width - x]
+        out[plane, y : y + rows.shape[0], x : x + rows.shape[1]] = rows
     return out[0] if planes == 1 else np.moveaxis(out[..., 0], 0, -1)
 
 
