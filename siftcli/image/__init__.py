@@ -52,6 +52,8 @@ class Picture:
     """(width, height) before any reduction: the frame of the coordinates."""
     reduction: float = 1.0
     """Side of a pixel of ``grey``, in input pixels."""
+    n_pages: int = 1
+    """Full pictures or frames in the file."""
 
     @property
     def label(self) -> str:
@@ -90,20 +92,26 @@ class Picture:
 
 
 def read_image(
-    source: ImageSource, *, exif_orientation: str = "apply", max_image_size: int | None = None
+    source: ImageSource,
+    *,
+    exif_orientation: str = "apply",
+    max_image_size: int | None = None,
+    page: int = 0,
 ) -> Picture:
     """Read an image as grey.
 
     Parameters
     ----------
     source
-        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP file (of several frames, the first);
-        or an array (H, W) or (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of
-        bool, uint8, uint16 or float.
+        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM, BMP, JPEG 2000, JPEG XL or AVIF file, of a HEIC file
+        with the extra ``heif``, of a camera's raw file with the extra ``raw``; or an array (H, W) or
+        (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of bool, uint8, uint16 or float.
     exif_orientation
         ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
     max_image_size
         Reduce a larger image to this longest side, in pixels, by averaging areas; at least 16.
+    page
+        Which picture of a stack or animation, from 0; thumbnails, masks and reduced copies do not count.
 
     Returns
     -------
@@ -113,7 +121,7 @@ def read_image(
     Raises
     ------
     InputError
-        If the image cannot be read, or its samples are not of a supported kind or range.
+        If the image cannot be read, has no such page, or its samples are not of a supported kind or range.
     ParameterError
         If an option is not one of those above.
     """
@@ -122,14 +130,14 @@ def read_image(
             f"exif_orientation must be one of {', '.join(EXIF_CHOICES)}; got {exif_orientation!r}"
         )
     limit = check_max_image_size(max_image_size)
-    name, decoded = _load(source)
+    name, decoded = _load(source, page)
     orientation = decoded.exif_orientation if exif_orientation == "apply" else 1
     grey = np.ascontiguousarray(_turned(_grey(decoded, name), orientation))
     size = (grey.shape[1], grey.shape[0])
     reduction = 1.0 if limit is None else max(1.0, max(size) / limit)
     if reduction > 1:
         grey = _reduced(grey, reduction)
-    return Picture(grey, Path(name).name, orientation, size, reduction)
+    return Picture(grey, Path(name).name, orientation, size, reduction, decoded.n_pages)
 
 
 def read_mask(source: ImageSource, picture: Picture) -> NDArray[np.bool_]:
@@ -193,9 +201,11 @@ def check_max_image_size(value: int | None) -> int | None:
     return int(value)
 
 
-def _load(source: ImageSource) -> tuple[str, Decoded]:
+def _load(source: ImageSource, page: int = 0) -> tuple[str, Decoded]:
     if isinstance(source, str | PathLike):
-        return str(Path(source)), decode(source)
+        return str(Path(source)), decode(source, page)
+    if page:
+        raise InputError(f"an image array has one page, 0; got {page}")
     return "", _from_array(source)
 
 
@@ -226,7 +236,7 @@ def _grey(decoded: Decoded, name: str) -> NDArray[np.float32]:
     samples = decoded.samples
     if samples.dtype.kind == "f":
         _check_float(samples, name)
-    elif samples.shape[2] == 1:
+    elif samples.shape[2] == 1 and samples.dtype in (np.uint8, np.uint16):
         values = np.arange(np.iinfo(samples.dtype).max + 1) / decoded.full_scale
         return np.take(values.astype(np.float32), samples[:, :, 0])
     grey = np.empty(samples.shape[:2], np.float32)
@@ -234,15 +244,15 @@ def _grey(decoded: Decoded, name: str) -> NDArray[np.float32]:
     n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])
     for first in range(0, len(grey), n_rows):
         rows = slice(first, first + n_rows)
-        grey[rows] = _grey_rows(samples[rows], decoded.full_scale)
+        grey[rows] = _grey_rows(samples[rows], decoded)
     return grey
 
 
-def _grey_rows(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
-    grey = _weighted(samples, full_scale)
+def _grey_rows(samples: NDArray[Any], decoded: Decoded) -> NDArray[np.floating]:
+    grey = _weighted(samples, decoded.full_scale)
     if _has_alpha(samples):
-        alpha = np.divide(samples[:, :, -1], full_scale, dtype=np.float64)
-        grey = grey * alpha + (1 - alpha)
+        alpha = np.divide(samples[:, :, -1], decoded.full_scale, dtype=np.float64)
+        grey = (grey if decoded.premultiplied else grey * alpha) + (1 - alpha)
     return grey
 
 
