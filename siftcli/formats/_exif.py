@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from ..image.decoding import _without_pillows_limit
+from ..image.pillow import without_pillows_limit
 
 DIAGONAL_35MM = 43.27
 """Of a 36 mm × 24 mm frame, in mm."""
@@ -61,7 +61,7 @@ def read_exif(path: str) -> Exif:
     if not os.path.isfile(path):  # noqa: PTH113  a pipe can be read only once; Path.is_file raises for long names
         return Exif()
     try:
-        with _without_pillows_limit(), Image.open(path) as image:
+        with without_pillows_limit(), Image.open(path) as image:
             tags = Image.Image.getexif(image)  # not a PNG's own, which decodes the pixels first
             camera, gps = _directory(tags, ExifTags.IFD.Exif), _directory(tags, ExifTags.IFD.GPSInfo)
             orientation = tags.get(ExifTags.Base.Orientation)

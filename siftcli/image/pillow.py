@@ -54,7 +54,7 @@ def decode_pillow(data: bytes, page: int, kind: str) -> Decoded:
 @contextmanager
 def opened(data: bytes, kind: str) -> Iterator[Image.Image]:
     """Pillow's image, its header read and its size checked, under siftcli's limit instead of Pillow's."""
-    with damage(), _without_pillows_limit():
+    with damage(), without_pillows_limit():
         try:
             image = Image.open(io.BytesIO(data), formats=(kind,))
         except UnidentifiedImageError as error:
@@ -84,7 +84,7 @@ def _n_full_pictures(image: Any) -> int:
 def load(image: Image.Image) -> None:
     """Decode; some plug-ins check the size once more."""
     is_large = image.width * image.height > _PILLOWS_PIXELS
-    with _without_pillows_limit() if is_large else nullcontext():
+    with without_pillows_limit() if is_large else nullcontext():
         image.load()
 
 
@@ -97,7 +97,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 @contextmanager
-def _without_pillows_limit() -> Iterator[None]:
+def without_pillows_limit() -> Iterator[None]:
     """Lift Pillow's limit, which is the whole process's, for as short as may be."""
     with _PIL_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
