@@ -101,7 +101,7 @@ def draw_matches_png(result: ImageMatch) -> bytes:
         result.a.features,
         result.b.features,
         result.matches,
-        None if found is None else found.inliers,
+        None if found is None or found.model is None else found.inliers,
         _words(result),
     )
     buffer = io.BytesIO()
@@ -118,6 +118,8 @@ def _words(result: ImageMatch) -> str:
     first = f"{names[0]}: {len(a.features)} features    {names[1]}{done}: {len(b.features)} features"
     if found is None:
         return f"{first}\nnot verified"
+    if found.is_mirrored:
+        return f"{first}\n{found.kind}: it mirrors the image, no turn"
     if found.rotation_deg is None or found.scale is None:
         return f"{first}\n{found.kind}" + (f": {found.reason}" if found.reason else "")
     second = f"{found.kind}: recovered turn {found.rotation_deg:.3f}°, scale {found.scale:.5f}"
