@@ -10,7 +10,7 @@ by RANSAC and then fitted to its inliers by reweighted least squares in closed f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,9 @@ N_REFITS = 12
 CAUCHY_WIDTH = 1.5
 """Error, over the median error, at which a match's weight is halved: localisation errors have
 longer tails than a Gaussian, and a few of 2 px would otherwise outweigh hundreds of 0.1 px."""
+
+MIRRORED_DEVIATIONS = 2.0
+"""A map that mirrors must have so many standard deviations (√n) more inliers than a turn with n."""
 
 Points = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -76,11 +79,6 @@ class Verification:
     reason: str = ""
     """Why there is no model."""
 
-    @property
-    def is_mirrored(self) -> bool:
-        """Whether the map mirrors: it has a scale, but no turn."""
-        return self.scale is not None and self.rotation_deg is None
-
     def guide(self) -> Guide | None:
         """Return the model as a guide for another search, within ``max_error``; ``None`` without a model."""
         if self.model is None:
@@ -99,7 +97,8 @@ def verify(
 
     It is accepted if fewer than 1 in 1,000 such models are expected among unrelated matches
     (:mod:`siftcli.chance`), and if its inliers neither lie at one place nor, for a homography or
-    a fundamental matrix, on one line. That the model is better than chance does not make it
+    a fundamental matrix, on one line. A similarity or a homography is not accepted either if a map
+    that mirrors explains clearly more matches. That a model is better than chance does not make it
     right: two buildings with the same windows agree for a reason.
 
     Parameters
@@ -136,6 +135,8 @@ def verify(
     n_inliers = int(np.count_nonzero(inliers))
     evidence = chance.weigh(model, errors, first, second, inliers, max_error, g.image_size)
     reason = _doubt(evidence, model, n_inliers, len(matches))
+    if not reason and model != "fundamental" and 2 * n_inliers < len(matches):
+        reason = _mirrored(n_inliers, f, g, matches, model, max_error)
     if reason:
         return _rejected(model, max_error, len(matches), reason, n_inliers, evidence.log10_nfa)
     rotation_deg, scale, shift = (None, None, None) if model == "fundamental" else _motion(matrix, f)
@@ -193,6 +194,23 @@ def _doubt(evidence: chance.Evidence, kind: str, n_inliers: int, n_matches: int)
         where = "at one place" if kind == "similarity" else "at one place or on one line"
         return f"{agree}, but they lie {where}, which determines no {_NAMES[kind]}"
     return ""
+
+
+def _mirrored(n_inliers: int, f: Features, g: Features, matches: Matches, kind: str, max_error: float) -> str:
+    """Say so if a map that mirrors explains more of the matches.
+
+    Structures that are their own mirror image match in a mirrored picture, and those along one
+    line then agree with a turn as well.
+    """
+    left_to_right = replace(f, xy=f.xy * np.array([-1, 1], np.float32))
+    model, _ = fit(left_to_right, g, matches, kind, max_error)
+    if model is None:
+        return ""
+    errors = _ERRORS[kind](*matched_points(left_to_right, g, matches), model)
+    n_mirrored = int(np.count_nonzero(errors <= max_error))
+    if n_mirrored <= n_inliers + MIRRORED_DEVIATIONS * math.sqrt(n_inliers):
+        return ""
+    return f"not verified: {n_inliers} of {len(matches)} matches agree, but {n_mirrored} with a mirror image"
 
 
 _NAMES = {"similarity": "similarity", "homography": "homography", "fundamental": "fundamental matrix"}

@@ -1,4 +1,4 @@
-"""How many models between unrelated pictures are accepted, and how many right ones of related pictures are lost.
+"""Models between unrelated pictures that are accepted, and right ones of related pictures that are lost.
 
     python tests/chance.py FOLDER... [--alike SCENE=SCENE] [--sample N] [--max-features N] [--ratio R]
 
@@ -156,7 +156,7 @@ class Pictures:
             for b in self.scenes[other]
         ]
         n = self.arguments.sample
-        return pairs if n is None else random.Random(0).sample(pairs, min(n, len(pairs)))  # noqa: S311
+        return pairs if n is None else random.Random(0).sample(pairs, min(n, len(pairs)))
 
     def match(self, f: Features, g: Features) -> Matches:
         return siftcli.match(f, g, ratio=self.arguments.ratio)

@@ -118,8 +118,6 @@ def _words(result: ImageMatch) -> str:
     first = f"{names[0]}: {len(a.features)} features    {names[1]}{done}: {len(b.features)} features"
     if found is None:
         return f"{first}\nnot verified"
-    if found.is_mirrored:
-        return f"{first}\n{found.kind}: it mirrors the image, no turn"
     if found.rotation_deg is None or found.scale is None:
         return f"{first}\n{found.kind}" + (f": {found.reason}" if found.reason else "")
     second = f"{found.kind}: recovered turn {found.rotation_deg:.3f}°, scale {found.scale:.5f}"

@@ -130,8 +130,6 @@ class ImageMatch:
         if self.turn.matrix is None:
             for name in ("rotation_asked_deg", "scale_asked", "rotation_relative_deg", "rotation_error_deg"):
                 known.pop(name, None)
-        if self.verification is not None and self.verification.is_mirrored:
-            known["mirrored"] = "none: the model mirrors the image"
         return [(label, form.format(known[name])) for name, label, form in _ROWS if name in known]
 
     def _judgement(self) -> dict[str, Any]:
@@ -163,7 +161,6 @@ _ROWS = (
     ("n_inliers", "inliers", "{}"),
     ("rotation_asked_deg", "turn asked", "{:g}°"),
     ("rotation_recovered_deg", "turn recovered", "{:z.4f}°"),
-    ("mirrored", "turn recovered", "{}"),
     ("rotation_error_deg", "  error", "{:+z.4f}°"),
     ("rotation_relative_deg", "  less what was asked", "{:+z.4f}°"),
     ("scale_asked", "scale asked", "{:g}"),
