@@ -16,6 +16,7 @@ import numpy as np
 from ..batch import shared_cores
 from ..batch.lock import locked
 from ..batch.workers import LocalPool
+from ..chance import MAX_LOG10_NFA
 from ..errors import InputError, OutputError, SiftcliError, StorageError
 from ..features import Features
 from ..formats import check_output, format_of
@@ -251,7 +252,8 @@ def match_pairs(
         If the source or the target cannot be opened, has matches of other options or of other features, or
         is being written.
     """
-    note = json.dumps({**asdict(options), "min_inliers": min_inliers}, sort_keys=True)
+    accepted = {"min_inliers": min_inliers, "max_log10_nfa": MAX_LOG10_NFA}
+    note = json.dumps({**asdict(options), **accepted}, sort_keys=True)
     target = Path(plan.target)
     with ExitStack() as stack:
         stack.enter_context(locked(target, is_folder=False))

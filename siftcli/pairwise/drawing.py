@@ -101,7 +101,7 @@ def draw_matches_png(result: ImageMatch) -> bytes:
         result.a.features,
         result.b.features,
         result.matches,
-        None if found is None else found.inliers,
+        None if found is None or found.model is None else found.inliers,
         _words(result),
     )
     buffer = io.BytesIO()
