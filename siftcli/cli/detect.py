@@ -12,8 +12,10 @@ import click
 from ..errors import ParameterError
 from ..formats import FAILURES, FAILURES_HEADER, FORMATS
 from . import INTERRUPTED_STATUS
+from ._hints import Hints
+from ._image_options import page_option, reading_options, stretch_options
 from ._options import camera_options, json_option, sift_options, sift_params, verbosity_options
-from ._output import complain, note, print_json, print_table, progress, say, summary_rows
+from ._output import complain, note, print_json, print_table, progress, say, say_nothing, summary_rows
 
 if TYPE_CHECKING:
     from ..batch import Outcome, Plan
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
 @click.option(
     "--mask",
     metavar="PATH",
-    help="Drop keypoints whose centre falls on zero (black) of this image; for several images a folder "
-    "with <image name>.png for each.",
+    help="Drop keypoints whose centre falls on zero (black) of this mask, one for all images, or a folder "
+    "of masks: NAME.png or NAME.mask.png, with or without the image's suffix in NAME. It lies on the picture "
+    "in the output's frame: as stored for COLMAP, hloc and OpenMVG, as turned by EXIF for others. A mask's "
+    "own EXIF turn comes first.",
 )
 @click.option(
     "--image-root",
@@ -50,20 +54,9 @@ if TYPE_CHECKING:
 )
 @click.option("--mask-optional", is_flag=True, help="Images without a mask in that folder are used whole.")
 @sift_options
-@click.option(
-    "--exif-orientation",
-    type=click.Choice(("apply", "ignore")),
-    default="apply",
-    show_default=True,
-    help="Turn the picture as its EXIF tag says, or take the stored pixels.",
-)
-@click.option(
-    "--max-image-size",
-    type=int,
-    metavar="N",
-    help="Detect on a copy reduced to this longest side, in pixels; coordinates and scales still come "
-    "back in input pixels.",
-)
+@reading_options
+@stretch_options
+@page_option(takes_all=True)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -141,6 +134,8 @@ def command(
         collection=WriteOptions(
             **{name: options.pop(name) for name in ("append", "camera", "camera_model", "pose_priors")}
         ),
+        page=options.pop("page"),
+        tell=say_nothing if quiet else note,
     )
     if plan.wants_rootsift and not says_rootsift:
         params = params.override(rootsift=True)
@@ -153,6 +148,8 @@ def command(
         if interrupt is not None:
             options["stop"] = lambda: interrupt.is_wanted
         _follow(batch.run(plan, params, **options), report)
+    if not quiet:
+        report.hints.tell()
     return _conclude(report, output, is_interrupted=interrupt is not None and interrupt.is_wanted)
 
 
@@ -167,7 +164,7 @@ def _follow(outcomes: Iterator[Outcome], report: _Reporter) -> None:
                 report(outcome)
     finally:
         if plan.failures_folder is not None and report.n_done:
-            rows = [(outcome.job.image.path, outcome.error or "") for outcome in report.failed]
+            rows = [(outcome.job.image.label, outcome.error or "") for outcome in report.failed]
             write_failures(plan.failures_folder / FAILURES, FAILURES_HEADER, rows)
 
 
@@ -213,6 +210,7 @@ class _Reporter:
         self.n_kept = self.n_unknown = self.n_done = 0
         self.failed: list[Outcome] = []
         self.has_told_frame = False
+        self.hints = Hints()
 
     @property
     def n_left(self) -> int:
@@ -233,6 +231,7 @@ class _Reporter:
             self.failed.append(outcome)
             complain(outcome.error)
         self._tell_frame(outcome)
+        self._collect_hints(outcome)
         if self.as_json:
             print_json(outcome.to_dict())
         elif outcome.features is None:
@@ -242,7 +241,7 @@ class _Reporter:
         elif not self.quiet:
             self._print_text(outcome)
         if self.verbose:
-            note(f"{outcome.job.image.path}: {outcome.time_s:.3f} s")
+            note(f"{outcome.job.image.label}: {outcome.time_s:.3f} s")
 
     def _tell_frame(self, outcome: Outcome) -> None:
         if outcome.features is None or self.quiet or self.has_told_frame:
@@ -250,6 +249,13 @@ class _Reporter:
         if told := self.plan.frame_note(outcome.features):
             note(told)
             self.has_told_frame = True
+
+    def _collect_hints(self, outcome: Outcome) -> None:
+        image = outcome.job.image
+        if image.page == 1 and not image.is_page:
+            self.hints.add_pages(image.path, outcome.n_pages)
+        if outcome.is_faint and outcome.features is not None:
+            self.hints.add_faint(image.label, len(outcome.features))
 
     def _write_stdout(self, outcome: Outcome) -> None:
         from ..batch import features_bytes
@@ -266,13 +272,13 @@ class _Reporter:
         else:
             info = outcome.to_dict()
             rows = [*summary_rows(info), ("time", f"{outcome.time_s:.3f} s")]
-            print_table(outcome.job.image.path, rows)
+            print_table(outcome.job.image.label, rows)
 
 
 def _one_line(outcome: Outcome) -> str:
     info = outcome.to_dict()
     width, height = info["image_size"]
     return (
-        f"{outcome.job.image.path}: {width} x {height}, "
+        f"{outcome.job.image.label}: {width} x {height}, "
         f"{info['n_keypoints']} keypoints, {outcome.time_s:.2f} s"
     )

@@ -29,6 +29,8 @@ class Decoded:
     """Full pictures in the file; thumbnails, masks and reduced copies do not count."""
     premultiplied: bool = False
     """Whether the colours are already multiplied by alpha."""
+    nodata: float | None = None
+    """Sample value of pixels without a value, if the file states one."""
 
 
 class BadImageError(Exception):

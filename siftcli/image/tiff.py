@@ -15,7 +15,7 @@ from .tiff_pixels import read_pixels
 
 _CANON_RAW = slice(8, 10), b"CR"
 _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
-_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 274, 322, 323
+_ORIENTATION, _GDAL_NODATA = 274, 42113
 # Everything on which the pixels depend.
 _STRUCTURE = {
     256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325,
@@ -46,7 +46,17 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
         _check_memory(tags)
         samples, full_scale, premultiplied = samples_of(read_pixels(tags, data), tags)
         turn = turn_of(tags.tags.valueof(_ORIENTATION, 1))
-    return Decoded(samples, full_scale, turn, len(pictures), premultiplied)
+        nodata = _nodata(tags)
+    return Decoded(samples, full_scale, turn, len(pictures), premultiplied, nodata)
+
+
+def _nodata(tags: Any) -> float | None:
+    """The sample value that GDAL's tag names as no data; None without the tag, or where it is no number."""
+    text = tags.tags.valueof(_GDAL_NODATA, None)
+    try:
+        return float(text) if isinstance(text, str | int | float) else None
+    except ValueError:
+        return None
 
 
 def _tags(data: bytes, chosen: Directory) -> Any:

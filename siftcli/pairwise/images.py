@@ -25,7 +25,7 @@ from ..evaluation.transforms import SUPPORT_SIGMAS, quarter_turn
 from ..features import Features, Matches
 from ..formats import load
 from ..geometry import Verification, verify
-from ..image import Picture, read_image
+from ..image import Picture, check_max_image_size, read_image
 from ..matching import match
 from ..params import SiftParams
 from ..summary import SCHEMA
@@ -36,6 +36,9 @@ REPEATABILITY_PX = metrics.LOCALISATION_RADIUS_PX
 
 MAX_CANVAS_PIXELS = 1 << 28
 """Largest canvas that a turned or resized image is drawn on."""
+
+LEAST_SHARE = 0.01
+"""Share of a pixel left out from which on a turned pixel is left out; splines have long, faint tails."""
 
 Input = str | PathLike[str] | NDArray[Any]
 Matrix = NDArray[np.floating[Any]]
@@ -49,6 +52,10 @@ class Side:
     features: Features
     grey: NDArray[np.float32] | None
     """(H, W) in [0, 1], in the frame of the features."""
+    n_pages: int = 1
+    """Pages of the image's file."""
+    is_faint: bool = False
+    """Whether fewer than 10 features were found in a picture that uses under a quarter of its range."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -181,8 +188,8 @@ def match_images(
     options: MatchOptions | None = None,
     params: SiftParams | None = None,
     threads: int | None = None,
-    exif_orientation: str = "apply",
     max_image_size: int | None = None,
+    **reading: Any,
 ) -> ImageMatch:
     """Match two images, verify the matches and, where the truth is known, judge them.
 
@@ -198,8 +205,10 @@ def match_images(
         Resize ``b`` by this factor, 0.05 to 20.
     options
         How to search and verify; the defaults when not given.
-    params, threads, exif_orientation, max_image_size
+    params, threads, max_image_size
         As for :func:`siftcli.detect`; feature files are taken as they are.
+    **reading
+        ``exif_orientation``, ``page``, ``stretch`` and ``nodata``, as for :func:`siftcli.detect`.
 
     Returns
     -------
@@ -215,9 +224,10 @@ def match_images(
     """
     check_request(a, b, rotate=rotate, scale=scale)
     options = options or MatchOptions()
-    how = {"params": params, "threads": threads, "max_image_size": max_image_size}
-    first = _read(a, exif_orientation)
-    second = first if b is None else _read(b, exif_orientation)
+    limit = check_max_image_size(max_image_size)
+    how = {"params": params or SiftParams(), "threads": threads, "max_image_size": limit}
+    first = _read(a, **reading)
+    second = first if b is None else _read(b, **reading)
     side_a = _side(a, first, how)
     side_b, turn = _turned_side(a if b is None else b, second, rotate, scale, how)
     matches, found = search(side_a.features, side_b.features, options, threads)
@@ -255,10 +265,10 @@ def search(
     return matches, verify(f, g, matches, options.model, options.max_error)
 
 
-def _read(source: Input, exif_orientation: str) -> Picture | Features:
+def _read(source: Input, page: int = 1, **reading: Any) -> Picture | Features:
     if is_feature_file(source):
         return load(os.fspath(source))  # type: ignore[arg-type]
-    return read_image(source, exif_orientation=exif_orientation)
+    return read_image(source, page=api.page_index(page), **reading)
 
 
 def _name(source: Input) -> str:
@@ -268,12 +278,15 @@ def _name(source: Input) -> str:
 def _side(source: Input, content: Picture | Features, how: dict[str, Any]) -> Side:
     if isinstance(content, Features):
         return Side(name=_name(source), features=content, grey=None)
-    features = replace(
-        api.detect(content.grey, **how),
-        image_name=content.name,
-        exif_orientation=content.exif_orientation,
+    picture = content.reduced(how["max_image_size"])
+    features = api.detect_in_picture(picture, how["params"], threads=how["threads"])
+    return Side(
+        name=_name(source),
+        features=features,
+        grey=content.grey,
+        n_pages=content.n_pages,
+        is_faint=picture.looks_faint(len(features)),
     )
-    return Side(name=_name(source), features=features, grey=content.grey)
 
 
 def _turned_side(
@@ -288,7 +301,10 @@ def _turned_side(
         return _side(source, content, how), Turn()
     deg, factor = rotate or 0.0, 1.0 if scale is None else scale
     grey, matrix = turned(content.grey, deg, factor)
-    side = _side(source, replace(content, grey=grey), how)
+    canvas = replace(
+        content, grey=grey, input_size=grey.shape[::-1], left_out=_turned_flags(content, deg, factor)
+    )
+    side = _side(source, canvas, how)
     inside = _supported(side.features, Region.whole(_shape(content.grey)).mapped(matrix))
     return (
         replace(side, features=side.features.select(inside)),
@@ -339,6 +355,14 @@ def turned(grey: NDArray[np.float32], deg: float, scale: float = 1.0) -> tuple[N
     matrix = similarity(scale, deg, centre_of(shape), centre_of(canvas))
     levels = render(Source(grey), np.linalg.inv(matrix), canvas, 1 / scale, average=scale < 1)
     return np.clip(levels / GREY_LEVELS, 0, 1).astype(np.float32), matrix
+
+
+def _turned_flags(picture: Picture, deg: float, scale: float) -> NDArray[np.bool_] | None:
+    """Pixels of the turned picture that a pixel left out has a share in."""
+    if picture.left_out is None:
+        return None
+    share, _ = turned(picture.left_out.astype(np.float32), deg, scale)
+    return share > LEAST_SHARE
 
 
 def _canvas_shape(shape: tuple[int, int], deg: float, scale: float) -> tuple[int, int]:
