@@ -71,11 +71,10 @@ def check_page(page: int, n_pages: int) -> None:
     Raises
     ------
     BadImageError
-        If ``page`` is not one of 0 to ``n_pages`` - 1.
+        If ``page`` is not one of 0 to ``n_pages`` - 1; people are told the numbers from 1.
     """
     if not 0 <= page < n_pages:
-        has = "one page" if n_pages == 1 else f"{n_pages} pages"
-        raise BadImageError(f"expected a page from 0 to {n_pages - 1}, got {page}; the file has {has}")
+        raise BadImageError(f"expected a page from 1 to {n_pages}, got {page + 1}; name one of these")
 
 
 def truncated(reason: object) -> BadImageError:
