@@ -335,7 +335,7 @@ def directories() -> Iterator[Known]:
     for page in range(5):
         known = np.roll(grey, page, axis=0)
         yield Known("TIFF: pages", f"stack-{page}.tif", stack, known, page=page, n_pages=5)
-    yield Known("TIFF: pages", "stack-5.tif", stack, said="has 5 pages", page=5)
+    yield Known("TIFF: pages", "stack-5.tif", stack, said="a page from 1 to 5", page=5)
 
 
 def refused() -> Iterator[Known]:
