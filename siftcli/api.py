@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, ParameterError
 from .features import Features
 from .image import Picture, read_image, read_mask
+from .image.stretch import DISTANCE_BYTES, distance_to
 from .io.limits import MAX_FEATURES, require_memory
 from .params import SiftParams
 from .sift import pipeline
@@ -27,6 +28,9 @@ def detect(
     threads: int | None = None,
     exif_orientation: str = "apply",
     max_image_size: int | None = None,
+    page: int = 1,
+    stretch: str = "none",
+    nodata: float | None = None,
     with_descriptors: bool = True,
     **options: Any,
 ) -> Features:
@@ -36,11 +40,13 @@ def detect(
     ----------
     image
         Path of an image file, or an array (H, W) or (H, W, 3 or 4), uint8, uint16 or
-        float (nominally in [0, 1]).
+        float (nominally in [0, 1]; of any range with a stretch).
     params
         Parameters; the default preset when not given.
     mask
-        Path or array (H, W); features whose centre falls on zero are dropped.
+        Path or array (H, W) in the frame of the features that come back (``exif_orientation``);
+        features whose centre falls on zero are dropped. A mask with an EXIF orientation of its
+        own is turned by that first.
     threads
         Threads inside the image; all cores when not given. The result does not depend on it.
     exif_orientation
@@ -48,6 +54,16 @@ def detect(
     max_image_size
         Detect on a copy reduced to this longest side, in pixels; coordinates and
         scales still come back in input pixels.
+    page
+        Which page (frame) of a file of several; 1 is the first.
+    stretch
+        For faint pictures: ``"minmax"`` maps the smallest grey value to 0 and the largest to 1,
+        ``"percentile"`` does so with the 0.1 and 99.9 percentiles. Pixels that are NaN, infinite,
+        fully transparent or nodata are left out, and features dropped whose descriptor
+        reaches them. ``"none"`` takes the values as they are.
+    nodata
+        Sample value of pixels to leave out, also without a stretch; with one, the value that the
+        file's own tag states when not given.
     with_descriptors
         Whether to describe the features; if not, their descriptors are zero, and it takes less time.
     **options
@@ -67,7 +83,14 @@ def detect(
         If a parameter is unknown or out of range.
     """
     params = (params or SiftParams()).override(**options)
-    picture = read_image(image, exif_orientation=exif_orientation, max_image_size=max_image_size)
+    picture = read_image(
+        image,
+        exif_orientation=exif_orientation,
+        max_image_size=max_image_size,
+        page=page_index(page),
+        stretch=stretch,
+        nodata=nodata,
+    )
     allowed = None if mask is None else read_mask(mask, picture)
     return detect_in_picture(
         picture, params, mask=allowed, threads=threads, with_descriptors=with_descriptors
@@ -90,10 +113,11 @@ def detect_in_picture(
         If it would need more memory, or has more features, than the limits allow.
     """
     _require_memory(picture, params)
+    room = None if picture.left_out is None else distance_to(picture.left_out)
     limit = MAX_FEATURES.value
     limited = params if params.max_features else params.override(max_features=limit + 1)
     features = pipeline.detect(
-        picture.grey, limited, mask=mask, threads=threads, with_descriptors=with_descriptors
+        picture.grey, limited, mask=mask, room=room, threads=threads, with_descriptors=with_descriptors
     )
     if params.max_features is None and len(features) > limit:
         raise InputError(
@@ -110,8 +134,9 @@ def detect_in_picture(
 
 def _require_memory(picture: Picture, params: SiftParams) -> None:
     height, width = picture.grey.shape
+    room_bytes = 0 if picture.left_out is None else height * width * DISTANCE_BYTES
     require_memory(
-        pipeline.working_bytes((height, width), params),
+        pipeline.working_bytes((height, width), params) + room_bytes,
         f"{picture.label}: detection in {width} x {height} pixels",
         "pass --max-image-size (max_image_size) or --first-octave 0",
     )
@@ -122,6 +147,9 @@ def describe(
     features: Features,
     params: SiftParams | None = None,
     *,
+    page: int = 1,
+    stretch: str = "none",
+    nodata: float | None = None,
     threads: int | None = None,
     **options: Any,
 ) -> Features:
@@ -135,6 +163,8 @@ def describe(
         The frames; their descriptors are replaced.
     params
         Parameters; those the features were made with, or else the default preset.
+    page, stretch, nodata
+        As the features were made with; see :func:`detect`.
     threads, **options
         As for :func:`detect`.
 
@@ -151,6 +181,22 @@ def describe(
         If a parameter is unknown or out of range.
     """
     params = (params or features.params or SiftParams()).override(**options)
-    picture = read_image(image, exif_orientation="apply" if features.exif_orientation != 1 else "ignore")
+    exif_orientation = "apply" if features.exif_orientation != 1 else "ignore"
+    picture = read_image(
+        image, exif_orientation=exif_orientation, page=page_index(page), stretch=stretch, nodata=nodata
+    )
     picture.require_size(features.image_size)
     return pipeline.describe(np.ascontiguousarray(picture.grey), features, params, threads=threads)
+
+
+def page_index(page: int) -> int:
+    """Index, from 0, of a page that is counted from 1.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a whole number of at least 1.
+    """
+    if isinstance(page, bool) or not isinstance(page, int | np.integer) or page < 1:
+        raise ParameterError(f"page must be a whole number, at least 1 (the first); got {page!r}")
+    return int(page) - 1

@@ -16,8 +16,10 @@ from ._output import complain, note, print_json, progress
 if TYPE_CHECKING:
     from ..workflows.match_collection import PairOutcome, PairPlan
 
-_FOR_TWO = ("rotate", "scale", "draw", "max_image_size", *SIFT_OPTIONS)
+_FOR_TWO = ("rotate", "scale", "draw", "max_image_size", "nodata", *SIFT_OPTIONS)
 """Options that make sense for two images only."""
+_DEFAULTS_FOR_TWO = {"stretch": "none", "page": 1}
+"""More of them, with what they are when not given."""
 
 
 def check_use(b: str | None, output: str | None, verbose: bool, quiet: bool, options: dict[str, Any]) -> None:
@@ -29,6 +31,7 @@ def check_use(b: str | None, output: str | None, verbose: bool, quiet: bool, opt
         If an option of it is given, or a second input.
     """
     given = [name for name in _FOR_TWO if options.get(name) is not None]
+    given += [name for name, value in _DEFAULTS_FOR_TWO.items() if options.get(name, value) != value]
     if b is not None or given:
         what = "a second input" if b is not None else f"--{given[0].replace('_', '-')}"
         raise ParameterError(f"--pairs matches the images of one collection; drop {what}, or --pairs")

@@ -44,6 +44,10 @@ def note(message: object) -> None:
     print(printable(message), file=sys.stderr)
 
 
+def say_nothing(_message: object) -> None:
+    """Print nothing, in the place of :func:`note`."""
+
+
 def print_json(value: Any) -> None:
     """Print an object on one line; NaN and infinity become null."""
     print(json.dumps(_finite(value), allow_nan=False))

@@ -11,7 +11,7 @@ import click
 from ..bench.options import DEFAULT_DETECTORS, DEFAULT_PAIRS, DEFAULT_SIZES, SECONDS_A_ROW, WAYS
 from ..evaluation.options import DETECTOR_NAMES
 from ._options import names_callback
-from ._output import print_json, print_table, progress, say
+from ._output import note, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from ..bench.tables import Table
@@ -101,7 +101,7 @@ def command(
 
     if output is not None:
         check_output(output, overwrite=overwrite)
-    cases = cases_of([image.path for image in find_images(inputs)] if inputs else [], sizes, made)
+    cases = cases_of([image.path for image in find_images(inputs, tell=note)] if inputs else [], sizes, made)
     threads = thread_counts or tuple(sorted({1, len(os.sched_getaffinity(0))}))
     measured = []
     measuring = measure(cases, detectors, thread_counts=threads, n_pairs=n_pairs)

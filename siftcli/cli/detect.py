@@ -12,8 +12,10 @@ import click
 from ..errors import ParameterError
 from ..formats import FAILURES, FAILURES_HEADER, FORMATS
 from . import INTERRUPTED_STATUS
+from ._hints import Hints
+from ._image_options import page_option, reading_options, stretch_options
 from ._options import camera_options, json_option, sift_options, sift_params, verbosity_options
-from ._output import complain, note, print_json, print_table, progress, say, summary_rows
+from ._output import complain, note, print_json, print_table, progress, say, say_nothing, summary_rows
 
 if TYPE_CHECKING:
     from ..workflows.detect import Outcome
@@ -40,25 +42,22 @@ if TYPE_CHECKING:
 @click.option(
     "--mask",
     metavar="PATH",
-    help="Drop keypoints whose centre falls on zero (black) of this image; for several images a folder "
-    "with <image name>.png for each.",
+    help="Drop keypoints whose centre falls on zero (black) of this mask, one for all images, or a folder "
+    "of masks: NAME.png or NAME.mask.png, with or without the image's suffix in NAME. It lies on the picture "
+    "in the output's frame: as stored for COLMAP, hloc and OpenMVG, as turned by EXIF for others. A mask's "
+    "own EXIF turn comes first.",
+)
+@click.option(
+    "--image-root",
+    metavar="FOLDER",
+    help="Name images relative to this folder, which must hold them all, so that several runs can fill one "
+    "collection; relative to the folder that all inputs share when not given.",
 )
 @click.option("--mask-optional", is_flag=True, help="Images without a mask in that folder are used whole.")
 @sift_options
-@click.option(
-    "--exif-orientation",
-    type=click.Choice(("apply", "ignore")),
-    default="apply",
-    show_default=True,
-    help="Turn the picture as its EXIF tag says, or take the stored pixels.",
-)
-@click.option(
-    "--max-image-size",
-    type=int,
-    metavar="N",
-    help="Detect on a copy reduced to this longest side, in pixels; coordinates and scales still come "
-    "back in input pixels.",
-)
+@reading_options
+@stretch_options
+@page_option(takes_all=True)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -133,7 +132,12 @@ def command(
         mask=options.pop("mask"),
         mask_optional=options.pop("mask_optional"),
         overwrite=options.pop("overwrite"),
-        collection=WriteOptions(**{name: options.pop(name) for name in ("append", "camera", "camera_model")}),
+        image_root=options.pop("image_root"),
+        collection=WriteOptions(
+            **{name: options.pop(name) for name in ("append", "camera", "camera_model", "pose_priors")}
+        ),
+        page=options.pop("page"),
+        tell=say_nothing if quiet else note,
     )
     if plan.wants_rootsift and not says_rootsift:
         params = params.override(rootsift=True)
@@ -146,6 +150,8 @@ def command(
         if interrupt is not None:
             options["stop"] = lambda: interrupt.is_wanted
         _follow(run(plan, params, **options), report)
+    if not quiet:
+        report.hints.tell()
     return _conclude(report, output, is_interrupted=interrupt is not None and interrupt.is_wanted)
 
 
@@ -160,7 +166,7 @@ def _follow(outcomes: Iterator[Outcome], report: _Reporter) -> None:
                 report(outcome)
     finally:
         if plan.failures_folder is not None and report.n_done:
-            rows = [(outcome.job.image.path, outcome.error or "") for outcome in report.failed]
+            rows = [(outcome.job.image.label, outcome.error or "") for outcome in report.failed]
             write_failures(plan.failures_folder / FAILURES, FAILURES_HEADER, rows)
 
 
@@ -168,7 +174,7 @@ def _conclude(report: _Reporter, output: str | None, *, is_interrupted: bool) ->
     """Print the result of a batch; return the exit status."""
     plan = report.plan
     left = f", {report.n_left} not begun" if report.n_left else ""
-    if plan.failures_folder is not None and plan.is_batch and not report.quiet:
+    if plan.failures_folder is not None and (plan.is_batch or report.n_kept) and not report.quiet:
         note(f"{len(plan.jobs)} images, {len(report.failed)} failed{report.kept}{left} -> {output}")
     if is_interrupted:
         complain(f"interrupted{left}; {plan.how_to_go_on}" if report.n_left else "interrupted")
@@ -203,9 +209,10 @@ class _Reporter:
 
     def __init__(self, plan: Plan, *, as_json: bool, verbose: bool, quiet: bool) -> None:
         self.plan, self.as_json, self.verbose, self.quiet = plan, as_json, verbose, quiet
-        self.n_kept = self.n_done = 0
+        self.n_kept = self.n_unknown = self.n_done = 0
         self.failed: list[Outcome] = []
         self.has_told_frame = False
+        self.hints = Hints()
 
     @property
     def n_left(self) -> int:
@@ -214,16 +221,19 @@ class _Reporter:
 
     @property
     def kept(self) -> str:
-        """What to say of images that the collection had already."""
-        return f", {self.n_kept} kept as they were" if self.n_kept else ""
+        """What to say of images that the output had already."""
+        unknown = f" ({self.n_unknown} without provenance: --append --overwrite replaces them)"
+        return f", {self.n_kept} kept as they were{unknown if self.n_unknown else ''}" if self.n_kept else ""
 
     def __call__(self, outcome: Outcome) -> None:
         self.n_kept += outcome.was_there
+        self.n_unknown += not outcome.is_known
         self.n_done += 1
         if outcome.error is not None:
             self.failed.append(outcome)
             complain(outcome.error)
         self._tell_frame(outcome)
+        self._collect_hints(outcome)
         if self.as_json:
             print_json(outcome.to_dict())
         elif outcome.features is None:
@@ -233,7 +243,7 @@ class _Reporter:
         elif not self.quiet:
             self._print_text(outcome)
         if self.verbose:
-            note(f"{outcome.job.image.path}: {outcome.time_s:.3f} s")
+            note(f"{outcome.job.image.label}: {outcome.time_s:.3f} s")
 
     def _tell_frame(self, outcome: Outcome) -> None:
         if outcome.features is None or self.quiet or self.has_told_frame:
@@ -241,6 +251,13 @@ class _Reporter:
         if told := self.plan.frame_note(outcome.features):
             note(told)
             self.has_told_frame = True
+
+    def _collect_hints(self, outcome: Outcome) -> None:
+        image = outcome.job.image
+        if image.page == 1 and not image.is_page:
+            self.hints.add_pages(image.path, outcome.n_pages)
+        if outcome.is_faint and outcome.features is not None:
+            self.hints.add_faint(image.label, len(outcome.features))
 
     def _write_stdout(self, outcome: Outcome) -> None:
         from ..workflows.detect import features_bytes
@@ -257,13 +274,13 @@ class _Reporter:
         else:
             info = outcome.to_dict()
             rows = [*summary_rows(info), ("time", f"{outcome.time_s:.3f} s")]
-            print_table(outcome.job.image.path, rows)
+            print_table(outcome.job.image.label, rows)
 
 
 def _one_line(outcome: Outcome) -> str:
     info = outcome.to_dict()
     width, height = info["image_size"]
     return (
-        f"{outcome.job.image.path}: {width} x {height}, "
+        f"{outcome.job.image.label}: {width} x {height}, "
         f"{info['n_keypoints']} keypoints, {outcome.time_s:.2f} s"
     )

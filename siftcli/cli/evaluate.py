@@ -22,8 +22,10 @@ from ..evaluation.options import (
     parse_values,
     with_orientation,
 )
+from ._hints import Hints
+from ._image_options import stretch_options
 from ._options import names_callback
-from ._output import complain, note, print_json, say_table
+from ._output import complain, note, print_json, say_nothing, say_table
 
 Progress = Callable[[int, int], None]
 
@@ -92,6 +94,7 @@ Progress = Callable[[int, int], None]
     help="INPUT is a dataset with known homographies instead of images: a folder of Oxford affine or "
     "HPatches sequences, or a CSV file with the columns image_a,image_b,homography.",
 )
+@stretch_options
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; all cores when not given.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the views' noise.")
 @click.option("--overwrite", is_flag=True, help="Begin anew whatever DIR holds of an evaluation.")
@@ -123,7 +126,8 @@ def command(
     from ..evaluation.tables import text_tables
     from ..report import write_report
 
-    settings, planned = make_request(inputs, output, angles=values, **options)
+    tell = say_nothing if quiet else note
+    settings, planned = make_request(inputs, output, angles=values, tell=tell, **options)
     with _progress(show=not quiet) as progress:
         results = evaluate(
             planned, settings, output, jobs=jobs or _usable_cores(), overwrite=overwrite, progress=progress
@@ -131,12 +135,21 @@ def command(
     report = write_report([output])
     for failure in results["failures"]:
         complain(f"{failure['image']}: {failure['detector'] or 'every detector'}: {failure['error']}")
+    if not quiet:
+        _tell_pages(results["rows"])
     if as_json:
         print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
     elif not quiet:
         say_table(text_tables(summaries_of(results)))
         note(f"report: {report}")
     return 1 if results["failures"] else 0
+
+
+def _tell_pages(rows: list[dict[str, Any]]) -> None:
+    hints = Hints(has_page_option=False)
+    for row in rows:
+        hints.add_pages(row["image"], row.get("n_pages", 1))
+    hints.tell()
 
 
 def _usable_cores() -> int:

@@ -20,6 +20,7 @@ from ..matching.options import (
     MatchOptions,
 )
 from ..workflows.match_request import BINARY_MATCH_FORMATS, MATCH_FORMATS, check_request
+from ._hints import Hints
 from ._image_options import image_options
 from ._match_pairs import check_use, match_collection
 from ._options import json_option, sift_options, sift_params, verbosity_options
@@ -160,6 +161,8 @@ def command(
         print_json(result.to_dict())
     elif not quiet:
         _print_text(result, output, draw)
+    if not quiet:
+        _tell_hints(result, options["page"])
     if verbose:
         _print_circumstances(options["threads"], time.perf_counter() - start)
     return 0
@@ -183,6 +186,16 @@ def _print_text(result: ImageMatch, output: str | None, draw: str | None) -> Non
     for path in (output, draw):
         if path is not None:
             note(f"-> {path}")
+
+
+def _tell_hints(result: ImageMatch, page: int) -> None:
+    hints = Hints()
+    for side in (result.a, result.b):
+        if page == 1:
+            hints.add_pages(side.name, side.n_pages)
+        if side.is_faint:
+            hints.add_faint(side.name, len(side.features))
+    hints.tell()
 
 
 def _print_circumstances(threads: int | None, seconds: float) -> None:

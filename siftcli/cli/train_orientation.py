@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ._output import note, progress
+from ._output import note, progress, say_nothing
 
 
 @click.command(short_help="Train the network that finds orientations.")
@@ -50,7 +50,8 @@ def command(inputs: tuple[str, ...], output: str, quiet: bool, jobs: int | None,
     """
     from ..learned.session import Session
 
-    session = Session(inputs, output, command=_as_given(), **options)
+    tell = say_nothing if quiet else note
+    session = Session(inputs, output, command=_as_given(), tell=tell, **options)
     with progress(
         session.run(jobs or _usable_cores()), session.epochs, show=not quiet, unit="epochs"
     ) as epochs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .._cv2 import import_cv2
 from ..features import Features, Matches
-from ..workflows.match_images import ImageMatch
 
 # Sky blue and (a little lightened, as a line looks darker than an area) vermilion of Okabe and
 # Ito's palette: told apart with any colour vision, and in grey by their lightness.
@@ -88,42 +86,6 @@ def draw_matches(
     legend = [(colour, f"{len(rows)} {name}") for rows, colour, name in groups]
     note = f"{n_drawn} of {len(matches)} lines drawn" if n_drawn < len(matches) else ""
     return np.vstack([canvas, _caption(canvas.shape[1], caption, legend, note)])
-
-
-def draw_matches_png(result: ImageMatch) -> bytes:
-    """Draw the matches of two images with counts and the recovered turn, as a PNG file."""
-    if result.a.grey is None or result.b.grey is None:
-        raise ValueError("both images are needed to draw their matches")
-    found = result.verification
-    picture = draw_matches(
-        result.a.grey,
-        result.b.grey,
-        result.a.features,
-        result.b.features,
-        result.matches,
-        None if found is None else found.inliers,
-        _words(result),
-    )
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _words(result: ImageMatch) -> str:
-    """Say in two lines which images these are and what was recovered."""
-    a, b, turn, found = result.a, result.b, result.turn, result.verification
-    done = f", turned by {turn.rotation_deg:g}°" if turn.rotation_deg else ""
-    done += f", resized by {turn.scale:g}" if turn.scale != 1 else ""
-    names = [side.features.image_name or side.name or "array" for side in (a, b)]
-    first = f"{names[0]}: {len(a.features)} features    {names[1]}{done}: {len(b.features)} features"
-    if found is None:
-        return f"{first}\nnot verified"
-    if found.rotation_deg is None or found.scale is None:
-        return f"{first}\n{found.kind}" + (f": {found.reason}" if found.reason else "")
-    second = f"{found.kind}: recovered turn {found.rotation_deg:.3f}°, scale {found.scale:.5f}"
-    if result.truth is not None:
-        second += f"    {np.count_nonzero(result.truth.correct)} of {len(result.matches)} matches correct"
-    return f"{first}\n{second}"
 
 
 def evenly_spread(xy: NDArray[Any], n: int) -> NDArray[np.intp]:

@@ -10,29 +10,36 @@ A homography file holds nine numbers: the map from the first image's pixels to t
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..image import read_image
+from ..io.reading import text_of
 from ..io.work_list import ImageFile
 from ..views.pairs import Pair, Transform
 from ..views.planar import Matrix, Region
 from ..views.rendering import GreyBytes, Interpolated, quantised
 from .work import Task
 
+Reading = Mapping[str, Any]
+"""How images are read: arguments of :func:`siftcli.image.read_image`."""
+AS_IT_IS: Reading = MappingProxyType({})
 SEQUENCE_SUFFIXES = (".ppm", ".pgm", ".png", ".jpg")
 
 
 class ImagePair(Transform):
     """A photograph of the same plane as another, and the homography between them."""
 
-    def __init__(self, sweep: str, value: float, other: Path, homography: Path) -> None:
+    def __init__(self, sweep: str, value: float, other: Path, homography: Path, reading: Reading) -> None:
         super().__init__(value)
         self.sweep = sweep  # type: ignore[misc]  # a dataset's name takes the place of a sweep's
-        self.other, self.homography = other, homography
+        self.other, self.homography, self.reading = other, homography, reading
 
     @property
     def files(self) -> list[str]:
@@ -42,13 +49,13 @@ class ImagePair(Transform):
     def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """Both photographs as they are; the homography is taken as exact."""
         matrix = read_homography(self.homography)
-        reference, view = quantised(source.levels), _picture(self.other)
+        reference, view = quantised(source.levels), _picture(self.other, self.reading)
         first, second = (Region.whole((p.shape[0], p.shape[1])) for p in (reference, view))
         return Pair(reference, view, matrix, first, second, margin_px=0.0)
 
 
-def _picture(path: Path) -> GreyBytes:
-    return quantised(Interpolated(read_image(path).grey).levels)
+def _picture(path: Path, reading: Reading) -> GreyBytes:
+    return quantised(Interpolated(read_image(path, **reading).grey).levels)
 
 
 def read_homography(path: Path) -> Matrix:
@@ -60,7 +67,7 @@ def read_homography(path: Path) -> Matrix:
         If the file cannot be read or holds something else.
     """
     try:
-        numbers = np.array(path.read_text().replace(",", " ").split(), dtype=np.float64)
+        numbers = np.array(text_of(path.read_bytes()).replace(",", " ").split(), dtype=np.float64)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a homography of nine numbers; {_one_line(error)}") from error
     if numbers.size != 9 or not np.isfinite(numbers).all() or abs(np.linalg.det(numbers.reshape(3, 3))) == 0:
@@ -72,18 +79,22 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
-def oxford(folder: Path) -> list[Task]:
+def oxford(folder: Path, reading: Reading = AS_IT_IS) -> list[Task]:
     """Pairs of an Oxford affine folder, or of a folder of such folders."""
-    return _sequences(folder, "img{}", "H1to{}p", lambda _: "oxford")
+    return _sequences(folder, "img{}", "H1to{}p", lambda _: "oxford", reading)
 
 
-def hpatches(folder: Path) -> list[Task]:
+def hpatches(folder: Path, reading: Reading = AS_IT_IS) -> list[Task]:
     """Pairs of HPatches sequences; those of changed light and of changed view are told apart."""
     kinds = {"i": "hpatches-illumination", "v": "hpatches-viewpoint"}
-    return _sequences(folder, "{}", "H_1_{}", lambda name: kinds.get(name.partition("_")[0], "hpatches"))
+    return _sequences(
+        folder, "{}", "H_1_{}", lambda name: kinds.get(name.partition("_")[0], "hpatches"), reading
+    )
 
 
-def _sequences(folder: Path, image: str, homography: str, kind: Callable[[str], str]) -> list[Task]:
+def _sequences(
+    folder: Path, image: str, homography: str, kind: Callable[[str], str], reading: Reading
+) -> list[Task]:
     """Pairs of the first image of each sequence with its others."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected the folder of a dataset, which it is not")
@@ -94,9 +105,8 @@ def _sequences(folder: Path, image: str, homography: str, kind: Callable[[str], 
             other, truth = _image_named(sequence, image.format(k)), sequence / homography.format(k)
             if first and other and truth.is_file():
                 name = str(first.relative_to(folder))
-                jobs.append(
-                    Task(ImageFile(str(first), name), ImagePair(kind(sequence.name), k, other, truth))
-                )
+                pair = ImagePair(kind(sequence.name), k, other, truth, reading)
+                jobs.append(Task(ImageFile(str(first), name), pair))
     if not jobs:
         wanted = f"{image.format(1)}{SEQUENCE_SUFFIXES[0]} and {homography.format(2)}"
         raise InputError(f"{folder}: found no sequence in it; expected folders with files such as {wanted}")
@@ -107,16 +117,16 @@ def _image_named(folder: Path, stem: str) -> Path | None:
     return next((path for s in SEQUENCE_SUFFIXES if (path := folder / (stem + s)).is_file()), None)
 
 
-def csv_list(file: Path) -> list[Task]:
+def csv_list(file: Path, reading: Reading = AS_IT_IS) -> list[Task]:
     """Pairs listed in a CSV file."""
     try:
-        with file.open(newline="") as lines:
-            return list(_csv_jobs(csv.DictReader(lines), file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = io.StringIO(text_of(file.read_bytes()), newline="")
+        return list(_csv_jobs(csv.DictReader(lines), file, reading))
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{file}: cannot be read as CSV ({_one_line(error)})") from error
 
 
-def _csv_jobs(rows: csv.DictReader[str], file: Path) -> Iterator[Task]:
+def _csv_jobs(rows: csv.DictReader[str], file: Path, reading: Reading) -> Iterator[Task]:
     columns = ("image_a", "image_b", "homography")
     if not set(columns) <= set(rows.fieldnames or ()):
         raise InputError(
@@ -126,13 +136,13 @@ def _csv_jobs(rows: csv.DictReader[str], file: Path) -> Iterator[Task]:
         a, b, homography = (row[column] for column in columns)
         if not (a and b and homography):
             raise InputError(f"{file}: row {number} lacks one of {','.join(columns)}; complete or remove it")
-        pair = ImagePair("csv", number, file.parent / b, file.parent / homography)
+        pair = ImagePair("csv", number, file.parent / b, file.parent / homography, reading)
         yield Task(ImageFile(str(file.parent / a), a), pair)
 
 
-DATASETS: Mapping[str, Callable[[Path], list[Task]]] = {
+DATASETS: Mapping[str, Callable[[Path, Reading], list[Task]]] = {
     "oxford": oxford,
     "hpatches": hpatches,
     "csv": csv_list,
 }
-"""Readers by the dataset's name: a folder (or a CSV file) -> jobs."""
+"""Readers by the dataset's name: a folder (or a CSV file) and how images are read -> jobs."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, ParameterError
-from ..io.work_list import find_images
+from ..io.work_list import Tell, find_images
 from .datasets import DATASETS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES, MODES
 from .runner import plan_sweeps
@@ -25,8 +25,8 @@ def make_request(
     mode: str = MODES[0],
     detectors: Sequence[str] = DEFAULT_DETECTORS,
     dataset: str | None = None,
-    max_features: int | None = None,
-    seed: int = 0,
+    tell: Tell = lambda _line: None,
+    **options: Any,
 ) -> tuple[Settings, list[Task]]:
     """Check a request and list its work.
 
@@ -43,24 +43,29 @@ def make_request(
         Angles of the rotation sweep in degrees; every 15° when not given.
     mode
         ``"rendered"`` or ``"canvas"``.
-    detectors, max_features, seed
+    detectors
         As for :class:`Settings`.
     dataset
         ``"oxford"``, ``"hpatches"`` or ``"csv"``: pairs of photographs instead of sweeps.
+    tell
+        Takes a line on pictures in folders that are not read.
+    **options
+        ``max_features``, ``seed``, ``stretch`` and ``nodata``, as for :class:`Settings`.
 
     Raises
     ------
     ParameterError, InputError, MissingDependencyError
         If something cannot be meant, read or used.
     """
-    options: dict[str, Any] = {"detectors": tuple(detectors), "max_features": max_features, "seed": seed}
+    options["detectors"] = tuple(detectors)
     if dataset is not None:
-        jobs = [job for path in inputs for job in DATASETS[dataset](Path(path))]
+        reading: dict[str, Any] = {name: options[name] for name in ("stretch", "nodata") if name in options}
+        jobs = [job for path in inputs for job in DATASETS[dataset](Path(path), reading)]
         names = list(dict.fromkeys(job.transform.sweep for job in jobs))
         return Settings.for_dataset(names, **options), jobs
     settings = Settings(sweeps=_values(sweeps, angles, mode), **options)
     output = Path(os.path.abspath(folder))  # noqa: PTH100  Path.resolve would follow links
-    images = [i for i in find_images(inputs) if output not in Path(i.path).absolute().parents]
+    images = [i for i in find_images(inputs, tell=tell) if output not in Path(i.path).absolute().parents]
     if not images:
         raise InputError(f"{inputs[0]}: holds no image but those of {folder}; name another folder of images")
     return settings, plan_sweeps(images, settings)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from .. import detectors
 from ..errors import ParameterError
+from ..image.stretch import NO_STRETCH, check_stretch, plain_nodata
 from ..matching.options import DEFAULT_RATIO
 from ..views.pairs import Transform
 from ..views.transforms import TRANSFORMS
@@ -37,6 +38,10 @@ class Settings:
     ratio: float = DEFAULT_RATIO
     seed: int = 0
 
+    stretch: str = NO_STRETCH
+    """As for :func:`siftcli.detect`; pixels that are left out are filled, and count as picture."""
+    nodata: float | None = None
+
     datasets: Sequence[str] = ()
     """Names of the groups of a dataset's pairs, which take the place of sweeps."""
 
@@ -50,11 +55,17 @@ class Settings:
             raise ParameterError(f"expected detectors, each once; got {', '.join(self.detectors) or 'none'}")
         for name in self.detectors:
             detectors.create(name)
+        check_stretch(self.stretch, self.nodata)
 
     @classmethod
     def for_dataset(cls, names: Sequence[str], **options: Any) -> Self:
         """Settings of an evaluation on a dataset's pairs instead of sweeps."""
         return cls(sweeps={}, datasets=tuple(names), **options)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How images are read."""
+        return {"stretch": self.stretch, "nodata": self.nodata}
 
     def transforms(self) -> list[Transform]:
         """Every transform of every sweep, in the order given."""
@@ -70,4 +81,6 @@ class Settings:
             "max_features": self.max_features,
             "ratio": self.ratio,
             "seed": self.seed,
+            "stretch": self.stretch,
+            "nodata": plain_nodata(self.nodata),
         }

@@ -47,7 +47,8 @@ class TaskRunner:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._source: tuple[str, Interpolated] | None = None
+        self._source: tuple[str, Interpolated, int] | None = None
+        """The last image's path, the image, and the pages of its file."""
         self._detections: OrderedDict[Any, tuple[Features, float]] = OrderedDict()
         self._limited: dict[str, tuple[Any, detectors.Detector]] = {}
         self._made: dict[str, detectors.Detector] = {}
@@ -60,6 +61,8 @@ class TaskRunner:
         except Exception as error:  # whatever the image did, the others go on
             return [{**where, "detector": None, "error": _reason(error)}]
         where["source_px"] = pair.source_px
+        if self._source is not None and (n_pages := self._source[2]) > 1:
+            where["n_pages"] = n_pages
         rows = self._default_rows(pair, where)
         return rows + self._equal_rows(pair, where) if job.transform.equal_counts else rows
 
@@ -109,7 +112,8 @@ class TaskRunner:
     def _read(self, path: str) -> Interpolated:
         if self._source is None or self._source[0] != path:
             with quiet_decoders():
-                self._source = (path, Interpolated(read_image(path).grey))
+                picture = read_image(path, **self.settings.reading)
+            self._source = (path, Interpolated(picture.grey), picture.n_pages)
         return self._source[1]
 
     def _detector(self, name: str) -> detectors.Detector:

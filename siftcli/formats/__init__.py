@@ -9,6 +9,7 @@ its module and name it in ``FORMATS``.
 
 from __future__ import annotations
 
+import codecs
 import os
 from dataclasses import replace
 from os import PathLike
@@ -201,6 +202,8 @@ def inspect(path: str | PathLike[str], format: str | None = None, *, image: str 
 def _decoded(name: str, path: str | PathLike[str], entry: Format) -> FeatureFile:
     second = entry.companion(path)
     parts = [_read(name)] if second is None else [_read(name), _read(os.fspath(second))]
+    if not entry.is_binary:
+        parts = [part.removeprefix(codecs.BOM_UTF8) for part in parts]
     try:
         content: FeatureFile = (
             entry.codec.decode(*parts) if second is None else entry.codec.decode_pair(*parts)

@@ -64,7 +64,8 @@ class Format:
     companions: Mapping[str, str] = field(default_factory=dict)
     """Suffixes (or "" for any) of frames to those of the descriptors that come with them in a second file."""
     stored_frame: bool = False
-    """Whether its readers ignore the EXIF orientation: coordinates must be those of the stored pixels."""
+    """Whether its readers do not turn images by their EXIF orientation: coordinates are those of the stored
+    pixels."""
     rootsift: bool = False
     """Whether its readers expect RootSIFT."""
     replaces_suffix: bool = False
@@ -204,7 +205,7 @@ FORMATS = {
             (".feat",),
             "openmvg",
             is_binary=True,
-            read_by="OpenMVG, AliceVision",
+            read_by="OpenMVG; AliceVision under view ids (convert --view-ids)",
             lacks=_NOTHING_ELSE,
             companions={"": ".desc"},
             stored_frame=True,

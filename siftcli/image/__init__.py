@@ -5,11 +5,11 @@
 * Whole numbers are divided by their full scale; float images are taken as they are.
 * Transparent pixels are laid over white, as a viewer shows them: the hidden colour
   of a fully transparent pixel has no effect.
+* A faint picture can be stretched; pixels without a value are then left out (:mod:`.stretch`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ParameterError
-from ..features import Features
 from .decoded import Decoded
 from .decoding import decode
+from .picture import Picture, size_text
+from .reduction import nearest
+from .stretch import NO_STRETCH, check_stretch, has_value, stretched
+
+__all__ = [
+    "EXIF_CHOICES",
+    "ImageSource",
+    "Picture",
+    "check_max_image_size",
+    "count_pages",
+    "read_image",
+    "read_mask",
+]
 
 ImageSource = str | PathLike[str] | NDArray[Any]
 
@@ -38,72 +50,37 @@ _WEIGHT_SUM = 1000
 _SAMPLES_AT_ONCE = 1 << 16
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A grey image ready for detection."""
-
-    grey: NDArray[np.float32]
-    """(H, W), C-contiguous, in [0, 1]."""
-    name: str
-    """Name of the file; empty for an array."""
-    exif_orientation: int
-    """EXIF orientation that was applied; 1 when there is none or it was ignored."""
-    input_size: tuple[int, int]
-    """(width, height) before any reduction: the frame of the coordinates."""
-    reduction: float = 1.0
-    """Side of a pixel of ``grey``, in input pixels."""
-
-    @property
-    def label(self) -> str:
-        """What to call it in an error."""
-        return self.name or "the image"
-
-    def to_input_frame(self, features: Features) -> Features:
-        """Features found in ``grey``, in input pixels."""
-        if self.reduction == 1:
-            return replace(features, image_size=self.input_size)
-        origin = [
-            _reduced_origin(n, m, self.reduction)
-            for n, m in zip(self.input_size, self.grey.shape[::-1], strict=True)
-        ]
-        xy = (features.xy.astype(np.float64) + 0.5) * self.reduction - 0.5 + origin
-        return replace(
-            features,
-            xy=xy.astype(np.float32),
-            scale=(features.scale.astype(np.float64) * self.reduction).astype(np.float32),
-            image_size=self.input_size,
-        )
-
-    def require_size(self, size: tuple[int, int]) -> None:
-        """Check that features of an image of ``size`` (width, height) can belong to this one.
-
-        Raises
-        ------
-        InputError
-            If the size is another.
-        """
-        if tuple(size) != self.input_size:
-            raise InputError(
-                f"{self.label}: expected {_size_text(size)} pixels as the features state, got "
-                f"{_size_text(self.input_size)}; use the image they were made from"
-            )
-
-
 def read_image(
-    source: ImageSource, *, exif_orientation: str = "apply", max_image_size: int | None = None
+    source: ImageSource,
+    *,
+    exif_orientation: str = "apply",
+    max_image_size: int | None = None,
+    page: int = 0,
+    stretch: str = NO_STRETCH,
+    nodata: float | None = None,
 ) -> Picture:
     """Read an image as grey.
 
     Parameters
     ----------
     source
-        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP file (of several frames, the first);
-        or an array (H, W) or (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of
-        bool, uint8, uint16 or float.
+        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM, BMP, JPEG 2000, JPEG XL or AVIF file, of a HEIC file
+        with the extra ``heif``, of a camera's raw file with the extra ``raw``; or an array (H, W) or
+        (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of bool, uint8, uint16 or float.
     exif_orientation
         ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
     max_image_size
         Reduce a larger image to this longest side, in pixels, by averaging areas; at least 16.
+    page
+        Which picture of a stack or animation, from 0; thumbnails, masks and reduced copies do not count.
+    stretch
+        ``"none"``; ``"minmax"`` maps the smallest grey value to 0 and the largest to 1;
+        ``"percentile"`` does so with the 0.1 and 99.9 percentiles, and clips what lies beyond.
+        Pixels that are NaN, infinite, fully transparent or nodata are left out: they are filled
+        with the median of the others. Float samples may then have any range.
+    nodata
+        Sample value of pixels to leave out, also without a stretch (of a colour image all
+        colours must have it); with a stretch that of the file's own nodata tag when not given.
 
     Returns
     -------
@@ -113,7 +90,7 @@ def read_image(
     Raises
     ------
     InputError
-        If the image cannot be read, or its samples are not of a supported kind or range.
+        If the image cannot be read, has no such page, or its samples are not of a supported kind or range.
     ParameterError
         If an option is not one of those above.
     """
@@ -122,27 +99,31 @@ def read_image(
             f"exif_orientation must be one of {', '.join(EXIF_CHOICES)}; got {exif_orientation!r}"
         )
     limit = check_max_image_size(max_image_size)
-    name, decoded = _load(source)
+    check_stretch(stretch, nodata)
+    name, decoded = _load(source, page)
     orientation = decoded.exif_orientation if exif_orientation == "apply" else 1
-    grey = np.ascontiguousarray(_turned(_grey(decoded, name), orientation))
+    left_out = _left_out(decoded, stretch, nodata)
+    grey = _upright(_grey(decoded, name, left_out, stretch), orientation)
+    left_out = None if left_out is None else _upright(left_out, orientation)
     size = (grey.shape[1], grey.shape[0])
-    reduction = 1.0 if limit is None else max(1.0, max(size) / limit)
-    if reduction > 1:
-        grey = _reduced(grey, reduction)
-    return Picture(grey, Path(name).name, orientation, size, reduction)
+    picture = Picture(grey, Path(name).name, orientation, size, left_out=left_out, n_pages=decoded.n_pages)
+    return picture.reduced(limit)
 
 
-def read_mask(source: ImageSource, picture: Picture) -> NDArray[np.bool_]:
+def read_mask(source: ImageSource, picture: Picture, *, stored_frame: bool = False) -> NDArray[np.bool_]:
     """Read the mask of a picture: where features are wanted.
 
     Parameters
     ----------
     source
-        Path or array of the picture's size before reduction, in its turned frame. Zero
-        (black in every channel, or fully transparent) is ignored, anything else is kept.
-        The mask's own EXIF tag, if it has one, is followed.
+        Path or array of the picture's size before reduction. Zero (black in every channel, or
+        fully transparent) is ignored, anything else is kept. If the mask has an EXIF orientation
+        of its own, it is turned by that first.
     picture
         What it masks.
+    stored_frame
+        Whether the mask lies on the pixels that the image's file stores, and is turned with them;
+        otherwise it lies on the picture as it was turned.
 
     Returns
     -------
@@ -156,6 +137,8 @@ def read_mask(source: ImageSource, picture: Picture) -> NDArray[np.bool_]:
     """
     name, decoded = _load(source)
     samples = _turned(decoded.samples, decoded.exif_orientation)
+    if stored_frame:
+        samples = _turned(samples, picture.exif_orientation)
     n_colours = samples.shape[2] - _has_alpha(samples)
     allowed = np.asarray((samples[:, :, :n_colours] != 0).any(axis=2))
     if _has_alpha(samples):
@@ -163,17 +146,13 @@ def read_mask(source: ImageSource, picture: Picture) -> NDArray[np.bool_]:
     size = (allowed.shape[1], allowed.shape[0])
     if size != picture.input_size:
         raise InputError(
-            f"{name or 'the mask'}: expected a mask of the image's {_size_text(picture.input_size)} pixels, "
-            f"got {_size_text(size)}; make it of the image's size"
+            f"{name or 'the mask'}: expected a mask of the image's {size_text(picture.input_size)} pixels, "
+            f"got {size_text(size)}; make it of the image's size"
         )
     rows, columns = (
-        _nearest(n, m, picture.reduction) for n, m in zip(allowed.shape, picture.grey.shape, strict=True)
+        nearest(n, m, picture.reduction) for n, m in zip(allowed.shape, picture.grey.shape, strict=True)
     )
     return np.ascontiguousarray(allowed[rows][:, columns])
-
-
-def _size_text(size: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in size)
 
 
 def check_max_image_size(value: int | None) -> int | None:
@@ -193,9 +172,22 @@ def check_max_image_size(value: int | None) -> int | None:
     return int(value)
 
 
-def _load(source: ImageSource) -> tuple[str, Decoded]:
+def count_pages(path: str | PathLike[str]) -> int:
+    """Pages (frames) of an image file, the first of which is decoded.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    return decode(path).n_pages
+
+
+def _load(source: ImageSource, page: int = 0) -> tuple[str, Decoded]:
     if isinstance(source, str | PathLike):
-        return str(Path(source)), decode(source)
+        return str(Path(source)), decode(source, page)
+    if page != 0:
+        raise InputError(f"an image array has one page; got page {page + 1}")
     return "", _from_array(source)
 
 
@@ -221,28 +213,57 @@ def _has_alpha(samples: NDArray[Any]) -> bool:
     return samples.shape[2] in (2, 4)
 
 
-def _grey(decoded: Decoded, name: str) -> NDArray[np.float32]:
-    """(H, W) grey in [0, 1], in the stored frame."""
+def _left_out(decoded: Decoded, stretch: str, nodata: float | None) -> NDArray[np.bool_] | None:
+    """(H, W) pixels without a value, in the stored frame; None when there are none."""
+    if stretch == NO_STRETCH and nodata is None:
+        return None
     samples = decoded.samples
-    if samples.dtype.kind == "f":
-        _check_float(samples, name)
-    elif samples.shape[2] == 1:
+    n_colours = samples.shape[2] - _has_alpha(samples)
+    found = np.zeros(samples.shape[:2], bool)
+    value = decoded.nodata if nodata is None and stretch != NO_STRETCH else nodata
+    if value is not None:
+        found |= has_value(samples[:, :, :n_colours], value)
+    if stretch != NO_STRETCH:
+        if samples.dtype.kind == "f":
+            found |= ~np.isfinite(samples).all(axis=2)
+        if _has_alpha(samples):
+            found |= samples[:, :, -1] == 0
+    return found if found.any() else None
+
+
+def _grey(
+    decoded: Decoded, name: str, left_out: NDArray[np.bool_] | None, stretch: str
+) -> NDArray[np.float32]:
+    """(H, W) grey, stretched and filled, in the stored frame."""
+    if stretch == NO_STRETCH and decoded.samples.dtype.kind == "f":
+        _check_float(decoded.samples if left_out is None else decoded.samples[~left_out], name)
+    if stretch == NO_STRETCH and left_out is None:
+        return _plain_grey(decoded, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # In double precision: of values far from 0, such as kelvins, single precision would keep few digits.
+        return stretched(_plain_grey(decoded, np.float64), left_out, stretch, name or "the image")
+
+
+def _plain_grey(decoded: Decoded, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    """(H, W) grey, samples over their full scale, in the stored frame."""
+    samples = decoded.samples
+    if samples.dtype in (np.uint8, np.uint16) and samples.shape[2] == 1:
         values = np.arange(np.iinfo(samples.dtype).max + 1) / decoded.full_scale
-        return np.take(values.astype(np.float32), samples[:, :, 0])
-    grey = np.empty(samples.shape[:2], np.float32)
+        return np.take(values.astype(dtype), samples[:, :, 0])
+    grey = np.empty(samples.shape[:2], dtype)
     # In double precision, a few rows at a time: of a large image that is a small part of its memory.
     n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])
     for first in range(0, len(grey), n_rows):
         rows = slice(first, first + n_rows)
-        grey[rows] = _grey_rows(samples[rows], decoded.full_scale)
+        grey[rows] = _grey_rows(samples[rows], decoded)
     return grey
 
 
-def _grey_rows(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
-    grey = _weighted(samples, full_scale)
+def _grey_rows(samples: NDArray[Any], decoded: Decoded) -> NDArray[np.floating]:
+    grey = _weighted(samples, decoded.full_scale)
     if _has_alpha(samples):
-        alpha = np.divide(samples[:, :, -1], full_scale, dtype=np.float64)
-        grey = grey * alpha + (1 - alpha)
+        alpha = np.divide(samples[:, :, -1], decoded.full_scale, dtype=np.float64)
+        grey = (grey if decoded.premultiplied else grey * alpha) + (1 - alpha)
     return grey
 
 
@@ -264,15 +285,24 @@ def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
 
 
 def _check_float(samples: NDArray[Any], name: str) -> None:
+    if samples.size == 0:
+        return  # told by the stretch
     low, high = float(samples.min()), float(samples.max())
     label = name or "the image"
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise InputError(f"{label}: expected finite float samples, got NaN or infinity; replace them first")
+        raise InputError(
+            f"{label}: expected finite float samples, got NaN or infinity; leave them out with "
+            "--stretch minmax or percentile (stretch), or replace them first"
+        )
     if low < FLOAT_RANGE[0] or high > FLOAT_RANGE[1]:
         raise InputError(
             f"{label}: expected float samples in [0, 1], got {low:g} to {high:g}; "
-            "divide them by the value of white, or save it as 8 or 16 bits"
+            "divide them by the value of white, or pass --stretch minmax or percentile (stretch)"
         )
+
+
+def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    return np.ascontiguousarray(_turned(array, orientation))
 
 
 def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -282,42 +312,3 @@ def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     flip_y = orientation in (3, 4, 7, 8)
     flip_x = orientation in (2, 3, 6, 7)
     return array[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-
-
-def _reduced_side(n: int, reduction: float) -> int:
-    """Whole reduced pixels in n; the rounding error of the division must not lose the last."""
-    return max(1, int(n / reduction + 1e-6))
-
-
-def _reduced_origin(n: int, m: int, reduction: float) -> float:
-    """Where the m reduced pixels begin among n.
-
-    They are centred, and equally large in x and y: the reduction then commutes with
-    turning. Less than half a reduced pixel is left out on either side.
-    """
-    return (n - m * reduction) / 2
-
-
-def _reduced(grey: NDArray[np.float32], reduction: float) -> NDArray[np.float32]:
-    """Average over squares of ``reduction`` pixels a side."""
-    shape = [_reduced_side(n, reduction) for n in grey.shape]
-    means = _area_means(_area_means(grey, shape[0], reduction).T, shape[1], reduction).T
-    return np.ascontiguousarray(means, dtype=np.float32)
-
-
-def _area_means(array: NDArray[Any], m: int, reduction: float) -> NDArray[np.float64]:
-    """Means of m equal intervals along the first axis, fractions of a pixel included."""
-    n = array.shape[0]
-    sums = np.zeros((n + 1, *array.shape[1:]))
-    np.cumsum(array, axis=0, dtype=np.float64, out=sums[1:])
-    edges = np.clip(_reduced_origin(n, m, reduction) + np.arange(m + 1) * reduction, 0, n)
-    whole = np.minimum(edges.astype(np.intp), n - 1)
-    fraction = (edges - whole)[:, np.newaxis]
-    at_edges = sums[whole] * (1 - fraction) + sums[whole + 1] * fraction
-    return np.asarray(np.diff(at_edges, axis=0) / np.diff(edges)[:, np.newaxis])
-
-
-def _nearest(n: int, m: int, reduction: float) -> NDArray[np.intp]:
-    """Find the input pixel that holds the centre of each of the m reduced pixels."""
-    centres = _reduced_origin(n, m, reduction) + (np.arange(m) + 0.5) * reduction
-    return np.clip(centres.astype(np.intp), 0, n - 1)

@@ -1,7 +1,7 @@
 """Where features come from: what is written beside them, so that a batch can be taken up again.
 
 The outputs are their own journal: every image's features carry the settings they were made with and
-the size, time and digest of the files they were made from, in the same write. Nothing kept
+the path, size, time and digest of the files they were made from, in the same write. Nothing kept
 elsewhere can disagree with them.
 """
 
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from .reading import absolute
+
 DIGEST_BYTES = 16
 
 
@@ -25,6 +27,8 @@ class Source:
     size: int
     mtime_ns: int
     digest: str
+    path: str = ""
+    """Absolute; empty where it was not recorded."""
 
     @classmethod
     def of(cls, path: str | Path) -> Self:
@@ -36,13 +40,21 @@ class Source:
             If it cannot be read.
         """
         found = Path(path).stat()
-        return cls(found.st_size, found.st_mtime_ns, file_digest(path))
+        return cls(found.st_size, found.st_mtime_ns, file_digest(path), str(absolute(path)))
+
+    def is_at(self, path: str | Path) -> bool:
+        """Whether the path is that of the file; links are not followed, as their names are the user's."""
+        return self.path == str(absolute(path))
 
     def is_still(self, path: str | Path, *, check: bool) -> bool:
-        """Whether the file is the same: by size and time, else (or with ``check``) by its content."""
+        """Whether the content is the same: at its own path by size and time, elsewhere by digest.
+
+        With ``check`` by digest always.
+        """
         try:
             found = Path(path).stat()
-            if not check and (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns):
+            is_untouched = (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+            if is_untouched and self.is_at(path) and not check:
                 return True
             return found.st_size == self.size and file_digest(path) == self.digest
         except OSError:
@@ -73,11 +85,11 @@ class Origin:
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def is_current(self, image: str, mask: Path | None, *, check: bool) -> bool:
-        """Whether the image and its mask are what they were."""
-        if not self.image.is_still(image, check=check) or (mask is None) != (self.mask is None):
-            return False
-        return mask is None or self.mask is None or self.mask.is_still(mask, check=check)
+    def has_mask(self, mask: Path | None, *, check: bool) -> bool:
+        """Whether the mask, or that there is none, is what it was."""
+        if mask is None or self.mask is None:
+            return mask is None and self.mask is None
+        return self.mask.is_still(mask, check=check)
 
 
 def settings_text(settings: dict[str, Any]) -> str:

@@ -1,13 +1,18 @@
-"""Reading what may be no file: a pipe nobody writes to, a device without an end, more than may be."""
+"""Reading what may be no file: a pipe nobody writes to, a device without an end, more than may be.
+
+And text as other programs write it, with a byte-order mark or without.
+"""
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import select
 import stat
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 
 from ..errors import InputError
 from .limits import PIPE_WAIT_S, Limit
@@ -89,3 +94,33 @@ def _wait(file: io.FileIO) -> None:
 
 def _too_large(limit: Limit) -> InputError:
     return InputError(f"expected at most {limit.value} bytes; name another file, {limit.how_to_raise}")
+
+
+def absolute(path: str | PathLike[str]) -> Path:
+    """Make a path absolute, without ``..``; links stay, as their names are the user's."""
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
+def text_of(data: bytes) -> str:
+    """Decode text: UTF-8, or what its byte-order mark says (Windows writes UTF-16); the mark is dropped.
+
+    Bytes that are no UTF-8, as in a file name, are kept as surrogates (PEP 383).
+
+    Raises
+    ------
+    ValueError
+        If it has the mark of UTF-16 and is none.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"expected UTF-16 text, as its first bytes say ({error.reason}); save it as UTF-8"
+            ) from error
+    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+
+
+def text_lines(data: bytes) -> list[str]:
+    """Lines of a text, as :func:`text_of` decodes it, that end in LF or CR LF."""
+    return [line.rstrip("\r") for line in text_of(data).split("\n")]

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import OutputError, ParameterError
 from ..image import read_image
 from ..io.provenance import file_digest
-from ..io.work_list import find_images
+from ..io.work_list import Tell, find_images
 from . import checkpoint, training
 from .curves import draw_curves
 from .judging import histogram_accuracy
@@ -36,6 +36,8 @@ class Session:
         Replace the output, and begin an unfinished training anew.
     command
         What was typed, to be told in the file; folders are left out of it.
+    tell
+        Takes a line on pictures in folders that are not read.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class Session:
         seed: int = 0,
         overwrite: bool = False,
         command: Sequence[str] = (),
+        tell: Tell = lambda _line: None,
     ) -> None:
         self.output, self.epochs, self.seed = Path(output), epochs or DEFAULT_EPOCHS, seed
         if self.output.suffix != SUFFIX:
@@ -60,7 +63,7 @@ class Session:
             raise OutputError(f"{output}: the folder {self.output.parent} does not exist; make it first")
         if self.output.exists() and not overwrite:
             raise OutputError(f"{output} exists; pass --overwrite to replace it")
-        self.images = find_images(inputs)
+        self.images = find_images(inputs, tell=tell)
         self.command = _without_folders(command)
         self._unfinished = checkpoint.checkpoint_path(self.output)
         if overwrite:

@@ -3,13 +3,15 @@
 Homographies and fundamental matrices are found by OpenCV's MAGSAC++ (Barath et al.,
 CVPR 2020) from a fixed seed. A similarity, which that estimator does not offer, is found
 by RANSAC and then fitted to its inliers by reweighted least squares in closed form
-(Umeyama, PAMI 1991). A model that cannot be found is a result with a reason, not an error.
+(Umeyama, PAMI 1991). A model is accepted only if chance does not explain its inliers
+(:mod:`siftcli.matching.chance`). No model is a result with a reason, not an error.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
 from ..features import Features, Matches
+from . import chance
 from .nearest import Guide
 from .options import (
     DEFAULT_MAX_ERROR,
@@ -38,6 +41,9 @@ CAUCHY_WIDTH = 1.5
 """Error, over the median error, at which a match's weight is halved: localisation errors have
 longer tails than a Gaussian, and a few of 2 px would otherwise outweigh hundreds of 0.1 px."""
 
+MIRRORED_DEVIATIONS = 2.0
+"""A map that mirrors must have so many standard deviations (√n) more inliers than a turn with n."""
+
 Points = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
@@ -55,9 +61,15 @@ class Verification:
     max_error: float
     """Largest error of an inlier: pixels in the second image, Sampson's for a fundamental matrix."""
     model: Matrix | None
-    """(3, 3) float64: the map from the first to the second image, or F with x₂ᵀ F x₁ = 0."""
+    """(3, 3) float64: the map from the first to the second image, or F with x₂ᵀ F x₁ = 0.
+    None when there is none that is better than chance."""
     inliers: NDArray[np.bool_]
-    """(M,) whether a match fits the model."""
+    """(M,) whether a match fits the model; all False without a model."""
+    n_inliers: int
+    """How many matches fit the model; without one, how many agree with the best that was found."""
+    log10_nfa: float | None = None
+    """Decimal logarithm of the number of false alarms: how many models with such support are
+    expected among unrelated matches; a model is accepted below -3. None when nothing was fitted."""
     rotation_deg: float | None = None
     """In (-180, 180], counter-clockwise on the screen."""
     scale: float | None = None
@@ -66,11 +78,6 @@ class Verification:
     """(dx, dy) in pixels by which the centre of the first image moves."""
     reason: str = ""
     """Why there is no model."""
-
-    @property
-    def n_inliers(self) -> int:
-        """How many matches fit the model."""
-        return int(np.count_nonzero(self.inliers))
 
     def guide(self) -> Guide | None:
         """Return the model as a guide for another search, within ``max_error``; ``None`` without a model."""
@@ -87,6 +94,12 @@ def verify(
     max_error: float = DEFAULT_MAX_ERROR,
 ) -> Verification:
     """Find the model that most matches agree with, and which these are.
+
+    It is accepted if fewer than 1 in 1,000 such models are expected among unrelated matches
+    (:mod:`siftcli.matching.chance`), and if its inliers neither lie at one place nor, for a homography or
+    a fundamental matrix, on one line. A similarity or a homography is not accepted either if a map
+    that mirrors explains clearly more matches. That a model is better than chance does not make it
+    right: two buildings with the same windows agree for a reason.
 
     Parameters
     ----------
@@ -113,22 +126,91 @@ def verify(
     """
     check_model(model, MODELS)
     check_max_error(max_error)
-    matrix, reason = None, _too_few(len(matches), model)
-    rows_f, rows_g = matches.pairs.T
-    first, second = f.xy[rows_f].astype(np.float64), g.xy[rows_g].astype(np.float64)
-    if not reason:
-        matrix = _ESTIMATORS[model](first, second, f.scale[rows_f].astype(np.float64), max_error)
-        reason = "" if matrix is not None else f"no {_NAMES[model]} fits the {len(matches)} matches"
+    matrix, reason = fit(f, g, matches, model, max_error)
     if matrix is None:
-        return Verification(
-            kind=model, max_error=max_error, model=None, inliers=np.zeros(len(matches), bool), reason=reason
-        )
-    inliers = _ERRORS[model](first, second, matrix) <= max_error
+        return _rejected(model, max_error, len(matches), reason)
+    first, second = matched_points(f, g, matches)
+    errors = partial(_ERRORS[model], model=matrix)
+    inliers = errors(first, second) <= max_error
+    n_inliers = int(np.count_nonzero(inliers))
+    evidence = chance.weigh(model, errors, first, second, inliers, max_error, g.image_size)
+    reason = _doubt(evidence, model, n_inliers, len(matches))
+    if not reason and model != "fundamental" and 2 * n_inliers < len(matches):
+        reason = _mirrored(n_inliers, f, g, matches, model, max_error)
+    if reason:
+        return _rejected(model, max_error, len(matches), reason, n_inliers, evidence.log10_nfa)
     rotation_deg, scale, shift = (None, None, None) if model == "fundamental" else _motion(matrix, f)
     return Verification(
-        kind=model, max_error=max_error, model=matrix, inliers=inliers,
-        rotation_deg=rotation_deg, scale=scale, shift=shift,
+        kind=model, max_error=max_error, model=matrix, inliers=inliers, n_inliers=n_inliers,
+        log10_nfa=evidence.log10_nfa, rotation_deg=rotation_deg, scale=scale, shift=shift,
     )  # fmt: skip
+
+
+def fit(
+    f: Features, g: Features, matches: Matches, model: str, max_error: float
+) -> tuple[Matrix | None, str]:
+    """Find the model that most matches agree with, be it by chance.
+
+    Parameters
+    ----------
+    f, g, matches, model, max_error
+        As for :func:`verify`.
+
+    Returns
+    -------
+    model, reason
+        A (3, 3) model, or None and why there is none.
+    """
+    reason = _too_few(len(matches), model)
+    if reason:
+        return None, reason
+    first, second = matched_points(f, g, matches)
+    scale = f.scale[matches.pairs[:, 0]].astype(np.float64)
+    matrix = _ESTIMATORS[model](first, second, scale, max_error)
+    return matrix, "" if matrix is not None else f"no {_NAMES[model]} fits the {len(matches)} matches"
+
+
+def matched_points(f: Features, g: Features, matches: Matches) -> tuple[Points, Points]:
+    """(M, 2) positions in both images."""
+    rows_f, rows_g = matches.pairs.T
+    return f.xy[rows_f].astype(np.float64), g.xy[rows_g].astype(np.float64)
+
+
+def _rejected(
+    kind: str, max_error: float, n_matches: int, reason: str, n_inliers: int = 0, nfa: float | None = None
+) -> Verification:
+    return Verification(
+        kind=kind, max_error=max_error, model=None, inliers=np.zeros(n_matches, bool),
+        n_inliers=n_inliers, log10_nfa=nfa, reason=reason,
+    )  # fmt: skip
+
+
+def _doubt(evidence: chance.Evidence, kind: str, n_inliers: int, n_matches: int) -> str:
+    """Say why a model is not accepted."""
+    agree = f"not verified: {n_inliers} of {n_matches} matches agree"
+    if not evidence.log10_nfa < chance.MAX_LOG10_NFA:
+        return f"{agree}, which chance explains"
+    if not evidence.is_spread:
+        where = "at one place" if kind == "similarity" else "at one place or on one line"
+        return f"{agree}, but they lie {where}, which determines no {_NAMES[kind]}"
+    return ""
+
+
+def _mirrored(n_inliers: int, f: Features, g: Features, matches: Matches, kind: str, max_error: float) -> str:
+    """Say so if a map that mirrors explains more of the matches.
+
+    Structures that are their own mirror image match in a mirrored picture, and those along one
+    line then agree with a turn as well.
+    """
+    left_to_right = replace(f, xy=f.xy * np.array([-1, 1], np.float32))
+    model, _ = fit(left_to_right, g, matches, kind, max_error)
+    if model is None:
+        return ""
+    errors = _ERRORS[kind](*matched_points(left_to_right, g, matches), model)
+    n_mirrored = int(np.count_nonzero(errors <= max_error))
+    if n_mirrored <= n_inliers + MIRRORED_DEVIATIONS * math.sqrt(n_inliers):
+        return ""
+    return f"not verified: {n_inliers} of {len(matches)} matches agree, but {n_mirrored} with a mirror image"
 
 
 _NAMES = {"similarity": "similarity", "homography": "homography", "fundamental": "fundamental matrix"}

@@ -39,6 +39,9 @@ OrientationStage = Callable[
 Frames = dict[str, NDArray[Any]]
 """Columns of :class:`Features`."""
 
+Allowance = Callable[[Keypoints], NDArray[np.bool_]]
+"""Which keypoints lie where features are wanted."""
+
 NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
 """The responses of no keypoint."""
 
@@ -48,6 +51,7 @@ def detect(
     params: SiftParams,
     *,
     mask: NDArray[np.bool_] | None = None,
+    room: NDArray[np.float32] | None = None,
     threads: int | None = None,
     with_descriptors: bool = True,
 ) -> Features:
@@ -61,6 +65,9 @@ def detect(
         All parameters.
     mask
         (H, W) bool; keypoints whose centre falls on False are dropped.
+    room
+        (H, W) distance, in pixels, to the nearest pixel without a value; keypoints whose descriptor
+        reaches that far are dropped.
     threads
         Threads to use; all cores when not given. The result does not depend on it.
     with_descriptors
@@ -73,7 +80,8 @@ def detect(
     """
     with Threads(threads) as pool:
         octaves = gaussian_strips(image, params, pool, reach=_reach(params))
-        found = _detect_in_octaves(octaves, params, mask, pool, with_descriptors)
+        is_allowed = _allowance(mask, room, params)
+        found = _detect_in_octaves(octaves, params, is_allowed, pool, with_descriptors)
     parts, counts = [_no_frames()], Counter(candidates=0)
     for frames, counts_of_strip in found:
         parts.append(frames)
@@ -94,7 +102,7 @@ def detect(
 def _detect_in_octaves(
     octaves: Iterator[Generator[Strip, None, None]],
     params: SiftParams,
-    mask: NDArray[np.bool_] | None,
+    is_allowed: Allowance | None,
     pool: Threads,
     with_descriptors: bool,
 ) -> list[tuple[Frames, dict[str, int]]]:
@@ -104,7 +112,7 @@ def _detect_in_octaves(
         return []
     found, carried, strongest = [], NONE_CARRIED, NONE_ADMITTED
     coarser: Callable[[], list[tuple[Frames, dict[str, int]]]] = partial(
-        _detect_in_octaves, octaves, params, mask, pool, with_descriptors
+        _detect_in_octaves, octaves, params, is_allowed, pool, with_descriptors
     )
     with closing(strips):
         for strip in strips:
@@ -112,7 +120,7 @@ def _detect_in_octaves(
                 coarser = pool.beside(coarser)
             candidates = find_extrema(strip, params, pool)
             keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
-            allowed = keypoints if mask is None else keypoints.select(_is_allowed(keypoints.xy, mask))
+            allowed = keypoints if is_allowed is None else keypoints.select(is_allowed(keypoints))
             admitted, strongest = _admit(allowed, strongest, params)
             frames = _assign_frames(strip, admitted, params, pool)
             describe_them = _describe_frames if with_descriptors else _leave_undescribed
@@ -192,6 +200,35 @@ def _no_frames() -> Frames:
         "octave": np.empty(0, np.int16),
         "descriptors": np.empty((0, DESCRIPTOR_LENGTH), np.uint8),
     }
+
+
+def _allowance(
+    mask: NDArray[np.bool_] | None, room: NDArray[np.float32] | None, params: SiftParams
+) -> Allowance | None:
+    """What tells which keypoints may stay; None if all may."""
+    if mask is None and room is None:
+        return None
+    reach = reach_of_descriptor(params)
+
+    def is_allowed(keypoints: Keypoints) -> NDArray[np.bool_]:
+        allowed = np.ones(len(keypoints), bool)
+        if mask is not None:
+            allowed &= _is_allowed(keypoints.xy, mask)
+        if room is not None:
+            allowed &= _least_around(keypoints.xy, room) >= reach * keypoints.sigma
+        return allowed
+
+    return is_allowed
+
+
+def _least_around(xy: NDArray[np.float64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The least value of the pixels around each position; the same in a turned or mirrored image."""
+    y_max, x_max = np.subtract(values.shape, 1)
+    x, y = xy.T
+    left, right = (np.clip(f, 0, x_max).astype(np.intp) for f in (np.floor(x), np.ceil(x)))
+    top, bottom = (np.clip(f, 0, y_max).astype(np.intp) for f in (np.floor(y), np.ceil(y)))
+    pixels = values[[top, top, bottom, bottom], [left, right, left, right]]
+    return np.asarray(pixels.min(axis=0))
 
 
 def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

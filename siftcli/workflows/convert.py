@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path, PurePath
@@ -12,12 +12,15 @@ from pathlib import Path, PurePath
 from ..errors import InputError, OutputError, ParameterError, SiftcliError
 from ..features import Features
 from ..formats import DEFAULT_FORMAT, FORMATS, Format, format_of, inspect, save, save_inside
+from ..formats._alicevision import Views
 from ..formats._collections import Reader, WriteOptions, check_collection, open_reader, open_writer
 from ..image import read_image
 from ..io.writing import check_output
 
 _Item = tuple[str, Features | str]
 """Name of an image, and its features or the reason for none."""
+_BY_VIEWS = "openmvg"
+"""The format that AliceVision reads, from files that it finds by the ids of views."""
 _Write = Callable[[str, Features], None]
 
 
@@ -36,11 +39,35 @@ class Conversion:
     is_folder: bool
     """Whether the target is a folder of files."""
     options: WriteOptions
+    views: Views | None = None
+    """What names the files of the target as AliceVision wants them."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Names of the images of the source whose files are named by views."""
 
     @property
     def loss(self) -> str:
         """One line on what the target cannot carry; empty if it carries all."""
         return self.target_format.loss
+
+    def image_name(self, name: str) -> str:
+        """Name of the image of which the source has features under this name."""
+        return self.renamed.get(name, name)
+
+    def file_name(self, name: str) -> str:
+        """Name of an image's file in the target folder.
+
+        Raises
+        ------
+        InputError
+            If no view, or more than one, is of it.
+        OutputError
+            If it would lie outside.
+        """
+        if self.views is not None:
+            return self.views.file_name(name, _image_file(self.images, name))
+        if not is_inside(name):
+            raise OutputError(f"{name!r} would lie outside {self.target}; convert it to a collection instead")
+        return self.target_format.name_in_folder(name)
 
 
 @dataclass(frozen=True)
@@ -59,6 +86,7 @@ def plan_conversion(
     from_: str | None = None,
     to: str | None = None,
     images: str | None = None,
+    view_ids: str | None = None,
     options: WriteOptions | None = None,
 ) -> Conversion:
     """Settle what is read and written, and check that it can be.
@@ -73,13 +101,16 @@ def plan_conversion(
         Names of the formats; from the suffixes when not given, npz in a folder.
     images
         Folder of the images.
+    view_ids
+        AliceVision's ``.sfm`` file, by whose view ids openmvg files of the target (or else of the source)
+        are named.
     options
         How a collection is opened.
 
     Raises
     ------
     InputError
-        If the source cannot be read.
+        If the source cannot be read, or the views do not fit it.
     OutputError, ParameterError
         If the target does not fit, exists, or cannot be written.
     """
@@ -92,12 +123,28 @@ def plan_conversion(
         raise ParameterError("--append adds images to a collection; name a .h5, .db or .parquet output")
     if os.path.realpath(source) == os.path.realpath(target):
         raise OutputError(f"{target} is the source; name another file")
+    _check_distinct(names or [], entry, target)
     if entry.is_collection:
         check_collection(target, entry, overwrite=options.overwrite, append=options.append)
     elif not is_folder:
         check_output(target, overwrite=options.overwrite)
-    return Conversion(
+    plan = Conversion(
         source, from_, target, entry, None if names is None else tuple(names), images, is_folder, options
+    )
+    return plan if view_ids is None else _with_views(plan, view_ids)
+
+
+def _with_views(plan: Conversion, path: str) -> Conversion:
+    """Name the files of one side by the views of an ``.sfm`` file."""
+    if plan.target_format.name == _BY_VIEWS and plan.is_folder:
+        views = Views(path)
+        views.check_distinct({name: _image_file(plan.images, name) for name in plan.names or ()})
+        return replace(plan, views=views)
+    if plan.source_format == _BY_VIEWS and plan.names is not None:
+        return replace(plan, renamed=Views(path).image_names(plan.names, plan.images))
+    raise ParameterError(
+        f"view ids name the files of a folder of {_BY_VIEWS}; pass --to {_BY_VIEWS} and a folder to write, "
+        f"or --from {_BY_VIEWS} and a folder to read"
     )
 
 
@@ -114,13 +161,15 @@ def convert(plan: Conversion) -> Iterator[Converted]:
         yield from _write_all(plan, [(features.image_name or _stem(plan.source), features)])
         return
     with open_reader(plan.source, plan.source_format) as reader:
-        yield from _write_all(plan, _read_all(reader, plan.names))
+        yield from _write_all(plan, _read_all(reader, plan))
 
 
-def _read_all(reader: Reader, names: tuple[str, ...]) -> Iterator[_Item]:
-    for name in names:
+def _read_all(reader: Reader, plan: Conversion) -> Iterator[_Item]:
+    for file_name in plan.names or ():
+        name = plan.image_name(file_name)
         try:
-            yield name, reader.read(name).features
+            features = reader.read(file_name).features
+            yield name, replace(features, image_name=name) if plan.renamed else features
         except SiftcliError as error:
             yield name, str(error)
 
@@ -153,6 +202,29 @@ def _target_format(target: str, format: str | None, *, several: bool) -> tuple[F
     return entry, is_folder
 
 
+def _check_distinct(names: Iterable[str], entry: Format, target: str) -> None:
+    """Check that no two images of the source become one of the target.
+
+    Their names are data: ``./a.png`` and ``a.png`` are the same file and the same group of HDF5, and
+    some formats name a file by the stem of its image.
+    """
+    taken: dict[object, str] = {}
+    for name in names:
+        if not (entry.is_collection or is_inside(name)):
+            continue  # told when it is written
+        place = _place(name, entry)
+        other = taken.setdefault(place, name)
+        if other != name:
+            raise OutputError(f"{other} and {name} would both be {place} in {target}; rename one of them")
+
+
+def _place(name: str, entry: Format) -> str:
+    """What an image is in the target."""
+    if not entry.is_collection:
+        return str(PurePath(entry.name_in_folder(name)))
+    return str(PurePath(name.lstrip("/"))) if entry.name == "hloc" else name
+
+
 def _stem(source: str) -> str:
     """Name of an image whose file does not say it: that of the file without the format's suffix."""
     return Path(source).with_suffix("").name
@@ -163,7 +235,7 @@ def _write_all(plan: Conversion, found: Iterable[_Item]) -> Iterator[Converted]:
         yield from (_converted(*item, partial(_write_file, plan), plan) for item in found)
         return
     found = list(found) if plan.names is None else found
-    names = plan.names or [name for name, _ in found]
+    names = [plan.image_name(name) for name in plan.names or [name for name, _ in found]]
     images = {name: _image_file(plan.images, name) for name in names}
     options = replace(plan.options, images=images)
     with open_writer(plan.target, plan.target_format.name, options) as writer:
@@ -206,9 +278,7 @@ def is_inside(name: str | PathLike[str]) -> bool:
 def _write_file(plan: Conversion, name: str, features: Features) -> None:
     path = Path(plan.target)
     if plan.is_folder:
-        if not is_inside(name):
-            raise OutputError(f"{name!r} would lie outside {plan.target}; convert it to a collection instead")
-        path /= plan.target_format.name_in_folder(name)
+        path /= plan.file_name(name)
         path.parent.mkdir(parents=True, exist_ok=True)
     write = save_inside if plan.is_folder else save
     write(features, path, plan.target_format.name, overwrite=plan.options.overwrite)

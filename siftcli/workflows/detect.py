@@ -20,13 +20,14 @@ from ..errors import ParameterError, SiftcliError, StorageError
 from ..features import Features
 from ..formats import encode
 from ..image import check_max_image_size
+from ..image.stretch import NO_STRETCH, check_stretch
 from ..io.provenance import settings_text
 from ..io.writing import write_inside, write_output
 from ..parallel.processes import LocalPool
 from ..params import SiftParams
 from ..versions import versions
 from .detect_image import Found, Request, find, find_elsewhere, killed, lost
-from .detect_outputs import Output, make_folder, open_output, split
+from .detect_outputs import Output, State, make_folder, open_output, split
 from .detect_plan import Job, Plan
 from .summary import SCHEMA, summarise
 
@@ -44,15 +45,21 @@ class Outcome:
     time_s: float
     """Reading, detection and writing."""
     was_there: bool = False
-    """Whether nothing was done because the collection has the image."""
+    """Whether nothing was done because the output has the image."""
+    is_known: bool = True
+    """Whether the features say what they were made from; if not, they were kept unexamined."""
+    n_pages: int = 1
+    """Pages of the image's file, of which it is one."""
+    is_faint: bool = False
+    """Whether fewer than 10 features were found in a picture that uses under a quarter of its range."""
 
     def to_dict(self) -> dict[str, Any]:
         """Describe it in plain types, for JSON.
 
-        ``schema``, ``image``, then ``error``, or else ``output``, ``drawing``, ``time_s`` and
-        the keys of :func:`siftcli.workflows.summary.summarise`.
+        ``schema``, ``image`` (``PATH[N]`` for one of all pages), then ``error``, or else
+        ``output``, ``drawing``, ``time_s`` and the keys of :func:`siftcli.workflows.summary.summarise`.
         """
-        head = {"schema": SCHEMA, "image": self.job.image.path}
+        head = {"schema": SCHEMA, "image": self.job.image.label}
         if self.was_there:
             return {**head, "was_there": True}
         if self.features is None:
@@ -70,12 +77,11 @@ def run(
     *,
     threads: int | None = None,
     jobs: int | None = None,
-    exif_orientation: str = "apply",
-    max_image_size: int | None = None,
     check: bool = False,
     strict: bool = False,
     dask: str | None = None,
     stop: Callable[[], bool] = lambda: False,
+    **reading: Any,
 ) -> Iterator[Outcome]:
     """Detect, and write what the plan says.
 
@@ -83,7 +89,7 @@ def run(
     ----------
     plan
         From :func:`make_plan`.
-    params, exif_orientation, max_image_size
+    params
         As for :func:`siftcli.detect`.
     threads
         Threads inside an image; when not given the cores are shared out among the jobs.
@@ -100,6 +106,9 @@ def run(
     stop
         Asked before an image is begun; when true, those that are under way are finished and
         written, and no other is begun.
+    **reading
+        ``exif_orientation``, ``max_image_size``, ``stretch`` and ``nodata``, as for
+        :func:`siftcli.detect`.
 
     Returns
     -------
@@ -114,13 +123,23 @@ def run(
     InputError
         If there is no such cluster, or its workers have other versions.
     OutputError
-        If another run writes there, what is there was made with other settings, or the disk is full.
+        If another run writes there, what is there was made with other settings or is of other pictures,
+        or the disk is full.
     """
-    check_max_image_size(max_image_size)
+    check_max_image_size(reading.get("max_image_size"))
+    check_stretch(reading.get("stretch", NO_STRETCH), reading.get("nodata"))
     if dask is not None:
         _check_cluster_use(dask, jobs, plan)
     jobs, threads = shared_cores(len(plan.jobs), jobs, threads)
-    request = Request(params, threads, exif_orientation, max_image_size, plan.keeps_origins, plan.is_batch)
+    request = Request(
+        params,
+        threads,
+        keeps_origins=plan.keeps_origins,
+        is_batch=plan.is_batch,
+        page=plan.page,
+        has_stored_frame=plan.has_stored_frame,
+        **reading,
+    )
     if dask is None:
         pool = LocalPool(partial(find, request), lost, jobs)
         return _run(plan, request, nullcontext(pool.run), check=check, strict=strict, stop=stop)
@@ -173,8 +192,9 @@ def _run(
     settings = settings_text(request.settings)
     with ExitStack() as stack:
         output = open_output(plan, settings, stack)
-        done, to_do = split(plan, output, settings, check=check)
-        yield from (Outcome(job, None, None, 0.0, was_there=True) for job in done)
+        kept, to_do = split(plan, output, settings, check=check)
+        for job, state in kept.items():
+            yield Outcome(job, None, None, 0.0, was_there=True, is_known=state is State.DONE)
         if not to_do:
             return
         for job, found in stack.enter_context(engine)(to_do, lambda: stop() or (strict and bool(failed))):
@@ -187,7 +207,7 @@ def _run(
 def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
     """Write what was found; a disk that is full ends the run, other trouble concerns one image."""
     if found.features is None:
-        return Outcome(job, None, found.error, found.time_s)
+        return Outcome(job, None, found.error, found.time_s, n_pages=found.n_pages)
     start = time.perf_counter()
     error = None
     try:
@@ -201,7 +221,14 @@ def _written(job: Job, found: Found, plan: Plan, output: Output) -> Outcome:
     except SiftcliError as reason:
         error = str(reason)
     time_s = found.time_s + time.perf_counter() - start
-    return Outcome(job, None if error else found.features, error, time_s)
+    return Outcome(
+        job,
+        None if error else found.features,
+        error,
+        time_s,
+        n_pages=found.n_pages,
+        is_faint=found.is_faint,
+    )
 
 
 def features_bytes(outcome: Outcome, plan: Plan) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
@@ -13,9 +15,12 @@ from ..formats import npz, save, save_inside
 from ..formats._collections import WriteOptions, Writer, open_writer
 from ..io.locks import locked
 from ..io.provenance import Origin, differing
+from ..io.reading import absolute
 from ..io.writing import remove_temporaries, write_inside
 from .detect_plan import Job, Plan
 
+NAMED = 3
+"""Images that an error names; it counts the others."""
 ABANDONED_S = 3600.0
 """An unfinished file of this age is of a run that was killed; a file is written in seconds."""
 
@@ -132,36 +137,70 @@ def other_settings(name: str, found: str, wanted: str) -> OutputError:
     )
 
 
-def split(plan: Plan, output: Output, settings: str, *, check: bool) -> tuple[list[Job], list[Job]]:
-    """Find which jobs are done already: the first list; the second is what is missing or has changed.
+class State(Enum):
+    """What a batch finds of an image where it writes."""
+
+    MISSING = auto()
+    CHANGED = auto()
+    DONE = auto()
+    UNKNOWN = auto()
+    """There, of another program or command: kept, as it does not say what it was made from."""
+    CONFLICT = auto()
+    """There, of another picture of the same name."""
+
+
+def split(plan: Plan, output: Output, settings: str, *, check: bool) -> tuple[dict[Job, State], list[Job]]:
+    """Find which images are kept (``DONE`` or ``UNKNOWN``), and which are missing or have changed.
 
     Raises
     ------
     OutputError
-        If what is there was made with other settings, or may not be replaced.
+        If what is there was made with other settings, is of other pictures, or may not be replaced.
     """
     if plan.overwrite or not plan.keeps_origins:
-        return [], list(plan.jobs)
-    done: list[Job] = []
-    to_do: list[Job] = []
-    for job in plan.jobs:
-        (done if _is_done(plan, job, output, settings, check) else to_do).append(job)
-    return done, to_do
+        return {}, list(plan.jobs)
+    states = {job: _state(plan, job, output, settings, check) for job in plan.jobs}
+    if others := [job for job, state in states.items() if state is State.CONFLICT]:
+        raise _other_pictures(plan, output, others)
+    for job, state in states.items():
+        if state is State.MISSING and job.drawing is not None and os.path.lexists(job.drawing):
+            raise OutputError(f"{job.drawing} exists; pass --overwrite to replace it")
+    kept: dict[Job, State] = {job: s for job, s in states.items() if s in (State.DONE, State.UNKNOWN)}
+    return kept, [job for job in plan.jobs if job not in kept]
 
 
-def _is_done(plan: Plan, job: Job, output: Output, settings: str, check: bool) -> bool:
+def _state(plan: Plan, job: Job, output: Output, settings: str, check: bool) -> State:
     if not output.has(job):
-        return False
+        return State.MISSING
     origin = output.origin(job)
     if origin is None:
         if plan.collection is None:
             raise OutputError(f"{job.output} exists; pass --overwrite to replace it")
-        return True  # of another program or another command: it was asked to add, not to replace
+        return State.UNKNOWN  # it was asked to add, not to replace
+    is_same = origin.image.is_still(job.image.path, check=check)
+    if not is_same and not origin.image.is_at(job.image.path):
+        return State.CONFLICT
     if origin.settings != settings:
         name = f"{job.output}: {job.image.name}" if plan.collection else str(job.output)
         raise other_settings(name, origin.settings, settings)
     is_drawn = job.drawing is None or job.drawing.exists()
-    return is_drawn and origin.is_current(job.image.path, job.mask, check=check)
+    return State.DONE if is_same and is_drawn and origin.has_mask(job.mask, check=check) else State.CHANGED
+
+
+def _other_pictures(plan: Plan, output: Output, others: list[Job]) -> OutputError:
+    """Make the error of images whose names are those of other pictures, which are there already."""
+    first = others[0]
+    origin = output.origin(first)
+    there, now = origin.image.path if origin else "", str(absolute(first.image.path))
+    shared = os.path.commonpath([there or now, now])
+    count = f"{len(others)} such name{'s' if len(others) > 1 else ''}"
+    names = ", ".join(job.image.name for job in others[:NAMED]) + (", ..." if len(others) > NAMED else "")
+    return OutputError(
+        f"{plan.folder or first.output} holds other pictures of the same names: {first.image.name} of "
+        f"{there or 'an unknown file'}, not of {now} ({count}: {names}); pass "
+        f"{'--append --overwrite' if plan.collection else '--overwrite'} to replace them, or make the names "
+        f"differ: run on {shared} or with --image-root {shared}"
+    )
 
 
 def make_folder(path: Path, plan: Plan) -> None:

@@ -11,8 +11,10 @@ from ..errors import OutputError, ParameterError
 from ..features import Features
 from ..formats import DEFAULT_FORMAT, FORMATS, Format, format_of
 from ..formats._collections import WriteOptions, check_collection
-from ..io.work_list import ImageFile, find_images, names_several
+from ..io.masks import find_masks
+from ..io.work_list import ImageFile, Tell, find_images, names_several
 from ..io.writing import check_output, is_special
+from .pages import Page, at_page
 
 STANDARD_OUTPUT = "-"
 
@@ -41,6 +43,8 @@ class Plan:
     overwrite: bool
     collection: WriteOptions | None = None
     """How the one file (or folder) is opened that takes all images, if there is one; each job's output."""
+    page: Page = 1
+    """The page that was asked for."""
 
     @property
     def makes_folders(self) -> bool:
@@ -70,6 +74,12 @@ class Plan:
         return FORMATS[self.format].rootsift
 
     @property
+    def has_stored_frame(self) -> bool:
+        """Whether outputs, and so masks, lie in the frame of the stored pixels, not of the turned picture."""
+        written = self.to_stdout or any(job.output for job in self.jobs)
+        return written and FORMATS[self.format].stored_frame
+
+    @property
     def loss(self) -> str:
         """One line on what the output cannot carry; empty if it carries all."""
         written = self.to_stdout or any(job.output for job in self.jobs)
@@ -77,19 +87,15 @@ class Plan:
 
     def frame_note(self, features: Features) -> str:
         """One line on coordinates that are not written in the frame of the features; empty if they are."""
-        if (
-            features.exif_orientation == 1
-            or not FORMATS[self.format].stored_frame
-            or not any(job.output for job in self.jobs)
-        ):
+        if features.exif_orientation == 1 or not self.has_stored_frame:
             return ""
         return (
             f"{features.image_name} has the EXIF orientation {features.exif_orientation}: coordinates are "
-            f"written in the stored frame, as readers of {self.format} ignore it"
+            f"written in the stored frame, as readers of {self.format} do not turn images by it"
         )
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913  what a command was asked for
     inputs: Iterable[str | os.PathLike[str]],
     *,
     output: str | None = None,
@@ -99,6 +105,9 @@ def make_plan(
     mask_optional: bool = False,
     overwrite: bool = False,
     collection: WriteOptions | None = None,
+    image_root: str | None = None,
+    page: Page = 1,
+    tell: Tell = lambda _line: None,
 ) -> Plan:
     """Settle what is read and written, and check that it can be, before any work.
 
@@ -115,7 +124,8 @@ def make_plan(
     drawing
         For one image a PNG file, for several a folder.
     mask
-        For one image a mask image, for several a folder with ``<relative name>.png``.
+        A mask for all images, or a folder with ``<relative name>.png`` (:func:`find_masks`); in the
+        frame of the output (``Plan.has_stored_frame``).
     mask_optional
         Whether an image of several may have no mask.
     overwrite
@@ -123,18 +133,27 @@ def make_plan(
     collection
         Whether images are added to an existing collection, and their cameras; its ``images``
         and ``overwrite`` are set here.
+    image_root
+        Folder that the names of images are relative to; the one that all inputs share when not given.
+    page
+        Which page of files of several, from 1; ``"all"`` makes each an image ``NAME[page]``.
+    tell
+        Takes lines on pictures in folders that are not taken as images.
 
     Raises
     ------
     InputError
         If a folder has no image.
     OutputError, ParameterError
-        If the outputs exist, cannot be written, or do not fit the inputs.
+        If the outputs exist, cannot be written, or do not fit the inputs, or an image is outside the root.
     """
     names = [os.fspath(path) for path in inputs]
     if "" in (output, drawing, mask):
         raise ParameterError("expected a path for the output, drawing or mask, got an empty name; name one")
-    images = find_images(names)
+    found = at_page(find_images(names, image_root, tell=tell), page)
+    images, masks = (found, {}) if mask is None else find_masks(found, mask, is_optional=mask_optional)
+    if len(images) < len(found):
+        tell(f"skipped {len(found) - len(images)} that are masks")
     is_batch = len(images) > 1 or any(names_several(name) for name in names)
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and (is_batch or format is None):
@@ -152,13 +171,13 @@ def make_plan(
     jobs = tuple(
         Job(
             image=image,
-            output=folder / entry.name_in_folder(image.name) if folder else file,
+            output=folder / _name_in_folder(image, entry) if folder else file,
             drawing=_drawing(drawing, image, is_batch),
-            mask=_mask(mask, image, is_batch, mask_optional),
+            mask=masks.get(image.name),
         )
         for image in images
     )
-    plan = Plan(jobs, entry.name, is_batch, folder, to_stdout, overwrite, opened)
+    plan = Plan(jobs, entry.name, is_batch, folder, to_stdout, overwrite, opened, page)
     _check_outputs(plan)
     return plan
 
@@ -209,6 +228,14 @@ def _format(file: Path | None, format: str | None) -> Format:
     return format_of(file or "", format)
 
 
+def _name_in_folder(image: ImageFile, entry: Format) -> str:
+    """Name of an image's output; where its suffix is replaced, the page stays (``a[3].feat``)."""
+    page = f"[{image.page}]" if image.is_page else ""
+    file = Path(image.name.removesuffix(page))
+    name = str(file.with_name(file.stem + page + file.suffix)) if entry.replaces_suffix else image.name
+    return entry.name_in_folder(name)
+
+
 def _inside(folder: Path, image: ImageFile, suffix: str) -> Path:
     return folder / (image.name + suffix)
 
@@ -224,18 +251,6 @@ def _drawing(drawing: str | None, image: ImageFile, is_batch: bool) -> Path | No
     if path.suffix.lower() != ".png" and not is_special(path):
         raise ParameterError(f"{drawing}: expected a .png file for the drawing of one image; rename it")
     return path
-
-
-def _mask(mask: str | None, image: ImageFile, is_batch: bool, optional: bool) -> Path | None:
-    if mask is None:
-        return None
-    path = Path(mask)
-    if not is_batch:
-        return path
-    if not path.is_dir():
-        raise ParameterError(f"{mask}: masks of several images need a folder of <image name>.png; name one")
-    path = _inside(path, image, ".png")
-    return None if optional and not path.exists() else path
 
 
 def _check_outputs(plan: Plan) -> None:
@@ -257,7 +272,7 @@ def _check_outputs(plan: Plan) -> None:
 
 def _may_be_continued(plan: Plan, job: Job) -> bool:
     """Whether what is there may be of an interrupted run; its own record tells when the run begins."""
-    return plan.keeps_origins and job.output is not None and job.output.is_file()
+    return plan.keeps_origins and job.output is not None and job.output.exists()
 
 
 def _check_distinct(jobs: tuple[Job, ...]) -> None:

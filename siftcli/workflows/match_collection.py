@@ -11,21 +11,28 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, SiftcliError, StorageError
+import numpy as np
+
+from ..errors import InputError, OutputError, SiftcliError, StorageError
 from ..features import Features
 from ..formats import format_of
 from ..formats._collections import Reader, open_reader
-from ..formats._matches import MatchWriter, PairMatches, match_writer
+from ..formats._matches import FoundIn, MatchWriter, PairMatches, features_digest, match_writer
 from ..formats._registry import MATCH_COLLECTIONS
 from ..io.locks import locked
+from ..io.reading import absolute
 from ..io.writing import check_output
+from ..matching.chance import MAX_LOG10_NFA
 from ..matching.options import MatchOptions
+from ..matching.search import search
 from ..parallel.processes import LocalPool
 from .detect import shared_cores
-from .match_images import search
 from .pair_selection import NamePair, select_pairs
+from .stale import read_stored, stale_pairs
 from .summary import SCHEMA
 
+SAME_PX = 0.01
+"""Difference of positions that went through another format: COLMAP's half pixel is rounded to float32."""
 CACHED_IMAGES = 64
 """Images whose features stay in a process's memory: some 100 MB at 10,000 features each."""
 
@@ -40,6 +47,12 @@ class PairPlan:
     target_format: str
     pairs: tuple[NamePair, ...]
     overwrite: bool
+
+    @property
+    def other_database(self) -> str | None:
+        """The database that takes the matches, if it is not the one with the features."""
+        is_source = os.path.realpath(self.target) == os.path.realpath(self.source)
+        return None if is_source or self.target_format != "colmap-db" else self.target
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,9 @@ def plan_pairs(
     if entry == "hloc":
         if os.path.realpath(target) == os.path.realpath(source):
             raise OutputError(f"{target} holds the features; name another file for the matches")
+        from ..formats.hloc_matches import check_pairs  # h5py takes a while to load
+
+        check_pairs(Path(target), chosen)
         check_output(target, overwrite=True)
     return PairPlan(source, source_format, target, entry, chosen, overwrite)
 
@@ -137,14 +153,27 @@ class Matcher:
     options: MatchOptions
     min_inliers: int
     threads: int | None
+    database: str | None = None
+    """One besides the source that takes the matches, and must hold the same keypoints."""
 
     @cached_property
     def _reader(self) -> Reader:
         return open_reader(self.source, self.source_format)
 
     @cached_property
-    def _read(self) -> Callable[[str], Features]:
-        return lru_cache(CACHED_IMAGES)(lambda name: self._reader.read(name).features)
+    def _target(self) -> Reader | None:
+        return None if self.database is None else open_reader(self.database, "colmap-db")
+
+    @cached_property
+    def _read(self) -> Callable[[str], tuple[Features, str]]:
+        return lru_cache(CACHED_IMAGES)(self._checked)
+
+    def _checked(self, name: str) -> tuple[Features, str]:
+        """Features in the stored frame, which is that of both outputs, and their digest."""
+        features = read_stored(self._reader, name)
+        if self._target is not None:
+            _require_same_keypoints(str(self.database), name, features, self._target.read(name).features)
+        return features, features_digest(features)
 
     def __call__(self, pair: NamePair) -> PairMatches | str:
         """The matches of a pair, or the reason for none."""
@@ -158,8 +187,15 @@ class Matcher:
         except Exception as error:
             return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
 
+    def close(self) -> None:
+        """Close what was opened in this process."""
+        for name in ("_reader", "_target"):
+            reader = self.__dict__.pop(name, None)
+            if reader is not None:
+                reader.close()
+
     def _matched(self, pair: NamePair) -> PairMatches:
-        first, second = (self._read(name) for name in pair)
+        (first, digest_a), (second, digest_b) = (self._read(name) for name in pair)
         matches, found = search(first, second, self.options, self.threads)
         return PairMatches(
             names=pair,
@@ -167,6 +203,16 @@ class Matcher:
             matches=matches,
             verification=found,
             min_inliers=self.min_inliers,
+            found_in=FoundIn(pair, (digest_a, digest_b), str(absolute(self.source))),
+        )
+
+
+def _require_same_keypoints(path: str, name: str, features: Features, there: Features) -> None:
+    """Matches are rows of keypoints: the file that takes them must have the same ones in the same order."""
+    if features.xy.shape != there.xy.shape or not np.allclose(features.xy, there.xy, rtol=0, atol=SAME_PX):
+        raise InputError(
+            f"{path}: expected the {len(features)} features of {name} that were matched, has {len(there)} "
+            "others; write them there again"
         )
 
 
@@ -205,33 +251,45 @@ def match_pairs(
     Raises
     ------
     InputError, OutputError
-        If the source or the target cannot be opened, has matches of other options, or is being written.
+        If the source or the target cannot be opened, has matches of other options or of other features, or
+        is being written.
     """
-    note = json.dumps({**asdict(options), "min_inliers": min_inliers}, sort_keys=True)
+    accepted = {"min_inliers": min_inliers, "max_log10_nfa": MAX_LOG10_NFA}
+    note = json.dumps({**asdict(options), **accepted}, sort_keys=True)
     target = Path(plan.target)
     with ExitStack() as stack:
         stack.enter_context(locked(target, is_folder=False))
         writer: MatchWriter = stack.enter_context(
             match_writer(target, plan.target_format, options=note, overwrite=plan.overwrite)
         )
-        to_do = []
-        for pair in plan.pairs:
-            there = _was_there(writer, pair)
-            if there is None:
-                to_do.append(pair)
-            else:
-                yield there
+        settled = _settled(plan, writer)
+        yield from settled.values()
+        to_do = [pair for pair in plan.pairs if pair not in settled]
         jobs, threads = shared_cores(len(to_do), jobs, threads)
-        matcher = Matcher(plan.source, plan.source_format, options, min_inliers, threads)
+        matcher = Matcher(plan.source, plan.source_format, options, min_inliers, threads, plan.other_database)
+        stack.callback(matcher.close)
         for pair, found in LocalPool(matcher, lost, jobs).run(to_do, stop):
             yield _written(pair, found, writer)
 
 
-def _was_there(writer: MatchWriter, pair: NamePair) -> PairOutcome | None:
-    try:
-        return PairOutcome(pair, was_there=True) if writer.has(*pair) else None
-    except SiftcliError as error:
-        return PairOutcome(pair, error=str(error))
+def _settled(plan: PairPlan, writer: MatchWriter) -> dict[NamePair, PairOutcome]:
+    """Pairs that are not matched: those that are there, and those that the target cannot hold."""
+    settled: dict[NamePair, PairOutcome] = {}
+    records: dict[NamePair, FoundIn] = {}
+    for pair in plan.pairs:
+        try:
+            if not writer.has(*pair):
+                continue
+            record = writer.found_in(*pair)
+        except SiftcliError as error:
+            settled[pair] = PairOutcome(pair, error=str(error))
+            continue
+        settled[pair] = PairOutcome(pair, was_there=True)
+        if record is not None:
+            records[pair] = record
+    for pair in stale_pairs(plan, records):
+        del settled[pair]
+    return settled
 
 
 def _written(pair: NamePair, found: PairMatches | str, writer: MatchWriter) -> PairOutcome:

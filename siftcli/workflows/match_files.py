@@ -1,4 +1,4 @@
-"""The matches of two images as a json, csv or npz file: a row a match, in both frames.
+"""The matches of two images as a json, csv or npz file, a row a match, in both frames; and their picture.
 
 Positions in the second image are given twice: in the picture that was matched (``x_b``, ``y_b``;
 turned, when that was asked) and in the image as it was (``x_b_original``, ``y_b_original``).
@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from ..drawing.matches import draw_matches_png
+from ..drawing.matches import draw_matches
 from ..errors import OutputError
 from ..io.writing import check_output, write_output
 from .match_images import ImageMatch
@@ -89,7 +90,43 @@ def write(result: ImageMatch, outputs: MatchOutputs) -> None:
         data = encode_matches(result, outputs.format)
         write_output(outputs.path, data, overwrite=outputs.overwrite)
     if outputs.drawing is not None:
-        write_output(outputs.drawing, draw_matches_png(result), overwrite=outputs.overwrite)
+        write_output(outputs.drawing, drawn(result), overwrite=outputs.overwrite)
+
+
+def drawn(result: ImageMatch) -> bytes:
+    """Draw the matches of two images with counts and the recovered turn, as a PNG file."""
+    if result.a.grey is None or result.b.grey is None:
+        raise ValueError("both images are needed to draw their matches")
+    found = result.verification
+    picture = draw_matches(
+        result.a.grey,
+        result.b.grey,
+        result.a.features,
+        result.b.features,
+        result.matches,
+        None if found is None or found.model is None else found.inliers,
+        _words(result),
+    )
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _words(result: ImageMatch) -> str:
+    """Say in two lines which images these are and what was recovered."""
+    a, b, turn, found = result.a, result.b, result.turn, result.verification
+    done = f", turned by {turn.rotation_deg:g}°" if turn.rotation_deg else ""
+    done += f", resized by {turn.scale:g}" if turn.scale != 1 else ""
+    names = [side.features.image_name or side.name or "array" for side in (a, b)]
+    first = f"{names[0]}: {len(a.features)} features    {names[1]}{done}: {len(b.features)} features"
+    if found is None:
+        return f"{first}\nnot verified"
+    if found.rotation_deg is None or found.scale is None:
+        return f"{first}\n{found.kind}" + (f": {found.reason}" if found.reason else "")
+    second = f"{found.kind}: recovered turn {found.rotation_deg:.3f}°, scale {found.scale:.5f}"
+    if result.truth is not None:
+        second += f"    {np.count_nonzero(result.truth.correct)} of {len(result.matches)} matches correct"
+    return f"{first}\n{second}"
 
 
 def match_columns(result: ImageMatch) -> dict[str, NDArray[Any]]:

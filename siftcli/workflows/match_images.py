@@ -17,26 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import api
-from ..errors import ParameterError
 from ..features import Features, Matches
 from ..formats import load
-from ..image import Picture, read_image
-from ..matching.nearest import match
-from ..matching.options import NO_MODEL, MatchOptions
-from ..matching.verification import Verification, verify
+from ..image import Picture, check_max_image_size, read_image
+from ..matching.options import MatchOptions
+from ..matching.search import search
+from ..matching.verification import Verification
 from ..params import SiftParams
 from ..views import metrics
-from ..views.planar import Region, centre_of, map_points, similarity
-from ..views.rendering import GREY_LEVELS, Interpolated, render
-from ..views.transforms import SUPPORT_SIGMAS, quarter_turn
+from ..views.canvas import turned
+from ..views.planar import Region, map_points
+from ..views.transforms import SUPPORT_SIGMAS
 from .match_request import check_request, is_feature_file
 from .summary import SCHEMA
 
 REPEATABILITY_PX = metrics.LOCALISATION_RADIUS_PX
 """Distance within which a keypoint found again counts for ``repeatability``."""
 
-MAX_CANVAS_PIXELS = 1 << 28
-"""Largest canvas that a turned or resized image is drawn on."""
+LEAST_SHARE = 0.01
+"""Share of a pixel left out from which on a turned pixel is left out; splines have long, faint tails."""
 
 Input = str | PathLike[str] | NDArray[Any]
 Matrix = NDArray[np.floating[Any]]
@@ -50,6 +49,10 @@ class Side:
     features: Features
     grey: NDArray[np.float32] | None
     """(H, W) in [0, 1], in the frame of the features."""
+    n_pages: int = 1
+    """Pages of the image's file."""
+    is_faint: bool = False
+    """Whether fewer than 10 features were found in a picture that uses under a quarter of its range."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +106,7 @@ class ImageMatch:
         return xy if self.turn.matrix is None else map_points(np.linalg.inv(self.turn.matrix), xy)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result in plain types, for JSON; the keys are listed in the README."""
+        """Return the result in plain types, for JSON; the keys are listed in docs/json.md."""
         found = self.verification
         summary = {
             "schema": SCHEMA,
@@ -182,8 +185,8 @@ def match_images(
     options: MatchOptions | None = None,
     params: SiftParams | None = None,
     threads: int | None = None,
-    exif_orientation: str = "apply",
     max_image_size: int | None = None,
+    **reading: Any,
 ) -> ImageMatch:
     """Match two images, verify the matches and, where the truth is known, judge them.
 
@@ -199,8 +202,10 @@ def match_images(
         Resize ``b`` by this factor, 0.05 to 20.
     options
         How to search and verify; the defaults when not given.
-    params, threads, exif_orientation, max_image_size
+    params, threads, max_image_size
         As for :func:`siftcli.detect`; feature files are taken as they are.
+    **reading
+        ``exif_orientation``, ``page``, ``stretch`` and ``nodata``, as for :func:`siftcli.detect`.
 
     Returns
     -------
@@ -216,9 +221,10 @@ def match_images(
     """
     check_request(a, b, rotate=rotate, scale=scale)
     options = options or MatchOptions()
-    how = {"params": params, "threads": threads, "max_image_size": max_image_size}
-    first = _read(a, exif_orientation)
-    second = first if b is None else _read(b, exif_orientation)
+    limit = check_max_image_size(max_image_size)
+    how = {"params": params or SiftParams(), "threads": threads, "max_image_size": limit}
+    first = _read(a, **reading)
+    second = first if b is None else _read(b, **reading)
     side_a = _side(a, first, how)
     side_b, turn = _turned_side(a if b is None else b, second, rotate, scale, how)
     matches, found = search(side_a.features, side_b.features, options, threads)
@@ -234,32 +240,10 @@ def match_images(
     )
 
 
-def search(
-    f: Features, g: Features, options: MatchOptions, threads: int | None = None
-) -> tuple[Matches, Verification | None]:
-    """Match and verify the features of two images; guided, once more by the model found.
-
-    Returns
-    -------
-    matches, verification
-        No verification when no model was asked for.
-    """
-    test = {"ratio": options.ratio, "mutual": options.mutual, "threads": threads}
-    matches = match(f, g, **test)  # type: ignore[arg-type]
-    if options.model == NO_MODEL:
-        return matches, None
-    found = verify(f, g, matches, options.model, options.max_error)
-    guide = found.guide() if options.guided else None
-    if guide is None:
-        return matches, found
-    matches = match(f, g, guide=guide, **test)  # type: ignore[arg-type]
-    return matches, verify(f, g, matches, options.model, options.max_error)
-
-
-def _read(source: Input, exif_orientation: str) -> Picture | Features:
+def _read(source: Input, page: int = 1, **reading: Any) -> Picture | Features:
     if is_feature_file(source):
         return load(os.fspath(source))  # type: ignore[arg-type]
-    return read_image(source, exif_orientation=exif_orientation)
+    return read_image(source, page=api.page_index(page), **reading)
 
 
 def _name(source: Input) -> str:
@@ -269,12 +253,15 @@ def _name(source: Input) -> str:
 def _side(source: Input, content: Picture | Features, how: dict[str, Any]) -> Side:
     if isinstance(content, Features):
         return Side(name=_name(source), features=content, grey=None)
-    features = replace(
-        api.detect(content.grey, **how),
-        image_name=content.name,
-        exif_orientation=content.exif_orientation,
+    picture = content.reduced(how["max_image_size"])
+    features = api.detect_in_picture(picture, how["params"], threads=how["threads"])
+    return Side(
+        name=_name(source),
+        features=features,
+        grey=content.grey,
+        n_pages=content.n_pages,
+        is_faint=picture.looks_faint(len(features)),
     )
-    return Side(name=_name(source), features=features, grey=content.grey)
 
 
 def _turned_side(
@@ -289,7 +276,10 @@ def _turned_side(
         return _side(source, content, how), Turn()
     deg, factor = rotate or 0.0, 1.0 if scale is None else scale
     grey, matrix = turned(content.grey, deg, factor)
-    side = _side(source, replace(content, grey=grey), how)
+    canvas = replace(
+        content, grey=grey, input_size=grey.shape[::-1], left_out=_turned_flags(content, deg, factor)
+    )
+    side = _side(source, canvas, how)
     inside = _supported(side.features, Region.whole(_shape(content.grey)).mapped(matrix))
     return (
         replace(side, features=side.features.select(inside)),
@@ -302,51 +292,12 @@ def _turned_side(
     )
 
 
-def turned(grey: NDArray[np.float32], deg: float, scale: float = 1.0) -> tuple[NDArray[np.float32], Matrix]:
-    """Turn an image about its centre and resize it, on a canvas that holds all of it.
-
-    Parameters
-    ----------
-    grey
-        (H, W) in [0, 1].
-    deg
-        Counter-clockwise on the screen. Multiples of 90 at scale 1 move pixels.
-    scale
-        Factor by which the content grows; a smaller one averages over each pixel's footprint.
-
-    Returns
-    -------
-    image, matrix
-        (H', W') float32 in [0, 1], the outside filled by mirroring, and the map (3, 3) to
-        its pixels.
-
-    Raises
-    ------
-    ParameterError
-        If the canvas would have more than 2²⁸ pixels.
-    """
-    shape = _shape(grey)
-    if scale == 1 and deg % 90 == 0:
-        quarters = int(deg // 90) % 4
-        return np.ascontiguousarray(np.rot90(grey, quarters)), quarter_turn(shape, quarters).astype(
-            np.float64
-        )
-    canvas = _canvas_shape(shape, deg, scale)
-    if canvas[0] * canvas[1] > MAX_CANVAS_PIXELS:
-        raise ParameterError(
-            f"the turned image would have {canvas[1]} x {canvas[0]} pixels, more than {MAX_CANVAS_PIXELS}; "
-            "choose a smaller --scale or a smaller image"
-        )
-    matrix = similarity(scale, deg, centre_of(shape), centre_of(canvas))
-    levels = render(Interpolated(grey), np.linalg.inv(matrix), canvas, 1 / scale, average=scale < 1)
-    return np.clip(levels / GREY_LEVELS, 0, 1).astype(np.float32), matrix
-
-
-def _canvas_shape(shape: tuple[int, int], deg: float, scale: float) -> tuple[int, int]:
-    """(height, width) that hold every pixel of the turned image."""
-    corners = map_points(similarity(scale, deg, (0, 0), (0, 0)), Region.whole(shape).corners)
-    width, height = np.ceil(np.ptp(corners, axis=0) - 1e-9).astype(int)  # 1e-9: the sine of 180° is not 0
-    return int(height), int(width)
+def _turned_flags(picture: Picture, deg: float, scale: float) -> NDArray[np.bool_] | None:
+    """Pixels of the turned picture that a pixel left out has a share in."""
+    if picture.left_out is None:
+        return None
+    share, _ = turned(picture.left_out.astype(np.float32), deg, scale)
+    return share > LEAST_SHARE
 
 
 def _shape(grey: NDArray[np.float32]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError, ParameterError
 from ..io.limits import MAX_FILE_BYTES
-from ..io.reading import read_bytes
+from ..io.reading import read_bytes, text_of
 
 EXHAUSTIVE = "exhaustive"
 SEQUENTIAL = "sequential"
@@ -52,7 +52,7 @@ def _overlap(text: str) -> int:
 
 def _read_pairs(path: Path, names: frozenset[str]) -> list[NamePair]:
     try:
-        lines = read_bytes(path, MAX_FILE_BYTES).decode("utf-8", "surrogateescape").splitlines()
+        lines = text_of(read_bytes(path, MAX_FILE_BYTES)).splitlines()
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:

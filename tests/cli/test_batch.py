@@ -5,6 +5,7 @@ import os
 import pytest
 
 from siftcli.errors import InputError, OutputError, ParameterError
+from siftcli.io import suffixes
 from siftcli.io.work_list import find_images
 from siftcli.params import SiftParams
 from siftcli.workflows.detect import run
@@ -73,6 +74,13 @@ def test_patterns(tree):
 def test_lists(tree):
     (tree / "list.txt").write_bytes(b"in/b.png\r\n\ntwo\nin/*.JPG\n")
     assert names(find_images(["list.txt"])) == ["in/b.png", "two/b.png", "in/a.JPG"]
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-be"):
+        mark = "\ufeff" if encoding == "utf-16-be" else ""
+        (tree / "list.txt").write_bytes(f"{mark}in/ä.png\r\ntwo\r\n".encode(encoding))
+        assert names(find_images(["list.txt"])) == ["in/ä.png", "two/b.png"]
+    (tree / "list.txt").write_bytes(b"\xff\xfei\0n\0/")
+    with pytest.raises(InputError, match=r"list\.txt: expected UTF-16"):
+        find_images(["list.txt"])
     (tree / "list.txt").write_bytes(b"in/\xff.png\n")
     assert names(find_images(["list.txt"])) == ["\udcff.png"]
     for bad in (b"", b"\n", b"a\0b\n"):
@@ -88,6 +96,36 @@ def test_folder_without_images(tree):
     for inputs in ([], [""], ["in", ""]):
         with pytest.raises(InputError, match="none"):
             find_images(inputs)
+
+
+def test_pictures_that_are_not_read_are_told(tree, monkeypatch):
+    for name in ("in/d.HEIC", "in/sub/e.heic", "in/f.dng", "in/g.psd", "in/h.psd", "in/.hidden.psd"):
+        (tree / name).touch()
+    told = []
+    monkeypatch.setattr(suffixes, "find_spec", lambda _: None)
+    assert names(find_images(["in", "in/sub"], tell=told.append)) == ["a.JPG", "b.png", "sub/c.tif"]
+    assert told == [
+        "skipped 5: 2 .heic (pip install 'siftcli[heif]' reads them), "
+        "1 .dng (pip install 'siftcli[raw]' reads them), 2 .psd (not read; convert them)"
+    ]
+    monkeypatch.setattr(suffixes, "find_spec", lambda name: name == "rawpy" or None)
+    assert "f.dng" in names(find_images(["in"], tell=told.append))
+    assert (
+        told[1]
+        == "skipped 4: 2 .heic (pip install 'siftcli[heif]' reads them), 2 .psd (not read; convert them)"
+    )
+    monkeypatch.setattr(suffixes, "find_spec", lambda name: name)
+    assert names(find_images(["in"]))[:3] == ["a.JPG", "b.png", "d.HEIC"]
+    find_images(["in/d.HEIC", "two"], tell=told.append)
+    assert len(told) == 2  # nothing was skipped
+
+
+def test_a_folder_of_nothing_but_unread_pictures(tree, monkeypatch):
+    monkeypatch.setattr(suffixes, "find_spec", lambda _: None)
+    (tree / "new").mkdir()
+    (tree / "new/a.heic").touch()
+    with pytest.raises(InputError, match=r"found none \(skipped 1: 1 \.heic \(pip install 'siftcli\[heif\]'"):
+        find_images(["new"])
 
 
 def planned(plan):
@@ -132,7 +170,7 @@ def test_masks_of_several_images(tree):
         (["in"], {"output": "-", "format": "csv"}, ParameterError),
         (["in/b.png"], {"output": "-"}, ParameterError),
         (["in"], {"drawing": "in/notes.txt"}, ParameterError),
-        (["in"], {"mask": "in/b.png"}, ParameterError),
+        (["in"], {"mask": "none.png"}, ParameterError),
         (["in/b.png"], {"drawing": "x.jpg"}, ParameterError),
         (["in/b.png"], {"output": "x.xyz"}, OutputError),
         (["in/b.png"], {"output": "none/x.npz"}, OutputError),

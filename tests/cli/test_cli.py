@@ -445,3 +445,30 @@ def test_info(folder, capsys):
     info = json.loads(capsys.readouterr().out)
     assert (info["schema"], info["format"], info["params"]["sigma"]) == (1, "csv", 1.7)
     assert info["n_keypoints"] == len(load("x.csv"))
+
+
+def test_skipped_pictures_are_told_on_standard_error(folder, capsys, monkeypatch):
+    monkeypatch.setattr("siftcli.io.suffixes.find_spec", lambda _: None)
+    Path("sub/c.heic").touch()
+    line = "skipped 1: 1 .heic (pip install 'siftcli[heif]' reads them)"
+    assert run(["detect", ".", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(text)["image"] for text in out.splitlines()] == ["a.png", "sub/b.png"]
+    assert line in err.splitlines()
+    assert run(["detect", ".", "-q", "-o", "out"]) == 0
+    assert capsys.readouterr().err == ""
+    evaluate = ["evaluate", ".", "-o", "e", "--sweep", "mirror", "--detectors", "opencv", "--jobs", "1"]
+    assert run([*evaluate, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["failures"] == []
+    assert line in err.splitlines()
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "jsonl", "lowe", "vlfeat", "oxford", "colmap-text"])
+def test_feature_files_that_another_program_saved_with_a_byte_order_mark(folder, format):
+    assert run(["detect", "a.png", "-o", "x", "--format", format, "-q"]) == 0
+    (path,) = (path for path in Path("x").iterdir() if path.is_file())
+    before = load(path, format=format)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert (load(path, format=format).xy == before.xy).all()
+    assert len(before) > 0

@@ -17,8 +17,9 @@ from siftcli.drawing.matches import INLIER_COLOUR, MAX_LINES, OUTLIER_COLOUR, dr
 from siftcli.errors import InputError, ParameterError
 from siftcli.features import Matches
 from siftcli.matching.options import MatchOptions
+from siftcli.views.canvas import turned
 from siftcli.views.planar import map_points
-from siftcli.workflows.match_images import match_images, turned
+from siftcli.workflows.match_images import match_images
 
 SAMPLES = Path(__file__).parents[2] / "sample_images"
 CHELSEA, CAMERA, ROCKET, RETINA = (

@@ -11,10 +11,12 @@ from batches import ARGUMENTS, content, failures, make_images
 from killing import end, forked_match
 
 from siftcli.__main__ import run
+from siftcli.errors import InputError
 from siftcli.io.locks import locked
 from siftcli.matching.options import MatchOptions
 from siftcli.workflows import match_collection as collection
 from siftcli.workflows.match_collection import match_pairs, plan_pairs
+from siftcli.workflows.pair_selection import select_pairs
 
 N_PAIRS = 8 * 7 // 2
 TARGETS = ("x.db", "m.h5")
@@ -134,3 +136,13 @@ def test_an_unexpected_error_fails_one_pair(here, monkeypatch, capsys):
 def test_jobs_are_for_pairs(here, capsys):
     assert run(["match", "a.png", "b.png", "--jobs", "2"]) == 2
     assert "pass --pairs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_pairs_with_a_byte_order_mark(tmp_path, encoding):
+    path = tmp_path / "pairs.txt"
+    path.write_bytes("ä.jpg b.jpg\r\nb.jpg c.jpg\r\n".encode(encoding))
+    assert select_pairs(["ä.jpg", "b.jpg", "c.jpg"], str(path)) == [("ä.jpg", "b.jpg"), ("b.jpg", "c.jpg")]
+    path.write_bytes(b"\xff\xfea")
+    with pytest.raises(InputError, match=r"pairs\.txt: .*UTF-16"):
+        select_pairs(["a", "b"], str(path))

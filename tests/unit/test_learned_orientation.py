@@ -254,7 +254,7 @@ def test_the_weights_that_ship_say_where_they_come_from():
     assert {"astronaut.png", "brick.png"} <= set(about["train"]) | set(about["held_out"])
     assert not set(about["train"]) & set(about["held_out"])
     assert set(about["blake2b"]) == {*about["train"], *about["held_out"]}
-    # Those that the README's comparison is made on.
+    # Those that the comparison in docs/benchmarks is made on.
     assert not {"chelsea.png", "coffee16.png", "rocket.jpg"} & set(about["blake2b"])
 
 

@@ -1,0 +1,121 @@
+"""8-bit images, by Pillow, for which a truncated file is an error."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, turn_of
+
+_PIL_LOCK = threading.Lock()
+_PILLOWS_PIXELS = 80_000_000
+"""Pillow warns of images a little larger, and refuses those of twice the size."""
+_GREY_MODES = ("1", "L", "LA", "La")
+_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr")
+
+
+def decode_pillow(data: bytes, page: int, kind: str) -> Decoded:
+    """Decode an image, or a frame of an animation, as Pillow shows it.
+
+    Parameters
+    ----------
+    data
+        The file.
+    page
+        Number of the frame, from 0.
+    kind
+        The format, by Pillow's name.
+
+    Raises
+    ------
+    BadImageError
+        If it is damaged, too large, has no such frame or samples of another kind.
+    """
+    with opened(data, kind) as image:
+        n_pages = n_frames(image)
+        check_page(page, n_pages)
+        with damage():
+            if page:
+                image.seek(page)
+            load(image)
+            orientation = orientation_of(image)
+            samples = _samples(image)
+    return Decoded(samples, 255, orientation, n_pages)
+
+
+@contextmanager
+def opened(data: bytes, kind: str) -> Iterator[Image.Image]:
+    """Pillow's image, its header read and its size checked, under siftcli's limit instead of Pillow's."""
+    with damage(), without_pillows_limit():
+        try:
+            image = Image.open(io.BytesIO(data), formats=(kind,))
+        except UnidentifiedImageError as error:
+            raise truncated(f"its {kind} header cannot be read") from error
+    with image:
+        check_size(image.size)
+        yield image
+
+
+def n_frames(image: Image.Image) -> int:
+    """Number of pictures of an animation; of those in a JPEG, gain maps and previews do not count."""
+    with damage():
+        n = int(getattr(image, "n_frames", 1))
+        if n > 1 and image.format == "MPO":
+            return _n_full_pictures(image)
+    return n
+
+
+def _n_full_pictures(image: Any) -> int:
+    """Frames of a Multi-Picture file that are views of their own: they stand first (CIPA DC-007)."""
+    entries = image.mpinfo.get(0xB002, ())
+    types = [str(entry["Attribute"]["MPType"]) for entry in entries[1:]]
+    others = (i for i, kind in enumerate(types) if not kind.startswith("Multi-Frame"))
+    return 1 + next(others, len(types))
+
+
+def load(image: Image.Image) -> None:
+    """Decode; some plug-ins check the size once more."""
+    is_large = image.width * image.height > _PILLOWS_PIXELS
+    with without_pillows_limit() if is_large else nullcontext():
+        image.load()
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation; damaged EXIF is no reason to refuse the pixels."""
+    try:
+        return turn_of(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises many kinds
+        return 1
+
+
+@contextmanager
+def without_pillows_limit() -> Iterator[None]:
+    """Lift Pillow's limit, which is the whole process's, for as short as may be."""
+    with _PIL_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _samples(image: Image.Image) -> NDArray[Any]:
+    """(H, W, C) uint8 of any 8-bit Pillow image."""
+    if image.mode not in _MODES:
+        raise BadImageError(f"{image.mode} samples are not supported; save it as 8-bit RGB")
+    transparent = image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
+    grey = image.mode in _GREY_MODES
+    mode = {(True, False): "L", (True, True): "LA", (False, False): "RGB", (False, True): "RGBA"}[
+        grey, transparent
+    ]
+    array = np.asarray(image.convert(mode))
+    return array.reshape(*array.shape[:2], -1)

@@ -1,0 +1,72 @@
+"""File suffixes of pictures: which are read, which would be with an extra, which are not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+IMAGE_SUFFIXES = (
+    *(".png", ".apng"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    *(".tif", ".tiff"),
+    *(".webp", ".avif", ".bmp"),
+    *(".pgm", ".ppm", ".pnm", ".pbm"),
+    *(".jp2", ".j2k", ".jxl"),
+)
+"""What a folder is searched for; a file given by its name may have any suffix."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An extra of siftcli that reads more pictures."""
+
+    name: str
+    module: str
+    suffixes: tuple[str, ...]
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its module can be imported."""
+        return find_spec(self.module) is not None
+
+
+EXTRAS = (
+    Extra("heif", "pillow_heif", (".heic", ".heif", ".hif")),
+    Extra(
+        "raw",
+        "rawpy",
+        (
+            *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".orf", ".rw2"),
+            *(".raf", ".pef", ".srw", ".3fr", ".fff", ".iiq", ".mos", ".mrw", ".erf", ".kdc", ".dcr", ".rwl"),
+        ),
+    ),
+)
+OTHER_SUFFIXES = (
+    *(".gif", ".svg", ".psd", ".psb", ".xcf", ".eps", ".tga", ".ico", ".icns", ".pcx", ".dds"),
+    *(".exr", ".hdr", ".pfm", ".jxr", ".wdp", ".hdp", ".jls", ".ras", ".sgi", ".xbm", ".xpm"),
+    *(".fits", ".fts", ".dcm", ".czi", ".nd2", ".lif", ".ntf", ".nitf", ".sid", ".ecw"),
+)
+"""Pictures that are not read."""
+
+
+def image_suffixes() -> tuple[str, ...]:
+    """What is read, with the extras that are installed."""
+    return IMAGE_SUFFIXES + tuple(s for extra in EXTRAS if extra.is_installed for s in extra.suffixes)
+
+
+def skipped_note(suffixes: Iterable[str]) -> str:
+    """One line on pictures that are not read, from their suffixes; empty if there are none."""
+    counts = Counter(suffixes)
+    parts = []
+    for extra in EXTRAS:
+        if not extra.is_installed and (told := _counts(counts, extra.suffixes)):
+            parts.append(f"{told} (pip install 'siftcli[{extra.name}]' reads them)")
+    if told := _counts(counts, OTHER_SUFFIXES):
+        parts.append(f"{told} (not read; convert them)")
+    return f"skipped {counts.total()}: {', '.join(parts)}" if parts else ""
+
+
+def _counts(counts: Counter[str], suffixes: tuple[str, ...]) -> str:
+    return ", ".join(f"{counts[suffix]} {suffix}" for suffix in suffixes if counts[suffix])
