@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Features": ".features",
-    "Guide": ".matching",
+    "Guide": ".matching.nearest",
     "Matches": ".features",
     "SiftParams": ".params",
     "SiftcliError": ".errors",
-    "Verification": ".geometry",
+    "Verification": ".matching.verification",
     "describe": ".api",
     "detect": ".api",
     "load": ".formats",
-    "match": ".matching",
+    "match": ".matching.nearest",
     "save": ".formats",
-    "verify": ".geometry",
+    "verify": ".matching.verification",
 }
 _MODULES = ("compat",)
 

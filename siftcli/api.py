@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import detection
 from .errors import InputError
 from .features import Features
 from .image import Picture, read_image, read_mask
@@ -92,26 +92,30 @@ def detect_in_picture(
     _require_memory(picture, params)
     limit = MAX_FEATURES.value
     limited = params if params.max_features else params.override(max_features=limit + 1)
-    features = pipeline.detect(
-        picture.grey, limited, mask=mask, threads=threads, with_descriptors=with_descriptors
+    features = detection.detect(
+        picture.grey,
+        limited,
+        mask=mask,
+        threads=threads,
+        with_descriptors=with_descriptors,
+        about={
+            "image_name": picture.name,
+            "exif_orientation": picture.exif_orientation,
+            "params": params,
+        },
     )
     if params.max_features is None and len(features) > limit:
         raise InputError(
             f"{picture.label}: expected at most {limit} features; pass --max-features (max_features), "
             f"{MAX_FEATURES.how_to_raise}"
         )
-    return replace(
-        picture.to_input_frame(features),
-        image_name=picture.name,
-        exif_orientation=picture.exif_orientation,
-        params=params,
-    )
+    return picture.to_input_frame(features)
 
 
 def _require_memory(picture: Picture, params: SiftParams) -> None:
     height, width = picture.grey.shape
     require_memory(
-        pipeline.working_bytes((height, width), params),
+        detection.working_bytes((height, width), params),
         f"{picture.label}: detection in {width} x {height} pixels",
         "pass --max-image-size (max_image_size) or --first-octave 0",
     )

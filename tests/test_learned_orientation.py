@@ -13,14 +13,13 @@ import pytest
 from click.testing import CliRunner
 from conftest import SAMPLES, grey, octave_of, texture
 
-from siftcli import SiftParams, __main__
+from siftcli import SiftParams, __main__, detection
 from siftcli.cli import siftcli
 from siftcli.errors import InputError
 from siftcli.evaluation.options import with_orientation
 from siftcli.kernels.threads import Threads
 from siftcli.learned import judging, network, orientation, patches, weights
-from siftcli.sift import pipeline
-from siftcli.sift.refinement import Keypoints
+from siftcli.sift.keypoints import Keypoints
 
 LEARNED = SiftParams(orientation="learned")
 CAMERA = next(p for p in SAMPLES if p.name == "camera.png")
@@ -113,7 +112,7 @@ def test_patches_are_those_of_the_twin(octave, keypoints):
     level = octave.nearest_level(keypoints.sigma)
     for n, patch in enumerate(found):
         expected = naive.patch(
-            octave.at_hand[level[n]].astype(float), *keypoints.xy[n], keypoints.sigma[n],
+            octave.unpadded[level[n]].astype(float), *keypoints.xy[n], keypoints.sigma[n],
             patches.N_RINGS, patches.N_ANGLES, patches.RING_SPACING,
         )  # fmt: skip
         # Differences of single-precision grey values near 0.5, over neighbours as near as 0.06 samples.
@@ -163,8 +162,8 @@ def test_learned_orientations_are_mostly_those_of_the_histogram():
     # They were the answers in training; this photograph was not trained on.
     image = grey(next(p for p in SAMPLES if p.name == "chelsea.png"))
     one = {"max_orientations": 1}
-    histogram = pipeline.detect(image, SiftParams(**one))
-    learned = pipeline.detect(image, LEARNED.override(**one))
+    histogram = detection.detect(image, SiftParams(**one))
+    learned = detection.detect(image, LEARNED.override(**one))
     np.testing.assert_array_equal(histogram.xy, learned.xy)
     away = (learned.orientation - histogram.orientation + math.pi) % (2 * math.pi) - math.pi
     assert np.mean(np.abs(away) < math.radians(10)) > 0.85

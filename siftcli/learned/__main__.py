@@ -16,13 +16,13 @@ from ..kernels.threads import Threads
 from ..params import SiftParams
 from ..sift import orientation as histogram
 from ..sift.extrema import find_extrema
-from ..sift.pipeline import OrientationStage
+from ..sift.keypoints import AssignOrientations
 from ..sift.refinement import refine
 from ..sift.scale_space import gaussian_octaves
 from . import orientation as learned
 
 N_RUNS = 7
-STAGES: dict[str, OrientationStage] = {
+STAGES: dict[str, AssignOrientations] = {
     "histogram": histogram.assign_orientations,
     "learned": learned.assign_orientations,
 }
