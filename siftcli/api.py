@@ -44,7 +44,7 @@ def detect(
     threads
         Threads inside the image; all cores when not given. The result does not depend on it.
     exif_orientation
-        ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
+        ``"apply"`` rotates the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
     max_image_size
         Detect on a copy reduced to this longest side, in pixels; coordinates and
         scales still come back in input pixels.

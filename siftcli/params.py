@@ -303,7 +303,7 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
             value = values.pop(name, fixed)
             if value != fixed:
                 raise ParameterError(f"{name} is now always {fixed}; got {value!r}, of an earlier version")
-        if "refinement" not in values and values.get("fit_window") == 0:  # as it once was told
+        if "refinement" not in values and values.get("fit_window") == 0:  # as earlier versions said it
             values |= {"refinement": "lowe", "fit_window": cls.fit_window}
         return cls().override(**values)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import SAMPLES, grey, octave_of, texture
+from PIL import Image
 
 from siftcli import SiftParams, __main__, detection
 from siftcli.cli import siftcli
@@ -281,6 +282,24 @@ def test_evaluate_takes_the_orientation(tmp_path):
     assert with_orientation(["siftcli", "opencv"], "histogram") == ("siftcli", "opencv")
     parameters = json.loads((tmp_path / "r" / "results.json").read_text())["settings"]["detectors"]
     assert len(parameters["siftcli-learned"]["parameters"]["orientation_weights_sha256"]) == 64
+
+
+def test_a_batch_is_resumed_with_the_same_weights_wherever_they_are(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.rint(255 * texture((80, 90))).astype(np.uint8)).save(tmp_path / "in" / "a.png")
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    first.write_bytes(GOOD)
+    batch = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-q", "--orientation", "learned"]
+    batch += ["--orientation-weights"]
+    assert __main__.run([*batch, str(first)]) == 0
+    first.rename(second)
+    assert __main__.run([*batch, str(second)]) == 0
+    # Other weights at the same path give other orientations.
+    second.write_bytes(weights.encode(weights.Weights(random_parameters(seed=9, dtype=np.float32))))
+    capsys.readouterr()
+    assert __main__.run([*batch, str(second)]) == 2
+    assert "orientation_weights_digest" in capsys.readouterr().err
+    assert __main__.run([*batch, str(second), "--overwrite"]) == 0
 
 
 # --- what training judges by ---------------------------------------------------------------------

@@ -11,8 +11,8 @@ from naive_matching import brute_force_match, pairs_near_epipolar_lines, pairs_n
 import siftcli
 from siftcli.errors import ParameterError
 from siftcli.features import Features
+from siftcli.matching import nearest as matching
 from siftcli.matching.nearest import Guide, match
-from siftcli.matching.nearest import nearest as matching
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 

@@ -39,9 +39,9 @@ def numba_folder(function: Callable[..., Any]) -> str | None:
 
 @cache
 def _store() -> Store | None:
-    # What tells Numba how to compile makes other code.
-    is_told_how = any(name.startswith("NUMBA_") for name in os.environ.keys() - _WITHOUT_EFFECT_ON_CODE)
-    if os.environ.get(SWITCH) == "0" or is_told_how or Path(".numba_config.yaml").exists():
+    # These variables and this file change the code that Numba makes.
+    is_configured = any(name.startswith("NUMBA_") for name in os.environ.keys() - _WITHOUT_EFFECT_ON_CODE)
+    if os.environ.get(SWITCH) == "0" or is_configured or Path(".numba_config.yaml").exists():
         return None
     folder = cache_folder()
     if folder is None:

@@ -36,7 +36,9 @@ from .runtime import Runtime
 
 _Kernel = Callable[..., Any]
 
-TESTED_VERSIONS = frozenset({("0.68.1", "0.50.0")})
+TESTED_VERSIONS = frozenset(
+    {("0.63.1", "0.46.0"), ("0.65.1", "0.47.0"), ("0.67.0", "0.49.0"), ("0.68.1", "0.50.0")}
+)
 """Versions of Numba and llvmlite, each pair as it was tested."""
 
 _DIGEST_BYTES = 32
@@ -76,7 +78,7 @@ class StoredKernel:
     def __call__(self, *arguments: Any) -> Any:
         """Run the linked kernel, or Numba's where an argument is of another type."""
         try:
-            # What is linked takes any array for one of its signature.
+            # Linked code does not check that an array is of its signature's type.
             for place, dtype, ndim, is_contiguous in self._arrays:
                 array = arguments[place]
                 flags = array.flags
@@ -237,7 +239,7 @@ def _version_of_numba(package: Path) -> str:
 
 
 def _check_ours(status: os.stat_result) -> None:
-    """What is stored is run: nobody else may be able to put it there."""
+    """Check that nobody else can write there: stored code is run."""
     if status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise PermissionError(1, "others may write there")
 

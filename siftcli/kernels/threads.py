@@ -58,7 +58,7 @@ class Threads:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        # An interrupt may strike while a lock is taken, which another thread then waits for in vain.
+        # An interrupt may come while a lock is held, which another thread then waits for forever.
         patience_s = None if kind is None or issubclass(kind, Exception) else 1.0
         for other in self._others:
             other.join(patience_s)
@@ -180,7 +180,7 @@ class Threads:
 def _results(job: _Job[_Result]) -> list[_Result]:
     """In the order of the blocks; if there was an error, the first is raised."""
     if job.errors:
-        first, job.errors = job.errors[0], []  # lest job and traceback keep each other and all they hold
+        first, job.errors = job.errors[0], []  # or job and traceback would keep each other alive
         raise first
     return [job.results[i] for i in range(job.n_blocks)]
 

@@ -30,7 +30,7 @@ DOUBLE, KEEP, HALVE = 2, 0, -2
 TILE = 1024
 """Columns of the result in a tile."""
 PITCH = TILE + LANES
-"""Samples from row to row of a tile's own array: no power of two, lest rows compete for cache lines."""
+"""Samples from row to row of a tile's own array: no power of two, or rows would compete for cache lines."""
 
 
 @subroutine

@@ -81,7 +81,7 @@ def settle(levels, first_row, height, width, level, y, x, window, tolerance, lea
     tolerance
         Longest step, in samples and levels, after which the keypoint has settled.
     least_roundness
-        What is less round is an edge.
+        A keypoint that is less round is an edge.
     work
         From :func:`workspace`.
     place

@@ -186,7 +186,7 @@ def _histogram(level, first_row, height, width, neighbours, x, y, window, radius
     bins_per_radian, inverse = np.float32(n_bins / (2 * math.pi)), np.float32(1 / window)
     histogram[:] = 0
     first, last = max(1, math.ceil(x - radius)), min(width - 2, math.floor(x + radius))
-    # Whole vectors are computed; what is too much is not counted.
+    # Whole vectors are computed; the samples beyond n are not counted.
     n = last + 1 - first
     weights, row_weights, lower, upper = lines
     top, bottom = max(1, math.ceil(y - radius)), min(height - 2, math.floor(y + radius))

@@ -45,7 +45,7 @@ _NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
 
 @dataclass(frozen=True, eq=False)
 class _Wanted:
-    """What is done with every strip."""
+    """What :func:`detect` was asked for, the same for every strip."""
 
     params: SiftParams
     orientation: OrientationStage
@@ -115,7 +115,7 @@ def detect(
 
 
 def _detect_in_octaves(octaves: Iterator[Generator[Strip, None, None]], wanted: _Wanted) -> list[_Found]:
-    """What is found in each strip of the next octave and of all after it."""
+    """The frames found in each strip of the next octave and of all after it."""
     strips = next(octaves, None)
     if strips is None:
         return []

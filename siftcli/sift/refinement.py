@@ -71,7 +71,7 @@ def refine(
         "low_contrast": int(n_of_fate[LOW_CONTRAST]),
         "edge": int(n_of_fate[EDGE]),
         "duplicate": len(kept) - len(unique) - len(carried),
-        "too_small": 0,  # of a filter that is no more; the name is part of what is written
+        "too_small": 0,  # a filter of earlier versions, whose name outputs still carry
         "low_response": int(np.sum(~is_strong)),
     }
     return keypoints.select(is_strong), removed, carried
@@ -158,7 +158,7 @@ def _refine(
     contrast
         Least |DoG|.
     least_roundness
-        What is less round is an edge.
+        A keypoint that is less round is an edge.
     window, tolerance
         Least squares: standard deviation of the weights at level 0, in samples; longest step, in samples and
         levels, of what has settled.
