@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-_HERE = Path(__file__).parent
 _CONSTANTS = (bool, int, float, complex, str, bytes, np.generic, np.ndarray, tuple, list)
 _N_DIGITS = 16
 
@@ -43,21 +42,34 @@ def dependencies(function: Callable[..., Any]) -> tuple[set[str], set[str]]:
     function
         The kernel in Python, before it is compiled.
     """
-    files = {str(file) for file in _HERE.glob("*.py")}
-    constants: set[str] = set()
-    pending, seen = list[Any]([function]), set[int]()
+    files, constants = set(_files_of_this_package()), set[str]()
+    pending, seen = list[Any]([function]), set[Any]()
     while pending:
         plain = pending.pop()
-        if id(plain) in seen:
-            continue
-        seen.add(id(plain))
-        files.add(plain.__code__.co_filename)
-        for name, value in _values_used(plain):
-            if isinstance(value, _CONSTANTS):
-                constants.add(f"{name}={_text(value)}")
-            elif called := _plain(value):
-                pending.append(called)
+        if plain not in seen:
+            seen.add(plain)
+            constants_of_it, called = _used(plain)
+            files.add(plain.__code__.co_filename)
+            constants |= constants_of_it
+            pending += called
     return files, constants
+
+
+@cache
+def _files_of_this_package() -> frozenset[str]:
+    return frozenset(map(str, Path(__file__).parent.glob("*.py")))
+
+
+@cache
+def _used(function: FunctionType) -> tuple[frozenset[str], tuple[FunctionType, ...]]:
+    """The constants that a function itself uses, as text, and the functions that it calls."""
+    constants, called = set(), list[FunctionType]()
+    for name, value in _values_used(function):
+        if isinstance(value, _CONSTANTS):
+            constants.add(f"{name}={_text(value)}")
+        elif plain := _plain(value):
+            called.append(plain)
+    return frozenset(constants), tuple(called)
 
 
 def _plain(value: Any) -> FunctionType | None:
