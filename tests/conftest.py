@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from siftcli.image import read_image
 from siftcli.kernels.vectors import LANES
-from siftcli.sift.scale_space import Strip
+from siftcli.sift.octave import Strip
 from siftcli.views.pairs import Pair
 from siftcli.views.planar import Region
 

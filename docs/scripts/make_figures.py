@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from siftcli.sift._threads import Threads
-from siftcli.sift.keypoints import Keypoints, refine
 from siftcli.sift.scalespace import Strip, gaussian_octaves
 
 import siftcli
 from siftcli.image import read_image
 from siftcli.params import SiftParams
 from siftcli.sift.extrema import find_extrema
+from siftcli.sift.keypoints import Keypoints, refine
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_images" / "chelsea.png"

@@ -107,7 +107,7 @@ def to_document(
         "detectors": {n: {"version": d.version, "parameters": dict(d.parameters)} for n, d in made.items()},
         "rows": [_plain(row) for m in measured for row in m.rows],
         "first": [_plain(first) for m in measured for first in m.first],
-        "floor": [_plain(m.floor) for m in measured],
+        "floor": [_plain(m.roofline) for m in measured],
         "commands": [_plain(command) for command in commands],
         "summary": [_plain(figure) for figure in figures_of(measured, commands)],
     }

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BYTES_KEPT = 192 << 20
-"""What is kept for later, all arrays together; the rest goes back to the system."""
+"""Bytes kept for later, all arrays together; the rest goes back to the system."""
 
 _LINE_BYTES = 64
 _PATIENCE_S = 0.1
@@ -22,7 +22,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def borrowed(*shape: int) -> Iterator[NDArray[np.float32]]:
-    """A C-contiguous float32 array of unknown content that begins on a cache line; kept for later."""
+    """A C-contiguous float32 array of this shape and of unknown content, which begins on a cache line.
+
+    At the end of the block the memory is kept for the next borrower.
+    """
     n_samples = math.prod(shape)
     memory = _take(n_samples + _LINE_BYTES // 4)
     start = -memory.ctypes.data % _LINE_BYTES // memory.itemsize
@@ -38,7 +41,7 @@ def _take(n_samples: int) -> NDArray[np.float32]:
         fitting = [i for i, memory in enumerate(_spare) if memory.size >= n_samples]
         if fitting:
             return _spare.pop(min(fitting, key=lambda i: _spare[i].size))
-        if _spare:  # a larger one takes the place of the largest, so that there are never more than in use
+        if _spare:  # the new one replaces the largest, so that there are never more arrays than in use
             _spare.pop(max(range(len(_spare)), key=lambda i: _spare[i].size))
     return np.empty(n_samples, np.float32)
 

@@ -1,4 +1,9 @@
-"""The instructions that ``_vectors.py`` names, as Numba's intrinsics: a vector of sixteen in a register."""
+"""The functions of ``vectors.py`` as Numba's intrinsics: a vector of sixteen float32 is one LLVM value.
+
+Their arguments and results are those of the functions of the same name there; the first argument here is
+Numba's typing context. An intrinsic returns its Numba signature and a function that builds the instructions.
+Addresses are computed from a flat index ``at`` (int64), in elements of the array, which is not checked.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from .vectors import LANES
+from .lanes import LANES
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INDEX = ir.IntType(32)
@@ -19,6 +24,8 @@ _INDICES = ir.VectorType(_INDEX, LANES)
 
 
 class _VectorType(types.Type):  # type: ignore[misc]
+    """Numba's type of a vector."""
+
     def __init__(self) -> None:
         super().__init__("Vector(float32, 16)")
 
@@ -28,17 +35,20 @@ _VECTOR = _VectorType()
 
 @register_model(_VectorType)
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    """A vector is one LLVM value."""
+
     def __init__(self, manager: Any, numba_type: Any) -> None:
         super().__init__(manager, numba_type, _FLOATS)
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: Any) -> Any:
-    """Where something of another type begins in an array."""
+    """A pointer of type ``kind`` to the element ``at`` of an array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
 
 def _in_all_lanes(builder, value, kind=_FLOATS):
+    """A vector of type ``kind`` with a number in all lanes."""
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, _INDEX(0))
     return builder.shuffle_vector(one, one, ir.Constant(_INDICES, [0] * LANES))
 
@@ -48,6 +58,8 @@ def _in_all_lanes(builder, value, kind=_FLOATS):
 
 @intrinsic
 def load(_context, array, at):
+    """A load of 16 float32, aligned to 4 bytes."""
+
     def build(context, builder, signature, values):
         array, at = values
         return builder.load(_address(context, builder, signature.args[0], array, at, _FLOATS), align=4)
@@ -57,6 +69,8 @@ def load(_context, array, at):
 
 @intrinsic
 def store(_context, array, at, vector):
+    """A store of 16 float32, aligned to 4 bytes."""
+
     def build(context, builder, signature, values):
         array, at, vector = values
         builder.store(vector, _address(context, builder, signature.args[0], array, at, _FLOATS), align=4)
@@ -66,7 +80,9 @@ def store(_context, array, at, vector):
 
 
 @intrinsic
-def store_beyond_caches(_context, array, at, vector):
+def store_nontemporal(_context, array, at, vector):
+    """A store of 16 float32 with LLVM's ``nontemporal`` hint, aligned to 64 bytes."""
+
     def build(context, builder, signature, values):
         array, at, vector = values
         address = _address(context, builder, signature.args[0], array, at, _FLOATS)
@@ -78,7 +94,9 @@ def store_beyond_caches(_context, array, at, vector):
 
 
 @intrinsic
-def fetch(_context, array, at):
+def prefetch(_context, array, at):
+    """``llvm.prefetch`` of a float32, for reading, into all caches."""
+
     def build(context, builder, signature, values):
         array, at = values
         number = ir.IntType(32)
@@ -92,7 +110,9 @@ def fetch(_context, array, at):
 
 
 @intrinsic
-def wait_for_stores(_context):
+def fence(_context):
+    """A sequentially consistent fence."""
+
     def build(context, builder, _signature, _values):
         builder.fence("seq_cst")
         return context.get_dummy_value()
@@ -102,6 +122,8 @@ def wait_for_stores(_context):
 
 @intrinsic
 def broadcast(_context, array, at):
+    """A load of one float32, copied to all lanes."""
+
     def build(context, builder, signature, values):
         array, at = values
         address = _address(context, builder, signature.args[0], array, at, ir.FloatType())
@@ -111,7 +133,9 @@ def broadcast(_context, array, at):
 
 
 @intrinsic
-def store_whole(_context, array, at, vector):
+def store_integers(_context, array, at, vector):
+    """A conversion to integers of the array's type and a store of 16 of them, aligned to 1 byte."""
+
     def build(context, builder, signature, values):
         array, at, vector = values
         dtype = signature.args[0].dtype
@@ -125,6 +149,8 @@ def store_whole(_context, array, at, vector):
 
 @intrinsic
 def store_index(_context, array, at, row, pitch, column):
+    """Row·pitch + column of 16 lanes as int32, and a store aligned to 4 bytes."""
+
     def build(context, builder, signature, values):
         array, at, row, pitch, column = values
         pitches = _in_all_lanes(builder, builder.trunc(pitch, _INDEX), _INDICES)
@@ -139,6 +165,8 @@ def store_index(_context, array, at, row, pitch, column):
 
 @intrinsic
 def copy_two(_context, source, at, target, to):
+    """A load and a store of 64 bits: two float32."""
+
     def build(context, builder, signature, values):
         source, at, target, to = values
         both = ir.IntType(64)
@@ -151,6 +179,8 @@ def copy_two(_context, source, at, target, to):
 
 @intrinsic
 def accumulate(_context, array, at, value):
+    """A load, an addition and a store of one float64."""
+
     def build(context, builder, signature, values):
         array, at, value = values
         address = _address(context, builder, signature.args[0], array, at, ir.DoubleType())
@@ -161,7 +191,9 @@ def accumulate(_context, array, at, value):
 
 
 @intrinsic
-def take(_context, count, n):
+def atomic_add(_context, count, n):
+    """An atomic addition to the first int64 of an array, without an order among other accesses."""
+
     def build(context, builder, signature, values):
         array, n = values
         address = _address(
@@ -177,6 +209,7 @@ def take(_context, count, n):
 
 @intrinsic
 def splat(_context, value):
+    """One float32, copied to all lanes."""
     return _VECTOR(types.float32), lambda _context, builder, _signature, values: _in_all_lanes(
         builder, *values
     )
@@ -184,11 +217,14 @@ def splat(_context, value):
 
 @intrinsic
 def lane_numbers(_context):
+    """The constant vector 0 to 15."""
     return _VECTOR(), lambda *_: ir.Constant(_FLOATS, [float(i) for i in range(LANES)])
 
 
 @intrinsic
 def sum_of_lanes(_context, a):
+    """15 additions, from the first lane to the last."""
+
     def build(_context, builder, _signature, values):
         total = builder.extract_element(*values, _INDEX(0))
         for lane in range(1, LANES):
@@ -199,7 +235,9 @@ def sum_of_lanes(_context, a):
 
 
 @intrinsic
-def lanes_not_below(_context, a, b):
+def ge_mask(_context, a, b):
+    """An ordered comparison, its 16 bits widened to an int64."""
+
     def build(_context, builder, _signature, values):
         lanes = builder.fcmp_ordered(">=", *values)
         return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), ir.IntType(64))
@@ -208,7 +246,9 @@ def lanes_not_below(_context, a, b):
 
 
 @intrinsic
-def lowest_bit(_context, bits):
+def count_trailing_zeros(_context, bits):
+    """``cttz`` of an int64 that is not 0."""
+
     def build(_context, builder, _signature, values):
         return builder.cttz(*values, ir.Constant(ir.IntType(1), 1))
 
@@ -219,6 +259,7 @@ def lowest_bit(_context, bits):
 
 
 def _llvm_function(name: str, n_arguments: int) -> Any:
+    """LLVM's own intrinsic ``llvm.<name>`` of one or three vectors."""
     kind = ir.FunctionType(_FLOATS, [_FLOATS] * n_arguments)
 
     def build(_context, builder, _signature, values):
@@ -232,23 +273,27 @@ def _llvm_function(name: str, n_arguments: int) -> Any:
 
 fma = _llvm_function("fma", 3)
 absolute = _llvm_function("fabs", 1)
-square_root = _llvm_function("sqrt", 1)
-whole_part = _llvm_function("trunc", 1)
-nearest_whole = _llvm_function("rint", 1)
+sqrt = _llvm_function("sqrt", 1)
+trunc = _llvm_function("trunc", 1)
+rint = _llvm_function("rint", 1)
 
 
 def _chosen(comparison: str) -> Any:
+    """The first vector's lanes where an ordered comparison holds, the second's elsewhere."""
+
     def build(_context, builder, _signature, values):
         return builder.select(builder.fcmp_ordered(comparison, *values), *values)
 
     return intrinsic(lambda _context, a, b: (_VECTOR(a, b), build))
 
 
-larger, smaller = _chosen(">"), _chosen("<")
+maximum, minimum = _chosen(">"), _chosen("<")
 
 
 @intrinsic
-def where_larger(_context, a, b, x, y):
+def where_greater(_context, a, b, x, y):
+    """An ordered comparison and a select."""
+
     def build(_context, builder, _signature, values):
         a, b, x, y = values
         return builder.select(builder.fcmp_ordered(">", a, b), x, y)
@@ -257,7 +302,7 @@ def where_larger(_context, a, b, x, y):
 
 
 def _shuffle(order: list[int]) -> Any:
-    """Lanes of two vectors in some order; those of the second are counted on."""
+    """Lanes of two vectors in some order: numbers 0 to 15 are the first one's, 16 to 31 the second one's."""
 
     def build(_context, builder, _signature, values):
         return builder.shuffle_vector(*values, ir.Constant(_INDICES, order))
@@ -271,7 +316,7 @@ even_lanes, odd_lanes = _shuffle(list(range(0, 2 * LANES, 2))), _shuffle(list(ra
 
 
 def _define(function: Callable[..., Any], name: str) -> None:
-    """Let an operator of Python be an instruction where both sides are vectors."""
+    """Let a Python operator on two vectors be the LLVM instruction of this name."""
 
     @intrinsic
     def compiled(_context, a, b):

@@ -1,25 +1,33 @@
-"""Keypoints shared out among the threads that run a kernel, without the interpreter between them.
+"""A parallel for loop inside kernels: threads take the next keypoints from a shared counter.
 
-Python gives the interpreter's lock back and forth at every call of a kernel, and a thread that wants it again
-waits for whatever another does. So a kernel is called no more often than there are threads, and takes
-keypoints as long as there are any; a thread that was busy elsewhere joins late and takes what is left.
+Python would have to hold the interpreter's lock at every call of a kernel, and a thread that wants it back
+waits for whatever another does meanwhile. So a kernel is called once a thread and loops over keypoints as
+long as there are any; a thread that was busy elsewhere joins late and takes what is left.
 """
 
 from __future__ import annotations
 
 from .decorators import subroutine
-from .vectors import take
+from .vectors import atomic_add
 
 AT_ONCE = 16
-"""Keypoints a thread takes, so that two seldom write to the same cache line; they begin at a multiple."""
+"""Keypoints a thread takes at a time, so that two threads seldom write to the same cache line."""
 
 
 @subroutine
-def numbers_taken(n_taken, n):
-    """Yield numbers below n that no other thread gets; ``n_taken`` is an array of one that they share."""
-    i = take(n_taken, AT_ONCE)
+def parallel_for(counter, n):
+    """Yield numbers from 0 to n − 1 that no other thread gets.
+
+    Parameters
+    ----------
+    counter
+        (1,) int64, shared by all threads of the loop; 0 at its beginning.
+    n
+        Iterations in all.
+    """
+    i = atomic_add(counter, AT_ONCE)
     while i < n:
         yield i
         i += 1
         if i % AT_ONCE == 0:
-            i = take(n_taken, AT_ONCE)
+            i = atomic_add(counter, AT_ONCE)

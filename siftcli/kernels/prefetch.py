@@ -1,27 +1,43 @@
-"""Samples that the next keypoint needs are fetched while this one is worked.
+"""Prefetching the samples of the next keypoint while the current one is worked on.
 
-The levels of a strip are larger than a cache, and the surroundings of a keypoint are many short pieces of
-rows, which no processor foresees. What is asked for too much or in vain costs little, and changes nothing.
+The levels of a strip are larger than a cache, and the neighbourhood of a keypoint consists of short pieces of
+many rows, which the processor's own prefetcher does not foresee. A prefetch too many costs little
+and changes no result.
 """
 
 from __future__ import annotations
 
 from .decorators import subroutine
-from .vectors import LANES, fetch
+from .vectors import LANES, prefetch
 
-_FARTHEST = 64.0
-"""Samples along an axis; what reaches farther is seldom, and does not use them all."""
+_LARGEST_RADIUS = 64.0
+"""Samples. Larger neighbourhoods are rare, and not all of their samples are used."""
 _FAR = 2.0**30
+"""Samples; beyond it an index does not fit its type."""
 
 
 @subroutine
-def fetch_square(levels, i, first_row, height, width, x, y, reach):
-    """Ask for the samples of a level within ``reach`` along either axis of a place, in samples."""
-    if not (abs(x) + abs(y) < _FAR and reach <= _FARTHEST):  # nor where they are no numbers
+def prefetch_square(levels, level, first_row, height, width, x, y, radius):
+    """Prefetch a square neighbourhood.
+
+    Parameters
+    ----------
+    levels
+        (L, R, P) float32 Gaussian levels, R rows of the octave from ``first_row`` on, P ≥ ``width`` + 16.
+    level
+        Index of the level.
+    first_row, height, width
+        The first of the octave's rows that is there, and the size of the octave, in samples.
+    x, y
+        Centre in samples of the octave; not finite or far outside, nothing is done.
+    radius
+        Samples along either axis; above 64 nothing is done.
+    """
+    if not (abs(x) + abs(y) < _FAR and radius <= _LARGEST_RADIUS):  # NaN fails as well
         return
     n_rows, pitch = levels.shape[1:]
-    top, bottom = max(first_row, int(y - reach)), min(first_row + n_rows, height, int(y + reach) + 2)
-    left, right = max(0, int(x - reach)), min(width - 1, int(x + reach + 1))
+    top, bottom = max(first_row, int(y - radius)), min(first_row + n_rows, height, int(y + radius) + 2)
+    left, right = max(0, int(x - radius)), min(width - 1, int(x + radius + 1))
     for row in range(top, bottom):
         for column in range(left, right + LANES, LANES):
-            fetch(levels, (i * n_rows + row - first_row) * pitch + column)
+            prefetch(levels, (level * n_rows + row - first_row) * pitch + column)

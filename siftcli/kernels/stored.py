@@ -2,19 +2,19 @@
 
 Numba makes two functions of a kernel: the kernel itself, of numbers and addresses, and one that Python can
 call, which takes these from Python's objects, releases the GIL and calls the first. Both are stored
-as an object file, which llvmlite (the part of Numba that is LLVM) links again. What they need of
+as an object file, which llvmlite (Numba's interface to LLVM) links again. What they need of
 Numba's run time comes from three extension modules of Numba that load without the rest.
 
-Whatever is not as expected is left to Numba. Code for other versions, another processor or other sources
-has another name; a damaged file, or one that others could have written, is not used; a kernel that cannot
-be linked, or is given arguments of other types, is run by Numba.
+All this leans on private parts of Numba, llvmlite and CPython, so it is done only with versions that it was
+tested with (``TESTED_VERSIONS``), and never by an interpreter without a GIL. Otherwise, and whenever
+something is not as expected, Numba compiles and runs the kernels, with the same results. Code for other
+versions, another processor or other sources has another name; a damaged file, or one that others could have
+written, is not used; a kernel that cannot be linked, or is given arguments of other types, is run by Numba.
 """
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
@@ -23,8 +23,7 @@ import stat
 import sys
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
-from importlib.machinery import PathFinder
-from importlib.util import find_spec, module_from_spec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +31,33 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
+from .digest import digest_of
+from .runtime import Runtime
+
 _Kernel = Callable[..., Any]
 
+TESTED_VERSIONS = frozenset(
+    {("0.63.1", "0.46.0"), ("0.65.1", "0.47.0"), ("0.67.0", "0.49.0"), ("0.68.1", "0.50.0")}
+)
+"""Versions of Numba and llvmlite, each pair as it was tested."""
+
 _DIGEST_BYTES = 32
-_ARRAY_TYPE = b"\x80\x04\x95\x15\x00\x00\x00\x00\x00\x00\x00\x8c\x05numpy\x94\x8c\x07ndarray\x94\x93\x94."
-"""``numpy.ndarray`` as it stands, pickled, in the code of a kernel that returns an array."""
 
 
 class StoredKernel:
-    """A linked kernel, in the place of the one that ``compile_now`` makes."""
+    """A linked kernel.
+
+    Parameters
+    ----------
+    function
+        The kernel in Python.
+    signature
+        Its types, as Numba writes them.
+    linked
+        The machine code, as a function of Python that does not check the types of arrays.
+    compile_now
+        Compiles the kernel with Numba; called where the linked one will not do.
+    """
 
     def __init__(
         self, function: _Kernel, signature: str, linked: _Kernel, compile_now: Callable[[], _Kernel]
@@ -59,8 +76,9 @@ class StoredKernel:
         return self._compiled._numba_type_  # type: ignore[attr-defined]
 
     def __call__(self, *arguments: Any) -> Any:
+        """Run the linked kernel, or Numba's where an argument is of another type."""
         try:
-            # What is linked takes any array for one of its signature.
+            # Linked code does not check that an array is of its signature's type.
             for place, dtype, ndim, is_contiguous in self._arrays:
                 array = arguments[place]
                 flags = array.flags
@@ -91,60 +109,6 @@ def arrays_of(signature: str) -> list[tuple[int, np.dtype[Any], int, bool]]:
     return arrays
 
 
-class Runtime:
-    """What kernels refer to by name, and what makes a function of Python of their code."""
-
-    def __init__(self, package: Path) -> None:
-        helpers = _extension("numba._helperlib", package)
-        self._functions = _extension("numba._dynfunc", package)
-        memory = _extension("numba.core.runtime._nrt_python", package / "core" / "runtime")
-        self._addresses = {f"NRT_{name}": address for name, address in memory.c_helpers.items()}
-        for module in (helpers, self._functions):
-            self._addresses |= {f"numba_{name}": address for name, address in module.c_helpers.items()}
-        self._unpickle = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
-            _unpickled
-        )
-        self._addresses["numba_unpickle"] = ctypes.cast(self._unpickle, ctypes.c_void_p).value or 0
-
-    def address(self, name: str) -> int | None:
-        """The address of a name as Numba defines it; None for one that the process knows."""
-        if name.startswith("PyExc_"):
-            return id(getattr(builtins, name.removeprefix("PyExc_")))
-        return id(None) if name == "_Py_NoneStruct" else self._addresses.get(name)
-
-    def function(self, of: _Kernel, addresses: list[int], dtypes: list[str], owner: Any) -> _Kernel:
-        """A function of Python of the addresses of code and environment; ``owner`` keeps both there."""
-        address, environment_address = addresses
-        environment = self._functions.Environment(of.__globals__)
-        environment.consts[:] = [np.dtype(name) for name in dtypes]
-        ctypes.c_void_p.from_address(environment_address).value = id(environment)
-        module = sys.modules[of.__module__]
-        made: _Kernel = self._functions.make_function(module, of.__name__, "", address, environment, owner)
-        return made
-
-
-def _unpickled(address: int, n_bytes: int, digest: int) -> Any:
-    """A constant in the code of a kernel: the type of the array that it returns, or an exception."""
-    pickled = ctypes.string_at(address, n_bytes)
-    if pickled == _ARRAY_TYPE:
-        return np.ndarray
-    from numba.core.serialize import _numba_unpickle
-
-    return _numba_unpickle(address, pickled, ctypes.string_at(digest, 20))
-
-
-def _extension(name: str, folder: Path) -> Any:
-    """An extension module of Numba, imported under its name but without the packages around it."""
-    if name not in sys.modules:
-        spec = PathFinder.find_spec(name, [str(folder)])
-        if spec is None or spec.loader is None:
-            raise ImportError(name)
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[name] = module
-    return sys.modules[name]
-
-
 class Store:
     """The kernels in a folder.
 
@@ -152,41 +116,50 @@ class Store:
     ----------
     folder
         Where they are.
-    source_digest
-        Of all that they are compiled from.
 
     Raises
     ------
     OSError
         If others may write there.
     ImportError, AttributeError
-        If Numba or llvmlite is not as it is known here.
+        If Numba, llvmlite or the interpreter is none that this was tested with.
     """
 
-    def __init__(self, folder: Path, source_digest: str) -> None:
+    def __init__(self, folder: Path) -> None:
         _check_ours(folder.stat())
         spec = find_spec("numba")
         if spec is None or spec.origin is None:
             raise ImportError("numba")
         package = Path(spec.origin).parent
+        numba_version = _version_of_numba(package)
+        if (numba_version, llvmlite.__version__) not in TESTED_VERSIONS or "t" in sys.abiflags:
+            raise ImportError(f"not tested with Numba {numba_version} and llvmlite {llvmlite.__version__}")
         self._folder = folder
         self._runtime = Runtime(package)
         llvm.initialize_native_target()
         self._linker = llvm.create_lljit_compiler(suppress_errors=True)
         self._circumstances = (
-            source_digest,
             sys.version,
             np.__version__,
             llvmlite.__version__,
-            (package / "_version.py").read_bytes(),
+            numba_version,
             llvm.get_host_cpu_name(),
             llvm.get_host_cpu_features().flatten(),
         )
 
-    def load(
-        self, function: _Kernel, signature: str, compile_now: Callable[[], _Kernel]
-    ) -> StoredKernel | None:
-        """A kernel as it was stored, if it was."""
+    def load(self, function: Any, signature: str, compile_now: Callable[[], _Kernel]) -> StoredKernel | None:
+        """Link a kernel that was stored.
+
+        Parameters
+        ----------
+        function, signature, compile_now
+            As for :class:`StoredKernel`.
+
+        Returns
+        -------
+        StoredKernel or None
+            None where there is none, or it cannot be linked.
+        """
         path = self._path(function, signature)
         content = _read(path)
         if not content:
@@ -207,8 +180,16 @@ class Store:
         except (RuntimeError, AttributeError, TypeError):
             return None
 
-    def keep(self, function: _Kernel, signature: str, dispatcher: Any) -> None:
-        """Store what Numba has compiled; nothing, from then on, where that cannot be done."""
+    def keep(self, function: Any, signature: str, dispatcher: Any) -> None:
+        """Store a compiled kernel; what cannot be stored is noted as such, and always left to Numba.
+
+        Parameters
+        ----------
+        function, signature
+            As for :class:`StoredKernel`.
+        dispatcher
+            Numba's, compiled for that signature alone.
+        """
         path = self._path(function, signature)
         if _read(path) is not None:
             return  # it was not usable, and would be the same again
@@ -219,8 +200,9 @@ class Store:
         with contextlib.suppress(OSError):
             _write(path, content)
 
-    def _path(self, function: _Kernel, signature: str) -> Path:
-        key = hashlib.sha256(repr((signature, self._circumstances)).encode()).hexdigest()[:16]
+    def _path(self, function: Any, signature: str) -> Path:
+        made_from = signature, digest_of(function), self._circumstances
+        key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]
         return self._folder / f"{function.__module__}.{function.__qualname__}-{key}.kernel"
 
 
@@ -249,8 +231,15 @@ def _content(dispatcher: Any, signature: str) -> bytes:
     return header.encode() + b"\n" + code
 
 
+def _version_of_numba(package: Path) -> str:
+    """Numba's version, without importing it; empty where its file is not as expected."""
+    text = (package / "_version.py").read_text()
+    found = re.search(r'"version": "([^"]+)"', text)
+    return found[1] if found else ""
+
+
 def _check_ours(status: os.stat_result) -> None:
-    """What is stored is run: nobody else may be able to put it there."""
+    """Check that nobody else can write there: stored code is run."""
     if status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise PermissionError(1, "others may write there")
 

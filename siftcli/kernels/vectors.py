@@ -1,11 +1,13 @@
-"""Sixteen float32 at a time: what kernels do with vectors, so that nothing is left to the vectoriser.
+"""Vectors of sixteen float32, so that a kernel does not depend on what the compiler vectorises.
 
-In a kernel each of these is one LLVM instruction or a few (``_simd.py``), and a vector stays in a
-register; a processor with shorter registers takes two or four steps, with the same bits. Vectors are added,
-subtracted, multiplied and divided like numbers. What is written here says what each does, and is run
-where the compiler is off (NUMBA_DISABLE_JIT=1): there a vector is an array of sixteen.
+In a kernel each of these functions is one LLVM instruction or a few (``intrinsics.py``), and a vector
+stays in a register; a processor with shorter registers takes two or four steps, with the same bits. Vectors
+are added, subtracted, multiplied and divided like numbers. The functions of this file say what each
+instruction does; they run only where the compiler is off (NUMBA_DISABLE_JIT=1), where a vector is an array
+of sixteen numbers.
 
-Arrays are C-contiguous, of any number of dimensions. ``at`` is a flat index and is not checked.
+Throughout, ``array`` is C-contiguous with any number of dimensions, and ``at`` is a flat index into it,
+which is not checked. Vectors have the shape (16,) and the type float32.
 """
 
 from __future__ import annotations
@@ -14,181 +16,224 @@ import threading
 
 import numpy as np
 
-from .decorators import instruction
+from .decorators import intrinsic
+from .lanes import LANES
 
-LANES = 16
+__all__ = [
+    "LANES",
+    "absolute",
+    "accumulate",
+    "atomic_add",
+    "broadcast",
+    "copy_two",
+    "count_trailing_zeros",
+    "even_lanes",
+    "fence",
+    "fma",
+    "ge_mask",
+    "lane_numbers",
+    "load",
+    "maximum",
+    "minimum",
+    "odd_lanes",
+    "prefetch",
+    "rint",
+    "splat",
+    "sqrt",
+    "store",
+    "store_index",
+    "store_integers",
+    "store_nontemporal",
+    "sum_of_lanes",
+    "trunc",
+    "where_greater",
+    "zip_high",
+    "zip_low",
+]
+
+# --- memory -------------------------------------------------------------------------------------
 
 
-@instruction
+@intrinsic
 def load(array, at):
-    """Sixteen samples."""
+    """The sixteen samples of a float32 ``array`` from ``at`` on."""
     return array.reshape(-1)[at : at + LANES].copy()
 
 
-@instruction
+@intrinsic
 def store(array, at, vector):
-    """Write sixteen samples."""
+    """Write a vector to a float32 ``array`` from ``at`` on."""
     array.reshape(-1)[at : at + LANES] = vector
 
 
-@instruction
-def store_beyond_caches(array, at, vector):
-    """``store`` for what is too large to be still in a cache when it is read; begins on a cache line.
+@intrinsic
+def store_nontemporal(array, at, vector):
+    """``store`` around the caches; ``at`` must be the beginning of a cache line (64 bytes).
 
-    Nothing is read from memory in order to be written over. Ends with ``wait_for_stores``.
+    For results that no longer fit a cache when they are read: the lines are not read from memory before they
+    are overwritten. A :func:`fence` must follow before another thread reads them.
     """
     array.reshape(-1)[at : at + LANES] = vector
 
 
-@instruction
-def fetch(array, at):
-    """Let a sample's cache line be read from memory, which goes on meanwhile."""
+@intrinsic
+def prefetch(array, at):
+    """Start to read the cache line that holds sample ``at`` of a float32 ``array``; does not wait for it."""
 
 
-@instruction
-def wait_for_stores():
-    """Let other threads see what was stored beyond the caches."""
+@intrinsic
+def fence():
+    """Make all stores before it, the non-temporal ones too, visible to other threads."""
 
 
-@instruction
+@intrinsic
 def broadcast(array, at):
-    """One sample in all lanes."""
+    """The sample ``at`` of a float32 ``array`` in all lanes."""
     return np.full(LANES, array.reshape(-1)[at], np.float32)
 
 
-@instruction
-def splat(value):
-    """A number in all lanes."""
-    return np.full(LANES, value, np.float32)
-
-
-@instruction
-def lane_numbers():
-    """The numbers 0, 1, 2 and so on."""
-    return np.arange(LANES, dtype=np.float32)
-
-
-@instruction
-def fma(a, b, c):
-    """a·b + c, rounded once: the same bits on every processor."""
-    return (a.astype(np.float64) * b + c).astype(np.float32)
-
-
-@instruction
-def absolute(a):
-    """|a|."""
-    return np.abs(a)
-
-
-@instruction
-def square_root(a):
-    """√a."""
-    return np.sqrt(a)
-
-
-@instruction
-def whole_part(a):
-    """A without its fraction."""
-    return np.trunc(a)
-
-
-@instruction
-def nearest_whole(a):
-    """The nearest whole number, the even one of two."""
-    return np.rint(a)
-
-
-@instruction
-def larger(a, b):
-    """The larger of each two lanes; b where one is NaN."""
-    return np.where(a > b, a, b)
-
-
-@instruction
-def smaller(a, b):
-    """The smaller of each two lanes; b where one is NaN."""
-    return np.where(a < b, a, b)
-
-
-@instruction
-def where_larger(a, b, x, y):
-    """X in the lanes where a > b, y elsewhere."""
-    return np.where(a > b, x, y)
-
-
-@instruction
-def lanes_not_below(a, b):
-    """The lanes where a ≥ b, as the bits of an integer."""
-    return sum(1 << lane for lane in np.flatnonzero(a >= b).tolist())
-
-
-@instruction
-def lowest_bit(bits):
-    """The number of the lowest bit that is set; one must be."""
-    return (bits & -bits).bit_length() - 1
-
-
-@instruction
-def sum_of_lanes(a):
-    """The sum, from the first lane to the last."""
-    return np.add.accumulate(a)[-1]
-
-
-@instruction
-def zip_low(a, b):
-    """The first halves: a₀ b₀ a₁ b₁ and so on."""
-    return np.stack((a, b), axis=1).ravel()[:LANES]
-
-
-@instruction
-def zip_high(a, b):
-    """The second halves: a₈ b₈ a₉ b₉ and so on."""
-    return np.stack((a, b), axis=1).ravel()[LANES:]
-
-
-@instruction
-def even_lanes(a, b):
-    """The even lanes of a, then those of b."""
-    return np.concatenate((a, b))[::2]
-
-
-@instruction
-def odd_lanes(a, b):
-    """The odd lanes of a, then those of b."""
-    return np.concatenate((a, b))[1::2]
-
-
-@instruction
-def store_whole(array, at, vector):
-    """Write sixteen whole numbers to an array of integers."""
+@intrinsic
+def store_integers(array, at, vector):
+    """Write a vector of whole numbers to an ``array`` of any integer type."""
     array.reshape(-1)[at : at + LANES] = vector.astype(array.dtype)
 
 
-@instruction
+@intrinsic
 def store_index(array, at, row, pitch, column):
-    """Write sixteen flat indices, row·pitch + column, to an array of int32."""
+    """Write sixteen flat indices, row·pitch + column, to an ``array`` of int32.
+
+    ``row`` and ``column`` are vectors of whole numbers, ``pitch`` is one integer: samples a row.
+    """
     array.reshape(-1)[at : at + LANES] = row.astype(np.int64) * pitch + column.astype(np.int64)
 
 
-@instruction
+@intrinsic
 def copy_two(source, at, target, to):
-    """Copy two neighbouring samples."""
+    """Copy the samples ``at`` and ``at + 1`` of a float32 ``source`` to ``to`` of a float32 ``target``."""
     target.reshape(-1)[to : to + 2] = source.reshape(-1)[at : at + 2]
 
 
-@instruction
+@intrinsic
 def accumulate(array, at, value):
-    """Add a float32 to one number of an array of float64."""
+    """Add a float32 ``value`` to the number ``at`` of an ``array`` of float64."""
     array.reshape(-1)[at] += value
 
 
-_taking = threading.Lock()
+_adding = threading.Lock()
 
 
-@instruction
-def take(count, n):
-    """Add n to an array of one int64 that threads share; returns what it was. No two threads get the same."""
-    with _taking:
+@intrinsic
+def atomic_add(count, n):
+    """Add the integer ``n`` to ``count``, (1,) int64, that threads share; returns its value before."""
+    with _adding:
         before = int(count[0])
         count[0] = before + n
     return before
+
+
+# --- constants and single numbers ---------------------------------------------------------------
+
+
+@intrinsic
+def splat(value):
+    """A float32 ``value`` in all lanes."""
+    return np.full(LANES, value, np.float32)
+
+
+@intrinsic
+def lane_numbers():
+    """The vector 0, 1, 2, …, 15."""
+    return np.arange(LANES, dtype=np.float32)
+
+
+@intrinsic
+def sum_of_lanes(a):
+    """The sum of a vector's lanes, added one by one from the first to the last: a float32."""
+    return np.add.accumulate(a)[-1]
+
+
+@intrinsic
+def ge_mask(a, b):
+    """An integer with a bit set for each lane in which the vector a ≥ the vector b (bit 0 for lane 0)."""
+    return sum(1 << lane for lane in np.flatnonzero(a >= b).tolist())
+
+
+@intrinsic
+def count_trailing_zeros(bits):
+    """The number of zeros below the lowest bit set of an integer ``bits``, which must not be 0."""
+    return (bits & -bits).bit_length() - 1
+
+
+# --- lane by lane -------------------------------------------------------------------------------
+
+
+@intrinsic
+def fma(a, b, c):
+    """Fused multiply-add of vectors, a·b + c, rounded once: the same bits on every processor."""
+    return (a.astype(np.float64) * b + c).astype(np.float32)
+
+
+@intrinsic
+def absolute(a):
+    """|a| of each lane of a vector."""
+    return np.abs(a)
+
+
+@intrinsic
+def sqrt(a):
+    """√a of each lane of a vector."""
+    return np.sqrt(a)
+
+
+@intrinsic
+def trunc(a):
+    """Each lane of a vector rounded towards zero."""
+    return np.trunc(a)
+
+
+@intrinsic
+def rint(a):
+    """Each lane of a vector rounded to the nearest whole number, halves to the even one."""
+    return np.rint(a)
+
+
+@intrinsic
+def maximum(a, b):
+    """The larger of each two lanes of vectors; b where one is NaN."""
+    return np.where(a > b, a, b)
+
+
+@intrinsic
+def minimum(a, b):
+    """The smaller of each two lanes of vectors; b where one is NaN."""
+    return np.where(a < b, a, b)
+
+
+@intrinsic
+def where_greater(a, b, x, y):
+    """The lanes of the vector x where a > b, those of y elsewhere."""
+    return np.where(a > b, x, y)
+
+
+@intrinsic
+def zip_low(a, b):
+    """The first halves of two vectors, interleaved: a₀ b₀ a₁ b₁ … a₇ b₇."""
+    return np.stack((a, b), axis=1).ravel()[:LANES]
+
+
+@intrinsic
+def zip_high(a, b):
+    """The second halves of two vectors, interleaved: a₈ b₈ a₉ b₉ … a₁₅ b₁₅."""
+    return np.stack((a, b), axis=1).ravel()[LANES:]
+
+
+@intrinsic
+def even_lanes(a, b):
+    """The even lanes of the vector a, then those of b."""
+    return np.concatenate((a, b))[::2]
+
+
+@intrinsic
+def odd_lanes(a, b):
+    """The odd lanes of the vector a, then those of b."""
+    return np.concatenate((a, b))[1::2]

@@ -1,15 +1,14 @@
 """Two images' features -> putative matches: nearest neighbours that pass the ratio test.
 
-The search is exact and exhaustive. Descriptors hold bytes, so a squared distance is a
-whole number of at most 128 · 255² < 2²³, the same that float64 gives; it is computed
-in 16-bit differences and 32-bit sums, for which processors have one instruction (and
-which, unlike a matrix product of the linear-algebra library, keeps to the threads it
-is given). Hence the result depends neither on the threads nor on the blocks, and ties
-are real ties, resolved by the lowest index.
+The search is exact and exhaustive. Descriptors are bytes, so a squared distance is a whole number of at most
+128 · 255² < 2²³, the same that float64 gives. It is computed with 16-bit differences and 32-bit sums, for
+which processors have one instruction; unlike a matrix product of the linear-algebra library, this uses only
+the threads it is given. So the result depends neither on the threads nor on the blocks, and equal distances
+are exactly equal; the lowest index wins.
 
-Blocks of squared distances are reduced at once to what the tests need (the nearest
-neighbour of each row and of each column, and each row's second neighbour at another
-location), so memory does not grow with the product of the sizes.
+Blocks of squared distances are reduced at once to what the tests need (the nearest neighbour of each row and
+of each column, and each row's second neighbour at another location), so memory does not grow with the product
+of the sizes.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ COLUMNS_PER_BLOCK = 1024
 """A block of 256 × 1024 int32 (1 MB) is still in the second-level cache when it is reduced."""
 
 CHUNK = 64
-"""Columns looked at together for a new minimum; most chunks hold none and are skipped."""
+"""Columns whose minimum is taken first; most chunks hold no new neighbour and are skipped."""
 
 FAR = 1 << 30
 """A squared distance above all real ones: no neighbour."""
@@ -45,7 +44,7 @@ class Guide:
     Raises
     ------
     ParameterError
-        If the model is not a finite (3, 3) matrix, or kind or tolerance cannot be meant.
+        If the model is not a finite (3, 3) matrix, the kind is unknown or the tolerance is not above 0.
     """
 
     model: NDArray[np.float64]
@@ -86,8 +85,8 @@ def match(
       the several orientations of one keypoint do not compete with each other;
     * and, with ``mutual``, the feature is the neighbour's nearest in ``f``.
 
-    The result is one-to-one: without ``mutual`` the closest of several suitors is kept.
-    Of equal distances the lowest row wins.
+    The result is one-to-one: of several features with the same neighbour, as there may be without
+    ``mutual``, the closest is kept. Of equal distances the lowest row wins.
 
     Parameters
     ----------
@@ -98,7 +97,7 @@ def match(
     mutual
         Keep only pairs that are each other's nearest neighbours.
     guide
-        Only pairs that agree with this geometry compete, as neighbours and as second neighbours.
+        Only pairs that agree with this geometry are considered, as neighbours and as second neighbours.
     threads
         All cores when not given. The result does not depend on it.
 
@@ -147,7 +146,7 @@ def _squared_seconds(nearest: _Nearest) -> NDArray[np.float64]:
 
 
 def _one_to_one(nearest: _Nearest, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Of the rows that want the same column, the closest; of equal ones the lowest."""
+    """Of the rows with the same nearest column, the closest; of equal ones the lowest."""
     order = rows[np.lexsort((rows, nearest.distance[rows]))]
     _, first = np.unique(nearest.column[order], return_index=True)
     return np.sort(order[first])
@@ -165,7 +164,7 @@ def _matches(nearest: _Nearest, rows: NDArray[np.intp]) -> Matches:
 
 
 def _nearest_neighbours(f: Features, g: Features, guide: Guide | None, threads: int | None) -> _Nearest:
-    """Search all pairs, shared out by rows; shares are merged in the order of the rows."""
+    """Search all pairs; threads share the rows, and their results are merged in the order of the rows."""
     n, k = len(f), len(g)
     rows_found = _nothing_found(n), np.full(n, FAR, np.int32), np.full(n, -1, np.int32)
     if n == 0 or k == 0:
@@ -214,7 +213,7 @@ def _locations(g: Features) -> NDArray[np.int32]:
 
 
 def _forbidder(guide: Guide | None, f: Features, g: Features) -> Callable[[Any, slice, slice], None]:
-    """Return a function that puts the pairs of a block that are outside the guide's tolerance far away."""
+    """A function that sets the distances of a block's pairs outside the guide's tolerance to ``FAR``."""
     if guide is None:
         return lambda block, i, j: None
     xy_f, xy_g = f.xy.astype(np.float64), g.xy.astype(np.float64)
@@ -245,7 +244,15 @@ def _unit_lines(xy: NDArray[np.float64], model: NDArray[np.float64]) -> NDArray[
 
 @kernel("void(int16[:,::1], int16[:,::1], int32[:,::1])")
 def _squared_distances(a: Any, b: Any, block: Any) -> None:
-    """Fill the top left of ``block`` with |aᵢ - bⱼ|²; the difference of two bytes fits 16 bits."""
+    """Fill the top left of a block with |aᵢ − bⱼ|²; the difference of two bytes fits 16 bits.
+
+    Parameters
+    ----------
+    a, b
+        (N, 128) and (K, 128) int16, values of bytes.
+    block
+        (256, 1024) int32, its first N rows and K columns filled.
+    """
     for i in range(a.shape[0]):
         for j in range(b.shape[0]):
             total = np.int32(0)
@@ -259,10 +266,25 @@ def _squared_distances(a: Any, b: Any, block: Any) -> None:
 def _reduce_rows(
     block: Any, first_column: int, place: Any, column: Any, distance: Any, second: Any, nearest_place: Any
 ) -> None:
-    """Update each row's nearest neighbour, and its distance to the nearest at another place.
+    """Update each row's nearest neighbour, and its distance to the nearest at another location.
 
-    Columns come in ascending order and only a smaller distance replaces one, so the lowest
-    index keeps a tie. The first loop over a chunk has no branch and becomes vector code.
+    Columns come in ascending order and only a smaller distance replaces one, so of equal distances the lowest
+    index is kept. The first loop over a chunk has no branch, so that it is vectorised.
+
+    Parameters
+    ----------
+    block
+        (256, 1024) int32 squared distances; its first N rows and K columns count.
+    first_column
+        Index of the block's first column.
+    place
+        (K,) int32, a number for the location of each column.
+    column, distance
+        (N,) int32, updated: the nearest column so far and its squared distance.
+    second
+        (N,) int32, updated: the squared distance of the nearest at another location.
+    nearest_place
+        (N,) int32, updated: the location of the nearest column.
     """
     n_columns = place.shape[0]
     for i in range(column.shape[0]):
@@ -285,7 +307,17 @@ def _reduce_rows(
 
 @kernel("void(int32[:,::1], int64, int64, int32[::1], int32[::1])")
 def _reduce_columns(block: Any, first_row: int, n_rows: int, row: Any, distance: Any) -> None:
-    """Update each column's nearest row; rows come in ascending order."""
+    """Update each column's nearest row; rows come in ascending order.
+
+    Parameters
+    ----------
+    block
+        (256, 1024) int32 squared distances.
+    first_row, n_rows
+        Index of the block's first row, and how many count.
+    row, distance
+        (K,) int32, updated: the nearest row so far and its squared distance.
+    """
     for i in range(n_rows):
         this_row = np.int32(first_row + i)
         for j in range(row.shape[0]):
@@ -296,7 +328,17 @@ def _reduce_columns(block: Any, first_row: int, n_rows: int, row: Any, distance:
 
 @kernel("void(int32[:,::1], float64[:,::1], float64[:,::1], float64)")
 def _forbid_off_point(block: Any, mapped: Any, xy_g: Any, tolerance: float) -> None:
-    """Forbid the pairs with |H x₁ - x₂| above the tolerance (or undefined)."""
+    """Set the distance of pairs with |H x₁ − x₂| above the tolerance, or undefined, to ``FAR``.
+
+    Parameters
+    ----------
+    block
+        (256, 1024) int32 squared distances, changed.
+    mapped, xy_g
+        (N, 2) and (K, 2) float64 points of the second image, in pixels.
+    tolerance
+        In pixels.
+    """
     for i in range(mapped.shape[0]):
         for j in range(xy_g.shape[0]):
             dx, dy = mapped[i, 0] - xy_g[j, 0], mapped[i, 1] - xy_g[j, 1]
@@ -306,7 +348,20 @@ def _forbid_off_point(block: Any, mapped: Any, xy_g: Any, tolerance: float) -> N
 
 @kernel("void(int32[:,::1], float64[:,::1], float64[:,::1], float64[:,::1], float64[:,::1], float64)")
 def _forbid_off_line(block: Any, xy_f: Any, lines_g: Any, xy_g: Any, lines_f: Any, tolerance: float) -> None:
-    """Forbid the pairs with a point further than the tolerance from its epipolar line."""
+    """Set the distance of pairs with a point further than the tolerance from its epipolar line to ``FAR``.
+
+    Parameters
+    ----------
+    block
+        (256, 1024) int32 squared distances, changed.
+    xy_f, xy_g
+        (N, 2) and (K, 2) float64 points of the two images, in pixels.
+    lines_g, lines_f
+        (N, 3) and (K, 3) float64: the epipolar lines of the first's points in the second image, and of the
+        second's in the first, with unit normals.
+    tolerance
+        In pixels.
+    """
     for i in range(xy_f.shape[0]):
         for j in range(xy_g.shape[0]):
             in_g = lines_g[i, 0] * xy_g[j, 0] + lines_g[i, 1] * xy_g[j, 1] + lines_g[i, 2]

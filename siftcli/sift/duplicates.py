@@ -1,4 +1,4 @@
-"""Candidates that refined to the same place are one keypoint: their mean."""
+"""Candidates that refine to the same position are one keypoint: their mean."""
 
 from __future__ import annotations
 
@@ -10,25 +10,40 @@ from numpy.typing import NDArray
 from ..kernels.decorators import kernel
 
 NONE_CARRIED: NDArray[np.float64] = np.empty((0, 5))
-"""What the first strip of an octave takes over."""
+"""Refined candidates that the first strip of an octave takes over."""
 
-_WIDEST = 4.0
-"""Samples along an axis that candidates of one keypoint may be apart."""
+_MOST_SPREAD = 4.0
+"""Samples along an axis over which the candidates of one keypoint may spread."""
 
 
-def merge_same_places(
+def merge_duplicates(
     refined: NDArray[np.float64], distance: float, last_y: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Replace candidates that refined to the same place by their mean; rows x, y, level, value, roundness.
+    """Replace candidates that refine to the same position by their mean.
 
-    Equal samples around a symmetric structure are all candidates (``extrema.py``). Taking
-    one of them would favour a side; their mean does not. Fits may also end apart where a ridge is flat; but
-    what goes on, each near the next, for more than ``_WIDEST`` is no place. Groups that reach beyond
-    ``last_y`` may not be complete, and are returned apart as they are.
+    Equal samples around a symmetric structure are all candidates (``extrema.py``). Choosing one of them would
+    favour a side; their mean does not. Candidates are grouped when each is near to another of the group. A
+    group that spreads over more than four samples, as along a flat ridge, is no keypoint and is dropped.
+
+    Parameters
+    ----------
+    refined
+        (N, 5) x, y, level, value and roundness, in samples.
+    distance
+        How far apart two may be in x, y and level to be grouped; they must also have values of one sign.
+    last_y
+        A group that reaches beyond it may not be complete yet.
+
+    Returns
+    -------
+    means
+        (M, 5), in the order of the first candidate of each group.
+    carried
+        (K, 5) candidates of the groups that may not be complete, as they are.
     """
     refined = refined[np.lexsort(refined.T[[2, 0, 1]])]
     first = np.arange(len(refined))
-    _label_same_places(refined, distance, first)
+    _label_groups(refined, distance, first)
     is_open = refined[:, 1] > last_y
     if is_open.any():
         is_open = np.isin(first, first[is_open])
@@ -40,8 +55,18 @@ def merge_same_places(
 
 
 @kernel("void(float64[:, ::1], float64, int64[::1])")
-def _label_same_places(refined, distance, first):
-    """Give every row the index of the first row that is connected to it; rows are sorted by y."""
+def _label_groups(refined, distance, first):
+    """Give every row the index of the first row of its group.
+
+    Parameters
+    ----------
+    refined
+        (N, 5) float64 x, y, level, value and roundness, by y.
+    distance
+        As for :func:`merge_duplicates`.
+    first
+        (N,) int64: 0, 1, 2 and so on, replaced by the labels.
+    """
     for i in range(len(refined)):
         j = i + 1
         while j < len(refined) and refined[j, 1] - refined[i, 1] <= distance:
@@ -60,8 +85,20 @@ def _label_same_places(refined, distance, first):
 
 @kernel("int64(float64[:, ::1], int64[::1], float64[:, ::1])")
 def _average(refined, first, means):
-    """Fill in the mean of the rows of each label that are near enough, by label; returns their number."""
-    n_groups, n_places, newest = 0, 0, -1
+    """Average the rows of each label that spread little enough.
+
+    Parameters
+    ----------
+    refined, first
+        As for :func:`_label_groups`, with labels.
+    means
+        (N, 5) float64, filled from the top, by label.
+
+    Returns
+    -------
+    How many rows are filled.
+    """
+    n_groups, n_means, newest = 0, 0, -1
     group, n_same = np.empty(len(first), np.int64), np.zeros(len(first), np.int64)
     lowest, highest = np.empty((len(first), 2)), np.empty((len(first), 2))
     for i in range(len(refined)):
@@ -81,8 +118,8 @@ def _average(refined, first, means):
             lowest[g, axis] = min(lowest[g, axis], refined[i, axis])
             highest[g, axis] = max(highest[g, axis], refined[i, axis])
     for g in range(n_groups):
-        if max(highest[g, 0] - lowest[g, 0], highest[g, 1] - lowest[g, 1]) <= _WIDEST:
+        if max(highest[g, 0] - lowest[g, 0], highest[g, 1] - lowest[g, 1]) <= _MOST_SPREAD:
             for column in range(refined.shape[1]):
-                means[n_places, column] = means[g, column] / n_same[g]
-            n_places += 1
-    return n_places
+                means[n_means, column] = means[g, column] / n_same[g]
+            n_means += 1
+    return n_means

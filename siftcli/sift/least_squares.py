@@ -1,255 +1,128 @@
-"""A quadratic fitted to a neighbourhood by weighted least squares (Cleveland and Devlin 1988: *loess*).
+"""Refinement by least squares (beyond the papers): Newton's steps until they settle.
 
-Central differences take a derivative from two samples and let their noise through. Here a
-quadratic is fitted to 7 × 7 samples, each weighted by a Gaussian of its distance from the very
-point that the fit is evaluated at. These weights are a product of one factor an axis, so with
-polynomials that are orthogonal under them, 1, u − m and u² − αu − β along each axis, every
-coefficient of the least-squares fit is one weighted sum: no equations are to be solved.
-
-A row of seven samples is a vector, whose other lanes are zero.
+Each step is that of a quadratic fitted around the point reached so far (``local_fit.py``), which noise moves
+less than differences of two samples. Contrast and curvatures are those of the last fit, which alone goes
+through five planes, or all that there are.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import inlined, subroutine
-from ..kernels.vector_math import gaussian
-from ..kernels.vectors import (
-    LANES,
-    broadcast,
-    fma,
-    lane_numbers,
-    load,
-    smaller,
-    splat,
-    store,
-    where_larger,
-    zip_high,
-    zip_low,
+from ..kernels.decorators import subroutine
+from ..kernels.prefetch import prefetch_square
+from . import local_fit
+from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, moves
+from .local_fit import (
+    N_FILTERS,
+    PARABOLA,
+    RADIUS,
+    fill_filters,
+    fill_nearest_planes,
+    fill_patch,
+    newton_step,
 )
 
-REACH = 3
-"""Samples on either side of the nearest one."""
-SIDE = 2 * REACH + 1
-MOST_PLANES = 5
-"""DoG planes of the last fit: all that an octave of three scales has."""
-_PLANE = SIDE * LANES
-"""Room for the seven rows of a plane."""
-_ALONG_Y, _MOMENTS = 3 * LANES, 6 * LANES
-N_FILTERS = 7 * LANES
-"""Room for the filters of a fit: three along x, three along y, and m, α and β of each."""
+_MOST_FITS = 12
+"""Fits after which a keypoint that has not settled is dropped; two to four are the rule."""
 
 
 @subroutine
-def workspace(n):
-    """A patch, the filters of n fits, room for sums, and weights; zero, for vectors are longer than rows."""
-    return (
-        np.zeros(MOST_PLANES * _PLANE, np.float32),
-        np.zeros(n * N_FILTERS, np.float32),
-        np.zeros(LANES, np.float32),
-        np.zeros(3 * MOST_PLANES, np.float32),
-    )
+def workspace(n_scales, window):
+    """What :func:`settle` needs, with the filters of each level's first fit, which is at the sample itself.
 
+    Parameters
+    ----------
+    n_scales
+        S, the scales of the octave.
+    window
+        Standard deviation of the fit's weights at level 0, in samples.
 
-@subroutine
-def fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch):
-    """DoG values around a sample, in so many planes from the lowest on; the border is repeated outside."""
-    n_rows, pitch = levels.shape[1:]
-    is_inside = REACH <= x < width - REACH
-    for row in range(SIDE):
-        at_y = min(max(y + row - REACH, 0), height - 1) - first_row
-        for s in range(n_planes):
-            lower = ((lowest + s) * n_rows + at_y) * pitch
-            upper, to = lower + n_rows * pitch, s * _PLANE + row * LANES
-            if is_inside:
-                left = x - REACH
-                store(patch, to, _first_seven(load(levels, upper + left) - load(levels, lower + left)))
-                continue
-            for column in range(SIDE):
-                at_x = min(max(x + column - REACH, 0), width - 1)
-                patch[to + column] = levels[lowest + s + 1, at_y, at_x] - levels[lowest + s, at_y, at_x]
-
-
-@subroutine
-def fill_nearest_planes(levels, first_row, height, width, i, y, x, scale_offset, patch, weights):
-    """The same in the planes nearest to plane i, and their weights at an offset; returns their number."""
-    n_dogs = levels.shape[0] - 1
-    n_planes = min(MOST_PLANES, n_dogs)
-    lowest = max(0, min(i - n_planes // 2, n_dogs - n_planes))
-    fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch)
-    fill_scale_weights(n_planes, i + scale_offset - lowest, weights)
-    return n_planes
-
-
-@inlined
-def _first_seven(row):
-    """A vector whose other lanes, which may hold any value, are 0."""
-    return where_larger(splat(np.float32(SIDE)), lane_numbers(), row, splat(np.float32(0)))
-
-
-@inlined
-def _fill_sums(p, q, r, s, t, u, sums):
-    """The sums of eight lanes of six vectors, at 0, 8, 4, 12, 2 and 10: halves are zipped and added."""
-    pq, rs, tu = zip_low(p, q), zip_low(r, s), zip_low(t, u)
-    zero = splat(np.float32(0))
-    prqs, tu = zip_low(pq, rs) + zip_high(pq, rs), zip_low(tu, zero) + zip_high(tu, zero)
-    all_six = zip_low(prqs, tu) + zip_high(prqs, tu)
-    store(sums, 0, zip_low(all_six, all_six) + zip_high(all_six, all_six))
-
-
-@inlined
-def _weigh_line(position, spread, filters, at, to, sums):
-    """The three filters of a line, weight times polynomial over its norm; and m, α and β.
-
-    Positions u are relative to ``position``, an offset from the middle sample.
+    Returns
+    -------
+    The arrays of ``local_fit.workspace`` for S + 1 fits (the first for any fit), and two of float64 (3,).
     """
-    zero, scale = splat(np.float32(0)), splat(np.float32(1 / spread))
-    u = lane_numbers() - splat(np.float32(REACH + position))
-    # Far samples of a narrow window have no weight that matters, but one that can be computed.
-    squares = smaller(u * scale * (u * scale), splat(np.float32(100)))
-    weights = _first_seven(gaussian(squares))
-    linear = weights * u
-    quadratic = linear * u
-    _fill_sums(weights, linear, quadratic, quadratic * u, quadratic * u * u, zero, sums)
-    s0, s1, s2 = np.float64(sums[0]), np.float64(sums[8]), np.float64(sums[4])
-    s3, s4 = np.float64(sums[12]), np.float64(sums[2])
-    mean = s1 / s0
-    linear_norm = s2 - mean * s1
-    skew = (s3 - mean * s2) / linear_norm
-    bend = s2 / s0 - skew * mean
-    norm = s4 - 2 * skew * s3 + (skew**2 - 2 * bend) * s2 + bend * (2 * skew * s1 + bend * s0)
-    bent = quadratic - linear * splat(np.float32(skew)) - weights * splat(np.float32(bend))
-    store(filters, at, weights * splat(np.float32(1 / s0)))
-    store(
-        filters, at + LANES, (linear - weights * splat(np.float32(mean))) * splat(np.float32(1 / linear_norm))
-    )
-    store(filters, at + 2 * LANES, bent * splat(np.float32(1 / norm)))
-    filters[to], filters[to + 1], filters[to + 2] = mean, skew, bend
+    patch, filters, sums, weights = local_fit.workspace(1 + n_scales)
+    step, offset = np.empty(3), np.zeros(3)
+    for level in range(1, n_scales + 1):
+        fill_filters(offset, window * 2 ** (level / n_scales), filters, level * N_FILTERS, sums)
+    return patch, filters, sums, weights, step, offset
 
 
 @subroutine
-def fill_filters(offset, spread, filters, at, sums):
-    """The filters, from ``at`` on, of a fit at an offset (x, y) from the middle sample, weights of this σ."""
-    _weigh_line(offset[0], spread, filters, at, at + _MOMENTS, sums)
-    _weigh_line(offset[1], spread, filters, at + _ALONG_Y, at + _MOMENTS + 3, sums)
+def prefetch_patch(levels, first_row, height, width, candidates, n):
+    """Prefetch the samples of the first fit of candidate ``n``, if there is one.
 
-
-@subroutine
-def newton_step(patch, offset, filters, at, sums, step):
-    """Newton's step from an offset (x, y, scale) to the extremum of the quadratics fitted there.
-
-    Along scale a parabola goes through three planes; in x and y quadratics are fitted to its values at
-    the scale, its slopes and its curvatures. Returns the extremum's value and its roundness (``_solve``).
+    ``candidates`` is (N, 3) int32: DoG index, row, column; the others are as for :func:`settle`.
     """
-    half, o = splat(np.float32(0.5)), splat(np.float32(offset[2]))
-    zero, along_y = splat(np.float32(0)), at + _ALONG_Y
-    values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
-    for row in range(SIDE):
-        start = row * LANES
-        below, here, above = load(patch, start), load(patch, _PLANE + start), load(patch, 2 * _PLANE + start)
-        bend, slope = (above - here) + (below - here), half * (above - below)
-        values = _added(values, filters, along_y + row, fma(o, fma(o * half, bend, slope), here))
-        slopes = _added(slopes, filters, along_y + row, fma(o, bend, slope))
-        bends = _added(bends, filters, along_y + row, bend)
-    return _solve(values, slopes, bends, filters, at, sums, step)
+    if n < len(candidates):
+        i, y, x = candidates[n, 0], candidates[n, 1], candidates[n, 2]
+        for level in range(i - 1, i + 3):
+            prefetch_square(levels, level, first_row, height, width, x, y, RADIUS)
 
 
 @subroutine
-def last_step(patch, n_planes, weights, filters, at, sums, step):
-    """The same with a polynomial through more planes than three.
+def settle(levels, first_row, height, width, level, y, x, window, tolerance, least_roundness, work, place):
+    """Refine one candidate: fit around the nearest sample until the steps are small.
 
-    A parabola of three planes, two thirds of an octave wide, has errors along scale that depend on where
-    between the levels the extremum lies, and the place moves with them. A turned image has the same ones, an
-    image of another size has not.
+    A step is one sample, or level, long at most. The keypoint must settle at a scale that belongs to this
+    octave, not to the one before or after.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
+    first_row, height, width
+        The first of the octave's rows that is there, and its size in samples.
+    level, y, x
+        The candidate: DoG index, row of the octave, column.
+    window
+        As for :func:`workspace`.
+    tolerance
+        Longest step, in samples and levels, after which the keypoint has settled.
+    least_roundness
+        A keypoint that is less round is an edge.
+    work
+        From :func:`workspace`.
+    place
+        (5,) float64, filled: x, y, level, value and roundness.
+
+    Returns
+    -------
+    KEPT, EDGE or UNSTABLE.
     """
-    zero, along_y = splat(np.float32(0)), at + _ALONG_Y
-    values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
-    for row in range(SIDE):
-        value, slope, bend = zero, zero, zero
-        for k in range(n_planes):
-            samples = load(patch, k * _PLANE + row * LANES)
-            value = fma(broadcast(weights, k), samples, value)
-            slope = fma(broadcast(weights, MOST_PLANES + k), samples, slope)
-            bend = fma(broadcast(weights, 2 * MOST_PLANES + k), samples, bend)
-        values = _added(values, filters, along_y + row, value)
-        slopes = _added(slopes, filters, along_y + row, slope)
-        bends = _added(bends, filters, along_y + row, bend)
-    return _solve(values, slopes, bends, filters, at, sums, step)
-
-
-@subroutine
-def fill_scale_weights(n_planes, position, weights):
-    """What each plane counts for a polynomial's value, slope and curvature at a position (Lagrange)."""
-    for k in range(n_planes):
-        value, slope, bend = 1.0, 0.0, 0.0
-        for j in range(n_planes):
-            if j != k:
-                factor, change = (position - j) / (k - j), 1 / (k - j)
-                bend = bend * factor + 2 * slope * change
-                slope = slope * factor + value * change
-                value *= factor
-        weights[k], weights[MOST_PLANES + k], weights[2 * MOST_PLANES + k] = value, slope, bend
-
-
-@subroutine
-def _solve(values, slopes, bends, filters, at, sums, step):
-    """Newton's step from the sums over y of values, slopes and curvatures along scale.
-
-    Returns the extremum's value and its roundness in x, y and scale: 4·determinant / trace² of the
-    curvatures in x and y (Lowe, section 4.1), times the part of the curvature in scale that is left when the
-    position follows the scale. That is 1 where the first two are equal and the place does not change with
-    the scale; it is 0 where the Hessian is not that of an extremum.
-    """
-    moments = _moments(filters, at + _MOMENTS)
-    lines = load(filters, at), load(filters, at + LANES), load(filters, at + 2 * LANES)
-    value, gx, gy, xx, yy, xy = _at_the_centre(lines, values, moments, sums)
-    gs, xs, ys, _, _, _ = _at_the_centre(lines, slopes, moments, sums)
-    ss, _, _, _, _, _ = _at_the_centre(lines, bends, moments, sums)
-    determinant = xx * yy - xy * xy
-    # With the position eliminated; it is 0 on a ridge that is flat, oblique in position and scale.
-    px, py = (yy * xs - xy * ys) / determinant, (xx * ys - xy * xs) / determinant
-    remaining = ss - (xs * px + ys * py)
-    if not (determinant > 0 and xx * value < 0 and remaining * value < 0):
-        return value, 0.0
-    step[2] = (px * gx + py * gy - gs) / remaining
-    sx, sy = gx + xs * step[2], gy + ys * step[2]
-    step[0], step[1] = (xy * sy - yy * sx) / determinant, (xy * sx - xx * sy) / determinant
-    value += (gx * step[0] + gy * step[1] + gs * step[2]) / 2
-    return value, 4 * determinant / (xx + yy) ** 2 * remaining / ss
-
-
-@inlined
-def _moments(filters, at):
-    """m, α and β along x and along y, in double precision."""
-    return (
-        np.float64(filters[at]),
-        np.float64(filters[at + 1]),
-        np.float64(filters[at + 2]),
-        np.float64(filters[at + 3]),
-        np.float64(filters[at + 4]),
-        np.float64(filters[at + 5]),
-    )
-
-
-@inlined
-def _added(totals, filters, at, values):
-    """The polynomials of y, of degree 0, 1 and 2, times a row's values, added to those of the rows before."""
-    return (
-        fma(broadcast(filters, at), values, totals[0]),
-        fma(broadcast(filters, at + LANES), values, totals[1]),
-        fma(broadcast(filters, at + 2 * LANES), values, totals[2]),
-    )
-
-
-@inlined
-def _at_the_centre(lines, totals, moments, sums):
-    """Value, gradient and second derivatives (xx, yy, xy), at the point it was fitted at, of a quadratic."""
-    level, linear, quadratic = lines
-    a, b, c = totals
-    mx, ax, bx, my, ay, by = moments
-    _fill_sums(level * a, linear * a, level * b, quadratic * a, level * c, linear * b, sums)
-    gx, gy, xy = np.float64(sums[8]), np.float64(sums[4]), np.float64(sums[10])
-    xx, yy = np.float64(sums[12]), np.float64(sums[2])
-    value = np.float64(sums[0]) - mx * gx - my * gy + mx * my * xy - bx * xx - by * yy
-    return value, gx - ax * xx - my * xy, gy - ay * yy - mx * xy, 2 * xx, 2 * yy, xy
+    n_scales, moves_left = levels.shape[0] - 3, MAX_MOVES
+    patch, filters, sums, weights, step, offset = work
+    offset[0], offset[1], offset[2] = 0.0, 0.0, 0.0
+    has_moved = True
+    for n_fits in range(_MOST_FITS):
+        if has_moved:
+            fill_patch(levels, first_row, height, width, level - 1, 3, y, x, patch)
+        at = (level if n_fits == 0 else 0) * N_FILTERS
+        if n_fits > 0:
+            fill_filters(offset, window * 2 ** ((level + offset[2]) / n_scales), filters, at, sums)
+        place[3], place[4] = newton_step(patch, offset[2], PARABOLA, weights, filters, at, sums, step)
+        if not place[4] > least_roundness:
+            return EDGE if place[4] > 0 else UNSTABLE
+        length = max(abs(step[0]), abs(step[1]), abs(step[2]))
+        if length <= tolerance:
+            n_planes = fill_nearest_planes(
+                levels, first_row, height, width, level, y, x, offset[2], patch, weights
+            )
+            place[3], place[4] = newton_step(patch, 0.0, n_planes, weights, filters, at, sums, step)
+            if not place[4] > 0 or max(abs(step[0]), abs(step[1]), abs(step[2])) > 1:
+                break
+            for axis in range(3):
+                offset[axis] += step[axis]
+            place[0], place[1], place[2] = x + offset[0], y + offset[1], level + offset[2]
+            return KEPT if 0.5 <= place[2] < n_scales + 0.5 else UNSTABLE
+        for axis in range(3):
+            offset[axis] += step[axis] / max(1.0, length)
+        dx, dy, di = moves(offset)
+        x, y, level = x + dx, y + dy, level + di
+        has_moved = dx != 0 or dy != 0 or di != 0
+        moves_left -= int(has_moved)
+        if moves_left < 0 or not is_inside(x, y, level, width, height, n_scales):
+            break
+        offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di
+    return UNSTABLE

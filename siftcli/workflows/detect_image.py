@@ -47,9 +47,23 @@ class Request:
     def settings(self) -> dict[str, Any]:
         """All that the result depends on besides the image and its mask."""
         names = ("exif_orientation", "max_image_size", "stretch", "page")
-        head = {"siftcli": __version__, "params": self.params.to_dict()}
+        head = {"siftcli": __version__, "params": self._params}
         values = {name: getattr(self, name) for name in names}
         return {**head, **values, "nodata": plain_nodata(self.nodata)}
+
+    @property
+    def _params(self) -> dict[str, Any]:
+        """The parameters, with the content of the orientation weights in the place of their path."""
+        params = self.params.to_dict()
+        if self.params.orientation == "learned":
+            from ..learned.weights import shipped_or
+
+            path = params.pop("orientation_weights")
+            try:
+                params["orientation_weights_digest"] = shipped_or(path).digest
+            except InputError:  # told when an image is worked on
+                params["orientation_weights_digest"] = None
+        return params
 
 
 @dataclass(frozen=True)

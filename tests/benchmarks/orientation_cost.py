@@ -19,12 +19,12 @@ from siftcli.learned import orientation as learned
 from siftcli.params import SiftParams
 from siftcli.sift import orientation as histogram
 from siftcli.sift.extrema import find_extrema
-from siftcli.sift.pipeline import OrientationStage
+from siftcli.sift.keypoints import AssignOrientations
 from siftcli.sift.refinement import refine
 from siftcli.sift.scale_space import gaussian_octaves
 
 N_RUNS = 7
-STAGES: dict[str, OrientationStage] = {
+STAGES: dict[str, AssignOrientations] = {
     "histogram": histogram.assign_orientations,
     "learned": learned.assign_orientations,
 }

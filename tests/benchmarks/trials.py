@@ -22,14 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from siftcli import detectors
+from siftcli import detection, detectors
 from siftcli.detectors.base import Detector, Grey, threshold_for_count
 from siftcli.detectors.own import Siftcli
 from siftcli.evaluation.measure import measure
 from siftcli.features import Features
 from siftcli.image import read_image
 from siftcli.params import SiftParams
-from siftcli.sift import pipeline
 from siftcli.views.pairs import Pair, Transform
 from siftcli.views.rendering import GreyBytes, Interpolated, grey_of
 from siftcli.views.transforms import (
@@ -54,7 +53,7 @@ class Trial(Siftcli):
 
     def detect(self, grey: Grey) -> Features:
         """Run the pipeline."""
-        return pipeline.detect(grey, self.params, threads=1)
+        return detection.detect(grey, self.params, threads=1)
 
 
 class ThresholdedTrial(Trial):
@@ -119,7 +118,7 @@ SETTINGS: Mapping[str, Setting] = {
     "classic, t = 0, ranked by response · σ": CLASSIC | DIRECT | {"response_power": 1.0},
     "default": {},
     "default, cut by its threshold": partial(ThresholdedTrial, {}),
-    "default, no least-squares fit": {"fit_window": 0.0},
+    "default, no least-squares fit": {"refinement": "lowe"},
     "default, one round of the fit": {"fit_tolerance": 0.0},
     "default, fit of 0.3σ": {"fit_window": 0.3},
     "default, fit of 0.5σ": {"fit_window": 0.5},
@@ -129,7 +128,6 @@ SETTINGS: Mapping[str, Setting] = {
     "default, σ₀ = 1.6": {"sigma": 1.6},
     "default, σ₀ = 2": {"sigma": 2.0},
     "default, 4 levels": {"levels_per_octave": 4},
-    "default, no keypoint below 1 px": {"min_sigma": 1.0},
     "default, contrast 0.018": {"contrast_threshold": 0.018},
     "default, contrast 0.022": {"contrast_threshold": 0.022},
     "default, response from 0.6": {"response_threshold": 0.6},
@@ -173,8 +171,6 @@ SETTINGS: Mapping[str, Setting] = {
     "default, not clipped": {"descriptor_clip": 1.0},
     "default, no RootSIFT": {"rootsift": False},
     "default, domain-size pooling": {"dsp": True},
-    "default, domain-size pooling, ratio 1.4": {"dsp": True, "dsp_ratio": 1.4},
-    "default, domain-size pooling, ratio 2": {"dsp": True, "dsp_ratio": 2.0},
 }
 SWEEPS: Mapping[str, Sequence[Transform]] = {
     "turn": [Rotation(v) for v in (20, 45, 100, 155, 200, 290, 340)],

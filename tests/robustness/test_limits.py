@@ -14,11 +14,11 @@ from PIL import Image
 
 import siftcli
 from siftcli.__main__ import run
+from siftcli.detection import working_bytes
 from siftcli.errors import InputError, ParameterError
 from siftcli.image.decoded import DECODING_BYTES
 from siftcli.io import limits
 from siftcli.io.limits import LIMITS, MAX_MEMORY
-from siftcli.sift.pipeline import working_bytes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
 

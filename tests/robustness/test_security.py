@@ -465,7 +465,7 @@ def test_names_of_images_reach_no_place_outside(images):
 
 
 def test_the_cache_of_kernels_is_the_users_own(tmp_path):
-    code = "import siftcli.kernels.decorators as j; print(j._cache_folder())"
+    code = "from siftcli.kernels import cache; print(cache.cache_folder())"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run(

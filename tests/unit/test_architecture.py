@@ -22,6 +22,7 @@ LAYERS = (
     ("sift", "matching", "views"),
     ("formats", "drawing"),
     ("learned",),
+    ("detection",),
     ("api",),
     ("compat", "detectors"),
     ("workflows",),

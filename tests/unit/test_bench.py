@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import SAMPLES
 
-from siftcli.bench import floor, tables
+from siftcli.bench import roofline, tables
 from siftcli.bench.cases import Case, cases_of, resized, tiled
 from siftcli.bench.measuring import Measured, measure
 from siftcli.bench.process import Command, time_command
@@ -20,6 +20,7 @@ from siftcli.errors import InputError
 from siftcli.kernels.threads import Threads
 from siftcli.kernels.vectors import LANES
 from siftcli.params import SiftParams
+from siftcli.sift.gaussian import first_taps, later_taps
 from siftcli.sift.scale_space import gaussian_octaves
 
 CHELSEA = next(path for path in SAMPLES if path.name == "chelsea.png")
@@ -74,8 +75,8 @@ def test_detectors_are_compared_with_the_first():
     assert one.rows[0].ratio == Spread(1, 1, 1)
     for row in one.rows[1:]:
         assert 0 < row.ratio.low <= row.ratio.median <= row.ratio.high
-    assert one.floor.size == one.rows[0].size
-    assert one.floor.both_ms == one.rows[0].both_ms.median
+    assert one.roofline.size == one.rows[0].size
+    assert one.roofline.both_ms == one.rows[0].both_ms.median
 
 
 def test_a_spread_is_the_median_and_the_middle_half():
@@ -122,21 +123,21 @@ def test_multiply_adds_are_those_of_direct_sums(options):
     n, source = 0, shape
     for octave in octaves:
         first = octave is octaves[0]
-        kernels = floor._first_kernels(params) if first else floor._later_kernels(params)
+        filters = first_taps(params) if first else later_taps(params)
         doubled = first and not options
-        for kernel in kernels:
-            taps = len(kernel.at_integers), len(kernel.at_halves)
+        for one in filters:
+            taps = len(one.at_integers), len(one.at_halves)
             for n_lines, n_samples in ((source[0], octave.shape[1]), (octave.shape[1], octave.shape[0])):
                 n += n_lines * sum(taps[i % 2 if doubled else 0] for i in range(n_samples))
         source = tuple((side + 1) // 2 for side in octave.shape)
-    assert floor.multiply_adds(shape, params) == n > 0
+    assert roofline.multiply_adds(shape, params) == n > 0
 
 
 def test_the_kernel_that_measures_the_peak_multiplies_and_adds():
     values = np.linspace(0, 4, 4 * LANES, dtype=np.float32)
-    floor._multiply_add(values, 1)
+    roofline._multiply_add(values, 1)
     np.testing.assert_allclose(values, 2, atol=1e-6)  # where x = x / 2 + 1 leads
-    assert floor.peak() > 1e6
+    assert roofline.peak() > 1e6
 
 
 # --- what it comes to ------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ def measured(megapixels, both_ms, ratio, n_features=100):
     first = [own, replace(own, detector="opencv-precise", seconds=3.0, peak_mb=50.0)]
     amounts = {"multiply_adds": 10**8, "peak_per_s": 1e10, "pyramid_ms": 20.0, "both_ms": None}
     del alike["threads"]
-    return Measured([row, peer], first, floor.Floor(**alike, **amounts))
+    return Measured([row, peer], first, roofline.Roofline(**alike, **amounts))
 
 
 def test_the_summary_takes_medians_over_images_of_a_kind():
@@ -171,7 +172,7 @@ def test_the_summary_takes_medians_over_images_of_a_kind():
 
 
 def test_the_floor_is_the_arithmetic_at_its_peak():
-    one = measured(1, 10.0, 2.0).floor
+    one = measured(1, 10.0, 2.0).roofline
     assert one.floor_ms == 10
     assert one.share_of_pyramid == 0.5
     assert one.share_of_both is None

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial import polynomial
 
-from siftcli import SiftParams
+from siftcli import SiftParams, detection
 from siftcli.kernels.threads import Threads
-from siftcli.sift import duplicates as merging
-from siftcli.sift import least_squares as local_fit
-from siftcli.sift import pipeline
-from siftcli.sift import refinement as keypoints
+from siftcli.sift import duplicates, local_fit
 from siftcli.sift.extrema import find_extrema
+from siftcli.sift.octave import Strip
 from siftcli.sift.refinement import refine
-from siftcli.sift.scale_space import Strip, gaussian_octaves
+from siftcli.sift.response import least_contrast, response_of
+from siftcli.sift.scale_space import gaussian_octaves
 
 
 def first_octave(image, **options) -> Strip:
@@ -34,8 +33,8 @@ def candidates_of(octave, params=SiftParams(), n_threads=1):  # noqa: B008
 @pytest.mark.parametrize("steps", [4, 1000])
 @pytest.mark.parametrize("width", [16, 45])
 @pytest.mark.parametrize("nearest_only", [True, False])
-@pytest.mark.parametrize("fit_window", [0.0, 0.4])
-def test_extrema_equal_their_naive_twin(steps, width, nearest_only, fit_window):
+@pytest.mark.parametrize("refinement", ["lowe", "least-squares"])
+def test_extrema_equal_their_naive_twin(steps, width, nearest_only, refinement):
     # Few grey steps make many equal neighbours.
     rng = np.random.default_rng(1)
     levels = (np.round(rng.random((6, 20, width)) * steps) / steps).astype(np.float32)
@@ -44,12 +43,12 @@ def test_extrema_equal_their_naive_twin(steps, width, nearest_only, fit_window):
         response_threshold=0,
         nearest_only=nearest_only,
         edge_threshold=3,
-        fit_window=fit_window,
+        refinement=refinement,
     )
     threshold = np.float32(0.9 * params.candidate_fraction / 3)
     found = {tuple(c) for c in candidates_of(octave_of(levels), params).tolist()}
     # Only the least-squares fit wants no edges: curvatures of 1 to 3 are 4·3 / (3 + 1)² round.
-    expected = naive.extrema(levels, threshold, nearest_only, 0.75 if fit_window else 0)
+    expected = naive.extrema(levels, threshold, nearest_only, 0 if refinement == "lowe" else 0.75)
     assert found == set(expected)
     assert len(expected) > 20
 
@@ -65,26 +64,26 @@ def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
         every, _, _ = refine(octave, candidates, params.override(response_threshold=0), threads)
     # A sample must reach what a keypoint half a level above needs: at σ it is c·(1 + 1.5 / σ²).
     c, level = 0.02 / 3, np.arange(3)[candidates[:, 0] - 1] + 1.5
-    dogs = np.diff(octave.at_hand, axis=0)[tuple(candidates.T)]
+    dogs = np.diff(octave.unpadded, axis=0)[tuple(candidates.T)]
     assert np.all(np.abs(dogs) >= c * (1 + 1.5 / octave.sigma_of(level) ** 2) * (1 - 1e-6))
     # The response is (|DoG| - c)·roundness·σ², and what has less than 1.5·c is no keypoint.
     assert removed["low_response"] == np.sum(every.response < 1.5 * c) > 0
     np.testing.assert_array_equal(found.xy, every.select(every.response >= 1.5 * c).xy)
     assert np.all(every.response <= (np.abs(every.value) - c) * every.sigma**2 * (1 + 1e-6))
     one = np.ones(1)
-    of_round = keypoints._response(-0.05 * one, one, 2 * one, one, c, params)
+    of_round = response_of(-0.05 * one, one, 2 * one, one, c, params)
     np.testing.assert_allclose(of_round, (0.05 - c) * 4, rtol=1e-6)
     sigma, far = np.array([0.7, 1.0, 5.0]), np.full(3, 1e9)
-    least = keypoints.least_contrast(sigma, c, params)
+    least = least_contrast(sigma, c, params)
     for reach in (0.0, 5.0):
-        response = keypoints._response(least, np.ones(3), sigma, far, c, params.override(border_reach=reach))
+        response = response_of(least, np.ones(3), sigma, far, c, params.override(border_reach=reach))
         np.testing.assert_allclose(response, 1.5 * c, rtol=1e-5)
 
 
 def test_the_border_lowers_the_response_of_what_it_is_near_to():
     image = 0.2 * texture((150, 131), smoothness=0.8)
     anywhere, lowered = (
-        pipeline.detect(image, SiftParams(border_reach=reach, response_threshold=0, upright=True))
+        detection.detect(image, SiftParams(border_reach=reach, response_threshold=0, upright=True))
         for reach in (0.0, 4.0)
     )
     order = [np.lexsort((f.scale, *f.xy.T)) for f in (anywhere, lowered)]
@@ -120,14 +119,15 @@ def test_threads_change_no_extremum():
 
 
 @pytest.mark.parametrize(
-    ("window", "tolerance", "edge_threshold"), [(0.0, 0.1, 2.5), (0.4, 0.0, 8.0), (0.4, 0.05, 8.0)]
+    ("refinement", "tolerance", "edge_threshold"),
+    [("lowe", 0.1, 2.5), ("least-squares", 0.0, 8.0), ("least-squares", 0.05, 8.0)],
 )
-def test_refinement_equals_its_naive_twin(window, tolerance, edge_threshold):
+def test_refinement_equals_its_naive_twin(refinement, tolerance, edge_threshold):
     octave = first_octave(texture((150, 130), smoothness=1.0))
     params = SiftParams(
         contrast_threshold=0.05,
         edge_threshold=edge_threshold,
-        fit_window=window,
+        refinement=refinement,
         fit_tolerance=tolerance,
         candidate_fraction=0.8,
         response_threshold=0,
@@ -137,8 +137,9 @@ def test_refinement_equals_its_naive_twin(window, tolerance, edge_threshold):
         border_reach=0,
     )
     candidates = candidates_of(octave, params)
+    window = 0.0 if refinement == "lowe" else params.fit_window
     limits = 0.6, 5, 0.05 / 3, edge_threshold, window * octave.sigma, tolerance or math.inf
-    expected = [naive.refine(octave.at_hand, tuple(c), *limits) for c in candidates.tolist()]
+    expected = [naive.refine(octave.unpadded, tuple(c), *limits) for c in candidates.tolist()]
     kept = [e for e in expected if not isinstance(e, str)]
     with Threads(1) as threads:
         found, removed, _ = refine(octave, candidates, params, threads)
@@ -170,7 +171,7 @@ def test_a_ridge_oblique_in_position_and_scale_is_followed_towards_its_peak():
     with Threads(1) as threads:
         (not_fitted, once, settled, exact) = (
             refine(octave, candidate, SiftParams(**options), threads)[0]
-            for options in ({"fit_window": 0}, {"fit_tolerance": 0}, {}, {"fit_tolerance": 1e-5})
+            for options in ({"refinement": "lowe"}, {"fit_tolerance": 0}, {}, {"fit_tolerance": 1e-5})
         )
     assert max(not_fitted.xy[0, 0], once.xy[0, 0]) + 0.05 < settled.xy[0, 0] < exact.xy[0, 0] < 12.6
     assert max(not_fitted.sigma[0], once.sigma[0]) < settled.sigma[0] < octave.sigma_of(np.array([2.4]))[0]
@@ -184,11 +185,13 @@ def test_least_squares_is_exact_for_a_quadratic():
     at = np.moveaxis(np.mgrid[-1:2, -3:4, -3:4][::-1], 0, -1) - extremum
     # No term of the third degree, in which the curvatures would depend on scale.
     values = 20 + np.einsum("...i,ij,...j", at, hessian, at) / 2
-    patch, filters, sums, _ = local_fit.workspace(1)
+    patch, filters, sums, weights = local_fit.workspace(1)
     patch.reshape(5, 7, -1)[:3, :, :7] = values
     step, offset = np.empty(3), np.array([0.1, 0.2, -0.3])
     local_fit.fill_filters(offset, 0.8, filters, 0, sums)
-    value, roundness = local_fit.newton_step(patch, offset, filters, 0, sums, step)
+    value, roundness = local_fit.newton_step(
+        patch, offset[2], local_fit.PARABOLA, weights, filters, 0, sums, step
+    )
     # In single precision, as the levels are.
     np.testing.assert_allclose(offset + step, extremum, atol=1e-5)
     plane = hessian[:2, :2]
@@ -199,7 +202,10 @@ def test_least_squares_is_exact_for_a_quadratic():
     # A minimum in scale, one in the plane, and a maximum below 0.
     for added in (20 * s**2, 20 * (x**2 + y**2), -40):
         patch.reshape(5, 7, -1)[:3, :, :7] = values + added
-        assert local_fit.newton_step(patch, offset, filters, 0, sums, step)[1] == 0
+        assert (
+            local_fit.newton_step(patch, offset[2], local_fit.PARABOLA, weights, filters, 0, sums, step)[1]
+            == 0
+        )
 
 
 @pytest.mark.parametrize("n_planes", [3, 4, 5])
@@ -214,7 +220,7 @@ def test_the_last_fit_is_exact_for_a_polynomial_along_scale(n_planes):
     step, offset = np.empty(3), np.array([0.1, 0.2, 0.0])
     local_fit.fill_filters(offset, 0.8, filters, 0, sums)
     local_fit.fill_scale_weights(n_planes, 1.3, weights)
-    value, roundness = local_fit.last_step(patch, n_planes, weights, filters, 0, sums, step)
+    value, roundness = local_fit.newton_step(patch, 0.0, n_planes, weights, filters, 0, sums, step)
     np.testing.assert_allclose(step, [0.2, -0.3, -values[1] / values[2]], atol=1e-5)
     np.testing.assert_allclose(value, values[0] - values[1] ** 2 / (2 * values[2]), rtol=1e-5)
     np.testing.assert_allclose(roundness, 8 / 9, rtol=1e-5)
@@ -229,7 +235,7 @@ place = st.tuples(
 def test_merging_equals_its_naive_twin(places):
     # On a grid of a tenth, many places lie within the distance, some only through others.
     refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
-    merged, carried = merging.merge_same_places(refined, 0.15, math.inf)
+    merged, carried = duplicates.merge_duplicates(refined, 0.15, math.inf)
     assert len(carried) == 0
     expected = naive.merge_same_places(refined, 0.15).reshape(-1, 5)
     assert len(merged) == len(expected)
@@ -239,10 +245,8 @@ def test_merging_equals_its_naive_twin(places):
 @pytest.mark.parametrize("side", [64, 65])
 def test_blob_at_the_exact_centre_is_found_once(side):
     # On an even side four samples are equal there: none exceeds the others.
-    from siftcli.sift import pipeline
-
     centre = (side - 1) / 2
-    features = pipeline.detect(blobs((side, side), [(centre, centre)], [5.0]), SiftParams(upright=True))
+    features = detection.detect(blobs((side, side), [(centre, centre)], [5.0]), SiftParams(upright=True))
     assert len(features) == 1
     np.testing.assert_allclose(features.xy[0], centre, atol=1e-4)
     assert features.sign[0] == -1
@@ -253,9 +257,9 @@ def test_merging_in_two_parts_equals_merging_at_once(places, cut):
     # As two strips do: what may still get a neighbour is carried over to the second.
     refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
     first, second = refined[refined[:, 1] < cut * 0.1 - 0.05], refined[refined[:, 1] >= cut * 0.1 - 0.05]
-    top, carried = merging.merge_same_places(first, 0.15, cut * 0.1 - 0.05 - 0.16)
-    bottom, none = merging.merge_same_places(np.concatenate((carried, second)), 0.15, math.inf)
-    at_once, _ = merging.merge_same_places(refined, 0.15, math.inf)
+    top, carried = duplicates.merge_duplicates(first, 0.15, cut * 0.1 - 0.05 - 0.16)
+    bottom, none = duplicates.merge_duplicates(np.concatenate((carried, second)), 0.15, math.inf)
+    at_once, _ = duplicates.merge_duplicates(refined, 0.15, math.inf)
     assert len(none) == 0
     np.testing.assert_array_equal(
         np.unique(np.concatenate((top, bottom)), axis=0), np.unique(at_once, axis=0)

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import SAMPLES, grey, octave_of, texture
+from PIL import Image
 
-from siftcli import SiftParams, __main__
+from siftcli import SiftParams, __main__, detection
 from siftcli.cli import siftcli
 from siftcli.errors import InputError
 from siftcli.evaluation.options import with_orientation
 from siftcli.kernels.threads import Threads
 from siftcli.learned import judging, network, orientation, patches, weights
-from siftcli.sift import pipeline
-from siftcli.sift.refinement import Keypoints
+from siftcli.sift.keypoints import Keypoints
 
 LEARNED = SiftParams(orientation="learned")
 CAMERA = next(p for p in SAMPLES if p.name == "camera.png")
@@ -113,7 +113,7 @@ def test_patches_are_those_of_the_twin(octave, keypoints):
     level = octave.nearest_level(keypoints.sigma)
     for n, patch in enumerate(found):
         expected = naive.patch(
-            octave.at_hand[level[n]].astype(float), *keypoints.xy[n], keypoints.sigma[n],
+            octave.unpadded[level[n]].astype(float), *keypoints.xy[n], keypoints.sigma[n],
             patches.N_RINGS, patches.N_ANGLES, patches.RING_SPACING,
         )  # fmt: skip
         # Differences of single-precision grey values near 0.5, over neighbours as near as 0.06 samples.
@@ -163,8 +163,8 @@ def test_learned_orientations_are_mostly_those_of_the_histogram():
     # They were the answers in training; this photograph was not trained on.
     image = grey(next(p for p in SAMPLES if p.name == "chelsea.png"))
     one = {"max_orientations": 1}
-    histogram = pipeline.detect(image, SiftParams(**one))
-    learned = pipeline.detect(image, LEARNED.override(**one))
+    histogram = detection.detect(image, SiftParams(**one))
+    learned = detection.detect(image, LEARNED.override(**one))
     np.testing.assert_array_equal(histogram.xy, learned.xy)
     away = (learned.orientation - histogram.orientation + math.pi) % (2 * math.pi) - math.pi
     assert np.mean(np.abs(away) < math.radians(10)) > 0.85
@@ -282,6 +282,24 @@ def test_evaluate_takes_the_orientation(tmp_path):
     assert with_orientation(["siftcli", "opencv"], "histogram") == ("siftcli", "opencv")
     parameters = json.loads((tmp_path / "r" / "results.json").read_text())["settings"]["detectors"]
     assert len(parameters["siftcli-learned"]["parameters"]["orientation_weights_sha256"]) == 64
+
+
+def test_a_batch_is_resumed_with_the_same_weights_wherever_they_are(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.rint(255 * texture((80, 90))).astype(np.uint8)).save(tmp_path / "in" / "a.png")
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    first.write_bytes(GOOD)
+    batch = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-q", "--orientation", "learned"]
+    batch += ["--orientation-weights"]
+    assert __main__.run([*batch, str(first)]) == 0
+    first.rename(second)
+    assert __main__.run([*batch, str(second)]) == 0
+    # Other weights at the same path give other orientations.
+    second.write_bytes(weights.encode(weights.Weights(random_parameters(seed=9, dtype=np.float32))))
+    capsys.readouterr()
+    assert __main__.run([*batch, str(second)]) == 2
+    assert "orientation_weights_digest" in capsys.readouterr().err
+    assert __main__.run([*batch, str(second), "--overwrite"]) == 0
 
 
 # --- what training judges by ---------------------------------------------------------------------

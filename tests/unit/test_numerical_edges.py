@@ -15,8 +15,10 @@ from siftcli.image import FLOAT_RANGE
 from siftcli.kernels.threads import Threads
 from siftcli.sift import descriptor, orientation, pipeline
 from siftcli.sift.extrema import find_extrema
-from siftcli.sift.refinement import Keypoints, refine
-from siftcli.sift.scale_space import Strip, gaussian_octaves
+from siftcli.sift.keypoints import Keypoints
+from siftcli.sift.octave import Strip
+from siftcli.sift.refinement import refine
+from siftcli.sift.scale_space import gaussian_octaves
 
 edge = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 twins = settings(max_examples=60, suppress_health_check=list(HealthCheck))
@@ -30,8 +32,8 @@ PARAMS = (
     SiftParams.classic(),
     SiftParams(contrast_threshold=0),
     SiftParams(contrast_threshold=0, edge_threshold=1e6, first_octave=0, peak_ratio=0.1),
-    SiftParams(levels_per_octave=1, rootsift=False, min_octave_side=3),
-    SiftParams(contrast_threshold=0, dsp=True, dsp_ratio=3, max_features=9, selection="even"),
+    SiftParams(levels_per_octave=1, rootsift=False),
+    SiftParams(contrast_threshold=0, dsp=True, max_features=9, selection="even"),
 )
 
 
@@ -123,12 +125,10 @@ def test_features_are_finite_and_in_range(image, params):
 
 def test_a_value_of_exactly_zero_has_a_sign_and_can_be_read_again():
     # Refinement can end at exactly 0; of which image does so, the last bit of a level decides.
-    octave = first_octave(texture((40, 40)))
     keypoints = Keypoints(
         np.zeros(3, np.int16), np.full((3, 2), 20.0), np.full(3, 2.0), np.array([-1e-9, 0, 1]), np.ones(3)
     )
-    with Threads(1) as threads:
-        frames = pipeline._assign_frames(octave, keypoints, SiftParams(upright=True), threads)
+    frames = pipeline._frames(keypoints, np.zeros(3))
     assert frames["sign"].tolist() == [-1, 1, 1]
     f = siftcli.Features(**frames, descriptors=np.zeros((3, 128), np.uint8), image_size=(40, 40))
     assert npz.decode(npz.encode(f)).features.sign.tolist() == [-1, 1, 1]
@@ -180,34 +180,34 @@ def first_octave(image: np.ndarray) -> Strip | None:
     image=images(low=12, high=22),
     threshold=st.sampled_from([0.0, 1e-4, 0.04]),
     nearest_only=st.booleans(),
-    fit_window=st.sampled_from([0.0, 0.4]),
+    refinement=st.sampled_from(["lowe", "least-squares"]),
 )
-def test_extrema_equal_their_twin(image, threshold, nearest_only, fit_window):
+def test_extrema_equal_their_twin(image, threshold, nearest_only, refinement):
     octave = first_octave(image)
     params = SiftParams(
         contrast_threshold=threshold,
         response_threshold=0,
         nearest_only=nearest_only,
         edge_threshold=15,
-        fit_window=fit_window,
+        refinement=refinement,
     )
-    n_scales = len(octave.at_hand) - 3
+    n_scales = len(octave.unpadded) - 3
     least = np.float32(params.contrast_threshold * params.candidate_fraction / n_scales)
     with Threads(1) as threads:
         found = find_extrema(octave, params, threads)
-    expected = naive.extrema(octave.at_hand, least, nearest_only, 60 / 256 if fit_window else 0)
+    expected = naive.extrema(octave.unpadded, least, nearest_only, 0 if refinement == "lowe" else 60 / 256)
     assert set(map(tuple, found.tolist())) == set(expected)
 
 
-LIMITS = {"contrast_threshold": 0.01, "response_threshold": 0.0, "edge_threshold": 10.0, "fit_window": 0.0}
+LIMITS = {"contrast_threshold": 0.01, "response_threshold": 0.0, "edge_threshold": 10.0, "refinement": "lowe"}
 
 
 def twin_of_refinement(octave, candidate, change=1.0):
     """What the twin says, with limits a little apart from the true ones."""
-    contrast = LIMITS["contrast_threshold"] / (len(octave.at_hand) - 3)
+    contrast = LIMITS["contrast_threshold"] / (len(octave.unpadded) - 3)
     try:
         limits = 0.6 * change, 5, contrast * change, LIMITS["edge_threshold"] * change
-        return naive.refine(octave.at_hand, candidate, *limits)
+        return naive.refine(octave.unpadded, candidate, *limits)
     except np.linalg.LinAlgError:  # a flat neighbourhood has no extremum
         return "unstable"
 
@@ -236,7 +236,7 @@ def test_refinement_equals_its_twin(image):
 def is_nearly_singular(octave, candidate) -> bool:
     """Whether the quadratic at a candidate is so flat that its extremum is rounding alone."""
     s, y, x = candidate
-    b = np.diff(octave.at_hand.astype(float), axis=0)[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
+    b = np.diff(octave.unpadded.astype(float), axis=0)[s - 1 : s + 2, y - 1 : y + 2, x - 1 : x + 2]
     gradients = np.gradient(b)
     hessian = [[np.gradient(g)[k][1, 1, 1] for k in range(3)] for g in gradients]
     return bool(np.linalg.cond(hessian) > 1e6)
@@ -253,7 +253,7 @@ def test_orientations_equal_their_twin(image, at, sigma):
         _, angles = orientation.assign_orientations(octave, keypoints, params, threads)
     assert np.isfinite(angles).all()
     assert ((angles >= 0) & (angles <= 2 * np.pi)).all()
-    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.unpadded[octave.nearest_level(np.array([sigma]))[0]]
     histogram = naive.smooth(naive.orientation_histogram(level, *at, 1.5 * sigma, 4.5 * sigma, 36), 2)
     expected = naive.peaks(histogram, params.peak_ratio)
     if histogram.max() > 1e-3 and has_clear_peaks(histogram, params.peak_ratio):
@@ -282,7 +282,7 @@ def test_descriptors_equal_their_twin(image, at, theta, rootsift):
     params = SiftParams.classic(rootsift=rootsift)
     with Threads(1) as threads:
         (found,) = descriptor.describe_frames(octave, *frames, params, threads)
-    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.unpadded[octave.nearest_level(np.array([sigma]))[0]]
     contrast = float(np.ptp(level))
     expected = naive.descriptor(level, *at, sigma, theta, params.cell_width, params.descriptor_clip, rootsift)
     assert math.isfinite(float(np.sum(expected)))

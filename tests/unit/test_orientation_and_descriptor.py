@@ -15,8 +15,9 @@ from siftcli.kernels.decorators import kernel
 from siftcli.kernels.threads import Threads
 from siftcli.kernels.vectors import LANES, load, store
 from siftcli.sift import descriptor, orientation
-from siftcli.sift.refinement import Keypoints
-from siftcli.sift.scale_space import Strip, gaussian_octaves
+from siftcli.sift.keypoints import Keypoints
+from siftcli.sift.octave import Strip
+from siftcli.sift.scale_space import gaussian_octaves
 
 finite = st.floats(-1e3, 1e3, width=32)
 
@@ -87,7 +88,7 @@ def test_orientations_equal_their_naive_twin(sigma, isotropic):
     gradient = naive.isotropic_gradient if isotropic else naive.gradient
     with Threads(1) as threads:
         rows, angles = orientation.assign_orientations(octave, keypoints_at(PLACES, sigma), params, threads)
-    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.unpadded[octave.nearest_level(np.array([sigma]))[0]]
     for i, (x, y) in enumerate(PLACES):
         histogram = naive.orientation_histogram(level, x, y, 1.5 * sigma, 4.5 * sigma, 36, gradient)
         expected = naive.peaks(naive.smooth(histogram, 2), 0.8)
@@ -163,7 +164,7 @@ def test_descriptor_equals_its_naive_twin(x, y, rootsift):
     with Threads(1) as threads:
         frames = np.array([[x, y]], np.float32), np.array([sigma], np.float32), np.array([theta], np.float32)
         (found,) = descriptor.describe_frames(octave, *frames, SiftParams.classic(rootsift=rootsift), threads)
-    level = octave.at_hand[octave.nearest_level(np.array([sigma]))[0]]
+    level = octave.unpadded[octave.nearest_level(np.array([sigma]))[0]]
     (x, y), sigma, theta = (
         (float(frames[0][0, 0]), float(frames[0][0, 1])),
         float(frames[1][0]),
@@ -179,33 +180,34 @@ def test_descriptor_equals_its_naive_twin(x, y, rootsift):
 @pytest.mark.parametrize(("x", "y"), PLACES)
 def test_pooled_descriptor_is_the_sum_over_its_domain_sizes(x, y, rootsift):
     octave = first_octave(texture((50, 60), seed=4))
-    sigma, theta, ratio = np.float32(2.3), np.float32(0.7 + x), 2 ** (2 / 3)
+    sigma, theta, ratio = np.float32(2.3), np.float32(0.7 + x), descriptor.DSP_RATIO
     frames = np.array([[x, y]], np.float32), sigma[None], theta[None]
-    params = SiftParams.classic(rootsift=rootsift, dsp=True, dsp_ratio=ratio)
+    params = SiftParams.classic(rootsift=rootsift, dsp=True)
     with Threads(1) as threads:
         (found,) = descriptor.describe_frames(octave, *frames, params, threads)
     (nearest,) = octave.nearest_level(frames[1])
-    # A ratio of 2^(2/3) is two levels of three an octave; below the first there is but one.
+    # A ratio of 1.7 is nearest to two levels of three an octave; below the first there is only one.
     assert (nearest, octave.n_scales) == (1, 3)
     (x, y), sigma, theta = frames[0][0].tolist(), float(sigma), float(theta)
     cells = sum(
-        naive.cells_of(octave.at_hand[level], x, y, size * sigma, theta, 3.0)
+        naive.cells_of(octave.unpadded[level], x, y, size * sigma, theta, 3.0)
         for level, size in ((0, 1 / ratio), (1, 1), (3, ratio))
     )
     np.testing.assert_allclose(found, naive.normalised(cells, 0.2, rootsift), atol=0.6)
 
 
-def test_pooling_equal_sizes_changes_nothing():
+def test_pooling_equal_sizes_changes_nothing(monkeypatch):
     octave = first_octave(texture((50, 60), seed=4))
     frames = (
         np.array(PLACES, np.float32),
         np.full(len(PLACES), 2.3, np.float32),
         np.ones(len(PLACES), np.float32),
     )
+    monkeypatch.setattr(descriptor, "DSP_RATIO", 1)
     with Threads(1) as threads:
         plain, pooled = (
             descriptor.describe_frames(octave, *frames, params, threads)
-            for params in (SiftParams(), SiftParams(dsp=True, dsp_ratio=1))
+            for params in (SiftParams(), SiftParams(dsp=True))
         )
     # Three times the sums round otherwise.
     np.testing.assert_allclose(pooled, plain, atol=1)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import siftcli
-from siftcli import Features, SiftParams
-from siftcli.sift import pipeline
+from siftcli import Features, SiftParams, detection
 from siftcli.sift.selection import ROBUSTNESS, suppression_radii
 
 COLUMNS = ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors")
@@ -58,15 +57,15 @@ def test_a_weak_keypoint_far_from_all_others_outlives_a_strong_one_among_stronge
 def test_exactly_so_many_of_the_largest_radii_are_kept_strongest_first(image, n, first_column):
     mask = np.zeros(image.shape, bool)
     mask[:, first_column:] = True
-    everything = pipeline.detect(image, SiftParams(), mask=mask)
-    features = pipeline.detect(image, SiftParams(max_features=n, selection="even"), mask=mask)
+    everything = detection.detect(image, SiftParams(), mask=mask)
+    features = detection.detect(image, SiftParams(max_features=n, selection="even"), mask=mask)
     # Orientations of a keypoint have one radius, and are neighbours in the order.
     radius = naive.suppression_radii(everything.xy, everything.response, ROBUSTNESS)
     expected = everything.select(np.sort(np.argsort(-np.array(radius), kind="stable")[:n]))
     assert len(features) == min(n, len(everything))
     for name in COLUMNS:
         np.testing.assert_array_equal(getattr(features, name), getattr(expected, name))
-    strongest = pipeline.detect(image, SiftParams(max_features=n), mask=mask)
+    strongest = detection.detect(image, SiftParams(max_features=n), mask=mask)
     assert features.removed == strongest.removed
 
 
@@ -75,7 +74,8 @@ def test_features_cover_more_of_the_image():
     for path in SAMPLES:
         picture = grey(path)
         features = (
-            pipeline.detect(picture, SiftParams(max_features=100, selection=s)) for s in ("strongest", "even")
+            detection.detect(picture, SiftParams(max_features=100, selection=s))
+            for s in ("strongest", "even")
         )
         shares.append([occupied(f) for f in features])
         assert shares[-1][1] >= shares[-1][0], path.name

@@ -12,6 +12,7 @@ from conftest import SAMPLES
 
 import siftcli
 from siftcli.formats import encode
+from siftcli.kernels import cache
 from siftcli.kernels import stored as _stored
 from siftcli.kernels.stored import Store
 
@@ -75,14 +76,14 @@ def compiled():
 def folder(tmp_path, compiled):
     """A folder with the kernels, stored."""
     tmp_path.chmod(0o700)
-    store = Store(tmp_path, "sources")
+    store = Store(tmp_path)
     for function, signature in KERNELS.items():
         store.keep(function, signature, compiled[function])
     return tmp_path
 
 
-def load(folder, function, otherwise=None, digest="sources"):
-    return Store(folder, digest).load(function, KERNELS[function], lambda: otherwise)
+def load(folder, function, otherwise=None):
+    return Store(folder).load(function, KERNELS[function], lambda: otherwise)
 
 
 def file_of(folder, function):
@@ -141,7 +142,7 @@ def test_a_file_that_is_cut_is_not_used_and_is_replaced(folder, compiled, n_byte
     whole = path.read_bytes()
     path.write_bytes(whole[:n_bytes])
     assert load(folder, scaled_sum) is None
-    Store(folder, "sources").keep(scaled_sum, KERNELS[scaled_sum], compiled[scaled_sum])
+    Store(folder).keep(scaled_sum, KERNELS[scaled_sum], compiled[scaled_sum])
     assert load(folder, scaled_sum) is not None
 
 
@@ -160,7 +161,7 @@ def test_what_others_can_write_is_not_used(folder):
     path.chmod(0o600)
     folder.chmod(0o770)
     with pytest.raises(PermissionError):
-        Store(folder, "sources")
+        Store(folder)
     folder.chmod(0o700)
     assert load(folder, scaled_sum) is not None
 
@@ -168,7 +169,7 @@ def test_what_others_can_write_is_not_used(folder):
 def test_what_another_user_owns_is_not_used(folder, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     with pytest.raises(PermissionError):
-        Store(folder, "sources")
+        Store(folder)
     assert _stored._read(file_of(folder, scaled_sum)) is None
 
 
@@ -184,11 +185,10 @@ def test_files_are_written_for_their_owner_alone(folder):
 
 
 def test_code_for_other_circumstances_is_not_used(folder, monkeypatch):
-    assert load(folder, scaled_sum, digest="other sources") is None
-    assert Store(folder, "sources").load(scaled_sum, "float64(float32[:, :], float64, boolean)", list) is None
+    assert Store(folder).load(scaled_sum, "float64(float32[:, :], float64, boolean)", list) is None
     for module, name, other in (
+        (_stored, "digest_of", lambda _: "other sources"),
         (_stored.llvm, "get_host_cpu_name", lambda: "another processor"),
-        (_stored.llvmlite, "__version__", "0.0.1"),
         (np, "__version__", "0.0.1"),
         (sys, "version", "2.7"),
     ):
@@ -204,13 +204,13 @@ def test_code_that_cannot_be_linked_is_left_alone(folder, compiled):
     content = hashlib.sha256(content).digest() + content
     path.write_bytes(content)
     assert load(folder, scaled_sum) is None
-    Store(folder, "sources").keep(scaled_sum, KERNELS[scaled_sum], compiled[scaled_sum])
+    Store(folder).keep(scaled_sum, KERNELS[scaled_sum], compiled[scaled_sum])
     assert path.read_bytes() == content
 
 
 def test_what_cannot_be_stored_is_noted_and_run_by_numba(tmp_path, compiled):
     tmp_path.chmod(0o700)
-    store, signature = Store(tmp_path, "sources"), "complex128(complex128)"
+    store, signature = Store(tmp_path), "complex128(complex128)"
     store.keep(refusing, signature, compiled[refusing])
     assert _stored._read(file_of(tmp_path, refusing)) == b""
     assert store.load(refusing, signature, list) is None
@@ -228,9 +228,27 @@ def test_writers_at_once_leave_a_whole_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def detect_elsewhere(**environment):
+def test_versions_that_were_not_tested_are_left_to_numba(folder, monkeypatch):
+    ((numba_version, llvmlite_version),) = {
+        pair for pair in _stored.TESTED_VERSIONS if pair[1] == _stored.llvmlite.__version__
+    }
+    for pairs in (set(), {("0.0.1", llvmlite_version)}, {(numba_version, "0.0.1")}):
+        with monkeypatch.context() as patch, pytest.raises(ImportError, match=f"Numba {numba_version} and"):
+            patch.setattr(_stored, "TESTED_VERSIONS", pairs)
+            Store(folder)
+    with monkeypatch.context() as patch, pytest.raises(ImportError):
+        patch.setattr(sys, "abiflags", "t")  # an interpreter without a GIL
+        Store(folder)
+    assert load(folder, scaled_sum) is not None
+
+
+def test_kernels_of_others_are_not_stored():
+    assert cache.store_of(scaled_sum) is None
+
+
+def detect_elsewhere(script=DETECT, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", DETECT, str(SAMPLES[0])],
+        [sys.executable, "-c", script, str(SAMPLES[0])],
         env={**os.environ, **environment},
         capture_output=True,
         check=False,
@@ -243,3 +261,11 @@ def test_a_later_process_needs_no_numba_and_finds_the_same():
     assert detect_elsewhere() == (here, False, b"")
     # The same kernels by Numba: it is told how to compile, so nothing stored is used.
     assert detect_elsewhere(NUMBA_OPT="3")[:2] == (here, True)
+
+
+def test_numba_alone_finds_the_same():
+    here = encode(siftcli.detect(SAMPLES[0]), "npz")
+    assert detect_elsewhere(SIFTCLI_STORED_KERNELS="0")[:2] == (here, True)
+    another_version = "from siftcli.kernels import stored\nstored.TESTED_VERSIONS = frozenset()\n"
+    assert detect_elsewhere(another_version + DETECT)[:2] == (here, True)
+    assert detect_elsewhere(SIFTCLI_STORED_KERNELS="1") == (here, False, b"")

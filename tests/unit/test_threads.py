@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from siftcli.kernels.decorators import kernel
-from siftcli.kernels.parallel_for import AT_ONCE, numbers_taken
+from siftcli.kernels.parallel_for import AT_ONCE, parallel_for
 from siftcli.kernels.threads import SMALLEST_SHARE, Threads
 
 MUCH = 100 * SMALLEST_SHARE
@@ -24,7 +24,7 @@ def test_every_row_is_worked_once_and_in_order(n, n_rows):
 
 @kernel("void(int64[::1], int64[::1])")
 def _count(n_taken, counts):
-    for i in numbers_taken(n_taken, len(counts)):
+    for i in parallel_for(n_taken, len(counts)):
         counts[i] += 1
 
 
@@ -59,7 +59,7 @@ def test_blocks_are_worked_at_the_same_time():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_work_beside_may_share_out_and_go_on_beside(n):
     def chain(threads, depth):
-        beside = threads.beside(partial(chain, threads, depth - 1)) if depth else list
+        beside = threads.submit(partial(chain, threads, depth - 1)) if depth else list
         own = threads.over_rows(16, MUCH, lambda start, stop: (depth, start, stop))
         return own + beside()
 
@@ -79,7 +79,7 @@ def test_who_waits_for_what_is_beside_helps_with_it():
         return threads.over_rows(2, MUCH, lambda *_: both.wait(timeout=20))
 
     with Threads(2) as threads:
-        result = threads.beside(partial(beside, threads))
+        result = threads.submit(partial(beside, threads))
         assert begun.wait(timeout=20)
         assert sorted(result()) == [0, 1]
 
@@ -95,9 +95,9 @@ def test_errors_reach_the_caller(n):
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
         threads.over_keypoints(100, MUCH, _fail)
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
-        threads.beside(_fail)()
+        threads.submit(_fail)()
     with pytest.raises(ZeroDivisionError, match="of the work"), Threads(n) as threads:
-        threads.beside(lambda: threads.over_rows(100, MUCH, _fail))()
+        threads.submit(lambda: threads.over_rows(100, MUCH, _fail))()
 
 
 def test_an_interrupt_comes_out_of_what_the_caller_helps_with():
@@ -105,13 +105,13 @@ def test_an_interrupt_comes_out_of_what_the_caller_helps_with():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
-        threads.beside(lambda: threads.over_rows(100, MUCH, interrupted))()
+        threads.submit(lambda: threads.over_rows(100, MUCH, interrupted))()
 
 
 def test_no_thread_is_left():
     before = threading.active_count()
     with pytest.raises(KeyError), Threads(4) as threads:
-        threads.beside(list)
+        threads.submit(list)
         threads.over_rows(100, MUCH, lambda *_: None)
         raise KeyError
     assert threading.active_count() == before

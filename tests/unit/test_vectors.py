@@ -7,27 +7,27 @@ from siftcli.kernels.vectors import (
     LANES,
     absolute,
     accumulate,
+    atomic_add,
     broadcast,
     copy_two,
+    count_trailing_zeros,
     even_lanes,
     fma,
+    ge_mask,
     lane_numbers,
-    lanes_not_below,
-    larger,
     load,
-    lowest_bit,
-    nearest_whole,
+    maximum,
+    minimum,
     odd_lanes,
-    smaller,
+    rint,
     splat,
-    square_root,
+    sqrt,
     store,
     store_index,
-    store_whole,
+    store_integers,
     sum_of_lanes,
-    take,
-    where_larger,
-    whole_part,
+    trunc,
+    where_greater,
     zip_high,
     zip_low,
 )
@@ -36,7 +36,7 @@ A = np.array([0.5, -1.5, 2.5, 3, -0.0, 0, 1e-3, 7, -7, 8.25, 100, -100, 1, 1, 2,
 B = np.array([1.5, -1.5, 2, 4, 0.0, 1, 1e-4, 6, -8, 8.5, 10, -1000, 1, 0, 3, 2], np.float32)
 C = np.linspace(-1, 1, LANES, dtype=np.float32)
 
-NAMES = ["fma", "absolute", "square_root", "whole_part", "nearest_whole", "larger", "smaller", "where_larger"]
+NAMES = ["fma", "absolute", "sqrt", "trunc", "rint", "maximum", "minimum", "where_greater"]
 NAMES += [
     "zip_low",
     "zip_high",
@@ -47,19 +47,19 @@ NAMES += [
     "broadcast",
     "arithmetic",
 ]
-NAMES += ["sum_of_lanes", "lanes_not_below", "lowest_bit"]
+NAMES += ["sum_of_lanes", "ge_mask", "count_trailing_zeros"]
 
 
 def _work(x, y, z, out):
     a, b, c = load(x, 0), load(y, 0), load(z, 0)
     store(out, 0 * LANES, fma(a, b, c))
     store(out, 1 * LANES, absolute(a))
-    store(out, 2 * LANES, square_root(absolute(a)))
-    store(out, 3 * LANES, whole_part(a))
-    store(out, 4 * LANES, nearest_whole(a))
-    store(out, 5 * LANES, larger(a, b))
-    store(out, 6 * LANES, smaller(a, b))
-    store(out, 7 * LANES, where_larger(a, b, c, a))
+    store(out, 2 * LANES, sqrt(absolute(a)))
+    store(out, 3 * LANES, trunc(a))
+    store(out, 4 * LANES, rint(a))
+    store(out, 5 * LANES, maximum(a, b))
+    store(out, 6 * LANES, minimum(a, b))
+    store(out, 7 * LANES, where_greater(a, b, c, a))
     store(out, 8 * LANES, zip_low(a, b))
     store(out, 9 * LANES, zip_high(a, b))
     store(out, 10 * LANES, even_lanes(a, b))
@@ -69,8 +69,8 @@ def _work(x, y, z, out):
     store(out, 14 * LANES, broadcast(x, 3))
     store(out, 15 * LANES, (a + b) * c - a / (c + c))
     store(out, 16 * LANES, splat(sum_of_lanes(b)))
-    store(out, 17 * LANES, splat(np.float32(lanes_not_below(a, b))))
-    store(out, 18 * LANES, splat(np.float32(lowest_bit(lanes_not_below(b, a) & ~1))))
+    store(out, 17 * LANES, splat(np.float32(ge_mask(a, b))))
+    store(out, 18 * LANES, splat(np.float32(count_trailing_zeros(ge_mask(b, a) & ~1))))
 
 
 def test_a_kernel_does_what_the_plain_functions_say():
@@ -83,12 +83,12 @@ def test_a_kernel_does_what_the_plain_functions_say():
 
 @kernel("void(float32[::1], int32[::1], uint8[:, ::1], float64[::1], float32[::1], int64[::1])")
 def _write(x, indices, numbers, sums, copy, count):
-    whole = whole_part(absolute(load(x, 0)))
+    whole = trunc(absolute(load(x, 0)))
     store_index(indices, 1, whole, 1000, whole)
-    store_whole(numbers, LANES, whole)
+    store_integers(numbers, LANES, whole)
     accumulate(sums, 2, np.float32(0.5))
     copy_two(x, 3, copy, 1)
-    sums[0] = take(count, 5)
+    sums[0] = atomic_add(count, 5)
 
 
 def test_what_is_written_is_what_the_plain_functions_write():

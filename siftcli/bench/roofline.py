@@ -1,4 +1,4 @@
-"""The arithmetic floor: what the pyramid's multiply-adds alone must take on one thread of this machine."""
+"""The roofline of the pyramid: the time that its multiply-adds alone take on one thread of this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ..kernels.decorators import kernel
 from ..kernels.threads import Threads
 from ..kernels.vectors import LANES, fma, load, splat, store
 from ..params import ScaleSpaceParams, SiftParams
-from ..sift.gaussian import Kernel
-from ..sift.scale_space import _first_kernels, _later_kernels, gaussian_strips, octaves_of
+from ..sift.gaussian import Taps, first_taps, later_taps
+from ..sift.octave import octaves_of
+from ..sift.scale_space import gaussian_strips
 from .cases import Bytes
 from .worker import milliseconds
 
@@ -23,8 +24,8 @@ _N_VALUES, _N_ROUNDS, _N_REPEATS, _CHAIN = 1024, 1000, 5, 32
 
 
 @dataclass(frozen=True)
-class Floor:
-    """The floor of one image, and how near one thread of siftcli comes to it."""
+class Roofline:
+    """The arithmetic floor of one image, and how near one thread of siftcli comes to it."""
 
     image: str
     way: str
@@ -59,17 +60,17 @@ def multiply_adds(shape: tuple[int, ...], params: ScaleSpaceParams) -> int:
 
     Along the rows of the source first, then down the columns. The halvings are left out: they are under 1 %.
     """
-    kernels, n = _first_kernels(params), 0
+    taps, n = first_taps(params), 0
     for octave in octaves_of(shape, params):
         (height, width), doubled = octave.shape, octave.number < 0
         n_rows = shape[0] if doubled else height
-        for level in kernels:
+        for level in taps:
             n += n_rows * _of_line(width, level, doubled) + width * _of_line(height, level, doubled)
-        kernels = _later_kernels(params)
+        taps = later_taps(params)
     return n
 
 
-def _of_line(n_samples: int, level: Kernel, doubled: bool) -> int:
+def _of_line(n_samples: int, level: Taps, doubled: bool) -> int:
     """Taps of a line of results, of which every other one lies between source samples if it is doubled."""
     n_between = n_samples // 2 if doubled else 0
     return (n_samples - n_between) * len(level.at_integers) + n_between * len(level.at_halves)
@@ -81,7 +82,7 @@ def pyramid_ms(grey: Bytes, n_runs: int = 3) -> float:
 
     def work() -> None:
         with Threads(1) as pool:
-            for strips in gaussian_strips(image, params, pool, reach=0):
+            for strips in gaussian_strips(image, params, pool, halo=0):
                 deque(strips, maxlen=0)
 
     return median([milliseconds(work) for _ in range(1 + n_runs)][1:])
@@ -96,7 +97,15 @@ def peak() -> float:
 
 @kernel("void(float32[::1], int64)")
 def _multiply_add(values, n_rounds):
-    """Chains of which four vectors go on at a time: as many as its cycles. Whole fours only."""
+    """Chains of multiply-adds, four vectors at a time, so that none waits for the one before.
+
+    Parameters
+    ----------
+    values
+        (N,) float32, N a multiple of 64; overwritten.
+    n_rounds
+        How often all of them are worked through.
+    """
     half, one = splat(np.float32(0.5)), splat(np.float32(1))
     for _ in range(n_rounds):
         for at in range(0, len(values), 4 * LANES):

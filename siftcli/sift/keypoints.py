@@ -1,0 +1,51 @@
+"""Records of the stages: keypoints, and the stage that assigns orientations to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.threads import Threads
+from ..params import OrientationParams
+from .octave import Strip
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """N refined extrema."""
+
+    octave: NDArray[np.int16]
+    """(N,) number of the octave."""
+    xy: NDArray[np.float64]
+    """(N, 2) positions in input pixels."""
+    sigma: NDArray[np.float64]
+    """(N,) σ in input pixels."""
+    value: NDArray[np.float64]
+    """(N,) interpolated DoG value."""
+    response: NDArray[np.float32]
+    """(N,) ranking score; see :class:`siftcli.Features`."""
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
+        """The keypoints of these rows, in that order."""
+        return Keypoints(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+AssignOrientations = Callable[
+    [Strip, Keypoints, OrientationParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
+]
+"""From the keypoints of a strip to the keypoint (M,) and the angle (M,) in radians of each frame."""
+
+
+@dataclass(frozen=True)
+class OrientationStage:
+    """A way to assign orientations, which the caller of the pipeline chooses."""
+
+    assign: AssignOrientations
+    radius: float
+    """Radius of the samples that an orientation depends on, in units of σ, and one sample more."""
