@@ -14,10 +14,10 @@ from siftcli.cli import _image_options
 from siftcli.errors import InputError, ParameterError
 from siftcli.evaluation.datasets import csv_list
 from siftcli.evaluation.settings import Settings
-from siftcli.evaluation.work import Worker
+from siftcli.evaluation.work import TaskRunner
 from siftcli.image import read_image, stretch
 from siftcli.image.decoded import Decoded
-from siftcli.sift.descriptor import reach_of_descriptor
+from siftcli.sift.descriptor import descriptor_radius
 from siftcli.workflows.match_images import match_images
 
 FAINT = np.rint(1000 + 3000 * texture((120, 150), seed=5)).astype(np.uint16)
@@ -190,7 +190,7 @@ def test_features_that_are_kept_do_not_depend_on_what_is_left_out(fill):
     y, x = np.mgrid[hole]
     points = np.column_stack([x.ravel(), y.ravel()])
     distance = np.array([np.hypot(*(points - xy).T).min() for xy in kept.xy])
-    assert (distance >= reach_of_descriptor(SiftParams()) * kept.scale - 1e-3).all()
+    assert (distance >= descriptor_radius(SiftParams()) * kept.scale - 1e-3).all()
     assert 50 < len(kept) < len(other)
     # Gaussians have tails: what is as far as the descriptor's reach still moves it a little.
     nearest = [np.abs(other.xy - xy).max(axis=1).argmin() for xy in kept.xy]
@@ -325,6 +325,6 @@ def test_both_pictures_of_a_dataset_s_pair_are_stretched(here):
     Path("h.txt").write_bytes(b"\xef\xbb\xbf" + Path("h.txt").read_bytes())
     settings = Settings.for_dataset(["csv"], detectors=("opencv",), stretch="minmax")
     (job,) = csv_list(Path("pairs.csv"), settings.reading)
-    pair, _, _ = Worker(settings).detect_pair(job, "opencv")
+    pair, _, _ = TaskRunner(settings).detect_pair(job, "opencv")
     np.testing.assert_array_equal(pair.reference, pair.view)
     assert np.ptp(pair.view) == 255
