@@ -7,6 +7,7 @@ What the right grey is stands here once more, from the samples that are written 
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -338,6 +339,26 @@ def directories() -> Iterator[Known]:
     yield Known("TIFF: pages", "stack-5.tif", stack, said="has 5 pages", page=5)
 
 
+def tags_that_come_twice() -> Iterator[Known]:
+    """A harmless tag, and one that says how the pixels are stored, with one value and with two."""
+    stored, unit = quantised(UNIT[:, :, 0], 16, "u")
+    body = stored.astype("<u2").tobytes()
+    for name, tag, values, said in (
+        ("harmless", 305, (1, 2), ""),
+        ("equal", 258, (16, 16), ""),
+        ("other", 258, (16, 8), "tag 258 twice, with two values"),
+    ):
+        tags = {258: (16,), 262: (1,), 305: (1,), tag: (values[0],)}
+        data = raw_tiff(body, stored.shape, tags)
+        at = data.index(struct.pack("<HHIHH", tag, 3, 1, values[0], 0))
+        entries = data[len(body) + 8 + len(body) % 2 :]
+        n = int.from_bytes(entries[:2], "little")
+        twice = data[at : at + 8] + struct.pack("<HH", values[1], 0)
+        head = data[: len(body) + 8 + len(body) % 2] + struct.pack("<H", n + 1)
+        data = head + data[len(head) : at + 12] + twice + data[at + 12 :]
+        yield Known("TIFF: a tag twice", f"{name}.tif", data, grey_of(unit), said=said)
+
+
 def refused() -> Iterator[Known]:
     """Kinds that have no one grey, or that no decoder reads safely."""
     kind = "TIFF: no grey, or no safe decoder"
@@ -348,6 +369,10 @@ def refused() -> Iterator[Known]:
     yield Known(
         kind, "six-bands.tif", tiff(many, planarconfig="contig", extrasamples=[0] * 5), said="6 channels"
     )
+    sparse = raw_tiff(b"", (HEIGHT, WIDTH), {258: (8,), 262: (1,)})
+    yield Known(kind, "sparse.tif", sparse, said="sparse")
+    old = raw_tiff(bytes(99), (HEIGHT, WIDTH), {258: (8,) * 3, 259: (6,), 262: (6,)})
+    yield Known(kind, "old-jpeg.tif", old, said="old-style JPEG")
     yield Known(kind, "jpegxr.tif", tiff(stored, "rgb", compression="jpegxr"), said="JPEG XR")
     yield Known(kind, "cfa.dng", tiff(stored[:, :, 0], "cfa", extratags=_CFA_TAGS), said="raw")
 
@@ -361,6 +386,7 @@ TIFF_MAKERS: tuple[Callable[[], Iterator[Known]], ...] = (
     extra_samples,
     turns,
     directories,
+    tags_that_come_twice,
     refused,
 )
 
