@@ -133,15 +133,14 @@ def _type_name(bits: int, kind: str) -> str:
     return {"u": f"unsigned, {bits} bits", "i": f"signed, {bits} bits", "f": f"float of {bits} bits"}[kind]
 
 
-def packed(stored: np.ndarray, bits: int, order: str = "<") -> bytes:
+def packed(stored: np.ndarray, bits: int, order: str, photometric: int | None = None) -> bytes:
     """A file of samples of any width, one after the other without a gap, every row at a whole byte."""
     rows = stored.reshape(stored.shape[0], -1).astype(np.uint64)
     planes = (rows[:, :, None] >> np.arange(bits - 1, -1, -1, dtype=np.uint64)) & np.uint64(1)
     body = np.packbits(planes.reshape(len(rows), -1).astype(np.uint8), axis=1).tobytes()
     channels = 1 if stored.ndim == 2 else stored.shape[2]
-    return raw_tiff(
-        body, stored.shape[:2], {258: (bits,) * channels, 262: (2 if channels == 3 else 1,)}, order
-    )
+    space = (2 if channels == 3 else 1) if photometric is None else photometric
+    return raw_tiff(body, stored.shape[:2], {258: (bits,) * channels, 262: (space,)}, order)
 
 
 def _float24(order: str) -> tuple[bytes, np.ndarray]:
@@ -214,10 +213,12 @@ def _pictures_in_tiff() -> Iterator[Known]:
 
 def _fax() -> Iterator[Known]:
     bits = UNIT[:, :, 0] > 0.5
-    for compression in ("group3", "group4", "tiff_ccitt"):
+    for compression, white_is_zero in product(("group3", "group4", "tiff_ccitt"), (False, True)):
         buffer = io.BytesIO()
-        Image.fromarray(bits).save(buffer, "TIFF", compression=compression)
-        yield Known("TIFF: CCITT", f"{compression}.tif", buffer.getvalue(), grey_of(bits))
+        info = {262: 0} if white_is_zero else {}
+        Image.fromarray(bits).save(buffer, "TIFF", compression=compression, tiffinfo=info)
+        name = f"{compression}-{white_is_zero}.tif"
+        yield Known("TIFF: CCITT", name, buffer.getvalue(), grey_of(bits))
 
 
 # --- colours -------------------------------------------------------------------------------------------
@@ -229,6 +230,10 @@ def colour_spaces() -> Iterator[Known]:
         stored, unit = quantised(UNIT[:, :, 0], bits, kind)
         data = tiff(stored, "miniswhite", **LAYOUTS[layout])
         yield Known("TIFF: white is zero", f"white-{kind}{bits}-{layout}.tif", data, grey_of(1 - unit))
+    for (bits, kind), order in product([(1, "u"), (4, "u"), (12, "u")], "<>"):
+        stored, unit = quantised(UNIT[:, :, 0], bits, kind)
+        data = packed(stored, bits, order, photometric=0)
+        yield Known("TIFF: white is zero", f"white-{bits}-{order}.tif", data, grey_of(1 - unit))
     index = np.rint(UNIT[:, :, 0] * 255).astype(np.uint8)
     full = np.random.default_rng(5).integers(0, 65536, (3, 256), dtype=np.uint16)
     full[:, 0] = 65535

@@ -70,6 +70,11 @@ def _tags(data: bytes, chosen: Directory) -> Any:
     return page
 
 
+def pixel_bytes(n_samples: int, sample_bytes: int) -> int:
+    """Memory that decoding takes a pixel, at most."""
+    return _COPIES * n_samples * sample_bytes + _GREY_BYTES
+
+
 def _check_memory(tags: Any) -> None:
     """Refuse volumes, and more samples or larger tiles than there is memory for."""
     if tags.imagedepth != 1 or tags.tiledepth != 1:
@@ -77,7 +82,7 @@ def _check_memory(tags: Any) -> None:
     width, height = tags.imagewidth, tags.imagelength
     sample_bytes = 8 if tags.dtype is None else tags.dtype.itemsize
     require_memory(
-        width * height * (_COPIES * tags.samplesperpixel * sample_bytes + _GREY_BYTES),
+        width * height * pixel_bytes(tags.samplesperpixel, sample_bytes),
         f"decoding {width} x {height} pixels of {tags.samplesperpixel} samples",
         "reduce the image first",
     )

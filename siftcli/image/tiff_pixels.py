@@ -58,6 +58,8 @@ def read_pixels(tags: Any, data: bytes) -> NDArray[Any]:
         samples, (plane, _, y, x, _), _ = _decode(tags, segment, number)
         rows = samples[0, : height - y, : width - x]
         out[plane, y : y + rows.shape[0], x : x + rows.shape[1]] = rows
+    if out.dtype == np.bool_:
+        out = out.view(np.uint8)
     return out[0] if planes == 1 else np.moveaxis(out[..., 0], 0, -1)
 
 
