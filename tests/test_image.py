@@ -188,17 +188,24 @@ def test_a_second_page_of_a_file_that_has_one(tmp_path, name):
         read_image(tmp_path / name, page=1)
 
 
-def test_previews_in_a_jpeg_are_no_pages(tmp_path):
-    frames = [Image.fromarray(np.roll(RGB, i, axis=1)) for i in range(3)]
-    frames[0].save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=frames[1:])
-    assert read_image(tmp_path / "x.jpg").n_pages == 3
+def test_gain_maps_previews_and_lost_pictures_in_a_jpeg_are_no_pages(tmp_path):
+    first, second = Image.fromarray(RGB), Image.fromarray(RGB[::-1])
+    for name, other, n_pages in (
+        ("view", second, 2),
+        ("gain map", second.convert("L"), 1),
+        ("preview", second.resize((5, 3)), 1),
+    ):
+        first.save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=[other])
+        assert read_image(tmp_path / "x.jpg").n_pages == n_pages, name
+        second.save(tmp_path / "y.jpg")
+        if n_pages == 2:
+            np.testing.assert_array_equal(
+                read_image(tmp_path / "x.jpg", page=1).grey, read_image(tmp_path / "y.jpg").grey
+            )
+    # The list of pictures stays behind when a program keeps but the first of them.
     data = (tmp_path / "x.jpg").read_bytes()
-    views = struct.pack("<I", 0x020002), struct.pack("<I", 0)  # Multi-Frame: Disparity; Undefined: a gain map
-    kinds = [data.index(kind) for kind in views if kind in data[:400]]
-    assert kinds
-    gain_map = data[: kinds[0]] + views[1] + data[kinds[0] + 4 :]
-    (tmp_path / "y.jpg").write_bytes(gain_map)
-    assert read_image(tmp_path / "y.jpg").n_pages == 1
+    (tmp_path / "x.jpg").write_bytes(data[: data.index(b"\xff\xd9", 10) + 2])
+    assert read_image(tmp_path / "x.jpg").n_pages == 1
 
 
 def test_a_raw_picture_is_developed_and_its_thumbnail_left(tmp_path):
