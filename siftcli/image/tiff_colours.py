@@ -86,7 +86,7 @@ def _alpha(tags: Any, n_colours: int, n_samples: int) -> tuple[int | None, bool]
     if n_extra and not extra and tags.photometric == _RGB and n_samples == _MOST_CHANNELS:
         return n_colours, False  # OpenCV writes RGBA so, without the tag
     if (n_extra and not extra) or (tags.photometric != _RGB and n_extra > 1):
-        raise unsupported(f"a TIFF of {n_samples} channels, {n_colours} of which are expected")
+        raise unsupported(f"a TIFF of {n_samples} channels instead of {n_colours}")
     for i, kind in enumerate(extra[:n_extra]):
         if kind in (_ASSOCIATED, _UNASSOCIATED):
             return n_colours + i, kind == _ASSOCIATED
