@@ -82,7 +82,7 @@ def _full_frames(image: Image.Image, data: bytes) -> list[int]:
 def _is_view(data: bytes, frame: int, first: Image.Image) -> bool:
     """Whether a further picture of a Multi-Picture file (CIPA DC-007) is a view like the first one."""
     try:
-        with _without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        with without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             image.seek(frame)
             kind = str(cast(Any, image).mpinfo[_MP_ENTRIES][frame]["Attribute"]["MPType"])
     except Exception:  # programs that edit the first picture leave the list of the others as it was
