@@ -134,7 +134,6 @@ def _newer() -> dict[str, bytes]:
     """JPEG of more than 8 bits, JPEG 2000, JPEG XL, AVIF, HEIC, a deep animation, bit masks."""
     heic = io.BytesIO()
     pillow_heif.from_bytes("RGB", RGB.shape[1::-1], RGB.tobytes()).save(heic)
-    masked = _pillow(np.dstack([RGB, GREY]), "BMP")
     return {
         "12-bit.jpg": imagecodecs.jpeg_encode(DEEP >> 4, bitspersample=12),
         "lossless.jpg": imagecodecs.jpeg_encode(DEEP, bitspersample=16, lossless=True),
@@ -148,8 +147,16 @@ def _newer() -> dict[str, bytes]:
         "deep.avif": imagecodecs.avif_encode(np.dstack([DEEP] * 3) >> 6, bitspersample=10),
         "rgb.heic": heic.getvalue(),
         "deep-animation.png": imagecodecs.apng_encode(np.stack([DEEP, DEEP[::-1]])),
-        "masks.bmp": masked,
+        "masks.bmp": _masked_bmp(),
     }
+
+
+def _masked_bmp() -> bytes:
+    height, width = GREY.shape
+    body = (RGB.astype("<u2") >> 3) @ np.array([1 << 11, 1 << 6, 1], "<u2")
+    masks = (0xF800, 0x07C0, 0x001F, 0)
+    head = struct.pack("<IiiHHIIiiII4I", 56, width, -height, 1, 16, 3, body.nbytes, 0, 0, 0, 0, *masks)
+    return b"BM" + struct.pack("<IHHI", 70 + body.nbytes, 0, 0, 70) + head + body.tobytes()
 
 
 @cache
@@ -324,6 +331,7 @@ def lying_headers() -> Iterator[Case]:
         more = [(258, 3, bits), (259, 3, 1), (262, 3, 1), (277, 3, 1)]
         yield Case("lying header", f"huge-tile-{bits}.tif", tiff_file(sorted([*tiles, *more])))
     yield from bombs()
+    yield from swollen()
 
 
 def bombs() -> Iterator[Case]:
@@ -337,6 +345,66 @@ def bombs() -> Iterator[Case]:
     )
     bomb = png_chunk(b"IDAT", zlib.compress(bytes(1 << 26), 9)) + png_chunk(b"IEND", b"")
     yield Case("bomb", "more-than-it-says.png", PNG_MAGIC + png_header(20, 20) + bomb)
+
+
+STATED, CODED = 16, 700
+"""Sides of the picture that a header states, and of the stream in it."""
+
+
+def swollen() -> Iterator[Case]:
+    """Streams that hold a larger picture, or more bytes, than the header around them states."""
+    large = np.zeros((CODED, CODED, 3), np.uint8)
+    streams = {
+        (7, "jpeg"): imagecodecs.jpeg_encode(large),
+        (34712, "jpeg2000"): imagecodecs.jpeg2k_encode(large, level=0),
+        (50002, "jpegxl"): imagecodecs.jpegxl_encode(large),
+        (50001, "webp"): imagecodecs.webp_encode(large, lossless=True),
+        (34933, "png"): imagecodecs.png_encode(large),
+    }
+    zeros = bytes(1 << 26)
+    bytes_of = {
+        (8, "deflate"): imagecodecs.deflate_encode(zeros),
+        (50000, "zstd"): imagecodecs.zstd_encode(zeros),
+        (32773, "packbits"): b"\x81\0" * (1 << 19),
+    }
+    for ((code, name), stream), channels in (
+        *((item, 3) for item in streams.items()),
+        *((item, 1) for item in bytes_of.items()),
+    ):
+        yield Case("swollen", f"{name}.tif", tiff_of_stream(stream, code, channels))
+    lerc = tiff_of_stream(imagecodecs.deflate_encode(zeros), 34887, 1, [(50674, (4, 1))])
+    yield Case("swollen", "lerc.tif", lerc)
+    heic = seeds()["rgb.heic"]
+    at = heic.index(b"ispe") + 8
+    yield Case("swollen", "x.heic", heic[:at] + struct.pack(">II", 2, 2) + heic[at + 8 :])
+    j2k = seeds()["deep.j2k"]
+    for side, tile in ((900, 4), (30_000, 1)):
+        sizes = struct.pack(">8I", side, side, 0, 0, tile, tile, 0, 0)
+        yield Case("swollen", f"tiles-{side}.j2k", j2k[:8] + sizes + j2k[40:])
+
+
+def tiff_of_stream(
+    stream: bytes, compression: int, channels: int, more: list[tuple[int, tuple[int, ...]]] | None = None
+) -> bytes:
+    """A file of one tile of ``STATED`` pixels a side that holds this stream."""
+    tags = {256: (STATED,), 257: (STATED,), 258: (8,) * channels, 259: (compression,), 277: (channels,)}
+    tags |= {
+        262: (2 if channels == 3 else 1,),
+        322: (STATED,),
+        323: (STATED,),
+        324: (8,),
+        325: (len(stream),),
+    }
+    tags |= dict(more or [])
+    at = 8 + len(stream)
+    heap_at, heap, entries = at + 2 + 12 * len(tags) + 4, b"", b""
+    for tag, values in sorted(tags.items()):
+        value = struct.pack(f"<{len(values)}I", *values)
+        if len(values) > 1:
+            value, heap = struct.pack("<I", heap_at + len(heap)), heap + value
+        entries += struct.pack("<HHI", tag, 4, len(values)) + value
+    head = b"II*\0" + struct.pack("<I", at) + stream
+    return head + struct.pack("<H", len(tags)) + entries + bytes(4) + heap
 
 
 def _with_chunk(name: str, chunk: bytes) -> bytes:

@@ -7,6 +7,7 @@ What the right grey is stands here once more, from the samples that are written 
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -132,15 +133,14 @@ def _type_name(bits: int, kind: str) -> str:
     return {"u": f"unsigned, {bits} bits", "i": f"signed, {bits} bits", "f": f"float of {bits} bits"}[kind]
 
 
-def packed(stored: np.ndarray, bits: int, order: str = "<") -> bytes:
+def packed(stored: np.ndarray, bits: int, order: str, photometric: int | None = None) -> bytes:
     """A file of samples of any width, one after the other without a gap, every row at a whole byte."""
     rows = stored.reshape(stored.shape[0], -1).astype(np.uint64)
     planes = (rows[:, :, None] >> np.arange(bits - 1, -1, -1, dtype=np.uint64)) & np.uint64(1)
     body = np.packbits(planes.reshape(len(rows), -1).astype(np.uint8), axis=1).tobytes()
     channels = 1 if stored.ndim == 2 else stored.shape[2]
-    return raw_tiff(
-        body, stored.shape[:2], {258: (bits,) * channels, 262: (2 if channels == 3 else 1,)}, order
-    )
+    space = (2 if channels == 3 else 1) if photometric is None else photometric
+    return raw_tiff(body, stored.shape[:2], {258: (bits,) * channels, 262: (space,)}, order)
 
 
 def _float24(order: str) -> tuple[bytes, np.ndarray]:
@@ -213,10 +213,12 @@ def _pictures_in_tiff() -> Iterator[Known]:
 
 def _fax() -> Iterator[Known]:
     bits = UNIT[:, :, 0] > 0.5
-    for compression in ("group3", "group4", "tiff_ccitt"):
+    for compression, white_is_zero in product(("group3", "group4", "tiff_ccitt"), (False, True)):
         buffer = io.BytesIO()
-        Image.fromarray(bits).save(buffer, "TIFF", compression=compression)
-        yield Known("TIFF: CCITT", f"{compression}.tif", buffer.getvalue(), grey_of(bits))
+        info = {262: 0} if white_is_zero else {}
+        Image.fromarray(bits).save(buffer, "TIFF", compression=compression, tiffinfo=info)
+        name = f"{compression}-{white_is_zero}.tif"
+        yield Known("TIFF: CCITT", name, buffer.getvalue(), grey_of(bits))
 
 
 # --- colours -------------------------------------------------------------------------------------------
@@ -228,6 +230,10 @@ def colour_spaces() -> Iterator[Known]:
         stored, unit = quantised(UNIT[:, :, 0], bits, kind)
         data = tiff(stored, "miniswhite", **LAYOUTS[layout])
         yield Known("TIFF: white is zero", f"white-{kind}{bits}-{layout}.tif", data, grey_of(1 - unit))
+    for (bits, kind), order in product([(1, "u"), (4, "u"), (12, "u")], "<>"):
+        stored, unit = quantised(UNIT[:, :, 0], bits, kind)
+        data = packed(stored, bits, order, photometric=0)
+        yield Known("TIFF: white is zero", f"white-{bits}-{order}.tif", data, grey_of(1 - unit))
     index = np.rint(UNIT[:, :, 0] * 255).astype(np.uint8)
     full = np.random.default_rng(5).integers(0, 65536, (3, 256), dtype=np.uint16)
     full[:, 0] = 65535
@@ -338,6 +344,26 @@ def directories() -> Iterator[Known]:
     yield Known("TIFF: pages", "stack-5.tif", stack, said="a page from 1 to 5", page=5)
 
 
+def tags_that_come_twice() -> Iterator[Known]:
+    """A harmless tag, and one that says how the pixels are stored, with one value and with two."""
+    stored, unit = quantised(UNIT[:, :, 0], 16, "u")
+    body = stored.astype("<u2").tobytes()
+    for name, tag, values, said in (
+        ("harmless", 305, (1, 2), ""),
+        ("equal", 258, (16, 16), ""),
+        ("other", 258, (16, 8), "tag 258 twice, with two values"),
+    ):
+        tags = {258: (16,), 262: (1,), 305: (1,), tag: (values[0],)}
+        data = raw_tiff(body, stored.shape, tags)
+        at = data.index(struct.pack("<HHIHH", tag, 3, 1, values[0], 0))
+        entries = data[len(body) + 8 + len(body) % 2 :]
+        n = int.from_bytes(entries[:2], "little")
+        twice = data[at : at + 8] + struct.pack("<HH", values[1], 0)
+        head = data[: len(body) + 8 + len(body) % 2] + struct.pack("<H", n + 1)
+        data = head + data[len(head) : at + 12] + twice + data[at + 12 :]
+        yield Known("TIFF: a tag twice", f"{name}.tif", data, grey_of(unit), said=said)
+
+
 def refused() -> Iterator[Known]:
     """Kinds that have no one grey, or that no decoder reads safely."""
     kind = "TIFF: no grey, or no safe decoder"
@@ -348,6 +374,10 @@ def refused() -> Iterator[Known]:
     yield Known(
         kind, "six-bands.tif", tiff(many, planarconfig="contig", extrasamples=[0] * 5), said="6 channels"
     )
+    sparse = raw_tiff(b"", (HEIGHT, WIDTH), {258: (8,), 262: (1,)})
+    yield Known(kind, "sparse.tif", sparse, said="sparse")
+    old = raw_tiff(bytes(99), (HEIGHT, WIDTH), {258: (8,) * 3, 259: (6,), 262: (6,)})
+    yield Known(kind, "old-jpeg.tif", old, said="old-style JPEG")
     yield Known(kind, "jpegxr.tif", tiff(stored, "rgb", compression="jpegxr"), said="JPEG XR")
     yield Known(kind, "cfa.dng", tiff(stored[:, :, 0], "cfa", extratags=_CFA_TAGS), said="raw")
 
@@ -361,6 +391,7 @@ TIFF_MAKERS: tuple[Callable[[], Iterator[Known]], ...] = (
     extra_samples,
     turns,
     directories,
+    tags_that_come_twice,
     refused,
 )
 

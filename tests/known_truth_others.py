@@ -309,7 +309,71 @@ def newer_kinds() -> Iterator[Known]:
     rgba, unit = quantised(np.dstack([UNIT, ALPHA]), 8, "u")
     data = imagecodecs.jpegxl_encode(rgba, lossless=True)
     yield Known("JPEG XL", "rgba.jxl", data, over_white(grey_of(unit[:, :, :3]), unit[:, :, 3]))
+    stored = np.rint(UNIT * 1023).astype(np.uint16)
+    data = imagecodecs.jpegxl_encode(stored, lossless=True, bitspersample=10)
+    for orientation in range(1, 9):
+        known = turned(grey_of(stored / 1023), orientation)
+        yield Known("JPEG XL", f"turn-{orientation}.jxl", turned_jxl(data, orientation), known)
+    rgb = Image.fromarray(np.rint(UNIT * 255).astype(np.uint8))
+    for orientation in range(1, 9):
+        known = turned(grey_of(np.asarray(rgb) / 255), orientation)
+        data = _saved(rgb, "AVIF", quality=100, subsampling="4:4:4", exif=_exif(orientation))
+        yield Known("AVIF", f"turn-{orientation}.avif", data, known, LOSSY)
+        file = pillow_heif.from_pillow(rgb)
+        file.info["exif"] = _exif(orientation)
+        buffer = io.BytesIO()
+        file.save(buffer, quality=95, chroma=444)
+        yield Known("HEIC", f"turn-{orientation}.heic", buffer.getvalue(), known, LOSSY)
     yield from _heic()
+
+
+class _Bits:
+    """Numbers of a JPEG XL header, lowest bit first."""
+
+    def __init__(self, data: bytes) -> None:
+        self.value, self.at = int.from_bytes(data, "little"), 0
+
+    def take(self, n: int) -> int:
+        found = self.value >> self.at & ((1 << n) - 1)
+        self.at += n
+        return found
+
+    def choose(self, *ways: int) -> None:
+        """Pass over a number of which two bits say how many bits it has."""
+        self.take(ways[self.take(2)])
+
+
+def turned_jxl(data: bytes, orientation: int) -> bytes:
+    """Put an orientation into the header of a codestream of 10-bit RGB that has none."""
+    bits = _Bits(data[2:])
+    sides = [5] * 4 if bits.take(1) else [9, 13, 18, 30]
+    take_side = (lambda: bits.take(5)) if sides[0] == 5 else (lambda: bits.choose(*sides))
+    take_side()
+    if bits.take(3) == 0:
+        take_side()
+    start = bits.at
+    assert bits.take(2) == 0  # neither all as usual, nor with further fields
+    middle = bits.at
+    assert bits.take(1) == 0
+    bits.choose(0, 0, 0, 6)
+    bits.take(1)
+    bits.choose(0, 0, 4, 12)
+    assert bits.take(3) == 0  # the colours are stated, by numbers
+    for _ in range(3):
+        bits.choose(0, 0, 4, 6)
+    assert bits.take(1) == 0
+    for _ in range(2):
+        bits.choose(0, 0, 4, 6)
+    colours_end = bits.at
+    bits.take(3)
+    value = bits.value & ((1 << start) - 1)
+    at = start
+    fields = [(0, 1), (1, 1), (orientation - 1, 3), (0, 3)]
+    fields += [(bits.value >> middle, colours_end - middle), (1, 1), (bits.value >> colours_end, 3)]
+    for field, n in fields:
+        value |= (field & ((1 << n) - 1)) << at
+        at += n
+    return data[:2] + value.to_bytes(-(-at // 8), "little") + data[2 - (-bits.at // 8) :]
 
 
 def _heic() -> Iterator[Known]:

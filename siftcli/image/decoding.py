@@ -17,7 +17,7 @@ from ..io.limits import MAX_IMAGE_BYTES
 from ..io.reading import HEAD_BYTES, read_bytes
 from .decoded import BadImageError, Decoded
 
-EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP image"
+EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM, BMP, JPEG 2000, JPEG XL, AVIF, HEIC or raw image"
 
 _Decoder = Callable[[bytes, int], Decoded]
 

@@ -16,7 +16,8 @@ from .decoded import Decoded, check_page, check_size, damage, truncated, unsuppo
 
 _SIZE_MARKER = b"\xff\x4f\xff\x51"
 _GREY, _RGB = 17, 16
-_MOST_TILES = 65535
+_TILE_PIXELS, _FEW_TILES = 128, 64
+"""OpenJPEG takes about 8 kB a tile: those of a picture of many are not smaller than this, on average."""
 _MOST_COMPONENTS = 4
 
 
@@ -46,7 +47,7 @@ def read_codestream(data: bytes) -> Codestream:
     if not tile_width or not tile_height or x1 <= x0 or y1 <= y0:
         raise truncated("its JPEG 2000 header states an empty picture")
     n_tiles = -(-(x1 - tile_x0) // tile_width) * -(-(y1 - tile_y0) // tile_height)
-    if not 1 <= n <= _MOST_COMPONENTS or n_tiles > _MOST_TILES:
+    if not 1 <= n <= _MOST_COMPONENTS or n_tiles > max(_FEW_TILES, (x1 - x0) * (y1 - y0) // _TILE_PIXELS):
         raise unsupported(f"a JPEG 2000 picture of {n} components in {n_tiles} tiles")
     kind = kinds.pop()
     if kinds or len(kind) != 3 or kind[1:] != b"\1\1" or kind[0] > 15:

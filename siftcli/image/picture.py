@@ -67,9 +67,9 @@ class Picture:
             reduction=self.reduction * reduction,
         )
 
-    def looks_faint(self, n_features: int) -> bool:
-        """Whether few features were found, and the picture uses a small part of its range."""
-        return looks_faint(self.grey, self.left_out, n_features)
+    def looks_faint(self, n_features: int, max_features: int | None) -> bool:
+        """Whether few features were found, though more were wanted, in a small part of the range."""
+        return n_features != max_features and looks_faint(self.grey, self.left_out, n_features)
 
     def require_size(self, size: tuple[int, int]) -> None:
         """Check that features of an image of ``size`` (width, height) can belong to this one.

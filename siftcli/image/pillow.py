@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from .decoded import BadImageError, Decoded, check_page, check_size, damage, tru
 _PIL_LOCK = threading.Lock()
 _PILLOWS_PIXELS = 80_000_000
 """Pillow warns of images a little larger, and refuses those of twice the size."""
+_MP_ENTRIES = 0xB002
 _GREY_MODES = ("1", "L", "LA", "La")
 _MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr")
 
@@ -40,15 +41,15 @@ def decode_pillow(data: bytes, page: int, kind: str) -> Decoded:
         If it is damaged, too large, has no such frame or samples of another kind.
     """
     with opened(data, kind) as image:
-        n_pages = n_frames(image)
-        check_page(page, n_pages)
+        frames = _full_frames(image, data)
+        check_page(page, len(frames))
         with damage():
             if page:
-                image.seek(page)
+                image.seek(frames[page])
             load(image)
             orientation = orientation_of(image)
             samples = _samples(image)
-    return Decoded(samples, 255, orientation, n_pages)
+    return Decoded(samples, 255, orientation, len(frames))
 
 
 @contextmanager
@@ -65,20 +66,29 @@ def opened(data: bytes, kind: str) -> Iterator[Image.Image]:
 
 
 def n_frames(image: Image.Image) -> int:
-    """Number of pictures of an animation; of those in a JPEG, gain maps and previews do not count."""
+    """Number of frames as Pillow counts them."""
     with damage():
-        n = int(getattr(image, "n_frames", 1))
-        if n > 1 and image.format == "MPO":
-            return _n_full_pictures(image)
-    return n
+        return int(getattr(image, "n_frames", 1))
 
 
-def _n_full_pictures(image: Any) -> int:
-    """Frames of a Multi-Picture file that are views of their own: they stand first (CIPA DC-007)."""
-    entries = image.mpinfo.get(0xB002, ())
-    types = [str(entry["Attribute"]["MPType"]) for entry in entries[1:]]
-    others = (i for i, kind in enumerate(types) if not kind.startswith("Multi-Frame"))
-    return 1 + next(others, len(types))
+def _full_frames(image: Image.Image, data: bytes) -> list[int]:
+    """Numbers of the frames that count; in a JPEG there may be gain maps, previews and empty places, too."""
+    n = n_frames(image)
+    if n == 1 or image.format != "MPO":
+        return list(range(n))
+    return [0, *(i for i in range(1, n) if _is_view(data, i, image))]
+
+
+def _is_view(data: bytes, frame: int, first: Image.Image) -> bool:
+    """Whether a further picture of a Multi-Picture file (CIPA DC-007) is a view like the first one."""
+    try:
+        with without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            image.seek(frame)
+            kind = str(cast(Any, image).mpinfo[_MP_ENTRIES][frame]["Attribute"]["MPType"])
+    except Exception:  # programs that edit the first picture leave the list of the others as it was
+        return False
+    is_alike = (image.size, image.mode) == (first.size, first.mode)
+    return kind.startswith("Multi-Frame") or (kind == "Undefined" and is_alike)
 
 
 def load(image: Image.Image) -> None:

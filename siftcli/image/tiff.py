@@ -13,6 +13,9 @@ from .tiff_colours import samples_of
 from .tiff_directories import Directory, full_pictures
 from .tiff_pixels import read_pixels
 
+# tifffile logs what is told here in one line; with a handler of its own that does not reach the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 _CANON_RAW = slice(8, 10), b"CR"
 _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 _ORIENTATION, _GDAL_NODATA = 274, 42113
@@ -21,8 +24,8 @@ _STRUCTURE = {
     256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325,
     332, 338, 339, 347, 529, 530, 532, 32997, 32998, 50674,
 }  # fmt: skip
-_GREY_BYTES = 32
-"""Memory of a pixel that the grey picture takes while it is made."""
+_COPIES, _GREY_BYTES = 4, 32
+"""How often a sample is held while a strip is unpacked, and what a pixel's grey takes."""
 
 
 def decode_tiff(data: bytes, page: int = 0) -> Decoded:
@@ -63,7 +66,6 @@ def _tags(data: bytes, chosen: Directory) -> Any:
     """Tifffile's page, with every tag that matters, each with one value."""
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs what is told here in one line
     file = tifffile.TiffFile(io.BytesIO(data))
     file.filehandle.seek(chosen.at)
     page = tifffile.TiffPage(file, 0)
@@ -78,6 +80,11 @@ def _tags(data: bytes, chosen: Directory) -> Any:
     return page
 
 
+def pixel_bytes(n_samples: int, sample_bytes: int) -> int:
+    """Memory that decoding takes a pixel, at most."""
+    return _COPIES * n_samples * sample_bytes + _GREY_BYTES
+
+
 def _check_memory(tags: Any) -> None:
     """Refuse volumes, and more samples or larger tiles than there is memory for."""
     if tags.imagedepth != 1 or tags.tiledepth != 1:
@@ -85,7 +92,7 @@ def _check_memory(tags: Any) -> None:
     width, height = tags.imagewidth, tags.imagelength
     sample_bytes = 8 if tags.dtype is None else tags.dtype.itemsize
     require_memory(
-        width * height * (2 * tags.samplesperpixel * sample_bytes + _GREY_BYTES),
+        width * height * pixel_bytes(tags.samplesperpixel, sample_bytes),
         f"decoding {width} x {height} pixels of {tags.samplesperpixel} samples",
         "reduce the image first",
     )

@@ -5,6 +5,7 @@ TIFF 6.0, sections 16 (colour maps), 18 (extra samples), 20 to 23 (CMYK, YCbCr, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2
 _COLOUR_MAP, _INK_SET, _COEFFICIENTS, _REFERENCE = 320, 332, 529, 532
 _CMYK_INKS = 1
 _MOST_CHANNELS = 4
+_SAMPLES_AT_ONCE = 1 << 16
 
 Samples = tuple[NDArray[Any], float, bool]
 """Samples (H, W, 1 to 4), their value of white, and whether colours are multiplied by alpha."""
@@ -55,7 +57,7 @@ def samples_of(pixels: NDArray[Any], tags: Any) -> Samples:
     colours, white = _COLOURS[photometric](pixels[:, :, :n_colours], tags)
     if alpha is None:
         return colours, white, False
-    return _with_alpha(colours, white, pixels[:, :, alpha], full_scale_of(pixels, tags)), 1, False
+    return _with_alpha(colours, white, pixels[:, :, alpha] / full_scale_of(pixels, tags)), 1, False
 
 
 def full_scale_of(pixels: NDArray[Any], tags: Any) -> float:
@@ -65,10 +67,16 @@ def full_scale_of(pixels: NDArray[Any], tags: Any) -> float:
     return float(2 ** (tags.bitspersample - (pixels.dtype.kind == "i")) - 1)
 
 
-def _with_alpha(
-    colours: NDArray[Any], white: float, alpha: NDArray[Any], full_scale: float
-) -> NDArray[np.float32]:
-    return np.dstack([np.divide(colours, white, dtype=np.float64), alpha / full_scale]).astype(np.float32)
+def _with_alpha(colours: NDArray[Any], white: float, alpha: NDArray[Any]) -> NDArray[np.float32]:
+    units = np.divide(colours, white, dtype=np.float32)
+    return np.dstack([units, alpha.astype(np.float32)])
+
+
+def _by_rows(convert: Callable[[NDArray[Any]], NDArray[Any]], pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Convert in double precision, a few rows at a time: of a large image that is a part of its memory."""
+    n = max(1, _SAMPLES_AT_ONCE // pixels[0].size)
+    parts = [convert(pixels[i : i + n]).astype(np.float32) for i in range(0, len(pixels), n)]
+    return np.concatenate(parts)
 
 
 def _alpha(tags: Any, n_colours: int, n_samples: int) -> tuple[int | None, bool]:
@@ -78,7 +86,7 @@ def _alpha(tags: Any, n_colours: int, n_samples: int) -> tuple[int | None, bool]
     if n_extra and not extra and tags.photometric == _RGB and n_samples == _MOST_CHANNELS:
         return n_colours, False  # OpenCV writes RGBA so, without the tag
     if (n_extra and not extra) or (tags.photometric != _RGB and n_extra > 1):
-        raise unsupported(f"a TIFF of {n_samples} channels, {n_colours} of which are expected")
+        raise unsupported(f"a TIFF of {n_samples} channels instead of {n_colours}")
     for i, kind in enumerate(extra[:n_extra]):
         if kind in (_ASSOCIATED, _UNASSOCIATED):
             return n_colours + i, kind == _ASSOCIATED
@@ -127,8 +135,13 @@ def _of_inks(pixels: NDArray[Any], tags: Any) -> Colours:
     if pixels.dtype == np.uint8:
         return np.asarray(Image.fromarray(np.ascontiguousarray(pixels), "CMYK").convert("RGB")), 255
     _require_unsigned(pixels, "inks")
-    paper = 1 - pixels / full_scale_of(pixels, tags)
-    return (paper[:, :, :3] * paper[:, :, 3:]).astype(np.float32), 1
+    white = full_scale_of(pixels, tags)
+
+    def convert(rows: NDArray[Any]) -> NDArray[Any]:
+        paper = 1 - rows / white
+        return np.asarray(paper[:, :, :3] * paper[:, :, 3:])
+
+    return _by_rows(convert, pixels), 1
 
 
 def _of_luma(pixels: NDArray[Any], tags: Any) -> Colours:
@@ -139,14 +152,15 @@ def _of_luma(pixels: NDArray[Any], tags: Any) -> Colours:
     half = (white + 1) / 2
     red, green, blue = _rationals(tags, _COEFFICIENTS, (0.299, 0.587, 0.114))
     low = _rationals(tags, _REFERENCE, (0, white, half, white, half, white))
-    y = (pixels[:, :, 0] - low[0]) / (low[1] - low[0])
-    cb, cr = (
-        (pixels[:, :, i] - low[2 * i]) / (low[2 * i + 1] - low[2 * i]) * (white - half) / white
-        for i in (1, 2)
-    )
-    r, b = y + cr * (2 - 2 * red), y + cb * (2 - 2 * blue)
-    g = (y - red * r - blue * b) / green
-    return np.clip(np.dstack([r, g, b]), 0, 1).astype(np.float32), 1
+    chroma = (white - half) / white
+
+    def convert(rows: NDArray[Any]) -> NDArray[Any]:
+        y = (rows[:, :, 0] - low[0]) / (low[1] - low[0])
+        cb, cr = ((rows[:, :, i] - low[2 * i]) / (low[2 * i + 1] - low[2 * i]) * chroma for i in (1, 2))
+        r, b = y + cr * (2 - 2 * red), y + cb * (2 - 2 * blue)
+        return np.clip(np.dstack([r, (y - red * r - blue * b) / green, b]), 0, 1)
+
+    return _by_rows(convert, pixels), 1
 
 
 def _rationals(tags: Any, tag: int, default: tuple[float, ...]) -> tuple[float, ...]:
@@ -164,12 +178,15 @@ def _of_lab(pixels: NDArray[Any], tags: Any) -> Colours:
     _require_unsigned(pixels, "CIE L*a*b*")
     is_wide, is_icc = pixels.dtype == np.uint16, tags.photometric == _ICCLAB
     top = (0xFF00 if is_icc else 0xFFFF) if is_wide else 0xFF
-    lightness = pixels[:, :, :1] * (100 / top)
-    if is_icc:
-        ab = pixels[:, :, 1:] - (32768.0 if is_wide else 128.0)
-    else:
-        ab = pixels[:, :, 1:].astype(pixels.dtype).view(f"i{pixels.dtype.itemsize}").astype(np.float64)
-    return srgb_of_lab(np.dstack([lightness, ab / (256 if is_wide else 1)])), 1
+
+    def convert(rows: NDArray[Any]) -> NDArray[Any]:
+        if is_icc:
+            ab = rows[:, :, 1:] - (32768.0 if is_wide else 128.0)
+        else:
+            ab = rows[:, :, 1:].astype(f"i{rows.dtype.itemsize}").astype(np.float64)
+        return srgb_of_lab(np.dstack([rows[:, :, :1] * (100 / top), ab / (256 if is_wide else 1)]))
+
+    return _by_rows(convert, pixels), 1
 
 
 _COLOURS = {

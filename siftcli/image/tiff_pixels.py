@@ -13,7 +13,7 @@ from .jpeg import decode_whole, read_frame
 from .jpeg2000 import decode_codestream, read_codestream
 
 _NONE, _OLD_JPEG, _LERC = 1, 6, 34887
-_JPEG = (7, 33007, 34892, _OLD_JPEG)
+_JPEG = (7, 33007, 34892)
 _JPEG_2000 = (33003, 33004, 33005, 34712)
 _JPEG_XR = (34934, 22610)
 _IMAGES = (_LERC, 34933, 50001, 34927, 50002, 52546)
@@ -58,6 +58,8 @@ def read_pixels(tags: Any, data: bytes) -> NDArray[Any]:
         samples, (plane, _, y, x, _), _ = _decode(tags, segment, number)
         rows = samples[0, : height - y, : width - x]
         out[plane, y : y + rows.shape[0], x : x + rows.shape[1]] = rows
+    if out.dtype == np.bool_:
+        out = out.view(np.uint8)
     return out[0] if planes == 1 else np.moveaxis(out[..., 0], 0, -1)
 
 
@@ -77,6 +79,8 @@ def _check_kind(tags: Any) -> None:
     if tags.compression in _JPEG_XR:
         # Its decoder crashes on damaged data, and takes half a picture for a whole one.
         raise unsupported("a TIFF with JPEG XR compression", "save it with another compression")
+    if tags.compression == _OLD_JPEG:
+        raise unsupported("a TIFF with old-style JPEG compression", "save it with another compression")
     if tags.compression not in _READABLE:
         name = getattr(tags.compression, "name", tags.compression)
         raise unsupported(f"a TIFF with compression {name}", "save it with another compression")
@@ -96,7 +100,8 @@ def _segments(tags: Any, data: bytes) -> Any:
         raise truncated(f"{n * planes} strips or tiles are needed, {min(len(offsets), len(sizes))} are there")
     for number, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
         if size < 1 or offset < 1:
-            raise truncated(f"strip or tile {number} is empty")
+            advice = "fill it first (gdal_translate -co SPARSE_OK=FALSE), or export it again"
+            raise unsupported(f"a sparse TIFF, whose strip or tile {number} is not there", advice)
         if offset + size > len(data):
             raise truncated(f"{offset + size - len(data)} bytes of its pixels are missing")
         yield number, data[offset : offset + size]

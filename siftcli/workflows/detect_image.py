@@ -101,7 +101,7 @@ def find(request: Request, job: Job) -> Found:
             origin=origin,
             drawing=None if job.drawing is None else _drawn(request, job, features),
             n_pages=picture.n_pages,
-            is_faint=picture.looks_faint(len(features)),
+            is_faint=picture.looks_faint(len(features), request.params.max_features),
         )
     except SiftcliError as reason:
         error = str(reason).replace(job.image.path, job.image.label, 1)

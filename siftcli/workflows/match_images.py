@@ -260,7 +260,7 @@ def _side(source: Input, content: Picture | Features, how: dict[str, Any]) -> Si
         features=features,
         grey=content.grey,
         n_pages=content.n_pages,
-        is_faint=picture.looks_faint(len(features)),
+        is_faint=picture.looks_faint(len(features), how["params"].max_features),
     )
 
 

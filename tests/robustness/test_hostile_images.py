@@ -17,6 +17,7 @@ from PIL import Image
 import siftcli
 from siftcli.__main__ import run
 from siftcli.errors import InputError
+from siftcli.io.work_list import IMAGE_SUFFIXES
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged tags
 
@@ -79,6 +80,13 @@ def test_damaged_exif_is_no_reason_to_refuse_the_pixels(tmp_path):
         assert len(outcome(tmp_path / case.name)) > 0
 
 
+@pytest.mark.parametrize("case", list(hostile.swollen()), ids=lambda case: case.name)
+def test_a_stream_never_swells_beyond_what_its_header_states(tmp_path, case):
+    (tmp_path / case.name).write_bytes(case.data)
+    with bounded(64 << 20):
+        assert outcome(tmp_path / case.name) is None
+
+
 def test_no_case_is_refused_for_its_suffix(tmp_path):
     by_content = {}
     for case in hostile.whole_files():
@@ -117,7 +125,7 @@ def folder(tmp_path_factory):
 
 
 def image_names(folder):
-    return sorted(p.name for p in folder.iterdir() if p.suffix not in {".npz", ".gif"})
+    return sorted(p.name for p in folder.iterdir() if p.name.endswith(IMAGE_SUFFIXES))
 
 
 def test_hundreds_of_cases_through_the_command(folder, tmp_path):

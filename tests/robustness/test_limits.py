@@ -8,6 +8,7 @@ from pathlib import Path
 import hostile
 import numpy as np
 import pytest
+import tifffile
 from bounds import bounded
 from conftest import texture
 from PIL import Image
@@ -16,6 +17,7 @@ import siftcli
 from siftcli.__main__ import run
 from siftcli.detection import working_bytes
 from siftcli.errors import InputError, ParameterError
+from siftcli.image import tiff
 from siftcli.image.decoded import DECODING_BYTES
 from siftcli.io import limits
 from siftcli.io.limits import LIMITS, MAX_MEMORY
@@ -108,18 +110,22 @@ print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 """
 
 
-@pytest.mark.parametrize("kind", ["grey", "deep-rgba"])
+@pytest.mark.parametrize("kind", ["grey", "deep-rgba", "doubles"])
 def test_no_more_memory_is_taken_than_was_estimated(tmp_path, kind):
     image = np.rint(np.tile(texture((250, 250)), (4, 6)) * 65535).astype(np.uint16)
     if kind == "grey":
         Image.fromarray((image >> 8).astype(np.uint8)).save(tmp_path / "x.png")
+    elif kind == "doubles":  # in one strip, in the other byte order
+        doubles = np.dstack([image / 65535] * 3)
+        tifffile.imwrite(tmp_path / "x.png", doubles, photometric="rgb", byteorder=">", compression="zlib")
     else:
         (tmp_path / "x.png").write_bytes(hostile.encoded(np.dstack([image] * 4), ".png"))
     done = subprocess.run(
         [sys.executable, "-c", PEAK, tmp_path / "x.png"],
         capture_output=True, text=True, check=True, env=os.environ,
     )  # fmt: skip
-    estimated = max(working_bytes(image.shape, siftcli.SiftParams()), DECODING_BYTES * image.size)
+    decoding = tiff.pixel_bytes(3, 8) if kind == "doubles" else DECODING_BYTES
+    estimated = max(working_bytes(image.shape, siftcli.SiftParams()), decoding * image.size)
     # A tenth, and 16 MB, for what does not grow with the image and for the allocator.
     assert int(done.stdout) < 1.1 * estimated + (16 << 20)
 

@@ -13,6 +13,7 @@ import cv2
 import hostile
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps
 
 from siftcli._cv2 import import_cv2
@@ -158,6 +159,81 @@ def test_first_frame_of_several(tmp_path):
     frames = [Image.fromarray(RGB[..., i]) for i in range(3)]
     frames[0].save(tmp_path / "x.tif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(read_image(tmp_path / "x.tif").grey, read_image(RGB[..., 0]).grey)
+
+
+def test_pages_of_a_stack_and_of_an_array(tmp_path):
+    frames = [Image.fromarray(RGB[..., i]) for i in range(3)]
+    for name in ("x.tif", "x.png", "x.webp"):
+        options = {"lossless": True} if name == "x.webp" else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+        for page in range(3):
+            picture = read_image(tmp_path / name, page=page)
+            np.testing.assert_array_equal(picture.grey, read_image(RGB[..., page]).grey)
+            assert picture.n_pages == 3
+        for page in (-1, 3, 400):
+            with pytest.raises(InputError, match=rf"a page from 0 to 2, got {page}; the file has 3 pages"):
+                read_image(tmp_path / name, page=page)
+    assert read_image(RGB).n_pages == 1
+    with pytest.raises(InputError, match="one page"):
+        read_image(RGB, page=1)
+
+
+ONE_PAGE = ("grey.jpg", "12-bit.jpg", "rgb.bmp", "masks.bmp", "grey.pgm", "rgb.jp2", "rgb.jxl", "rgb.avif")
+
+
+@pytest.mark.parametrize("name", [*ONE_PAGE, "rgb.heic", "camera.dng", "deep.png", "bit.pbm"])
+def test_a_second_page_of_a_file_that_has_one(tmp_path, name):
+    (tmp_path / name).write_bytes(hostile.seeds()[name])
+    with pytest.raises(InputError, match="a page from 0 to 0, got 1; the file has one page"):
+        read_image(tmp_path / name, page=1)
+
+
+def test_gain_maps_previews_and_lost_pictures_in_a_jpeg_are_no_pages(tmp_path):
+    first, second = Image.fromarray(RGB), Image.fromarray(RGB[::-1])
+    for name, other, n_pages in (
+        ("view", second, 2),
+        ("gain map", second.convert("L"), 1),
+        ("preview", second.resize((5, 3)), 1),
+    ):
+        first.save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=[other])
+        assert read_image(tmp_path / "x.jpg").n_pages == n_pages, name
+        second.save(tmp_path / "y.jpg")
+        if n_pages == 2:
+            np.testing.assert_array_equal(
+                read_image(tmp_path / "x.jpg", page=1).grey, read_image(tmp_path / "y.jpg").grey
+            )
+    # The list of pictures stays behind when a program keeps but the first of them.
+    data = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "x.jpg").write_bytes(data[: data.index(b"\xff\xd9", 10) + 2])
+    assert read_image(tmp_path / "x.jpg").n_pages == 1
+
+
+def test_a_raw_picture_is_developed_and_its_thumbnail_left(tmp_path):
+    ramp = np.add.outer(np.arange(60), np.arange(80)) / 138
+    (tmp_path / "x.dng").write_bytes(hostile.camera_raw(np.rint(ramp * 65535).astype(np.uint16)))
+    picture = read_image(tmp_path / "x.dng")
+    assert (picture.input_size, picture.n_pages) == ((80, 60), 1)
+    # BT.709's transfer function; the demosaicing averages neighbours, which differ by 1 / 138.
+    curve = np.where(ramp < 0.018, 4.5 * ramp, 1.099 * ramp**0.45 - 0.099)
+    np.testing.assert_allclose(picture.grey[4:-4, 4:-4], curve[4:-4, 4:-4], atol=0.02)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.dng").grey, picture.grey)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"), [("rgb.heic", "pillow_heif", "heif"), ("camera.dng", "rawpy", "raw")]
+)
+def test_a_missing_extra_is_named(tmp_path, monkeypatch, name, package, extra):
+    (tmp_path / name).write_bytes(hostile.seeds()[name])
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"{name}: a .* cannot be read; pip install 'siftcli\[{extra}\]'"):
+        read_image(tmp_path / name)
+
+
+def test_near_infrared_is_no_alpha_even_in_a_mask(tmp_path):
+    bands = np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])
+    tifffile.imwrite(tmp_path / "x.tif", bands, photometric="rgb", extrasamples=[0], planarconfig="contig")
+    assert read_mask(tmp_path / "x.tif", read_image(RGB)).all()
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif").grey, read_image(RGB).grey)
 
 
 def test_the_content_tells_the_format_not_the_suffix(tmp_path):
@@ -338,19 +414,28 @@ def test_damaged_files_are_read_or_refused_but_never_crash(tmp_path, seed):
         assert "\n" not in str(error)
 
 
-# --- OpenCV is not needed for 8 bits -------------------------------------------------------------------
+# --- what is imported ----------------------------------------------------------------------------------
 
 
-def test_8_bit_images_are_read_without_opencv(tmp_path):
-    Image.fromarray(RGB).save(tmp_path / "x.png")
+@pytest.mark.parametrize("name", ["rgb.png", "grey.jpg", "rgb.bmp", "lossy.webp", "deep.pgm"])
+def test_common_images_are_read_by_pillow_alone(tmp_path, name):
+    (tmp_path / name).write_bytes(hostile.seeds()[name])
+    others = ("cv2", "tifffile", "imagecodecs", "pillow_heif", "rawpy")
     code = (
-        "import sys; sys.modules['cv2'] = None; from siftcli.image import read_image; "
+        f"import sys; sys.modules.update(dict.fromkeys({others})); from siftcli.image import read_image; "
         "print(read_image(sys.argv[1]).grey.shape)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "x.png"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, tmp_path / name], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "(6, 9)"
+    assert done.stdout.strip() == "(28, 36)"
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif", "rgb.jp2"])
+def test_no_image_needs_opencv(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_bytes(hostile.seeds()[name])
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert read_image(tmp_path / name).input_size == (36, 28)
 
 
 def test_missing_opencv_names_what_to_install(monkeypatch):
