@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from .errors import SiftcliError
     from .features import Features, Matches
     from .formats import load, save
-    from .geometry import Verification, verify
-    from .matching import Guide, match
+    from .matching.nearest import Guide, match
+    from .matching.verification import Verification, verify
     from .params import SiftParams
 
 _HOMES = {
     "Features": ".features",
-    "Guide": ".matching",
+    "Guide": ".matching.nearest",
     "Matches": ".features",
     "SiftParams": ".params",
     "SiftcliError": ".errors",
-    "Verification": ".geometry",
+    "Verification": ".matching.verification",
     "describe": ".api",
     "detect": ".api",
     "load": ".formats",
-    "match": ".matching",
+    "match": ".matching.nearest",
     "save": ".formats",
-    "verify": ".geometry",
+    "verify": ".matching.verification",
 }
 _MODULES = ("compat",)
 

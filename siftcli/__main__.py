@@ -43,7 +43,7 @@ def _run(args: Sequence[str] | None) -> int:
 
     from .cli import siftcli
     from .cli._output import complain
-    from .limits import check_limits
+    from .io.limits import check_limits
 
     try:
         check_limits()

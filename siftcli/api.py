@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import detection
 from .errors import InputError, ParameterError
 from .features import Features
 from .image import Picture, read_image, read_mask
 from .image.stretch import DISTANCE_BYTES, distance_to
-from .limits import MAX_FEATURES, require_memory
+from .io.limits import MAX_FEATURES, require_memory
 from .params import SiftParams
 from .sift import pipeline
 
@@ -50,7 +50,7 @@ def detect(
     threads
         Threads inside the image; all cores when not given. The result does not depend on it.
     exif_orientation
-        ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
+        ``"apply"`` rotates the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
     max_image_size
         Detect on a copy reduced to this longest side, in pixels; coordinates and
         scales still come back in input pixels.
@@ -78,7 +78,7 @@ def detect(
     ------
     InputError
         If the image or the mask cannot be read, the mask has another size, or the image exceeds one
-        of :mod:`siftcli.limits`.
+        of :mod:`siftcli.io.limits`.
     ParameterError
         If a parameter is unknown or out of range.
     """
@@ -116,27 +116,32 @@ def detect_in_picture(
     room = None if picture.left_out is None else distance_to(picture.left_out)
     limit = MAX_FEATURES.value
     limited = params if params.max_features else params.override(max_features=limit + 1)
-    features = pipeline.detect(
-        picture.grey, limited, mask=mask, room=room, threads=threads, with_descriptors=with_descriptors
+    features = detection.detect(
+        picture.grey,
+        limited,
+        mask=mask,
+        room=room,
+        threads=threads,
+        with_descriptors=with_descriptors,
+        about={
+            "image_name": picture.name,
+            "exif_orientation": picture.exif_orientation,
+            "params": params,
+        },
     )
     if params.max_features is None and len(features) > limit:
         raise InputError(
             f"{picture.label}: expected at most {limit} features; pass --max-features (max_features), "
             f"{MAX_FEATURES.how_to_raise}"
         )
-    return replace(
-        picture.to_input_frame(features),
-        image_name=picture.name,
-        exif_orientation=picture.exif_orientation,
-        params=params,
-    )
+    return picture.to_input_frame(features)
 
 
 def _require_memory(picture: Picture, params: SiftParams) -> None:
     height, width = picture.grey.shape
     room_bytes = 0 if picture.left_out is None else height * width * DISTANCE_BYTES
     require_memory(
-        pipeline.working_bytes((height, width), params) + room_bytes,
+        detection.working_bytes((height, width), params) + room_bytes,
         f"{picture.label}: detection in {width} x {height} pixels",
         "pass --max-image-size (max_image_size) or --first-octave 0",
     )

@@ -24,6 +24,7 @@ from . import api
 from ._cv2 import import_cv2
 from .errors import InputError, ParameterError
 from .features import DESCRIPTOR_LENGTH, Features
+from .formats.opencv import packed_octaves, unpacked_octave
 from .params import SiftParams
 
 CV_8U, CV_32F = 0, 5
@@ -219,26 +220,6 @@ class SIFT:
             descriptors=np.zeros((n, DESCRIPTOR_LENGTH), np.uint8),
             image_size=image_size,
         )
-
-
-def packed_octaves(features: Features, params: SiftParams) -> NDArray[np.int32]:
-    """(N,) octave, layer and sub-layer in one integer, as OpenCV packs them.
-
-    σ = σ₀ · 2^(octave + (layer + offset) / S); the bytes are the octave (two's complement),
-    the layer, and the offset in [-0.5, 0.5] as 255 · (offset + 0.5).
-    """
-    levels = params.levels_per_octave
-    octave = features.octave.astype(np.int32)
-    level = levels * (np.log2(features.scale.astype(np.float64) / params.sigma) - octave)
-    layer = np.clip(np.rint(level), 1, levels).astype(np.int32)
-    offset = np.clip(np.rint(255 * (level - layer + 0.5)), 0, 255).astype(np.int32)
-    return np.asarray((octave & 255) | (layer << 8) | (offset << 16))
-
-
-def unpacked_octave(packed: int) -> int:
-    """Return the octave of OpenCV's packed integer: its lowest byte, signed."""
-    octave = packed & 255
-    return octave - 256 if octave >= 128 else octave
 
 
 def _rgb_or_grey(image: Any) -> Image:

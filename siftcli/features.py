@@ -6,7 +6,7 @@ There is one convention inside the project:
 * ``scale`` is σ in input pixels: the blur of the lower of the two levels whose
   difference is taken, at the interpolated scale (Lowe, section 3).
 * ``orientation`` is θ in radians in [0, 2π), from +x towards +y: clockwise on the screen.
-* A descriptor is indexed [y][x][k] in the keypoint's turned frame, y slowest; bin k holds
+* A descriptor is indexed [y][x][k] in the keypoint's rotated frame, y slowest; bin k holds
   gradients whose direction is θ − 45°·k (Lowe's and OpenCV's order).
 
 Other systems' conventions are converted in ``formats/`` and ``compat.py`` only.
@@ -57,10 +57,10 @@ class Features:
     orientation: NDArray[np.float32] = _array(np.float32)
     """(N,) radians in [0, 2π), from +x towards +y."""
     response: NDArray[np.float32] = _array(np.float32)
-    """(N,) contrast · roundness^``roundness_power`` · σ^``response_power``, less near the border
-    (``border_reach``): the interpolated |DoG|, image in [0, 1], or what it has beyond the contrast threshold
-    (``response_excess``); the roundness 4·determinant / trace² of its curvatures in x and y, with
-    ``fit_window`` in scale too; σ in input pixels."""
+    """(N,) ranking score: contrast · roundness^``roundness_power`` · σ^``response_power``, lower near the
+    border (``border_reach``). The contrast is the interpolated |DoG|, grey values in [0, 1], or by how much
+    it exceeds the contrast threshold (``response_excess``); the roundness is 4·determinant / trace² of the
+    curvatures in x and y, and with least-squares refinement in scale too; σ is in input pixels."""
     sign: NDArray[np.int8] = _array(np.int8)
     """(N,) +1 or -1: dark or bright structure (the sign of the DoG value)."""
     octave: NDArray[np.int16] = _array(np.int16)
@@ -82,11 +82,10 @@ class Features:
 
     def __post_init__(self) -> None:
         for f in array_fields():
-            array = np.array(getattr(self, f.name), dtype=f.metadata["dtype"], order="C", copy=True)
+            array = _frozen(getattr(self, f.name), f.metadata["dtype"])
             expected = (len(self.xy), *f.metadata["shape"])
             if array.shape != expected:
                 raise ParameterError(f"Features.{f.name} must have shape {expected}; got {array.shape}")
-            array.flags.writeable = False
             object.__setattr__(self, f.name, array)
         if self.descriptor_kind not in DESCRIPTOR_KINDS:
             raise ParameterError(
@@ -105,6 +104,19 @@ class Features:
     def select(self, rows: NDArray[Any] | slice) -> Self:
         """The features of these rows (indices, a boolean mask or a slice), in that order."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in array_fields()})
+
+
+def _frozen(values: Any, dtype: Any) -> NDArray[Any]:
+    """A C-contiguous array of this dtype that cannot change: the values themselves, if they are one."""
+    if type(values) is np.ndarray and values.dtype == dtype and values.flags.c_contiguous:
+        owner: Any = values
+        while isinstance(owner, np.ndarray) and not owner.flags.writeable:
+            owner = owner.base
+        if owner is None:
+            return values
+    array = np.array(values, dtype=dtype, order="C", copy=True)
+    array.flags.writeable = False
+    return array
 
 
 def array_fields() -> list[Any]:

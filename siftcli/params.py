@@ -1,8 +1,11 @@
 """Every parameter of the detector and the descriptor, with its default, unit and source.
 
-One frozen dataclass per stage; :class:`SiftParams` is all of them together, so a
-stage asks for its own group and any field can be given by its name. This module
-is the only home of a default value: the command line and the API read them here.
+There is one frozen dataclass a stage; :class:`SiftParams` is all of them together, so a stage asks for its
+own group and any field can be given by its name. Default values stand here and nowhere else: the command
+line and the API read them.
+
+A field's ``doc`` is the help of its option, where it has one: it says what the parameter does and when to
+change it, not its default, which depends on the preset.
 
 References: Lowe, *Distinctive Image Features from Scale-Invariant Keypoints*,
 IJCV 2004; Rey-Otero and Delbracio, *Anatomy of the SIFT Method*, IPOL 2014.
@@ -11,6 +14,7 @@ IJCV 2004; Rey-Otero and Delbracio, *Anatomy of the SIFT Method*, IPOL 2014.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
@@ -37,21 +41,37 @@ def _param(
 class ScaleSpaceParams:
     """The Gaussian pyramid (Lowe, section 3; Rey-Otero and Delbracio, section 2)."""
 
-    levels_per_octave: int = _param(3, "scales per octave S (Lowe, section 3.2)", low=1, high=16)
-    sigma: float = _param(
-        1.7, "blur σ₀ of the first level of an octave, in its samples (Lowe, section 3.3)", low=0.8, high=10
+    levels_per_octave: int = _param(
+        3,
+        "scales per octave (Lowe, section 3.2); more find more keypoints, which are less stable, and take "
+        "longer",
+        low=1,
+        high=16,
     )
-    first_octave: int = _param(-1, "first octave; -1 starts from the doubled image", low=-1, high=8)
-    min_octave_side: int = _param(12, "no octave is made whose smaller side has fewer samples", low=3)
+    sigma: float = _param(
+        1.7,
+        "blur of the first level of an octave, in its samples (Lowe, section 3.3); a larger one finds fewer "
+        "but more stable keypoints",
+        low=0.8,
+        high=10,
+    )
+    first_octave: int = _param(
+        -1,
+        "octave to begin with: -1 doubles the image first, 0 does not, each further one halves it; a later "
+        "one is faster and leaves out the smallest keypoints",
+        low=-1,
+        high=8,
+    )
     doubling: Literal["linear", "direct"] = _param(
         "direct",
-        "interpolation of the doubled image: linear (Lowe, section 3.3), or none, "
-        "the Gaussian being evaluated on the doubled grid",
+        "how the image is doubled: by linear interpolation (Lowe, section 3.3), or directly, by evaluating "
+        "the Gaussian on the doubled grid",
         choices=("linear", "direct"),
     )
     assumed_variance: float = _param(
         -0.15,
-        "blur that the input is assumed to have, variance in square pixels; below 0 it is smoothed first",
+        "variance of the blur that the image is assumed to have, in square pixels; below 0 it is smoothed "
+        "first",
         low=-4,
         high=0.6,
     )
@@ -63,81 +83,81 @@ class KeypointParams:
 
     contrast_threshold: float = _param(
         0.02,
-        "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4); "
-        "small ones need more (response_threshold)",
+        "least contrast of a keypoint: |DoG| times the levels per octave, grey values in [0, 1] (Lowe, "
+        "section 4); lower it to find more keypoints in dim or smooth images, raise it against noise",
         low=0,
         high=1,
     )
     candidate_fraction: float = _param(
         1.0,
-        "share of what a keypoint of its scale needs that a sample must reach to be refined",
+        "a sample is refined when its |DoG| reaches this share of what a keypoint of its scale needs",
         low=0,
         high=1,
     )
     nearest_only: bool = _param(
         True,
-        "a candidate need be extreme only among the 8 neighbours of its level and, nearly, the 2 beside it "
-        "in scale, not among all 26 (Lowe, section 3.1)",
+        "compare a candidate with the 8 neighbours of its level and, nearly, the 2 beside it in scale, "
+        "not with all 26 neighbours (Lowe, section 3.1)",
     )
     edge_threshold: float = _param(
         16.0,
-        "largest ratio of the principal curvatures (Lowe, section 4.1), as a bound on the roundness (see "
-        "roundness_power): 4·ratio / (ratio + 1)²",
+        "largest ratio of the two principal curvatures of a keypoint (Lowe, section 4.1); raise it to keep "
+        "more keypoints on edges, which are less stable",
         low=1,
     )
-    max_offset: float = _param(
-        0.6, "offset, in samples, above which refinement moves on (IPOL, algorithm 6)", low=0.5, high=1
+    refinement: Literal["lowe", "least-squares"] = _param(
+        "least-squares",
+        "how a keypoint is placed between the samples: by a quadratic through neighbouring samples (Lowe, "
+        "section 4), or by quadratics fitted to more samples, which noise moves less",
+        choices=("lowe", "least-squares"),
     )
-    max_moves: int = _param(5, "moves of the refinement before a candidate is dropped", low=0, high=5)
     fit_window: float = _param(
         0.4,
-        "Gaussian weights of the least-squares fits that place a keypoint, in units of σ; 0 for Lowe's "
-        "interpolation instead",
-        low=0,
+        "least-squares refinement: standard deviation of the Gaussian weights of the fit, in units of σ",
+        low=0.1,
         high=2,
     )
     fit_tolerance: float = _param(
         0.02,
-        "that fit is repeated until it moves by no more than this, in samples and levels, and then made "
-        "once more by the nearest five planes; what has not settled after twelve rounds is dropped; 0 "
-        "repeats none, and drops what is farther than a sample",
+        "least-squares refinement: the fit is repeated until it moves by no more than this, in samples and "
+        "levels, and then made once more through the nearest five planes; a keypoint that has not settled "
+        "after twelve fits is dropped; 0 repeats none, and drops what moves by more than a sample",
         low=0,
         high=2,
     )
     merge_distance: float = _param(
         1.0,
-        "candidates that refine to within this distance (samples, levels) are one keypoint",
+        "candidates that refine to within this distance of each other (samples, levels) are one keypoint",
         low=0,
         high=2,
     )
-    min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
     response_threshold: float = _param(
         0.75,
-        "smallest response of a keypoint, in multiples of contrast_threshold / levels_per_octave",
+        "least response of a keypoint, in multiples of contrast_threshold / levels_per_octave",
         low=0,
     )
     response_excess: bool = _param(
-        True, "the response counts what |DoG| has beyond the contrast threshold, not all of it"
+        True, "the response counts by how much |DoG| exceeds the contrast threshold, not all of it"
     )
     response_power: float = _param(
         1.8,
-        "power of σ, in input pixels, in the response, which is contrast · roundness^roundness_power · "
-        "σ^response_power, less near the border (border_reach)",
+        "power of σ (input pixels) in the response, which is contrast · roundness^roundness_power · "
+        "σ^response_power, and less near the border (border_reach)",
         low=0,
         high=4,
     )
     roundness_power: float = _param(
         1.25,
         "power of the roundness in the response: 4·determinant / trace² of the curvatures in x and y, 1 for "
-        "a round structure; with fit_window, times the part of the curvature in scale that is left when the "
-        "position follows the scale",
+        "a round structure; with least-squares refinement, times the share of the curvature in scale that "
+        "remains when the position is free to follow the scale",
         low=0,
         high=2,
     )
     border_reach: float = _param(
         5.0,
-        "how far from the image's border it lowers the response, in units of σ: at a distance of d·σ it is "
-        "multiplied by 1 − exp(−(d / border_reach)²); 0 for nowhere",
+        "range, in units of σ, in which the image's border lowers the response: at a distance of d·σ it is "
+        "multiplied by 1 − exp(−(d / border_reach)²); 0 for no effect",
         low=0,
         high=20,
     )
@@ -145,34 +165,49 @@ class KeypointParams:
 
 @dataclass(frozen=True, kw_only=True)
 class OrientationParams:
-    """The orientation histogram (Lowe, section 5), or the network of ``siftcli.learned``."""
+    """Orientations, from a histogram (Lowe, section 5) or from the network of ``siftcli.learned``."""
 
     orientation: Literal["histogram", "learned"] = _param(
         "histogram",
-        "how orientations are found: from a histogram of gradients (Lowe, section 5), or by a small network",
+        "how orientations are found: from a histogram of gradients (Lowe, section 5), or by a small neural "
+        "network",
         choices=("histogram", "learned"),
     )
     orientation_weights: str = _param(
-        "", "weights file of the learned orientation, as train-orientation writes it; empty for siftcli's own"
+        "",
+        "weights of the learned orientation, a file that train-orientation has written; siftcli's own when "
+        "not given",
     )
-    upright: bool = _param(False, "assign orientation 0 to every keypoint")
+    upright: bool = _param(
+        False,
+        "assign orientation 0 to every keypoint; for images that are not rotated against each other",
+    )
     isotropic_gradients: bool = _param(
         True,
-        "gradients by differences over three rows, weights 1 4 1, equally exact in every direction; "
-        "otherwise by central differences (Lowe)",
+        "take gradients over three rows, weighted 1 4 1, which are equally exact in every direction, not by "
+        "central differences (Lowe)",
     )
     orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(
-        2.2, "Gaussian window of the histogram, in units of σ", low=0.5, high=6
+        2.2, "standard deviation of the histogram's Gaussian window, in units of σ", low=0.5, high=6
     )
     orientation_radius: float = _param(
-        2.0, "radius at which it is cut, in units of the window", low=1, high=4
+        2.0, "radius at which that window is cut, in units of its standard deviation", low=1, high=4
     )
     orientation_smoothing: int = _param(20, "passes of circular three-bin averaging", low=0, high=64)
     peak_ratio: float = _param(
-        0.8, "smallest peak, relative to the largest, with an orientation", low=0.1, high=1
+        0.8,
+        "a peak of the histogram gives an orientation when it reaches this share of the largest",
+        low=0.1,
+        high=1,
     )
-    max_orientations: int = _param(36, "most orientations of one keypoint, strongest first", low=1, high=36)
+    max_orientations: int = _param(
+        36,
+        "keep so many orientations of a keypoint at most, the strongest; each makes a feature, so 1 gives "
+        "the fewest features",
+        low=1,
+        high=36,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,15 +216,18 @@ class DescriptorParams:
 
     cell_width: float = _param(3.5, "side of one of the 4 × 4 cells, in units of σ", low=1, high=12)
     descriptor_clip: float = _param(
-        0.2, "largest component before the second normalisation", low=0.05, high=1
+        0.2, "largest component of the unit vector before it is normalised again", low=0.05, high=1
     )
     rootsift: bool = _param(
-        True, "RootSIFT: L1 normalisation and square root (Arandjelović and Zisserman 2012)"
+        True,
+        "make RootSIFT descriptors: L1 normalisation and square root (Arandjelović and Zisserman 2012); turn "
+        "it off for programs that expect Lowe's",
     )
     dsp: bool = _param(
-        False, "domain-size pooling: sum the histograms of three sizes of the cells (Dong and Soatto 2015)"
+        False,
+        "pool each descriptor over three sizes of the neighbourhood (domain-size pooling, Dong and Soatto "
+        "2015); more matches in blurred and noisy images, for a third to a half more time",
     )
-    dsp_ratio: float = _param(1.7, "ratio r of those sizes: 1/r, 1 and r", low=1, high=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,11 +240,13 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         If a value is of the wrong type or out of its range.
     """
 
-    max_features: int | None = _param(None, "keep N features, after masking; all when not given", low=1)
+    max_features: int | None = _param(
+        None, "keep at most this many features, after masking; all when not given", low=1
+    )
     selection: Literal["strongest", "even"] = _param(
         "strongest",
-        "which N: the strongest, or, spread evenly, those farthest from clearly stronger ones "
-        "(Brown et al. 2005)",
+        "which features to keep when their number is limited: the strongest, or, spread evenly over the "
+        "image, those farthest from clearly stronger ones (Brown et al. 2005)",
         choices=("strongest", "even"),
     )
 
@@ -248,6 +288,25 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         """Plain names and values, for JSON."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The parameters that :meth:`to_dict` gave, in this or in an earlier version.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown, a value is out of range, or a parameter that no longer exists had another
+            value than the one that is now fixed.
+        """
+        values = dict(record)
+        for name, fixed in _NOW_FIXED.items():
+            value = values.pop(name, fixed)
+            if value != fixed:
+                raise ParameterError(f"{name} is now always {fixed}; got {value!r}, of an earlier version")
+        if "refinement" not in values and values.get("fit_window") == 0:  # as earlier versions said it
+            values |= {"refinement": "lowe", "fit_window": cls.fit_window}
+        return cls().override(**values)
+
 
 def _checked(f: Any, value: Any) -> Any:
     """The value in its field's own type, if it is acceptable."""
@@ -279,7 +338,7 @@ _CLASSIC: dict[str, Any] = {
     "candidate_fraction": 0.5,
     "nearest_only": False,
     "edge_threshold": 10.0,
-    "fit_window": 0.0,
+    "refinement": "lowe",
     "merge_distance": 0.2,
     "response_threshold": 0.0,
     "response_excess": False,
@@ -294,10 +353,13 @@ _CLASSIC: dict[str, Any] = {
     "cell_width": 3.0,
     "rootsift": False,
 }
-"""Where Lowe's values (and OpenCV's) differ from the defaults."""
+"""Lowe's values (and OpenCV's), where they differ from the defaults."""
 
 _DENSE: dict[str, Any] = {"contrast_threshold": 0.006}
-"""For reconstruction, which wants thousands of features of a photograph and sorts out the weak ones."""
+"""For reconstruction, which needs thousands of features of a photograph and sorts out the weak ones."""
+
+_NOW_FIXED = {"min_octave_side": 12, "max_offset": 0.6, "max_moves": 5, "min_sigma": 0.0, "dsp_ratio": 1.7}
+"""Parameters of earlier versions, and the value that each has now."""
 
 _PRESETS = {"classic": _CLASSIC, "dense": _DENSE}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from siftcli.evaluation.pairs import Pair
-from siftcli.evaluation.planar import Region
 from siftcli.image import read_image
-from siftcli.sift._vectors import LANES
-from siftcli.sift.scalespace import Strip
+from siftcli.kernels.vectors import LANES
+from siftcli.sift.octave import Strip
+from siftcli.views.pairs import Pair
+from siftcli.views.planar import Region
 
 # A busy machine, or a kernel that is compiled first, is no failure.
 settings.register_profile("siftcli", deadline=None)

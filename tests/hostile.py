@@ -13,7 +13,10 @@ from functools import cache
 from typing import NamedTuple
 
 import cv2
+import imagecodecs
 import numpy as np
+import pillow_heif
+import tifffile
 from conftest import texture
 from PIL import Image
 
@@ -72,47 +75,135 @@ def _plain_pnm(kind: bytes, array: np.ndarray, maximum: int | None) -> bytes:
     return head + b"\n".join(b" ".join(b"%d" % value for value in row.ravel()) for row in array) + b"\n"
 
 
+def _tiff(array: np.ndarray, photometric: str = "rgb", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, photometric=photometric, metadata=None, **options)
+    return buffer.getvalue()
+
+
+TIFF_CODECS = ("lzw", "zstd", "lzma", "jpeg", "jpeg2000", "jpegxl", "webp", "png")
+_WITHOUT_LOSS = {"jpeg2000": {"level": 0}, "jpegxl": {"lossless": True}, "webp": {"lossless": True}}
+
+
+def _tiffs() -> dict[str, bytes]:
+    """TIFF files of the compressions, layouts and types of sample that Pillow and OpenCV do not write."""
+    floats = (DEEP / 65535).astype(np.float16)
+    codecs = {
+        f"{codec}-tiles.tif": _tiff(
+            RGB, tile=(16, 16), compression=codec, compressionargs=_WITHOUT_LOSS.get(codec)
+        )
+        for codec in TIFF_CODECS
+    }
+    return codecs | {
+        "lerc.tif": _tiff(DEEP, "minisblack", compression="lerc"),
+        "jpeg-strips.tif": _tiff(
+            RGB, rowsperstrip=8, compression="jpeg", compressionargs={"outcolorspace": "ycbcr"}
+        ),
+        "predictor.tif": _tiff(DEEP, "minisblack", compression="deflate", predictor=True, byteorder=">"),
+        "half.tif": _tiff(floats, "minisblack", compression="zstd", predictor=True),
+        "planes.tif": _tiff(
+            np.moveaxis(RGB, -1, 0), planarconfig="separate", compression="lzw", bigtiff=True
+        ),
+        "palette.tif": _tiff(
+            GREY, "palette", colormap=np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
+        ),
+        "inks.tif": _tiff(np.dstack([RGB, GREY]), "separated"),
+        "camera.dng": camera_raw(DEEP),
+    }
+
+
+def camera_raw(samples: np.ndarray) -> bytes:
+    """A DNG file: a black thumbnail, and in its sub-directory the samples behind a colour filter."""
+    camera = [(50706, 1, 4, bytes([1, 4, 0, 0]), True), (50708, 2, 5, "test", True), (50778, 3, 1, 21, True)]
+    identity = [number for i in range(9) for number in (int(i % 4 == 0), 1)]
+    camera += [(50721, 10, 9, identity, True), (50728, 5, 3, [1] * 6, True)]
+    pattern = [
+        (33421, 3, 2, (2, 2), True),
+        (33422, 1, 4, bytes([0, 1, 1, 2]), True),
+        (50717, 4, 1, 65535, True),
+    ]
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        small = np.zeros((*(n // 4 for n in samples.shape), 3), np.uint8)
+        file.write(small, photometric="rgb", subfiletype=1, subifds=1, extratags=camera, metadata=None)
+        file.write(samples, photometric="cfa", extratags=pattern, metadata=None)
+    return buffer.getvalue()
+
+
+def _newer() -> dict[str, bytes]:
+    """JPEG of more than 8 bits, JPEG 2000, JPEG XL, AVIF, HEIC, a deep animation, bit masks."""
+    heic = io.BytesIO()
+    pillow_heif.from_bytes("RGB", RGB.shape[1::-1], RGB.tobytes()).save(heic)
+    return {
+        "12-bit.jpg": imagecodecs.jpeg_encode(DEEP >> 4, bitspersample=12),
+        "lossless.jpg": imagecodecs.jpeg_encode(DEEP, bitspersample=16, lossless=True),
+        "no-end.jpg": _pillow(RGB, "JPEG")[:-2],
+        "no-end-progressive.jpg": _pillow(RGB, "JPEG", progressive=True)[:-2],
+        "rgb.jp2": imagecodecs.jpeg2k_encode(RGB, level=0, codecformat="jp2"),
+        "deep.j2k": imagecodecs.jpeg2k_encode(DEEP, level=0, codecformat="j2k"),
+        "rgb.jxl": imagecodecs.jpegxl_encode(RGB, lossless=True),
+        "lossy.jxl": imagecodecs.jpegxl_encode(RGB),
+        "rgb.avif": _pillow(RGB, "AVIF"),
+        "deep.avif": imagecodecs.avif_encode(np.dstack([DEEP] * 3) >> 6, bitspersample=10),
+        "rgb.heic": heic.getvalue(),
+        "deep-animation.png": imagecodecs.apng_encode(np.stack([DEEP, DEEP[::-1]])),
+        "masks.bmp": _masked_bmp(),
+    }
+
+
+def _masked_bmp() -> bytes:
+    height, width = GREY.shape
+    body = (RGB.astype("<u2") >> 3) @ np.array([1 << 11, 1 << 6, 1], "<u2")
+    masks = (0xF800, 0x07C0, 0x001F, 0)
+    head = struct.pack("<IiiHHIIiiII4I", 56, width, -height, 1, 16, 3, body.nbytes, 0, 0, 0, 0, *masks)
+    return b"BM" + struct.pack("<IHHI", 70 + body.nbytes, 0, 0, 70) + head + body.tobytes()
+
+
 @cache
 def seeds() -> dict[str, bytes]:
     """Whole files, by name: each format in the kinds of samples that it has."""
     transparent = np.dstack([RGB, np.zeros_like(GREY)])
     floats = (DEEP / 65535).astype(np.float32)
-    tiff = {
+    tiff = _tiffs() | {
         f"{c}.tif": _pillow(RGB, "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate", "jpeg")
     }
-    return tiff | {
-        "grey.png": _pillow(GREY, "PNG"),
-        "rgb.png": _pillow(RGB, "PNG"),
-        "palette.png": _pillow(RGB, "PNG", "P"),
-        "bit.png": _pillow(GREY, "PNG", "1"),
-        "transparent.png": _pillow(transparent, "PNG"),
-        "deep.png": encoded(DEEP, ".png"),
-        "deep-rgb.png": encoded(np.dstack([DEEP] * 3), ".png"),
-        "grey.jpg": _pillow(GREY, "JPEG"),
-        "progressive.jpg": _pillow(RGB, "JPEG", progressive=True),
-        "cmyk.jpg": _pillow(RGB, "JPEG", "CMYK"),
-        "group4.tif": _pillow(GREY, "TIFF", "1", compression="group4"),
-        "packbits.tif": _pillow(GREY, "TIFF", compression="packbits"),
-        "big.tif": _pillow(RGB, "TIFF", big_tiff=True),
-        "deep.tif": encoded(DEEP, ".tif"),
-        "float.tif": encoded(floats, ".tif"),
-        "double.tif": encoded(floats.astype(np.float64), ".tif"),
-        "lossy.webp": _pillow(RGB, "WEBP"),
-        "lossless.webp": _pillow(RGB, "WEBP", lossless=True),
-        "transparent.webp": _pillow(transparent, "WEBP"),
-        "animated.webp": _animated("WEBP"),
-        "animated.gif": _animated("GIF"),
-        "grey.bmp": _pillow(GREY, "BMP"),
-        "rgb.bmp": _pillow(RGB, "BMP"),
-        "bit.bmp": _pillow(GREY, "BMP", "1"),
-        "grey.pgm": _pillow(GREY, "PPM"),
-        "rgb.ppm": _pillow(RGB, "PPM"),
-        "deep.pgm": encoded(DEEP, ".pgm"),
-        "bit.pbm": _pillow(GREY, "PPM", "1"),
-        "plain-bit.pbm": _plain_pnm(b"P1", GREY // 128, None),
-        "plain.pgm": _plain_pnm(b"P2", GREY, 255),
-        "plain.ppm": _plain_pnm(b"P3", RGB, 255),
-    }
+    return (
+        tiff
+        | _newer()
+        | {
+            "grey.png": _pillow(GREY, "PNG"),
+            "rgb.png": _pillow(RGB, "PNG"),
+            "palette.png": _pillow(RGB, "PNG", "P"),
+            "bit.png": _pillow(GREY, "PNG", "1"),
+            "transparent.png": _pillow(transparent, "PNG"),
+            "deep.png": encoded(DEEP, ".png"),
+            "deep-rgb.png": encoded(np.dstack([DEEP] * 3), ".png"),
+            "grey.jpg": _pillow(GREY, "JPEG"),
+            "progressive.jpg": _pillow(RGB, "JPEG", progressive=True),
+            "cmyk.jpg": _pillow(RGB, "JPEG", "CMYK"),
+            "group4.tif": _pillow(GREY, "TIFF", "1", compression="group4"),
+            "packbits.tif": _pillow(GREY, "TIFF", compression="packbits"),
+            "big.tif": _pillow(RGB, "TIFF", big_tiff=True),
+            "deep.tif": encoded(DEEP, ".tif"),
+            "float.tif": encoded(floats, ".tif"),
+            "double.tif": encoded(floats.astype(np.float64), ".tif"),
+            "lossy.webp": _pillow(RGB, "WEBP"),
+            "lossless.webp": _pillow(RGB, "WEBP", lossless=True),
+            "transparent.webp": _pillow(transparent, "WEBP"),
+            "animated.webp": _animated("WEBP"),
+            "animated.gif": _animated("GIF"),
+            "grey.bmp": _pillow(GREY, "BMP"),
+            "rgb.bmp": _pillow(RGB, "BMP"),
+            "bit.bmp": _pillow(GREY, "BMP", "1"),
+            "grey.pgm": _pillow(GREY, "PPM"),
+            "rgb.ppm": _pillow(RGB, "PPM"),
+            "deep.pgm": encoded(DEEP, ".pgm"),
+            "bit.pbm": _pillow(GREY, "PPM", "1"),
+            "plain-bit.pbm": _plain_pnm(b"P1", GREY // 128, None),
+            "plain.pgm": _plain_pnm(b"P2", GREY, 255),
+            "plain.ppm": _plain_pnm(b"P3", RGB, 255),
+        }
+    )
 
 
 def whole_files() -> Iterator[Case]:
@@ -240,6 +331,7 @@ def lying_headers() -> Iterator[Case]:
         more = [(258, 3, bits), (259, 3, 1), (262, 3, 1), (277, 3, 1)]
         yield Case("lying header", f"huge-tile-{bits}.tif", tiff_file(sorted([*tiles, *more])))
     yield from bombs()
+    yield from swollen()
 
 
 def bombs() -> Iterator[Case]:
@@ -253,6 +345,66 @@ def bombs() -> Iterator[Case]:
     )
     bomb = png_chunk(b"IDAT", zlib.compress(bytes(1 << 26), 9)) + png_chunk(b"IEND", b"")
     yield Case("bomb", "more-than-it-says.png", PNG_MAGIC + png_header(20, 20) + bomb)
+
+
+STATED, CODED = 16, 700
+"""Sides of the picture that a header states, and of the stream in it."""
+
+
+def swollen() -> Iterator[Case]:
+    """Streams that hold a larger picture, or more bytes, than the header around them states."""
+    large = np.zeros((CODED, CODED, 3), np.uint8)
+    streams = {
+        (7, "jpeg"): imagecodecs.jpeg_encode(large),
+        (34712, "jpeg2000"): imagecodecs.jpeg2k_encode(large, level=0),
+        (50002, "jpegxl"): imagecodecs.jpegxl_encode(large),
+        (50001, "webp"): imagecodecs.webp_encode(large, lossless=True),
+        (34933, "png"): imagecodecs.png_encode(large),
+    }
+    zeros = bytes(1 << 26)
+    bytes_of = {
+        (8, "deflate"): imagecodecs.deflate_encode(zeros),
+        (50000, "zstd"): imagecodecs.zstd_encode(zeros),
+        (32773, "packbits"): b"\x81\0" * (1 << 19),
+    }
+    for ((code, name), stream), channels in (
+        *((item, 3) for item in streams.items()),
+        *((item, 1) for item in bytes_of.items()),
+    ):
+        yield Case("swollen", f"{name}.tif", tiff_of_stream(stream, code, channels))
+    lerc = tiff_of_stream(imagecodecs.deflate_encode(zeros), 34887, 1, [(50674, (4, 1))])
+    yield Case("swollen", "lerc.tif", lerc)
+    heic = seeds()["rgb.heic"]
+    at = heic.index(b"ispe") + 8
+    yield Case("swollen", "x.heic", heic[:at] + struct.pack(">II", 2, 2) + heic[at + 8 :])
+    j2k = seeds()["deep.j2k"]
+    for side, tile in ((900, 4), (30_000, 1)):
+        sizes = struct.pack(">8I", side, side, 0, 0, tile, tile, 0, 0)
+        yield Case("swollen", f"tiles-{side}.j2k", j2k[:8] + sizes + j2k[40:])
+
+
+def tiff_of_stream(
+    stream: bytes, compression: int, channels: int, more: list[tuple[int, tuple[int, ...]]] | None = None
+) -> bytes:
+    """A file of one tile of ``STATED`` pixels a side that holds this stream."""
+    tags = {256: (STATED,), 257: (STATED,), 258: (8,) * channels, 259: (compression,), 277: (channels,)}
+    tags |= {
+        262: (2 if channels == 3 else 1,),
+        322: (STATED,),
+        323: (STATED,),
+        324: (8,),
+        325: (len(stream),),
+    }
+    tags |= dict(more or [])
+    at = 8 + len(stream)
+    heap_at, heap, entries = at + 2 + 12 * len(tags) + 4, b"", b""
+    for tag, values in sorted(tags.items()):
+        value = struct.pack(f"<{len(values)}I", *values)
+        if len(values) > 1:
+            value, heap = struct.pack("<I", heap_at + len(heap)), heap + value
+        entries += struct.pack("<HHI", tag, 4, len(values)) + value
+    head = b"II*\0" + struct.pack("<I", at) + stream
+    return head + struct.pack("<H", len(tags)) + entries + bytes(4) + heap
 
 
 def _with_chunk(name: str, chunk: bytes) -> bytes:

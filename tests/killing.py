@@ -16,7 +16,7 @@ from batches import ARGUMENTS, OUTPUTS, command, content, make_images
 
 from siftcli.__main__ import run
 
-PRELOADED = ["killing", "siftcli.api", "siftcli.pairwise.collection", "h5py", "pyarrow.parquet"]
+PRELOADED = ["killing", "siftcli.api", "siftcli.workflows.match_collection", "h5py", "pyarrow.parquet"]
 
 
 def whole_command(images: Path, output: Path) -> subprocess.Popen[bytes]:

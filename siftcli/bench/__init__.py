@@ -2,5 +2,5 @@
 
 A machine's speed drifts; a ratio of two runs that follow each other drifts less. So detectors take turns
 (``measuring``), each in a process of its own (``worker``), of which the first image is told apart.
-``process`` times whole commands, ``floor`` counts the arithmetic, ``summary`` says what all comes to.
+``process`` times whole commands, ``roofline`` counts the arithmetic, ``summary`` says what all comes to.
 """

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ..detectors import create
 from ..params import SiftParams
 from .cases import Case
-from .floor import Floor, multiply_adds, peak, pyramid_ms
 from .options import DEFAULT_PAIRS, SECONDS_A_ROW
 from .records import FirstImage, Row, Spread
+from .roofline import Roofline, multiply_adds, peak, pyramid_ms
 from .worker import Worker
 
 _Times = list[list[float]]
@@ -27,7 +27,7 @@ class Measured:
     """Warm: a row for each number of threads and detector."""
     first: list[FirstImage]
     """With the most threads: one a detector."""
-    floor: Floor
+    roofline: Roofline
 
 
 def measure(
@@ -66,14 +66,14 @@ def measure(
             first = [FirstImage(*image, most, w.detector, *w.first(most)) for w in workers]
             rows = [row for n in thread_counts for row in _compare(workers, first, n, n_pairs)]
         on_one_thread = [row.both_ms.median for row in rows if (row.detector, row.threads) == ("siftcli", 1)]
-        floor = Floor(
+        roofline = Roofline(
             *image,
             multiply_adds=multiply_adds(grey.shape, SiftParams()),
             peak_per_s=peak(),
             pyramid_ms=pyramid_ms(grey),
             both_ms=on_one_thread[0] if on_one_thread else None,
         )
-        yield Measured(rows, first, floor)
+        yield Measured(rows, first, roofline)
 
 
 def _compare(

@@ -50,7 +50,7 @@ _Ratio = tuple[str, str, str, int, float]
 """As the fields of a figure, for one image."""
 
 
-def summarise(measured: Sequence[Measured], commands: Sequence[Command]) -> list[Figure]:
+def figures_of(measured: Sequence[Measured], commands: Sequence[Command]) -> list[Figure]:
     """Ratios of detection and description, of first images, of sizes and of commands."""
     found = [ratio for m in measured for ratio in _of_image(m)]
     found += _of_sizes([row for m in measured for row in m.rows if row.detector == m.rows[0].detector])
@@ -107,9 +107,9 @@ def to_document(
         "detectors": {n: {"version": d.version, "parameters": dict(d.parameters)} for n, d in made.items()},
         "rows": [_plain(row) for m in measured for row in m.rows],
         "first": [_plain(first) for m in measured for first in m.first],
-        "floor": [_plain(m.floor) for m in measured],
+        "floor": [_plain(m.roofline) for m in measured],
         "commands": [_plain(command) for command in commands],
-        "summary": [_plain(figure) for figure in summarise(measured, commands)],
+        "summary": [_plain(figure) for figure in figures_of(measured, commands)],
     }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .floor import Floor
 from .measuring import Measured
 from .process import Command
 from .records import FirstImage, Row, Spread
-from .summary import Figure, summarise
+from .roofline import Roofline
+from .summary import Figure, figures_of
 
 _LONG_MS = 1000
 """Milliseconds from which a fraction says nothing."""
@@ -33,7 +33,7 @@ def warm_table(measured: Measured) -> Table:
     )  # fmt: skip
     least, most = (pick(row.n_pairs for row in measured.rows) for pick in (min, max))
     pairs = f"{least}" if least == most else f"{least} to {most}"
-    title = f"{_label(measured.floor)}; runs of each: {pairs}"
+    title = f"{_label(measured.roofline)}; runs of each: {pairs}"
     first = measured.rows[0].detector
     return Table(title, heads, [_warm_cells(row, row.detector != first) for row in measured.rows])
 
@@ -57,9 +57,9 @@ def closing_tables(measured: Sequence[Measured], commands: Sequence[Command]) ->
     """What is told after the last image."""
     return [
         _first_table([first for m in measured for first in m.first]),
-        _floor_table([m.floor for m in measured]),
+        _roofline_table([m.roofline for m in measured]),
         *([_command_table(commands)] if commands else []),
-        _summary_table(summarise(measured, commands)),
+        _summary_table(figures_of(measured, commands)),
     ]
 
 
@@ -70,7 +70,7 @@ def _first_table(firsts: Sequence[FirstImage]) -> Table:
     return Table(f"First image of a process; threads: {firsts[0].threads}", heads, rows, n_names=2)
 
 
-def _floor_table(floors: Sequence[Floor]) -> Table:
+def _roofline_table(floors: Sequence[Roofline]) -> Table:
     """What the arithmetic of the pyramid takes at least, and the share that is reached."""
     heads = "image", "multiply-\nadds, 10⁶", "floor\nms", "pyramid\nms", "share", "share\nof all"
     rows = [
@@ -123,7 +123,7 @@ def _summary_table(figures: Sequence[Figure]) -> Table:
     return Table("In short: the median over the images", heads, rows, n_names=3)
 
 
-def _label(record: Floor | FirstImage) -> str:
+def _label(record: Roofline | FirstImage) -> str:
     """An image and its size, and how it was brought to it."""
     width, height = record.size
     if not record.way:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError
 from ..formats import PAIR_FAILURES, PAIR_FAILURES_HEADER
-from ..pairwise.options import MatchOptions
+from ..matching.options import MatchOptions
 from . import INTERRUPTED_STATUS
 from ._options import SIFT_OPTIONS
 from ._output import complain, note, print_json, progress
 
 if TYPE_CHECKING:
-    from ..pairwise.collection import PairOutcome, PairPlan
+    from ..workflows.match_collection import PairOutcome, PairPlan
 
 _FOR_TWO = ("rotate", "scale", "draw", "max_image_size", "nodata", *SIFT_OPTIONS)
 """Options that make sense for two images only."""
@@ -54,8 +54,8 @@ def match_collection(
     **how: Any,
 ) -> int:
     """Match the pairs of a collection, as :func:`match_pairs` is told; return the exit status."""
-    from ..batch.interrupt import Interrupt
-    from ..pairwise.collection import match_pairs, plan_pairs
+    from ..parallel.interrupt import Interrupt
+    from ..workflows.match_collection import match_pairs, plan_pairs
 
     plan = plan_pairs(source, pairs, output=output, format=format, overwrite=overwrite)
     results: list[PairOutcome] = []
@@ -75,7 +75,7 @@ def _follow(
     outcomes: Iterator[PairOutcome], plan: PairPlan, results: list[PairOutcome], *, as_json: bool, quiet: bool
 ) -> None:
     """Report what becomes of each pair; in the end, also an early one, list the failures."""
-    from ..batch import write_failures
+    from ..io.failures import write_failures
 
     try:
         with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:

@@ -91,7 +91,7 @@ def verbosity_options(command: _Command) -> _Command:
 
 
 def camera_options(command: _Command) -> _Command:
-    """Add ``--camera`` and ``--camera-model``, for COLMAP databases."""
+    """Add ``--camera``, ``--camera-model`` and ``--no-pose-priors``, for COLMAP databases."""
     sharing = click.option(
         "--camera",
         type=click.Choice(CAMERA_CHOICES),
@@ -106,7 +106,14 @@ def camera_options(command: _Command) -> _Command:
         show_default=True,
         help="COLMAP database: the model of its cameras.",
     )
-    return sharing(model(command))
+    priors = click.option(
+        "--pose-priors/--no-pose-priors",
+        default=True,
+        show_default=True,
+        help="COLMAP database: write GPS position and gravity of the EXIF tags, for COLMAP 4; COLMAP 3.10 to "
+        "3.13 cannot open a file that has them.",
+    )
+    return sharing(model(priors(command)))
 
 
 def names_callback(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str, ...]:

@@ -91,17 +91,17 @@ def command(
     The first image of a process, and the memory it needs, is told apart from the warm runs. The
     arithmetic floor is the time of the pyramid's multiply-adds at the speed measured on this machine.
     """
-    from ..batch import find_images
     from ..bench import tables
     from ..bench.cases import cases_of
     from ..bench.measuring import measure
     from ..bench.process import time_command
     from ..bench.summary import to_document
-    from ..formats import check_output, write_output
+    from ..io.work_list import find_images
+    from ..io.writing import check_output, write_output
 
     if output is not None:
         check_output(output, overwrite=overwrite)
-    cases = cases_of([image.path for image in find_images(inputs, note)] if inputs else [], sizes, made)
+    cases = cases_of([image.path for image in find_images(inputs, tell=note)] if inputs else [], sizes, made)
     threads = thread_counts or tuple(sorted({1, len(os.sched_getaffinity(0))}))
     measured = []
     measuring = measure(cases, detectors, thread_counts=threads, n_pairs=n_pairs)

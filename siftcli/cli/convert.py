@@ -26,13 +26,21 @@ from ._output import complain, note, progress
 @click.option(
     "--images",
     metavar="FOLDER",
-    help="Folder of the images, for what only they say: sizes, and focal lengths for COLMAP.",
+    help="Folder of the images, for what only they say: sizes, and for COLMAP focal lengths and pose priors.",
+)
+@click.option(
+    "--view-ids",
+    metavar="FILE.sfm",
+    help="Name openmvg files as AliceVision does, <view id>.sift.feat, by the views of this file: those of a "
+    "folder OUT (--to openmvg), or of a folder IN (--from openmvg).",
 )
 @camera_options
 @click.option("--append", is_flag=True, help="Add images to an existing collection.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def command(source: str, target: str, images: str | None, quiet: bool, **options: Any) -> int:
+def command(
+    source: str, target: str, images: str | None, view_ids: str | None, quiet: bool, **options: Any
+) -> int:
     """Convert feature files from one format to another.
 
     IN is a feature file, a folder of them, or a collection (features.h5, database.db, a parquet
@@ -41,11 +49,19 @@ def command(source: str, target: str, images: str | None, quiet: bool, **options
 
     Exit status: 0 done, 1 an input failed, 2 wrong use, 130 interrupted.
     """
-    from ..convert import convert, plan_conversion
     from ..formats._collections import WriteOptions
+    from ..workflows.convert import convert, plan_conversion
 
     from_, to = options.pop("from_"), options.pop("to")
-    plan = plan_conversion(source, target, from_=from_, to=to, images=images, options=WriteOptions(**options))
+    plan = plan_conversion(
+        source,
+        target,
+        from_=from_,
+        to=to,
+        images=images,
+        view_ids=view_ids,
+        options=WriteOptions(**options),
+    )
     if plan.loss and not quiet:
         note(plan.loss)
     n_failed, n_done = 0, 0
@@ -57,4 +73,6 @@ def command(source: str, target: str, images: str | None, quiet: bool, **options
             n_done += result.error is None
     if not quiet:
         note(f"{n_done} images, {n_failed} failed -> {target}")
+        if plan.views is not None and n_done < (n_views := len(plan.views.images)):
+            note(f"{view_ids} has {n_views} views; AliceVision needs the features of each")
     return 1 if n_failed else 0

@@ -18,7 +18,8 @@ from ._options import camera_options, json_option, sift_options, sift_params, ve
 from ._output import complain, note, print_json, print_table, progress, say, say_nothing, summary_rows
 
 if TYPE_CHECKING:
-    from ..batch import Outcome, Plan
+    from ..workflows.detect import Outcome
+    from ..workflows.detect_plan import Plan
 
 
 @click.command(short_help="Find SIFT features in images.")
@@ -45,6 +46,12 @@ if TYPE_CHECKING:
     "of masks: NAME.png or NAME.mask.png, with or without the image's suffix in NAME. It lies on the picture "
     "in the output's frame: as stored for COLMAP, hloc and OpenMVG, as turned by EXIF for others. A mask's "
     "own EXIF turn comes first.",
+)
+@click.option(
+    "--image-root",
+    metavar="FOLDER",
+    help="Name images relative to this folder, which must hold them all, so that several runs can fill one "
+    "collection; relative to the folder that all inputs share when not given.",
 )
 @click.option("--mask-optional", is_flag=True, help="Images without a mask in that folder are used whole.")
 @sift_options
@@ -112,11 +119,12 @@ def command(
     params = sift_params(preset, options)
     _check_use(output, format, as_json, verbose, quiet, options)
 
-    from .. import batch
-    from ..batch.interrupt import Interrupt
     from ..formats._collections import WriteOptions
+    from ..parallel.interrupt import Interrupt
+    from ..workflows.detect import run
+    from ..workflows.detect_plan import make_plan
 
-    plan = batch.make_plan(
+    plan = make_plan(
         inputs,
         output=output,
         format=format,
@@ -124,7 +132,10 @@ def command(
         mask=options.pop("mask"),
         mask_optional=options.pop("mask_optional"),
         overwrite=options.pop("overwrite"),
-        collection=WriteOptions(**{name: options.pop(name) for name in ("append", "camera", "camera_model")}),
+        image_root=options.pop("image_root"),
+        collection=WriteOptions(
+            **{name: options.pop(name) for name in ("append", "camera", "camera_model", "pose_priors")}
+        ),
         page=options.pop("page"),
         tell=say_nothing if quiet else note,
     )
@@ -138,7 +149,7 @@ def command(
     with Interrupt() if plan.is_batch else nullcontext(None) as interrupt:
         if interrupt is not None:
             options["stop"] = lambda: interrupt.is_wanted
-        _follow(batch.run(plan, params, **options), report)
+        _follow(run(plan, params, **options), report)
     if not quiet:
         report.hints.tell()
     return _conclude(report, output, is_interrupted=interrupt is not None and interrupt.is_wanted)
@@ -146,7 +157,7 @@ def command(
 
 def _follow(outcomes: Iterator[Outcome], report: _Reporter) -> None:
     """Report what becomes of each image; when the run ends early, list the failures so far."""
-    from ..batch import write_failures
+    from ..io.failures import write_failures
 
     plan = report.plan
     try:
@@ -163,7 +174,7 @@ def _conclude(report: _Reporter, output: str | None, *, is_interrupted: bool) ->
     """Print the result of a batch; return the exit status."""
     plan = report.plan
     left = f", {report.n_left} not begun" if report.n_left else ""
-    if plan.failures_folder is not None and plan.is_batch and not report.quiet:
+    if plan.failures_folder is not None and (plan.is_batch or report.n_kept) and not report.quiet:
         note(f"{len(plan.jobs)} images, {len(report.failed)} failed{report.kept}{left} -> {output}")
     if is_interrupted:
         complain(f"interrupted{left}; {plan.how_to_go_on}" if report.n_left else "interrupted")
@@ -198,7 +209,7 @@ class _Reporter:
 
     def __init__(self, plan: Plan, *, as_json: bool, verbose: bool, quiet: bool) -> None:
         self.plan, self.as_json, self.verbose, self.quiet = plan, as_json, verbose, quiet
-        self.n_kept = self.n_done = 0
+        self.n_kept = self.n_unknown = self.n_done = 0
         self.failed: list[Outcome] = []
         self.has_told_frame = False
         self.hints = Hints()
@@ -210,11 +221,13 @@ class _Reporter:
 
     @property
     def kept(self) -> str:
-        """What to say of images that the collection had already."""
-        return f", {self.n_kept} kept as they were" if self.n_kept else ""
+        """What to say of images that the output had already."""
+        unknown = f" ({self.n_unknown} without provenance: --append --overwrite replaces them)"
+        return f", {self.n_kept} kept as they were{unknown if self.n_unknown else ''}" if self.n_kept else ""
 
     def __call__(self, outcome: Outcome) -> None:
         self.n_kept += outcome.was_there
+        self.n_unknown += not outcome.is_known
         self.n_done += 1
         if outcome.error is not None:
             self.failed.append(outcome)
@@ -247,7 +260,7 @@ class _Reporter:
             self.hints.add_faint(image.label, len(outcome.features))
 
     def _write_stdout(self, outcome: Outcome) -> None:
-        from ..batch import features_bytes
+        from ..workflows.detect import features_bytes
 
         sys.stdout.buffer.write(features_bytes(outcome, self.plan))
 

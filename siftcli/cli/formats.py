@@ -13,7 +13,7 @@ from ._output import print_json, say
 @json_option
 def command(as_json: bool) -> None:
     """List the formats that are read and written, and what each carries besides positions."""
-    from ..summary import SCHEMA
+    from ..workflows.summary import SCHEMA
 
     for entry in FORMATS.values():
         suffixes = ", ".join(entry.suffixes or (entry.file_suffix,))

@@ -18,7 +18,7 @@ from ._output import print_json, print_table, say, summary_rows
 @json_option
 def command(file: str, format: str | None, image: str | None, as_json: bool) -> None:
     """Say what a feature file holds: counts, parameters, convention."""
-    from ..summary import describe_file
+    from ..workflows.summary import describe_file
 
     info = describe_file(file, format, image)
     if as_json:

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ParameterError
-from ..pairwise.options import (
-    BINARY_MATCH_FORMATS,
+from ..formats._registry import MATCH_COLLECTIONS
+from ..matching.options import (
     DEFAULT_MAX_ERROR,
     DEFAULT_MIN_INLIERS,
     DEFAULT_MODEL,
     DEFAULT_PAIRS_MODEL,
     DEFAULT_RATIO,
-    MATCH_COLLECTIONS,
-    MATCH_FORMATS,
     MODEL_CHOICES,
     MatchOptions,
-    check_request,
 )
+from ..workflows.match_request import BINARY_MATCH_FORMATS, MATCH_FORMATS, check_request
 from ._hints import Hints
 from ._image_options import image_options
 from ._match_pairs import check_use, match_collection
@@ -29,7 +27,7 @@ from ._options import json_option, sift_options, sift_params, verbosity_options
 from ._output import note, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..pairwise.images import ImageMatch
+    from ..workflows.match_images import ImageMatch
 
 
 @click.command(short_help="Match two images and recover the turn between them.")
@@ -149,8 +147,8 @@ def command(
     check_request(a, b, rotate=options["rotate"], scale=options["scale"], draw=draw is not None)
 
     from ..image.quiet import quiet_decoders
-    from ..pairwise.files import check_outputs, encode_matches, write
-    from ..pairwise.images import match_images
+    from ..workflows.match_files import check_outputs, encode_matches, write
+    from ..workflows.match_images import match_images
 
     outputs = check_outputs(output, format, draw, overwrite=options.pop("overwrite"))
     start = time.perf_counter()

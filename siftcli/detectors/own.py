@@ -34,9 +34,9 @@ class Siftcli(Detector):
 
     def detect(self, grey: Grey) -> Features:
         """Run the pipeline."""
-        from ..sift import pipeline
+        from .. import detection
 
-        return pipeline.detect(grey, self._params, threads=self.threads)
+        return detection.detect(grey, self._params, threads=self.threads)
 
     @property
     def _params(self) -> SiftParams:

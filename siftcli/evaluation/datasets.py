@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import ImageFile
 from ..errors import InputError
 from ..image import read_image
-from ..reading import text_of
-from .pairs import Pair, Transform
-from .planar import Matrix, Region
-from .rendering import Picture, Source, quantised
-from .work import Job
+from ..io.reading import text_of
+from ..io.work_list import ImageFile
+from ..views.pairs import Pair, Transform
+from ..views.planar import Matrix, Region
+from ..views.rendering import GreyBytes, Interpolated, quantised
+from .work import Task
 
 Reading = Mapping[str, Any]
 """How images are read: arguments of :func:`siftcli.image.read_image`."""
@@ -46,7 +46,7 @@ class ImagePair(Transform):
         """The second image and the homography."""
         return [str(self.other), str(self.homography)]
 
-    def pair(self, source: Source, seed: int = 0) -> Pair:
+    def pair(self, source: Interpolated, seed: int = 0) -> Pair:
         """Both photographs as they are; the homography is taken as exact."""
         matrix = read_homography(self.homography)
         reference, view = quantised(source.levels), _picture(self.other, self.reading)
@@ -54,8 +54,8 @@ class ImagePair(Transform):
         return Pair(reference, view, matrix, first, second, margin_px=0.0)
 
 
-def _picture(path: Path, reading: Reading) -> Picture:
-    return quantised(Source(read_image(path, **reading).grey).levels)
+def _picture(path: Path, reading: Reading) -> GreyBytes:
+    return quantised(Interpolated(read_image(path, **reading).grey).levels)
 
 
 def read_homography(path: Path) -> Matrix:
@@ -79,12 +79,12 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
-def oxford(folder: Path, reading: Reading = AS_IT_IS) -> list[Job]:
+def oxford(folder: Path, reading: Reading = AS_IT_IS) -> list[Task]:
     """Pairs of an Oxford affine folder, or of a folder of such folders."""
     return _sequences(folder, "img{}", "H1to{}p", lambda _: "oxford", reading)
 
 
-def hpatches(folder: Path, reading: Reading = AS_IT_IS) -> list[Job]:
+def hpatches(folder: Path, reading: Reading = AS_IT_IS) -> list[Task]:
     """Pairs of HPatches sequences; those of changed light and of changed view are told apart."""
     kinds = {"i": "hpatches-illumination", "v": "hpatches-viewpoint"}
     return _sequences(
@@ -94,11 +94,11 @@ def hpatches(folder: Path, reading: Reading = AS_IT_IS) -> list[Job]:
 
 def _sequences(
     folder: Path, image: str, homography: str, kind: Callable[[str], str], reading: Reading
-) -> list[Job]:
+) -> list[Task]:
     """Pairs of the first image of each sequence with its others."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected the folder of a dataset, which it is not")
-    jobs: list[Job] = []
+    jobs: list[Task] = []
     for sequence in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]:
         first = _image_named(sequence, image.format(1))
         for k in range(2, 7):
@@ -106,7 +106,7 @@ def _sequences(
             if first and other and truth.is_file():
                 name = str(first.relative_to(folder))
                 pair = ImagePair(kind(sequence.name), k, other, truth, reading)
-                jobs.append(Job(ImageFile(str(first), name), pair))
+                jobs.append(Task(ImageFile(str(first), name), pair))
     if not jobs:
         wanted = f"{image.format(1)}{SEQUENCE_SUFFIXES[0]} and {homography.format(2)}"
         raise InputError(f"{folder}: found no sequence in it; expected folders with files such as {wanted}")
@@ -117,7 +117,7 @@ def _image_named(folder: Path, stem: str) -> Path | None:
     return next((path for s in SEQUENCE_SUFFIXES if (path := folder / (stem + s)).is_file()), None)
 
 
-def csv_list(file: Path, reading: Reading = AS_IT_IS) -> list[Job]:
+def csv_list(file: Path, reading: Reading = AS_IT_IS) -> list[Task]:
     """Pairs listed in a CSV file."""
     try:
         lines = io.StringIO(text_of(file.read_bytes()), newline="")
@@ -126,7 +126,7 @@ def csv_list(file: Path, reading: Reading = AS_IT_IS) -> list[Job]:
         raise InputError(f"{file}: cannot be read as CSV ({_one_line(error)})") from error
 
 
-def _csv_jobs(rows: csv.DictReader[str], file: Path, reading: Reading) -> Iterator[Job]:
+def _csv_jobs(rows: csv.DictReader[str], file: Path, reading: Reading) -> Iterator[Task]:
     columns = ("image_a", "image_b", "homography")
     if not set(columns) <= set(rows.fieldnames or ()):
         raise InputError(
@@ -137,10 +137,10 @@ def _csv_jobs(rows: csv.DictReader[str], file: Path, reading: Reading) -> Iterat
         if not (a and b and homography):
             raise InputError(f"{file}: row {number} lacks one of {','.join(columns)}; complete or remove it")
         pair = ImagePair("csv", number, file.parent / b, file.parent / homography, reading)
-        yield Job(ImageFile(str(file.parent / a), a), pair)
+        yield Task(ImageFile(str(file.parent / a), a), pair)
 
 
-DATASETS: Mapping[str, Callable[[Path, Reading], list[Job]]] = {
+DATASETS: Mapping[str, Callable[[Path, Reading], list[Task]]] = {
     "oxford": oxford,
     "hpatches": hpatches,
     "csv": csv_list,

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import matching
 from ..features import Features, Matches
-from ..pairwise.options import DEFAULT_RATIO
-from . import metrics
-from .pairs import Pair
-from .planar import Matrix, Points, Region, local_scale, map_points
+from ..matching import nearest as matching
+from ..matching.options import DEFAULT_RATIO
+from ..views import metrics
+from ..views.pairs import Pair
+from ..views.planar import Matrix, Points, Region, local_scale, map_points
 from .recovery import CORNER_TOLERANCES_PX, recovery
 
 LOCALISATION_BINS_PX = np.linspace(0, 1.5, 31)

@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .. import matching
-from ..draw import draw_keypoints
+from ..drawing.keypoints import draw_keypoints
 from ..features import Features, Matches
-from ..formats import write_inside
-from . import metrics
+from ..io.writing import write_inside
+from ..matching import nearest as matching
+from ..views import metrics
+from ..views.pairs import Pair
 from .measure import counted
-from .pairs import Pair
 from .settings import Settings
 from .store import PICTURES_FOLDER
 from .summary import per_image
-from .work import AT_DEFAULTS, Job, Record, Worker
+from .work import AT_DEFAULTS, Record, Task, TaskRunner
 
 MAX_IMAGES = 20
 """Images that are drawn, those with the lowest repeatability."""
@@ -36,7 +36,7 @@ CORRECT_COLOUR, WRONG_COLOUR = (64, 196, 255), (255, 112, 32)
 
 
 def draw_pictures(
-    planned: Sequence[Job], rows: Sequence[Record], settings: Settings, folder: Path
+    planned: Sequence[Task], rows: Sequence[Record], settings: Settings, folder: Path
 ) -> list[dict[str, Any]]:
     """Draw the worst images: the reference with its keypoints, and the matches of the worst view.
 
@@ -61,7 +61,7 @@ def draw_pictures(
         return []
     first_sweep = [row for row in own if row["sweep"] == own[0]["sweep"]]
     (folder / PICTURES_FOLDER).mkdir(exist_ok=True)
-    worker, jobs = Worker(settings), {job.key: job for job in planned}
+    worker, jobs = TaskRunner(settings), {job.key: job for job in planned}
     drawn = []
     for number, name in enumerate(worst_images(first_sweep)):
         row = worst_row([r for r in first_sweep if r["image"] == name])
@@ -81,7 +81,7 @@ def worst_row(rows: Sequence[Record]) -> Record:
     return min(rows, key=lambda row: (row["matching_score"], row["value"]))
 
 
-def _draw(job: Job, worker: Worker, folder: Path, stem: str) -> dict[str, Any]:
+def _draw(job: Task, worker: TaskRunner, folder: Path, stem: str) -> dict[str, Any]:
     """Draw one pair of views."""
     pair, reference, view = worker.detect_pair(job, worker.settings.detectors[0])
     f = counted(reference, pair.reference_region, pair.view_region, pair.matrix, pair)
@@ -90,7 +90,7 @@ def _draw(job: Job, worker: Worker, folder: Path, stem: str) -> dict[str, Any]:
     correct = metrics.match_distances(f, g, matches, pair.matrix) <= metrics.CORRECT_MATCH_PX
     files = {"keypoints": f"{stem}-keypoints.webp", "matches": f"{stem}-matches.webp"}
     _save(draw_keypoints(pair.reference, reference), folder / files["keypoints"])
-    _save(draw_matches(pair, f, g, matches, correct), folder / files["matches"])
+    _save(draw_judged_matches(pair, f, g, matches, correct), folder / files["matches"])
     return {
         "sweep": job.transform.sweep,
         "value": job.transform.value,
@@ -102,7 +102,7 @@ def _draw(job: Job, worker: Worker, folder: Path, stem: str) -> dict[str, Any]:
     }
 
 
-def draw_matches(
+def draw_judged_matches(
     pair: Pair, f: Features, g: Features, matches: Matches, correct: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """Both views side by side with a line for each match: blue correct, orange wrong, these on top."""

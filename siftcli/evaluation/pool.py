@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..batch.workers import LocalPool
+from ..parallel.processes import LocalPool
 from .settings import Settings
-from .work import Job, Record, Worker
+from .work import Record, Task, TaskRunner
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment by which libraries are told to use one thread; read when they are first imported."""
 
 
-def run_jobs(jobs: Sequence[Job], settings: Settings, processes: int) -> Iterator[tuple[Job, list[Record]]]:
+def run_tasks(
+    jobs: Sequence[Task], settings: Settings, processes: int
+) -> Iterator[tuple[Task, list[Record]]]:
     """Do all jobs; pairs of job and rows in the order of the jobs.
 
     Parameters
@@ -43,15 +45,15 @@ class _Work:
     settings: Settings
 
     @cached_property
-    def _worker(self) -> Worker:
+    def _worker(self) -> TaskRunner:
         _set_opencv_threads(1)
-        return Worker(self.settings)
+        return TaskRunner(self.settings)
 
-    def __call__(self, job: Job) -> list[Record]:
+    def __call__(self, job: Task) -> list[Record]:
         return self._worker.run(job)
 
 
-def _lost(job: Job) -> list[Record]:
+def _lost(job: Task) -> list[Record]:
     image, sweep, value = job.key
     reason = "the process that worked on it died; a detector crashed or memory ran out"
     return [{"image": image, "sweep": sweep, "value": value, "detector": None, "error": reason}]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import geometry
 from ..features import Features, Matches
-from .metrics import angle_difference
-from .planar import Matrix, Region, centre_of, jacobians, map_points
+from ..matching import verification as geometry
+from ..views.metrics import angle_difference
+from ..views.planar import Matrix, Region, centre_of, jacobians, map_points
 
 CORNER_TOLERANCES_PX = (1, 3, 5, 10)
 """Corner errors up to which a homography counts as right (the field's usual list)."""

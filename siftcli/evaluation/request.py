@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..batch import Tell, find_images
 from ..errors import InputError, ParameterError
+from ..io.work_list import Tell, find_images
 from .datasets import DATASETS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES, MODES
 from .runner import plan_sweeps
 from .settings import Settings
-from .work import Job
+from .work import Task
 
 
 def make_request(
@@ -27,7 +27,7 @@ def make_request(
     dataset: str | None = None,
     tell: Tell = lambda _line: None,
     **options: Any,
-) -> tuple[Settings, list[Job]]:
+) -> tuple[Settings, list[Task]]:
     """Check a request and list its work.
 
     Parameters
@@ -65,7 +65,7 @@ def make_request(
         return Settings.for_dataset(names, **options), jobs
     settings = Settings(sweeps=_values(sweeps, angles, mode), **options)
     output = Path(os.path.abspath(folder))  # noqa: PTH100  Path.resolve would follow links
-    images = [i for i in find_images(inputs, tell) if output not in Path(i.path).absolute().parents]
+    images = [i for i in find_images(inputs, tell=tell) if output not in Path(i.path).absolute().parents]
     if not images:
         raise InputError(f"{inputs[0]}: holds no image but those of {folder}; name another folder of images")
     return settings, plan_sweeps(images, settings)

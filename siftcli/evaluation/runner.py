@@ -9,16 +9,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .._cells import cell, csv_text
 from .._version import __version__
-from ..batch import ImageFile
-from ..formats import write_inside
+from ..io.csv_text import cell, csv_text
+from ..io.work_list import ImageFile
+from ..io.writing import write_inside
 from .pictures import draw_pictures
-from .pool import run_jobs
+from .pool import run_tasks
 from .settings import Settings
-from .store import Key, Store, file_digest, plain, write_json
-from .summary import METRICS, Summary, summarise, to_tables
-from .work import Job, Record
+from .store import Key, Store, digest_of, plain, write_json
+from .summary import METRICS, Summary, summarise_rows, to_tables
+from .work import Record, Task
 
 SCHEMA = 1
 """Version of the layout of ``results.json``."""
@@ -28,13 +28,13 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished jobs and of all."""
 
 
-def plan_sweeps(images: Sequence[ImageFile], settings: Settings) -> list[Job]:
+def plan_sweeps(images: Sequence[ImageFile], settings: Settings) -> list[Task]:
     """Every transform of every image, image by image."""
-    return [Job(image, transform) for image in images for transform in settings.transforms()]
+    return [Task(image, transform) for image in images for transform in settings.transforms()]
 
 
 def evaluate(
-    planned: Sequence[Job],
+    planned: Sequence[Task],
     settings: Settings,
     folder: str | os.PathLike[str],
     *,
@@ -80,21 +80,21 @@ def evaluate(
     return results
 
 
-def identify(planned: Sequence[Job], settings: Settings) -> dict[str, Any]:
+def identify(planned: Sequence[Task], settings: Settings) -> dict[str, Any]:
     """Everything that the results depend on, as plain values."""
     files = {job.image.name: job.image.path for job in planned}
     files |= {path: path for job in planned for path in job.transform.files}
     return {
         "schema": SCHEMA,
         "siftcli": __version__,
-        "images": {name: file_digest(path) for name, path in files.items()},
+        "images": {name: digest_of(path) for name, path in files.items()},
         "n_jobs": len(planned),
         "settings": settings.to_dict(),
     }
 
 
 def _finish(
-    planned: Sequence[Job], settings: Settings, store: Store, jobs: int, progress: Progress | None
+    planned: Sequence[Task], settings: Settings, store: Store, jobs: int, progress: Progress | None
 ) -> dict[Key, list[Record]]:
     """Rows of every job, done before or now."""
     finished = store.finished()
@@ -102,7 +102,7 @@ def _finish(
     todo = [job for job in planned if job.key not in finished]
     if progress:
         progress(len(finished), len(planned))
-    for job, records in run_jobs(todo, settings, min(jobs, max(len(todo), 1))):
+    for job, records in run_tasks(todo, settings, min(jobs, max(len(todo), 1))):
         store.add(job, records)
         finished[job.key] = plain(records)
         if progress:
@@ -165,4 +165,4 @@ def write_csv(path: Path, results: dict[str, Any]) -> None:
 
 def summaries_of(results: dict[str, Any]) -> list[Summary]:
     """The summary of a run's rows."""
-    return summarise(results["rows"])
+    return summarise_rows(results["rows"])

@@ -9,10 +9,10 @@ from typing import Any, Self
 from .. import detectors
 from ..errors import ParameterError
 from ..image.stretch import NO_STRETCH, check_stretch, plain_nodata
-from ..pairwise.options import DEFAULT_RATIO
+from ..matching.options import DEFAULT_RATIO
+from ..views.pairs import Transform
+from ..views.transforms import TRANSFORMS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES
-from .pairs import Transform
-from .transforms import TRANSFORMS
 
 
 @dataclass(frozen=True, kw_only=True)

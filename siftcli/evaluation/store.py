@@ -7,7 +7,6 @@ goes on; so an interrupted run loses at most the jobs under way.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..formats import write_inside
-from .work import Job, Record
+from ..io.provenance import file_digest
+from ..io.writing import write_inside
+from .work import Record, Task
 
 RUN_FILE = "run.json"
 FINISHED_FILE = "finished.jsonl"
@@ -101,7 +101,7 @@ class Store:
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise OutputError(f"{path} is not what siftcli wrote; pass --overwrite to begin anew") from error
 
-    def add(self, job: Job, records: Sequence[Record]) -> None:
+    def add(self, job: Task, records: Sequence[Record]) -> None:
         """Keep a finished job's rows."""
         line = json.dumps(plain({"key": job.key, "records": records}), allow_nan=False)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
@@ -125,11 +125,10 @@ def write_json(path: Path, value: Any) -> None:
     write_inside(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode(), overwrite=True)
 
 
-def file_digest(path: str) -> str | None:
+def digest_of(path: str) -> str | None:
     """A digest of a file's bytes; None where it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return file_digest(path)
     except OSError:
         return None
 

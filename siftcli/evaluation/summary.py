@@ -114,7 +114,7 @@ class Summary:
     """Of each metric; NaN where no row has a value."""
 
 
-def summarise(rows: Sequence[Record]) -> list[Summary]:
+def summarise_rows(rows: Sequence[Record]) -> list[Summary]:
     """The means of each sweep, budget and detector, in the order in which they occur."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for row in rows:
@@ -218,6 +218,6 @@ def to_tables(rows: Sequence[Record], names: Sequence[str], seed: int) -> Mappin
     """Summary, and the first detector's differences from the others, as plain values."""
     pairs = [(names[0], other) for other in names[1:]]
     return {
-        "summary": [asdict(s) for s in summarise(rows)],
+        "summary": [asdict(s) for s in summarise_rows(rows)],
         "differences": [asdict(d) for d in differences(rows, pairs, seed)],
     }

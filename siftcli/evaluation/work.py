@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import detectors
-from ..batch import ImageFile
 from ..features import Features
 from ..image import read_image
 from ..image.quiet import quiet_decoders
+from ..io.work_list import ImageFile
+from ..views.pairs import Pair, Transform
+from ..views.rendering import GreyBytes, Interpolated, grey_of
 from .measure import measure
-from .pairs import Pair, Transform
-from .rendering import Picture, Source, grey_of
 from .settings import Settings
 
 AT_DEFAULTS, AT_EQUAL_COUNT = "default", "equal"
@@ -30,7 +30,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Job:
+class Task:
     """One image and one transform, for every detector of the settings."""
 
     image: ImageFile
@@ -42,18 +42,18 @@ class Job:
         return self.image.name, self.transform.sweep, self.transform.value
 
 
-class Worker:
+class TaskRunner:
     """Does jobs one after the other, on one thread."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._source: tuple[str, Source, int] | None = None
+        self._source: tuple[str, Interpolated, int] | None = None
         """The last image's path, the image, and the pages of its file."""
         self._detections: OrderedDict[Any, tuple[Features, float]] = OrderedDict()
         self._limited: dict[str, tuple[Any, detectors.Detector]] = {}
         self._made: dict[str, detectors.Detector] = {}
 
-    def run(self, job: Job) -> list[Record]:
+    def run(self, job: Task) -> list[Record]:
         """Rows of every detector and budget; what failed becomes a row with an ``error``."""
         where: Record = dict(zip(("image", "sweep", "value"), job.key, strict=True))
         try:
@@ -66,7 +66,7 @@ class Worker:
         rows = self._default_rows(pair, where)
         return rows + self._equal_rows(pair, where) if job.transform.equal_counts else rows
 
-    def detect_pair(self, job: Job, name: str) -> tuple[Pair, Features, Features]:
+    def detect_pair(self, job: Task, name: str) -> tuple[Pair, Features, Features]:
         """The views of a job, and what a detector finds in the reference and in the view."""
         pair = job.transform.pair(self._read(job.image.path), self.settings.seed)
         detector = self._detector(name)
@@ -109,11 +109,11 @@ class Worker:
             return {**where, "error": _reason(error)}
         return {**where, **row.to_dict(), "time_s": seconds}
 
-    def _read(self, path: str) -> Source:
+    def _read(self, path: str) -> Interpolated:
         if self._source is None or self._source[0] != path:
             with quiet_decoders():
                 picture = read_image(path, **self.settings.reading)
-            self._source = (path, Source(picture.grey), picture.n_pages)
+            self._source = (path, Interpolated(picture.grey), picture.n_pages)
         return self._source[1]
 
     def _detector(self, name: str) -> detectors.Detector:
@@ -121,14 +121,14 @@ class Worker:
             self._made[name] = detectors.create(name, threads=1)
         return self._made[name]
 
-    def _adjusted(self, detector: detectors.Detector, n: int, reference: Picture) -> detectors.Detector:
+    def _adjusted(self, detector: detectors.Detector, n: int, reference: GreyBytes) -> detectors.Detector:
         """A detector without a response, its threshold adjusted on the reference once."""
         key = (n, reference.shape, reference.tobytes())
         if self._limited.get(detector.name, (None,))[0] != key:
             self._limited[detector.name] = (key, detector.limited(n, grey_of(reference)))
         return self._limited[detector.name][1]
 
-    def _detect(self, detector: detectors.Detector, picture: Picture) -> tuple[Features, float]:
+    def _detect(self, detector: detectors.Detector, picture: GreyBytes) -> tuple[Features, float]:
         """Features of a picture and the seconds it took, remembered for a while."""
         key = (detector, picture.shape, picture.tobytes())
         if key not in self._detections:

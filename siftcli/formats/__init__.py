@@ -16,8 +16,9 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, OutputError
-from ..limits import MAX_FILE_BYTES
-from ..reading import read_bytes
+from ..io.limits import MAX_FILE_BYTES
+from ..io.reading import read_bytes
+from ..io.writing import check_output, write_inside, write_output
 from ._registry import (
     CAMERA_CHOICES,
     CAMERA_MODELS,
@@ -34,7 +35,6 @@ from ._registry import (
     format_of,
     is_feature_name,
 )
-from ._write import check_output, is_special, write_inside, write_output
 
 if TYPE_CHECKING:
     from ..features import Features
@@ -53,17 +53,13 @@ __all__ = [
     "PAIR_FAILURES",
     "PAIR_FAILURES_HEADER",
     "Format",
-    "check_output",
     "encode",
     "format_of",
     "inspect",
     "is_feature_name",
-    "is_special",
     "load",
     "save",
     "save_inside",
-    "write_inside",
-    "write_output",
 ]
 
 

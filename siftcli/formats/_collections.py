@@ -16,9 +16,9 @@ from typing import Protocol, Self
 
 from ..errors import InputError, OutputError
 from ..features import Features
+from ..io.writing import is_special
 from ._record import FeatureFile
 from ._registry import DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL, FORMATS, Format, format_of
-from ._write import is_special
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,9 @@ class WriteOptions:
     """How images share cameras in a COLMAP database: one of ``CAMERA_CHOICES``."""
     camera_model: str = DEFAULT_CAMERA_MODEL
     """COLMAP's camera model."""
+    pose_priors: bool = True
+    """Whether a COLMAP database gets the position and gravity that EXIF tells; COLMAP 3.10 to 3.13 cannot
+    open a file that has them."""
     settings: str = ""
     """What features of a new collection are made with, in ASCII, so that it can be taken up again."""
 

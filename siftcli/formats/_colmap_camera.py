@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import ExifTags, Image
 
 from ..errors import ParameterError
 from ._collections import WriteOptions
+from ._exif import read_exif
 from ._registry import CAMERA_CHOICES, CAMERA_MODELS
 
-DIAGONAL_35MM = 43.27
-"""Of a 36 mm × 24 mm frame, in mm."""
 DEFAULT_FOCAL_FACTOR = 1.2
 """COLMAP's guess of a focal length that it does not know, over the larger side."""
 _PARAMETERS = {
@@ -62,26 +59,12 @@ def check_camera(options: WriteOptions) -> None:
 def guessed(size: tuple[int, int], path: str | None, model: str) -> Camera:
     """Guess the camera of an image of this stored size; its focal length from the EXIF of its file."""
     width, height = size
-    focal_35mm = None if path is None else focal_length_35mm(path)
-    focal = DEFAULT_FOCAL_FACTOR * max(size)
-    if focal_35mm is not None:
-        focal = focal_35mm / DIAGONAL_35MM * math.hypot(width, height)
+    known = None if path is None else read_exif(path).focal_length_px(size)
+    focal = DEFAULT_FOCAL_FACTOR * max(size) if known is None else known
     n_focal, n_distortion = _PARAMETERS[model]
     params = [focal] * n_focal + [width / 2, height / 2] + [0.0] * n_distortion
-    return Camera(
-        CAMERA_MODELS[model], width, height, np.array(params, "<f8").tobytes(), focal_35mm is not None
-    )
-
-
-def focal_length_35mm(path: str) -> float | None:
-    """Focal length in mm, as for a 35 mm film, of an image's EXIF; None without one."""
-    try:
-        with Image.open(path) as image:
-            exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
-        value = float(exif.get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
-    except Exception:  # damaged EXIF can raise nearly anything, and the image itself is read elsewhere
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+    params_bytes = np.array(params, "<f8").tobytes()
+    return Camera(CAMERA_MODELS[model], width, height, params_bytes, known is not None)
 
 
 def group_of(name: str, sharing: str) -> str:

@@ -1,6 +1,7 @@
 """The tables of a COLMAP database, as plain SQLite: those of a new file, and a look at those of an old one.
 
-A new file has the six tables that every version of COLMAP reads (4.x migrates it when it opens it).
+A new file has the six tables that every version of COLMAP reads (4.x migrates it when it opens it), and
+``pose_priors`` as soon as there is one.
 A file made by COLMAP 4.x has rigs and frames besides, without whose rows its mapper fails.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import InputError, OutputError, StorageError
-from ._write import temporary_name
+from ..io.writing import temporary_name
 
 MAX_ID = 2147483647
 """Image ids are smaller (COLMAP); also the base of a pair's id."""
@@ -168,6 +169,17 @@ def columns(connection: sqlite3.Connection, table: str) -> set[str]:
 def pair_id(first: int, second: int) -> int:
     """COLMAP's number of a pair of images, the smaller id first."""
     return MAX_ID * min(first, second) + max(first, second)
+
+
+def remove_features(connection: sqlite3.Connection, image_id: int) -> None:
+    """Remove an image's features, and the matches and geometries of its pairs, which are void then."""
+    for table in ("keypoints", "descriptors"):
+        connection.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))
+    for table in ("matches", "two_view_geometries"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE pair_id / {MAX_ID} = ? OR pair_id % {MAX_ID} = ?",
+            (image_id, image_id),
+        )
 
 
 def _reason(error: BaseException) -> str:

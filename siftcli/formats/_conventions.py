@@ -22,6 +22,8 @@ UNKNOWN_SIZE = (0, 0)
 """``image_size`` of features whose file does not say it."""
 DESCRIPTOR_NORM = 512
 """Length that a descriptor of unit length has in bytes (Lowe; VLFeat and COLMAP do the same)."""
+NORM_TOLERANCE = 0.01
+"""Departure from unit length that is accepted: float16 descriptors have 0.001, three decimals 0.006."""
 _REVERSED_BINS = (-np.arange(8)) % 8
 _NEAREST_LEVEL = 0.5
 """A keypoint of level s has its σ within half a level of σ₀ · 2^(octave + s/S), s = 1 to S."""
@@ -47,6 +49,38 @@ def in_bytes(descriptors: Array) -> NDArray[np.uint8]:
     """(N, 128) of unit length -> bytes, min(512·d, 255)."""
     values = np.rint(DESCRIPTOR_NORM * descriptors.astype(np.float64))
     return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def unit_rows(descriptors: Array) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """(N,) whether a vector is of unit length, or zero, without negative values; and (N,) its length."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = np.linalg.norm(descriptors.astype(np.float64), axis=1)
+        is_unit = ((np.abs(norm - 1) <= NORM_TOLERANCE) | (norm == 0)) & (descriptors >= 0).all(axis=1)
+    return is_unit, norm
+
+
+def bytes_of(descriptors: Array) -> NDArray[np.uint8]:
+    """(N, 128) of whole numbers from 0 to 255, or else of unit length, as bytes.
+
+    All rows must be of one kind. Nothing is rounded but what unit length makes fractions of.
+
+    Raises
+    ------
+    InputError
+        If a row is neither, or rows are of both kinds.
+    """
+    is_whole = ((descriptors >= 0) & (descriptors <= 255) & (descriptors == np.floor(descriptors))).all(1)
+    if is_whole.all():
+        return descriptors.astype(np.uint8)
+    is_unit, norm = unit_rows(descriptors)
+    if is_unit.all():
+        return in_bytes(descriptors)
+    is_mixed = bool((is_whole | is_unit).all())
+    row = int(np.argmin(is_unit if is_mixed else is_whole | is_unit))
+    reason = "of whole numbers, and others are not" if is_mixed else f"neither (length {norm[row]:g})"
+    raise InputError(
+        f"expected descriptors of whole numbers from 0 to 255, or all of unit length; row {row} is {reason}"
+    )
 
 
 def wrapped(angle: Array) -> NDArray[np.float32]:
@@ -80,6 +114,7 @@ def foreign(
 ) -> FeatureFile:
     """Make features of what another system's file carries, after checking it.
 
+    Descriptors are bytes, or of unit length: their values tell.
     What it does not carry is 1 (scale, sign), 0 (orientation, response, descriptors) or
     reconstructed from the scale (octave).
 
@@ -95,7 +130,6 @@ def foreign(
     _require(np.isfinite(orientation), "orientation", "finite")
     response = np.zeros(n) if response is None else response
     descriptors = np.zeros((n, DESCRIPTOR_LENGTH)) if descriptors is None else descriptors
-    _require(((descriptors >= 0) & (descriptors <= 255)).all(axis=1), "descriptors", "from 0 to 255")
     features = Features(
         xy=_finite(xy, "x and y"),
         scale=scale,
@@ -103,7 +137,7 @@ def foreign(
         response=_finite(response, "response"),
         sign=np.ones(n, np.int8),
         octave=octave_of(scale),
-        descriptors=np.rint(descriptors),
+        descriptors=bytes_of(descriptors),
         image_size=image_size,
         image_name=image_name,
         descriptor_kind=descriptor_kind,

@@ -18,7 +18,7 @@ import stat
 import struct
 from pathlib import Path
 
-from ._write import temporary_name
+from ..io.writing import temporary_name
 
 PAGE_BYTES = 4096
 _HEAD = struct.Struct("<8sQQQ")

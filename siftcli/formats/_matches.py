@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ..errors import OutputError
-from ..pairwise.options import MATCH_COLLECTIONS
-from ._registry import format_of
+from ._registry import MATCH_COLLECTIONS, format_of
 
 if TYPE_CHECKING:
-    from ..features import Matches
-    from ..geometry import Verification
+    from ..features import Features, Matches
+    from ..matching.verification import Verification
+
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class FoundIn:
+    """Which features the matches of a pair were found in; empty where it was not recorded."""
+
+    names: tuple[str, str]
+    digests: tuple[str, str] = ("", "")
+    """Of the features of each, as of :func:`features_digest`."""
+    source: str = ""
+    """Absolute path of the collection."""
+
+    def to_json(self) -> str:
+        """Write it as one line of ASCII."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Self | None:
+        """Read it; None where there is none, or something else."""
+        try:
+            found = json.loads(text or "null")
+            (a, b), (digest_a, digest_b) = found["names"], found["digests"]
+            return cls((str(a), str(b)), (str(digest_a), str(digest_b)), str(found["source"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        """The digest of each image's features."""
+        return dict(zip(self.names, self.digests, strict=True))
+
+
+def features_digest(features: Features) -> str:
+    """A digest of all that matches and models depend on."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    digest.update(f"{features.descriptor_kind} {features.image_size} {len(features)}".encode())
+    for array in (features.xy, features.scale, features.orientation, features.descriptors):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +69,7 @@ class PairMatches:
     """None when no model was asked for."""
     min_inliers: int
     """Fewest inliers with which a pair counts as verified."""
+    found_in: FoundIn | None = None
 
     @property
     def is_verified(self) -> bool:
@@ -39,6 +83,12 @@ class MatchWriter(Protocol):
 
     def has(self, first: str, second: str) -> bool:
         """Whether this pair is there, complete."""
+
+    def found_in(self, first: str, second: str) -> FoundIn | None:
+        """What a pair that is there was found in; None if the file itself holds the features.
+
+        Then its matches go when they are replaced.
+        """
 
     def write(self, found: PairMatches) -> None:
         """Write a pair, whole or not at all."""

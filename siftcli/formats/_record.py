@@ -191,7 +191,7 @@ def _params(value: Any) -> SiftParams | None:
     if not isinstance(value, Mapping):
         raise InputError(f"expected params as an object, got {_short(value)}")
     try:
-        return SiftParams().override(**value)
+        return SiftParams.from_dict(value)
     except SiftcliError as error:
         raise InputError(f"params: {_cut(str(error))}") from error
 

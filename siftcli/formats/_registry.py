@@ -64,7 +64,8 @@ class Format:
     companions: Mapping[str, str] = field(default_factory=dict)
     """Suffixes (or "" for any) of frames to those of the descriptors that come with them in a second file."""
     stored_frame: bool = False
-    """Whether its readers ignore the EXIF orientation: coordinates must be those of the stored pixels."""
+    """Whether its readers do not turn images by their EXIF orientation: coordinates are those of the stored
+    pixels."""
     rootsift: bool = False
     """Whether its readers expect RootSIFT."""
     replaces_suffix: bool = False
@@ -120,6 +121,8 @@ FAILURES, FAILURES_HEADER = "failures.csv", ("image", "reason")
 PAIR_FAILURES, PAIR_FAILURES_HEADER = "match-failures.csv", ("image_a", "image_b", "reason")
 """The same of the pairs of a collection."""
 DEFAULT_FORMAT = "npz"
+MATCH_COLLECTIONS = ("colmap-db", "hloc")
+"""Formats that hold the matches of many pairs."""
 FORMATS = {
     entry.name: entry
     for entry in (
@@ -202,7 +205,7 @@ FORMATS = {
             (".feat",),
             "openmvg",
             is_binary=True,
-            read_by="OpenMVG, AliceVision",
+            read_by="OpenMVG; AliceVision under view ids (convert --view-ids)",
             lacks=_NOTHING_ELSE,
             companions={"": ".desc"},
             stored_frame=True,

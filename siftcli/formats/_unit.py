@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH
-from ._conventions import UNKNOWN_SIZE, foreign, in_bytes
+from ._conventions import UNKNOWN_SIZE, foreign, in_bytes, unit_rows
 from ._record import FeatureFile
-
-NORM_TOLERANCE = 0.01
-"""Departure from unit length that is accepted: float16 descriptors have 0.001."""
 
 
 def features_of(
@@ -61,11 +58,9 @@ def _numeric(arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ..
 
 
 def _bytes(descriptors: NDArray[Any]) -> NDArray[np.uint8]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = np.linalg.norm(descriptors.astype(np.float64), axis=1)
-        valid = (np.abs(norm - 1) <= NORM_TOLERANCE) | (norm == 0)
-    if not valid.all() or (descriptors < 0).any():
-        row = int(np.argmin(valid & (descriptors >= 0).all(axis=1)))
+    is_unit, norm = unit_rows(descriptors)
+    if not is_unit.all():
+        row = int(np.argmin(is_unit))
         raise InputError(
             f"expected SIFT descriptors of unit length; row {row} is none (length {norm[row]:g})"
         )

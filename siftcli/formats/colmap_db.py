@@ -1,8 +1,9 @@
 """colmap-db: the features in a COLMAP database, written with plain SQLite.
 
 Keypoints have six columns as COLMAP writes them: x, y and σ·[cos θ, −sin θ; sin θ, cos θ];
-(0.5, 0.5) is the centre of the top-left pixel of the stored image (COLMAP ignores the EXIF
-orientation). An image's rows are written in one transaction; it is complete when it has keypoints.
+(0.5, 0.5) is the centre of the top-left pixel of the stored image: COLMAP does not apply the EXIF
+orientation, it keeps it as the gravity of a pose prior. All that belongs to an image is written, and
+replaced, in one transaction; it is complete when it has keypoints.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, Features
 from . import _colmap_schema as schema
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._colmap_camera import Camera, check_camera, group_of, guessed
+from ._colmap_priors import write_prior
 from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
+from ._exif import Exif, read_exif
 from ._record import FeatureFile
 from .colmap_text import CONVENTION, HALF_PIXEL
 
@@ -82,10 +85,7 @@ class ColmapWriter(Closing):
             for name in reversed(names)
             if name in self.camera_ids
         }
-        self.connection.executemany(
-            "INSERT OR REPLACE INTO siftcli_images VALUES (CAST(? AS TEXT), ?, ?, NULL)",
-            [(os.fsencode(name), self.ids[name], self.camera_ids[name]) for name in new],
-        )
+        self.unrecorded = [(os.fsencode(name), self.ids[name], self.camera_ids[name]) for name in new]
 
     def _planned(self, known: dict[str, int]) -> dict[str, tuple[int, int]]:
         """Image and camera ids that an earlier run gave to images, unless COLMAP has used them since."""
@@ -119,38 +119,41 @@ class ColmapWriter(Closing):
 
     def write(self, name: str, features: Features, origin: str = "") -> None:
         """Write the features of an image that was planned."""
-        replaced = self.has(name)
-        if replaced and not self.options.overwrite:
+        if self.has(name) and not self.options.overwrite:
             raise refuse_replacing(self.path, name)
         if name not in self.ids:
             raise OutputError(f"{self.path}: {name} was not planned; name it in the options of the writer")
-        stored = in_stored_frame(features)
         with schema.errors(self.path), schema.transaction(self.connection):
-            if replaced:
-                self._remove(self.ids[name])
-            if name not in self.known:
-                self._write_image(name, stored.image_size)
-            self._write_features(self.ids[name], stored)
-            self.connection.execute(
-                "INSERT INTO siftcli_images SELECT name, image_id, camera_id, ? FROM images "
-                "WHERE image_id = ? ON CONFLICT(name) DO UPDATE SET origin = excluded.origin",
-                (origin or None, self.ids[name]),
-            )
+            self._record_ids()
+            self._write_rows(name, in_stored_frame(features), origin)
+        self.unrecorded.clear()
         self.known.add(name)
 
     def close(self) -> None:
         """Close the database."""
         schema.finish(self.connection)
 
-    def _remove(self, image_id: int) -> None:
-        """Remove an image's features, and the matches that point to them."""
-        for table in ("keypoints", "descriptors"):
-            self.connection.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))
-        for table in ("matches", "two_view_geometries"):
-            self.connection.execute(
-                f"DELETE FROM {table} WHERE pair_id / {schema.MAX_ID} = ? OR pair_id % {schema.MAX_ID} = ?",
-                (image_id, image_id),
-            )
+    def _record_ids(self) -> None:
+        """Keep the ids that were planned, with the first image that is written."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO siftcli_images VALUES (CAST(? AS TEXT), ?, ?, NULL)", self.unrecorded
+        )
+
+    def _write_rows(self, name: str, stored: Features, origin: str) -> None:
+        """Write everything that belongs to an image, in the place of what it had: one transaction."""
+        image_id, replaced = self.ids[name], self.has(name)
+        if name in self.known:
+            schema.remove_features(self.connection, image_id)
+            self._renew_camera(name, stored.image_size)
+        else:
+            self._write_image(name, stored.image_size)
+        self._write_features(image_id, stored)
+        self._write_prior(name, replaced)
+        self.connection.execute(
+            "INSERT INTO siftcli_images SELECT name, image_id, camera_id, ? FROM images "
+            "WHERE image_id = ? ON CONFLICT(name) DO UPDATE SET origin = excluded.origin",
+            (origin or None, image_id),
+        )
 
     def _write_image(self, name: str, size: tuple[int, int]) -> None:
         if tuple(size) == UNKNOWN_SIZE:
@@ -166,29 +169,71 @@ class ColmapWriter(Closing):
             self._write_frame(self.ids[name], camera_id)
 
     def _camera_id(self, name: str, size: tuple[int, int]) -> int:
-        """The camera of an image, written when its first image is."""
-        camera_id = self.camera_ids[name]
-        query = "SELECT width, height FROM cameras WHERE camera_id = ?"
-        found = self.connection.execute(query, (camera_id,)).fetchone()
+        """The camera of a new image, written when its first image is."""
+        camera_id = int(self.camera_ids[name])
+        found = self._camera_size(camera_id)
         if found is None:
             self._write_camera(camera_id, guessed(size, self.examples[camera_id], self.options.camera_model))
+            if self.has_frames:
+                self.connection.execute(
+                    "INSERT INTO rigs (ref_sensor_id, ref_sensor_type) VALUES (?, ?)",
+                    (camera_id, schema.CAMERA_SENSOR),
+                )
         elif found != tuple(size):
-            raise InputError(
-                f"{name}: expected {found[0]} x {found[1]} pixels as the other images of its camera have, "
-                f"got {size[0]} x {size[1]}; use --camera per-image"
-            )
-        return int(camera_id)
+            raise self._other_size(name, found, size)
+        return camera_id
+
+    def _renew_camera(self, name: str, size: tuple[int, int]) -> None:
+        """Guess the camera of an image that is replaced anew, if it is its own.
+
+        One that another program has set (a calibrated one) is kept as long as the size is the same.
+        """
+        query = "SELECT camera_id FROM images WHERE image_id = ?"
+        (camera_id,) = self.connection.execute(query, (self.ids[name],)).fetchone()
+        found = self._camera_size(camera_id)
+        if tuple(size) == UNKNOWN_SIZE:
+            return
+        query = "SELECT 1 FROM images WHERE camera_id = ? AND image_id != ?"
+        if self.connection.execute(query, (camera_id, self.ids[name])).fetchone() is not None:
+            if found != tuple(size):
+                raise self._other_size(name, found, size)
+            return
+        file = self.options.images.get(name)
+        if found != tuple(size) or (file is not None and self._is_our_guess(camera_id)):
+            self._write_camera(camera_id, guessed(size, file, self.options.camera_model))
+
+    def _camera_size(self, camera_id: int) -> tuple[int, int] | None:
+        query = "SELECT width, height FROM cameras WHERE camera_id = ?"
+        found: tuple[int, int] | None = self.connection.execute(query, (camera_id,)).fetchone()
+        return found
+
+    def _other_size(self, name: str, found: tuple[int, int] | None, size: tuple[int, int]) -> InputError:
+        there = "none" if found is None else f"{found[0]} x {found[1]}"
+        return InputError(
+            f"{name}: expected {there} pixels as the other images of its camera have, got "
+            f"{size[0]} x {size[1]}; use --camera per-image, or --overwrite to redo all if all have changed"
+        )
 
     def _write_camera(self, camera_id: int, camera: Camera) -> None:
+        row = (camera.model, camera.width, camera.height, camera.params, camera.prior_focal_length)
         self.connection.execute(
-            "INSERT INTO cameras VALUES (?, ?, ?, ?, ?, ?)",
-            (camera_id, camera.model, camera.width, camera.height, camera.params, camera.prior_focal_length),
+            "INSERT INTO cameras VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(camera_id) DO UPDATE SET "
+            "model = excluded.model, width = excluded.width, height = excluded.height, "
+            "params = excluded.params, prior_focal_length = excluded.prior_focal_length",
+            (camera_id, *row),
         )
-        if self.has_frames:
-            self.connection.execute(
-                "INSERT INTO rigs (ref_sensor_id, ref_sensor_type) VALUES (?, ?)",
-                (camera_id, schema.CAMERA_SENSOR),
-            )
+        note = (f"camera {camera_id}", self._camera_text(camera_id))
+        self.connection.execute("INSERT OR REPLACE INTO siftcli VALUES (?, ?)", note)
+
+    def _camera_text(self, camera_id: int) -> str:
+        """A camera's row as text; noted when it is written, it tells later whether another has changed it."""
+        query = "SELECT model, width, height, params, prior_focal_length FROM cameras WHERE camera_id = ?"
+        return repr(self.connection.execute(query, (camera_id,)).fetchone())
+
+    def _is_our_guess(self, camera_id: int) -> bool:
+        query = "SELECT value FROM siftcli WHERE name = ?"
+        note = self.connection.execute(query, (f"camera {camera_id}",)).fetchone()
+        return note is not None and note[0] == self._camera_text(camera_id)
 
     def _write_frame(self, image_id: int, camera_id: int) -> None:
         """COLMAP 4: each image is the only one of its frame, of the rig that its camera alone makes."""
@@ -197,6 +242,11 @@ class ColmapWriter(Closing):
         (rig_id,) = self.connection.execute(query, sensor).fetchone()
         frame_id = self.connection.execute("INSERT INTO frames (rig_id) VALUES (?)", (rig_id,)).lastrowid
         self.connection.execute("INSERT INTO frame_data VALUES (?, ?, ?, ?)", (frame_id, image_id, *sensor))
+
+    def _write_prior(self, name: str, replaced: bool) -> None:
+        file = self.options.images.get(name) if self.options.pose_priors else None
+        exif = Exif() if file is None else read_exif(file)
+        write_prior(self.connection, self.ids[name], exif, replace=replaced)
 
     def _write_features(self, image_id: int, features: Features) -> None:
         keypoints = _keypoints(features)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..features import Matches
-from ..geometry import Verification
+from ..matching.verification import Verification
 from . import _colmap_schema as schema
 from ._collections import Closing
-from ._matches import PairMatches, other_options
+from ._matches import FoundIn, PairMatches, other_options
 from .colmap_text import HALF_PIXEL
 
 DEGENERATE, UNCALIBRATED, PLANAR_OR_PANORAMIC = 1, 3, 6
@@ -54,6 +54,9 @@ class ColmapMatchWriter(Closing):
         with schema.errors(self.path):
             query = "SELECT 1 FROM matches WHERE pair_id = ?"
             return self.connection.execute(query, (self._pair_id(first, second),)).fetchone() is not None
+
+    def found_in(self, first: str, second: str) -> FoundIn | None:
+        """Nothing: the features are in the same file, and their matches are removed with them."""
 
     def write(self, found: PairMatches) -> None:
         """Write a pair."""

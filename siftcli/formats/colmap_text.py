@@ -1,7 +1,7 @@
 """colmap-text: what COLMAP's feature importer reads, ``<image file name>.txt``.
 
 ``N 128``, then ``X Y SCALE ORIENTATION D1 ... D128`` a line; (0.5, 0.5) is the centre of the top-left
-pixel of the stored image (COLMAP ignores the EXIF orientation).
+pixel of the stored image, as COLMAP does not apply the EXIF orientation.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..errors import InputError, OutputError, StorageError
 from ..features import Features
+from ..io.writing import temporary_name
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._conventions import in_stored_frame, unit_length
 from ._journaled import JournaledFile, finish_interrupted
 from ._record import FeatureFile
 from ._unit import features_of
-from ._write import temporary_name
 
 IS_FOLDER = False
 CONVENTION = (
@@ -175,9 +175,8 @@ class HlocWriter(Closing):
         try:
             group = self.file.require_group(key(name))
             group.attrs[_COMPLETE] = False
+            _remove_datasets(group)
             for dataset, array in _arrays(in_stored_frame(features)).items():
-                if dataset in group:
-                    del group[dataset]
                 group.create_dataset(dataset, data=array)
             group.attrs["descriptor_kind"] = np.bytes_(features.descriptor_kind)
             if origin or _ORIGIN in group.attrs:
@@ -276,6 +275,14 @@ def read_dataset(dataset: Any, n_bytes: int) -> NDArray[Any]:
     if dataset.nbytes > max(_SMALL_BYTES, _MOST_COMPRESSION * n_bytes):
         raise InputError(f"it claims an array of {dataset.nbytes} bytes in a file of {n_bytes}")
     return np.asarray(dataset[()])
+
+
+def _remove_datasets(group: h5py.Group) -> None:
+    """Remove all that a group says of its image; the groups in it are those of others."""
+    for name in list(group):
+        is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        if not (is_own and isinstance(group[name], h5py.Group)):
+            del group[name]
 
 
 def _arrays(features: Features) -> dict[str, NDArray[Any]]:

@@ -2,19 +2,22 @@
 
 ``matches0`` (N0,) is the row in the second image, -1 for none; int32, because hloc's int16 ends at
 32,767. ``matching_scores0`` (N0,) is (d₀·d₁ + 1)/2 as of hloc's nearest-neighbour matcher. With a model
-only matches that agree with it are written, and none of a pair that was not verified.
+only matches that agree with it are written, and none of a pair that was not verified. The attribute
+``siftcli_found_in`` says in which features they were found.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from ..errors import OutputError
 from ._collections import Closing
 from ._conventions import DESCRIPTOR_NORM
-from ._matches import PairMatches, other_options
+from ._matches import FoundIn, PairMatches, other_options
 from .hloc import (
     H5_ERRORS,
     cannot_write,
@@ -28,11 +31,42 @@ from .hloc import (
 
 _OPTIONS = "siftcli_options"
 _COMPLETE = "complete"
+_FOUND_IN = "siftcli_found_in"
 
 
 def pair_name(first: str, second: str) -> str:
     """Name of a pair's group."""
-    return f"{first.replace('/', '-')}/{second.replace('/', '-')}"
+    return f"{_flat(first)}/{_flat(second)}"
+
+
+def _flat(name: str) -> str:
+    return name.replace("/", "-")
+
+
+def check_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
+    """Check that no two pairs have the same group: hloc looks for a pair in both orders.
+
+    Raises
+    ------
+    OutputError
+        If two have, or the two images of one cannot be told apart.
+    """
+    taken: dict[tuple[str, ...], tuple[str, str]] = {}
+    for pair in pairs:
+        flat = tuple(sorted(map(_flat, pair)))
+        other = pair if flat[0] == flat[1] else taken.setdefault(flat, pair)
+        if other is not pair or flat[0] == flat[1]:
+            raise same_group(path, other, pair)
+
+
+def same_group(path: Path, one: tuple[str, str], other: tuple[str, str]) -> OutputError:
+    """Make the error of two pairs (or one, given twice) that would share a group."""
+    alike = [(a, b) for a in one for b in other if a != b and _flat(a) == _flat(b)]
+    first, second = alike[0] if alike else (" and ".join(one), " and ".join(other))  # of a damaged file
+    return OutputError(
+        f"{path}: {first} and {second} are both {_flat(first)} in hloc's file of matches, where a name has - "
+        "for /; rename one of them, or match into a COLMAP database"
+    )
 
 
 class HlocMatchWriter(Closing):
@@ -50,12 +84,24 @@ class HlocMatchWriter(Closing):
         self.file.attrs[_OPTIONS] = np.bytes_(options)
 
     def has(self, first: str, second: str) -> bool:
-        """Whether this pair is there, complete."""
-        group = self.file.get(key(pair_name(first, second)))
-        return isinstance(group, h5py.Group) and _COMPLETE in group.attrs and is_complete(group)
+        """Whether this pair is there, complete, in either order."""
+        return self._group(first, second) is not None
+
+    def found_in(self, first: str, second: str) -> FoundIn | None:
+        """What a pair that is there was found in."""
+        group = self._group(first, second)
+        found = None if group is None else FoundIn.from_json(text_attribute(group, _FOUND_IN))
+        return found or FoundIn((first, second))
+
+    def _group(self, first: str, second: str) -> h5py.Group | None:
+        for name in (pair_name(first, second), pair_name(second, first)):
+            group = self.file.get(key(name))
+            if isinstance(group, h5py.Group) and _COMPLETE in group.attrs and is_complete(group):
+                return group
+        return None
 
     def write(self, found: PairMatches) -> None:
-        """Write a pair."""
+        """Write a pair, in the place of what is there of it in either order."""
         matches, found_model = found.matches, found.verification
         kept = np.ones(len(matches), bool)
         if found_model is not None:
@@ -67,11 +113,14 @@ class HlocMatchWriter(Closing):
         # |d0 - d1|² = 2 (1 - d0·d1) for unit vectors, of which the bytes are 512 times
         scores[rows] = 1 - (matches.distance[kept] / DESCRIPTOR_NORM) ** 2 / 4
         try:
-            group = self.file.require_group(key(pair_name(*found.names)))
-            for name, array in (("matches0", matches0), ("matching_scores0", scores)):
-                if name in group:
-                    del group[name]
-                group.create_dataset(name, data=array)
+            for name in (pair_name(*found.names), pair_name(*found.names[::-1])):
+                if name in self.file:
+                    del self.file[name]
+            group = self.file.create_group(key(pair_name(*found.names)))
+            group.create_dataset("matches0", data=matches0)
+            group.create_dataset("matching_scores0", data=scores)
+            if found.found_in is not None:
+                group.attrs[_FOUND_IN] = np.bytes_(found.found_in.to_json().encode("ascii"))
             group.attrs[_COMPLETE] = True
             self.file.flush()
             self.storage.commit()

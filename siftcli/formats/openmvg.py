@@ -1,7 +1,8 @@
 """openmvg: ``<base>.feat`` and ``<base>.desc``, as OpenMVG and AliceVision read them.
 
 ``.feat``: ``x y σ θ`` a line; ``.desc``: the count as 8 bytes, little-endian, then N × 128 bytes in
-VLFeat's order. (0, 0) is the centre of the top-left pixel of the stored image.
+VLFeat's order. (0, 0) is the centre of the top-left pixel of the stored image. AliceVision finds them
+only under the ids of its views (``_alicevision``).
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from ..errors import InputError, OutputError
 from ..features import DESCRIPTOR_LENGTH, Features
+from ..io.writing import write_inside
 from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
 from ._record import CONVENTION, SCALAR_COLUMNS, FeatureFile, build, metadata, parse_json
-from ._write import write_inside
 
 IS_FOLDER = True
 _KEY = b"siftcli"

@@ -64,14 +64,15 @@ def read_image(
     Parameters
     ----------
     source
-        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM or BMP file; or an array (H, W) or (H, W, C),
-        C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of bool, uint8, uint16 or float.
+        Path of a PNG, JPEG, TIFF, WebP, PGM/PPM, BMP, JPEG 2000, JPEG XL or AVIF file, of a HEIC file
+        with the extra ``heif``, of a camera's raw file with the extra ``raw``; or an array (H, W) or
+        (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of bool, uint8, uint16 or float.
     exif_orientation
         ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
     max_image_size
         Reduce a larger image to this longest side, in pixels, by averaging areas; at least 16.
     page
-        Which page (frame) of a file of several, from 0.
+        Which picture of a stack or animation, from 0; thumbnails, masks and reduced copies do not count.
     stretch
         ``"none"``; ``"minmax"`` maps the smallest grey value to 0 and the largest to 1;
         ``"percentile"`` does so with the 0.1 and 99.9 percentiles, and clips what lies beyond.
@@ -89,7 +90,7 @@ def read_image(
     Raises
     ------
     InputError
-        If the image cannot be read, or its samples are not of a supported kind or range.
+        If the image cannot be read, has no such page, or its samples are not of a supported kind or range.
     ParameterError
         If an option is not one of those above.
     """
@@ -246,7 +247,7 @@ def _grey(
 def _plain_grey(decoded: Decoded, dtype: type[np.floating[Any]]) -> NDArray[Any]:
     """(H, W) grey, samples over their full scale, in the stored frame."""
     samples = decoded.samples
-    if samples.dtype.kind != "f" and samples.shape[2] == 1:
+    if samples.dtype in (np.uint8, np.uint16) and samples.shape[2] == 1:
         values = np.arange(np.iinfo(samples.dtype).max + 1) / decoded.full_scale
         return np.take(values.astype(dtype), samples[:, :, 0])
     grey = np.empty(samples.shape[:2], dtype)
@@ -254,15 +255,15 @@ def _plain_grey(decoded: Decoded, dtype: type[np.floating[Any]]) -> NDArray[Any]
     n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])
     for first in range(0, len(grey), n_rows):
         rows = slice(first, first + n_rows)
-        grey[rows] = _grey_rows(samples[rows], decoded.full_scale)
+        grey[rows] = _grey_rows(samples[rows], decoded)
     return grey
 
 
-def _grey_rows(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
-    grey = _weighted(samples, full_scale)
+def _grey_rows(samples: NDArray[Any], decoded: Decoded) -> NDArray[np.floating]:
+    grey = _weighted(samples, decoded.full_scale)
     if _has_alpha(samples):
-        alpha = np.divide(samples[:, :, -1], full_scale, dtype=np.float64)
-        grey = grey * alpha + (1 - alpha)
+        alpha = np.divide(samples[:, :, -1], decoded.full_scale, dtype=np.float64)
+        grey = (grey if decoded.premultiplied else grey * alpha) + (1 - alpha)
     return grey
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from ..limits import MAX_PIXELS, require_memory
+from ..errors import SiftcliError
+from ..io.limits import MAX_PIXELS, require_memory
 
 DECODING_BYTES = 64
 """Memory that decoding takes a pixel, at most: RGBA of 8 bytes a sample, and its grey in double precision."""
@@ -23,7 +26,9 @@ class Decoded:
     """The sample value of white."""
     exif_orientation: int = 1
     n_pages: int = 1
-    """Pages (frames) of the file."""
+    """Full pictures in the file; thumbnails, masks and reduced copies do not count."""
+    premultiplied: bool = False
+    """Whether the colours are already multiplied by alpha."""
     nodata: float | None = None
     """Sample value of pixels without a value, if the file states one."""
 
@@ -32,8 +37,15 @@ class BadImageError(Exception):
     """Why an image cannot be read, without its name."""
 
 
-def check_size(size: tuple[int, int]) -> None:
+def check_size(size: tuple[int, int], pixel_bytes: int = DECODING_BYTES) -> None:
     """Refuse an image for its size, before it is decoded.
+
+    Parameters
+    ----------
+    size
+        (width, height) in pixels.
+    pixel_bytes
+        Memory that decoding takes a pixel.
 
     Raises
     ------
@@ -49,8 +61,20 @@ def check_size(size: tuple[int, int]) -> None:
             f"reduce the image or cut it into tiles first, {MAX_PIXELS.how_to_raise}"
         )
     require_memory(
-        width * height * DECODING_BYTES, f"decoding {width} x {height} pixels", "reduce the image first"
+        width * height * pixel_bytes, f"decoding {width} x {height} pixels", "reduce the image first"
     )
+
+
+def check_page(page: int, n_pages: int) -> None:
+    """Refuse a page that is not there.
+
+    Raises
+    ------
+    BadImageError
+        If ``page`` is not one of 0 to ``n_pages`` - 1; people are told the numbers from 1.
+    """
+    if not 0 <= page < n_pages:
+        raise BadImageError(f"expected a page from 1 to {n_pages}, got {page + 1}; name one of these")
 
 
 def truncated(reason: object) -> BadImageError:
@@ -58,3 +82,24 @@ def truncated(reason: object) -> BadImageError:
     return BadImageError(
         f"the image is truncated or damaged ({' '.join(str(reason).split())}); copy or export it again"
     )
+
+
+def unsupported(got: str, advice: str = "convert it to 8-bit or 16-bit grey or RGB") -> BadImageError:
+    """Make the error of a valid image of a kind that is not read."""
+    return BadImageError(f"{got} cannot be read; {advice}")
+
+
+def turn_of(tag: object) -> int:
+    """The EXIF orientation, 1 to 8; 1 for a tag that is none."""
+    return int(tag) if isinstance(tag, int) and 1 <= tag <= 8 else 1
+
+
+@contextmanager
+def damage() -> Iterator[None]:
+    """Tell whatever a decoder raises as damage: on hostile bytes that may be nearly anything."""
+    try:
+        yield
+    except (BadImageError, SiftcliError, MemoryError):
+        raise
+    except Exception as error:
+        raise truncated(error) from error

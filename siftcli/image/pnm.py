@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .decoded import BadImageError, Decoded, check_size, truncated
+from .decoded import BadImageError, Decoded, check_page, check_size, truncated
 
 _PART_BYTES = 1 << 20
 _PNM_GAP = re.compile(rb"\s")
@@ -18,7 +18,7 @@ _PNM_HEADER = re.compile(
 )
 
 
-def decode_pnm(data: bytes) -> Decoded:
+def decode_pnm(data: bytes, page: int = 0) -> Decoded:
     """Decode a PGM or PPM file, plain or raw.
 
     Raises
@@ -26,6 +26,7 @@ def decode_pnm(data: bytes) -> Decoded:
     BadImageError
         If it is damaged or too large.
     """
+    check_page(page, 1)
     header = _PNM_HEADER.match(data)
     if header is None:
         raise truncated("its PGM/PPM header cannot be read")

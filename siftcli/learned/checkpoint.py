@@ -25,7 +25,7 @@ def checkpoint_path(output: Path) -> Path:
 
 
 def save(path: Path, parameters: network.Parameters, about: Mapping[str, Any], state: State | None) -> None:
-    """Write weights, whole or not at all; with a state, so that training can go on."""
+    """Write weights, whole or not at all; with the state of an unfinished training, to resume it."""
     more: dict[str, NDArray[Any]] = {}
     if state is not None:
         more = {f"mean_{name}": a for name, a in state.mean.items()}

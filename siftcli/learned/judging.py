@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.metrics import angle_difference
+from ..views.metrics import angle_difference
 from . import layers, network
 from .network import N_CLASSES
 from .samples import Examples, targets

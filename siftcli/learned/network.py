@@ -1,11 +1,10 @@
 """The network: two convolutions along the ring, each followed by a maximum, and a fully connected layer.
 
-It is made of the four layers of ``layers.py`` and nothing else. A ring has no ends, so its first
-columns are repeated behind its last before a convolution, which needs no padding then; and the
-fully connected layer looks at the ring from each of the 36 directions in turn, its one output being
-the score of that direction. So whatever the weights, an image turned by 10° has the same scores,
-one class further, and what is left to learn is what an orientation looks like, not what every
-orientation looks like.
+It consists of the four layers of ``layers.py``. A ring has no ends, so its first columns are repeated after
+its last before a convolution, which then needs no padding. The fully connected layer is applied to the ring
+as seen from each of the 36 directions; its one output is the score of that direction. So whatever the
+weights, an image rotated by 10° has the same scores, shifted by one class: the network learns what an
+orientation looks like once, not once for every direction.
 
 The maximum over two neighbouring kernels (Goodfellow et al. 2013, *Maxout networks*) is the only
 nonlinearity. It is max pooling once the kernels are laid out as rows.

@@ -1,12 +1,12 @@
 """Keypoints to frames by the network: the stage that ``params.orientation = "learned"`` chooses.
 
-The scores are those of ``network.forward``, computed keypoint by keypoint: the same whatever is
-computed beside it, and on any number of threads. Neither probability nor logarithm is taken: the
-logarithms of two probabilities differ as their scores do, so 0.8 of the largest probability is
-log 0.8 below the largest score; and the parabola goes through scores, as a Gaussian answer wants it.
+The scores are those of ``network.forward``, computed keypoint by keypoint, so they depend neither on the
+other keypoints nor on the number of threads. Neither probabilities nor logarithms are computed: the
+logarithms of two probabilities differ as their scores do, so 0.8 of the largest probability is log 0.8 below
+the largest score; and the parabola goes through scores, since the answers in training are Gaussians.
 
-A quarter turn of the image permutes the samples of a ring, so it moves the scores by nine classes, up
-to the rounding of the samples themselves.
+Rotating the image by 90° permutes the samples of a ring, so it shifts the scores by nine classes, up to the
+rounding of the samples themselves.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.decorators import kernel, subroutine
+from ..kernels.threads import Threads
 from ..params import OrientationParams
-from ..sift._jit import kernel, subroutine
-from ..sift._threads import Threads
-from ..sift.keypoints import Keypoints
-from ..sift.scalespace import Strip
+from ..sift.keypoints import Keypoints, OrientationStage
+from ..sift.octave import Strip
 from .network import N_CLASSES, STRIDE, Parameters
 from .patches import (
     N_ANGLES,
@@ -37,17 +37,22 @@ from .weights import shipped_or
 _SAMPLES_PER_KEYPOINT = 4 * SAMPLES_PER_PATCH
 """Work of one keypoint, in the units of ``Threads.over_rows``."""
 _COLUMNS = 40
-"""Columns computed of each ring of 36: whole vectors of 8, the last four again the first."""
+"""Columns that are computed of each ring of 36: whole vectors of 8; the last four repeat the first."""
 _ROOM = _COLUMNS + N_CLASSES
 """Columns of a closed ring that the widest kernel reaches."""
 
 _KERNELS_AT_ONCE = 4
 """The number of kernels of both convolutions is a multiple of it."""
 
-REACH = (N_RINGS + 1) * RING_SPACING
+RADIUS = (N_RINGS + 1) * RING_SPACING
 """Radius of the samples that an orientation depends on, in units of σ, and one sample more."""
 
 Layers = tuple[NDArray[np.float32], ...]
+
+
+def network_stage() -> OrientationStage:
+    """The network, as a stage of the pipeline."""
+    return OrientationStage(assign_orientations, RADIUS)
 
 
 def assign_orientations(
@@ -88,7 +93,7 @@ def assign_orientations(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
         lambda start, stop: _orientations(
-            strip.at_hand, *where, directions(), *layers, margin, angles, n_angles, start, stop
+            strip.unpadded, *where, directions(), *layers, margin, angles, n_angles, start, stop
         ),
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
@@ -98,7 +103,7 @@ def assign_orientations(
 def _prepared(parameters: Parameters) -> Layers:
     """Weights and biases of the layers: (K, rows, taps) of the convolutions, (rows, classes) of the last.
 
-    The first layer's samples are parted into those at even and at odd places, its taps likewise.
+    The first layer's samples are separated into those at even and at odd places, and its taps likewise.
     """
     w1, w2, w3 = (np.asarray(parameters[f"weights{i}"], np.float32) for i in (1, 2, 3))
     parted = w1.reshape(len(w1), N_PARTS, -1, STRIDE).swapaxes(2, 3).reshape(len(w1), N_PARTS * STRIDE, -1)
@@ -108,8 +113,18 @@ def _prepared(parameters: Parameters) -> Layers:
 
 
 @subroutine
-def _part(patch, ring, rows):
-    """Samples of a ring at even and at odd places, outwards and along, as four rows, closed."""
+def _separate(patch, ring, rows):
+    """Separate the samples of a ring into those at even and at odd places.
+
+    Parameters
+    ----------
+    patch
+        (2, N_RINGS, N_ANGLES) float32.
+    ring
+        Index of the ring.
+    rows
+        (4, 76) float32, filled: outwards and along, each even and odd; the beginning repeated at the end.
+    """
     for part in range(N_PARTS):
         for i in range(_ROOM):
             a = STRIDE * i if i < N_CLASSES else STRIDE * (i - N_CLASSES)
@@ -119,10 +134,19 @@ def _part(patch, ring, rows):
 
 @subroutine
 def _convolve(rows, weights, bias, out):
-    """y(k,i) = Σ_r Σ_t rows(r, i + t) W_k(r,t) + b_k along the ring, for ``_COLUMNS`` places.
+    """y(k,i) = Σ_r Σ_t rows(r, i + t) W_k(r,t) + b_k along the ring, for ``_COLUMNS`` places i.
 
-    Four kernels and two taps at once, so that each column that is loaded serves four sums. (Written as
-    one function: with the inner loop in a function of its own it took twice as long.)
+    Four kernels and two taps at a time, so that each column that is loaded serves four sums. (With the
+    inner loop in a function of its own it took twice as long.)
+
+    Parameters
+    ----------
+    rows
+        (R, 76) float32, closed rings.
+    weights, bias
+        (K, R, T) and (K,) float32, K a multiple of 4.
+    out
+        (K, 40) float32, filled.
     """
     for k in range(0, weights.shape[0], _KERNELS_AT_ONCE):
         s0, s1, s2, s3 = out[k], out[k + 1], out[k + 2], out[k + 3]
@@ -145,7 +169,17 @@ def _convolve(rows, weights, bias, out):
 
 @subroutine
 def _connect(rows, weights, bias, scores):
-    """y(c) = Σ_f Σ_j rows(f, c + j) W(f,j) + b: the fully connected layer, looking in each direction c."""
+    """y(c) = Σ_f Σ_j rows(f, c + j) W(f,j) + b: the fully connected layer, seen from each direction c.
+
+    Parameters
+    ----------
+    rows
+        (F, 76) float32, closed rings.
+    weights, bias
+        (F, 36) and (1,) float32.
+    scores
+        (40,) float32, filled.
+    """
     for c in range(_COLUMNS):
         scores[c] = bias[0]
     for f in range(weights.shape[0]):
@@ -158,7 +192,17 @@ def _connect(rows, weights, bias, scores):
 
 @subroutine
 def _maxima(rows, n, out):
-    """The larger of rows 2f and 2f + 1 of n, closed."""
+    """Take the maximum of each two rows, 2f and 2f + 1.
+
+    Parameters
+    ----------
+    rows
+        (n or more, 40) float32.
+    n
+        How many count, an even number.
+    out
+        (n / 2 or more, 76) float32, filled; closed rings.
+    """
     for f in range(n // 2):
         for i in range(N_CLASSES):
             out[f, i] = max(rows[2 * f, i], rows[2 * f + 1, i])
@@ -168,7 +212,21 @@ def _maxima(rows, n, out):
 
 @subroutine
 def _peaks(scores, margin, angles, heights):
-    """Directions of the scores that are maxima, at most ``margin`` below the highest; how many there are."""
+    """Find the directions of the scores' maxima by a parabola through three of them.
+
+    Parameters
+    ----------
+    scores
+        (36 or more,) float32.
+    margin
+        How far below the highest a maximum may be.
+    angles, heights
+        (K,) float64, filled: radians in [0, 2π) and scores, the highest first, at most K.
+
+    Returns
+    -------
+    How many there are; at least 1.
+    """
     n = N_CLASSES
     lowest, n_found = scores[:n].max() - margin, 0
     for i in range(n):
@@ -189,7 +247,7 @@ def _peaks(scores, margin, angles, heights):
         angles[rank], heights[rank] = (i + offset) * 2 * math.pi / n % (2 * math.pi), here
         n_found = last + 1
     if n_found == 0:
-        # No direction stands out (a perfectly round structure): any will do, but the keypoint stays.
+        # No direction stands out (a perfectly round structure): any will do, but the keypoint is kept.
         angles[0] = 0.0
         n_found = 1
     return n_found
@@ -203,7 +261,29 @@ def _peaks(scores, margin, angles, heights):
 def _orientations(
     levels, x, y, sigma, level, directions, w1, b1, w2, b2, w3, b3, margin, angles, n_angles, start, stop
 ):
-    """Directions of keypoints start to stop."""
+    """Assign orientations to the keypoints ``start`` to ``stop``.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, W) float32 Gaussian levels.
+    x, y, sigma
+        (N,) float64 in samples, from the first row of the levels.
+    level
+        (N,) int64 level that samples are taken from.
+    directions
+        (2, N_ANGLES) float64, as of ``patches.directions``.
+    w1, b1, w2, b2, w3, b3
+        Float32 weights and biases of the layers, as of :func:`_prepared`.
+    margin
+        How far below the highest a score may be.
+    angles
+        (N, K) float64, filled: radians, the most probable first.
+    n_angles
+        (N,) int64, filled: how many each has.
+    start, stop
+        Rows of x, y, sigma, level, angles and n_angles.
+    """
     rings, patch = (
         np.empty((N_RINGS + 2, N_ANGLES), np.float32),
         np.empty((N_PARTS, N_RINGS, N_ANGLES), np.float32),
@@ -215,7 +295,7 @@ def _orientations(
     for n in range(start, stop):
         take_patch(levels[level[n]], x[n], y[n], sigma[n], directions, rings, patch)
         for ring in range(N_RINGS):
-            _part(patch, ring, parted)
+            _separate(patch, ring, parted)
             _convolve(parted, w1, b1, sums[ring * len(w1) :])
         _maxima(sums, len(sums), maxima)
         _convolve(maxima, w2, b2, sums)

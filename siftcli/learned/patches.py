@@ -1,10 +1,10 @@
 """What the network sees of a keypoint: gradients on rings around it, in the keypoint's own scale.
 
-The patch is polar: rings a share of σ apart, with samples at the same angles in each, the first
-towards +x. So a turn of the image by 5° moves every sample to its neighbour, and a quarter turn
-permutes the samples. The patch is not turned; the network tells by how much it is. A gradient has a
-part outwards and a part along the ring, which turn with it. (From grey values a network with a larger
-second layer learned no better.)
+The patch is polar: rings at equal distances, with samples at the same angles in each, the first towards +x.
+So rotating the image by 5° shifts every sample to its neighbour, and rotating it by 90° permutes the samples.
+The patch itself is not rotated; the network finds by how much it is. A gradient has a component outwards and
+one along the ring, which rotate with it. (From grey values a network with a larger second layer learned no
+better.)
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sift._jit import kernel, subroutine
-from ..sift._threads import Threads
+from ..kernels.decorators import kernel, subroutine
+from ..kernels.threads import Threads
 from ..sift.keypoints import Keypoints
-from ..sift.scalespace import Strip
+from ..sift.octave import Strip
 
 N_PARTS = 2
 """Outwards, and along the ring from +x towards +y."""
@@ -35,7 +35,7 @@ QUARTER = N_ANGLES // 4
 
 
 def directions() -> NDArray[np.float64]:
-    """(2, N_ANGLES) unit vectors (x; y) of the samples; a quarter turn permutes them to the last bit."""
+    """(2, N_ANGLES) unit vectors (x; y) of the samples; rotation by 90° permutes them to the last bit."""
     angle = 2 * math.pi / N_ANGLES * np.arange(QUARTER)
     x, y = np.cos(angle), np.sin(angle)
     return np.array([np.concatenate([x, -y, -x, y]), np.concatenate([y, x, -y, -x])])
@@ -64,7 +64,7 @@ def sample_patches(strip: Strip, keypoints: Keypoints, threads: Threads) -> NDAr
     threads.over_rows(
         len(keypoints),
         len(keypoints) * SAMPLES_PER_PATCH,
-        lambda start, stop: _sample_patches(strip.at_hand, *where, directions(), out, start, stop),
+        lambda start, stop: _sample_patches(strip.unpadded, *where, directions(), out, start, stop),
     )
     return out
 
@@ -80,7 +80,7 @@ def positions(strip: Strip, keypoints: Keypoints) -> Positions:
 
 @subroutine
 def _inside(position, n):
-    """The position, or the nearest inside n samples; its whole part, a sample with a neighbour; the rest."""
+    """The sample before a position, which is limited to ``n`` samples, and the distance from it."""
     position = min(max(position, 0.0), n - 1.0)
     whole = min(int(position), n - 2)
     return whole, position - whole
@@ -88,7 +88,19 @@ def _inside(position, n):
 
 @subroutine
 def _sample_rings(level, x, y, spacing, directions, rings):
-    """Grey values by bilinear interpolation, the first ring being the centre; outside the image its edge."""
+    """Sample grey values on rings, by bilinear interpolation; outside the image its edge is repeated.
+
+    Parameters
+    ----------
+    level
+        (R, W) float32 Gaussian level.
+    x, y, spacing
+        Centre and distance of the rings, in samples.
+    directions
+        (2, N_ANGLES) float64 unit vectors.
+    rings
+        (N_RINGS + 2, N_ANGLES) float32, filled; the first ring is the centre.
+    """
     height, width = level.shape
     for r in range(rings.shape[0]):
         for a in range(rings.shape[1]):
@@ -101,7 +113,15 @@ def _sample_rings(level, x, y, spacing, directions, rings):
 
 @subroutine
 def _differentiate(rings, patch):
-    """Central differences outwards and along the rings, both in grey values over two spacings."""
+    """Take central differences outwards and along the rings, both in grey values over two spacings.
+
+    Parameters
+    ----------
+    rings
+        (N_RINGS + 2, N_ANGLES) float32 grey values.
+    patch
+        (2, N_RINGS, N_ANGLES) float32, filled.
+    """
     for r in range(N_RINGS):
         per_spacing = N_ANGLES / (2 * math.pi * (r + 1))  # neighbours on ring r + 1 are closer than rings are
         for a in range(N_ANGLES):
@@ -113,7 +133,10 @@ def _differentiate(rings, patch):
 
 @subroutine
 def _normalise(patch):
-    """Bring the mean square to 1. Samples that a quarter turn permutes are summed as (a + c) + (b + d)."""
+    """Scale a patch (2, N_RINGS, N_ANGLES) to a mean square of 1.
+
+    Samples that a rotation by 90° permutes are summed as (a + c) + (b + d), so that it changes no bit.
+    """
     total = 0.0
     for part in range(N_PARTS):
         for r in range(N_RINGS):
@@ -130,7 +153,21 @@ def _normalise(patch):
 
 @subroutine
 def take_patch(level, x, y, sigma, directions, rings, patch):
-    """The patch of a keypoint; ``rings`` (N_RINGS + 2, N_ANGLES) is room for its grey values."""
+    """Sample the patch of a keypoint.
+
+    Parameters
+    ----------
+    level
+        (R, W) float32 Gaussian level.
+    x, y, sigma
+        In samples of the level.
+    directions
+        (2, N_ANGLES) float64, as of :func:`directions`.
+    rings
+        (N_RINGS + 2, N_ANGLES) float32, room for grey values.
+    patch
+        (2, N_RINGS, N_ANGLES) float32, filled.
+    """
     _sample_rings(level, x, y, RING_SPACING * sigma, directions, rings)
     _differentiate(rings, patch)
     _normalise(patch)
@@ -141,7 +178,23 @@ def take_patch(level, x, y, sigma, directions, rings, patch):
     " float64[:, ::1], float32[:, :, :, ::1], int64, int64)"
 )
 def _sample_patches(levels, x, y, sigma, level, directions, out, start, stop):
-    """The patches of keypoints start to stop."""
+    """Sample the patches of the keypoints ``start`` to ``stop``.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, W) float32 Gaussian levels.
+    x, y, sigma
+        (N,) float64 in samples, from the first row of the levels.
+    level
+        (N,) int64 level that samples are taken from.
+    directions
+        (2, N_ANGLES) float64.
+    out
+        (N, 2, N_RINGS, N_ANGLES) float32, filled.
+    start, stop
+        Rows of x, y, sigma, level and out.
+    """
     rings = np.empty((N_RINGS + 2, N_ANGLES), np.float32)
     for n in range(start, stop):
         take_patch(levels[level[n]], x[n], y[n], sigma[n], directions, rings, out[n])

@@ -1,9 +1,8 @@
-"""Training patches: keypoints of an image, looked at again turned and perturbed, with the known answer.
+"""Training patches: keypoints of an image in a rotated and perturbed view of it, with the known answer.
 
-An image is photographed again by a random camera: turned by any angle, tilted, resized, blurred,
-brighter or darker, with noise. Its keypoints go along, with a small error in position and scale such
-as detection makes. The answer is the orientation that the histogram found in the clean image, turned
-along.
+An image is photographed again by a random camera: rotated by any angle, tilted, resized, blurred, brighter or
+darker, with noise. Its keypoints are mapped into the view, with a small error in position and scale such as
+detection makes. The answer is the orientation that the histogram found in the clean image, mapped likewise.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
-from ..evaluation.planar import Matrix, Region, centre_of, local_scale, map_angles, map_points, similarity
+from ..kernels.threads import Threads
 from ..params import SiftParams
 from ..sift import pipeline
-from ..sift._threads import Threads
 from ..sift.keypoints import Keypoints
-from ..sift.orientation import assign_orientations
-from ..sift.scalespace import Strip, gaussian_octaves
+from ..sift.octave import Strip
+from ..sift.orientation import assign_orientations, histogram_stage
+from ..sift.scale_space import gaussian_octaves
+from ..views.planar import Matrix, Region, centre_of, local_scale, map_angles, map_points, similarity
 from .network import N_CLASSES
 from .patches import N_ANGLES, N_PARTS, N_RINGS, sample_patches
 
@@ -34,13 +34,13 @@ LABEL_DEVIATION_DEG = 6.5
 """Width of the Gaussian that an answer is spread over the classes with. Its logarithm is a parabola, so
 the parabola through three scores finds the answer again between the classes."""
 FURTHER_WEIGHT = 0.9
-"""Of an orientation that is not the strongest: half-way from what ``peak_ratio`` lets pass to 1."""
+"""Of an orientation that is not the strongest: half-way between ``peak_ratio`` and 1."""
 MARGIN_SIGMAS = 2.0
 """Keypoints nearer than this to the edge of the view are left out."""
 
 # The camera. Uniform between bounds, the noise and the zoom on a logarithmic scale.
 MAX_TILT_DEG = 20.0
-"""Mild: a tilt turns gradients by another angle than it turns directions, which no patch can tell."""
+"""Small: a tilt rotates gradients by another angle than directions, which a patch does not show."""
 TILT_FOCAL = 1.5
 """Focal length of the tilted camera, in view sides."""
 MAX_ZOOM = 1.4
@@ -83,7 +83,8 @@ class Examples:
 
 def scene_of(name: str, grey: NDArray[np.float32]) -> Scene:
     """Find the keypoints of a clean image and their orientations by the histogram."""
-    found = pipeline.detect(np.ascontiguousarray(grey), SiftParams(max_features=MAX_KEYPOINTS), threads=1)
+    params = SiftParams(max_features=MAX_KEYPOINTS)
+    found = pipeline.detect(np.ascontiguousarray(grey), params, histogram_stage(params), threads=1)
     places = np.column_stack([found.xy, found.scale]).astype(np.float64)
     is_new = np.ones(len(found), bool)
     is_new[1:] = np.any(places[1:] != places[:-1], axis=1)  # the frames of a keypoint are neighbours
@@ -122,7 +123,7 @@ def photograph(scene: Scene, rng: np.random.Generator, *, with_histogram: bool =
 
 
 def camera(shape: tuple[int, ...], view_shape: tuple[int, int], rng: np.random.Generator) -> Matrix:
-    """A map from image to view: some point to the view's centre, zoom and turn, a tilt about any axis."""
+    """A map from image to view: some point to the view's centre, zoom and rotation, a tilt about any axis."""
     centre, rest = centre_of(view_shape), (shape[1] - view_shape[1], shape[0] - view_shape[0])
     looked_at = centre[0] + rng.uniform(0, rest[0]), centre[1] + rng.uniform(0, rest[1])
     zoom = math.exp(rng.uniform(-1, 1) * math.log(MAX_ZOOM))
@@ -142,7 +143,7 @@ def warped(grey: NDArray[np.float32], matrix: Matrix, shape: tuple[int, int]) ->
 
 
 def perturbed(view: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The view as a worse camera delivers it: blurred, of another brightness, noisy, of 8 bits."""
+    """The view as a worse camera would deliver it: blurred, of another brightness, noisy, of 8 bits."""
     blur = rng.uniform(0, MAX_BLUR_PX) * (rng.random() < BLUR_SHARE)
     if blur > 0.2:
         view = import_cv2().GaussianBlur(view, (0, 0), blur)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..batch import Tell, find_images
 from ..errors import OutputError, ParameterError
-from ..evaluation.store import file_digest
 from ..image import read_image
+from ..io.provenance import file_digest
+from ..io.work_list import Tell, find_images
 from . import checkpoint, training
 from .curves import draw_curves
 from .judging import histogram_accuracy
@@ -35,7 +35,7 @@ class Session:
     overwrite
         Replace the output, and begin an unfinished training anew.
     command
-        What was typed, to be told in the file; folders are left out of it.
+        The command line, to be recorded in the file without the names of folders.
     tell
         Takes a line on pictures in folders that are not read.
 
@@ -63,7 +63,7 @@ class Session:
             raise OutputError(f"{output}: the folder {self.output.parent} does not exist; make it first")
         if self.output.exists() and not overwrite:
             raise OutputError(f"{output} exists; pass --overwrite to replace it")
-        self.images = find_images(inputs, tell)
+        self.images = find_images(inputs, tell=tell)
         self.command = _without_folders(command)
         self._unfinished = checkpoint.checkpoint_path(self.output)
         if overwrite:
@@ -92,7 +92,7 @@ class Session:
         self._unfinished.unlink(missing_ok=True)
 
     def result(self) -> list[str]:
-        """What came out, in lines for people."""
+        """The result, in lines for people."""
         about = load(self.output).about
         accuracy, histogram = about["held_out_accuracy"], about["histogram_accuracy"]
         return [
@@ -125,5 +125,5 @@ def _verdict(state: State, histogram: float, test: Sequence[Examples]) -> dict[s
 
 
 def _without_folders(command: Sequence[str]) -> str:
-    """The command as it can be told to others: the folders of a machine are nobody's business."""
+    """The command as it can be published: without the folders of this machine."""
     return shlex.join(["siftcli", *(part if part.startswith("-") else Path(part).name for part in command)])

@@ -1,6 +1,6 @@
 """Training of the orientation network: examples, mini-batches, Adam, a held-out part, checkpoints.
 
-Everything random is drawn for (seed, epoch, image), so a run that was stopped and taken up again
+Everything random is drawn for (seed, epoch, image), so a run that was stopped and resumed
 ends with the bytes of one that was not, and the number of threads changes nothing but the time.
 """
 

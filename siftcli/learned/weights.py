@@ -5,9 +5,10 @@ No pickle: the file is read as plain arrays, of which every shape is checked.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..formats.npz import read_arrays, write_arrays
+from ..io.provenance import DIGEST_BYTES
 from .network import SHAPES
 
 SHIPPED = Path(__file__).with_name("weights.npz")
@@ -34,7 +36,9 @@ class Weights:
     parameters: Mapping[str, NDArray[np.float32]]
     """An array for each of ``network.SHAPES``."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """How they came about: command, images trained on and held out, accuracy."""
+    """How they were made: command, images trained on and held out, accuracy."""
+    digest: str = ""
+    """Of the file's bytes, where they were read from one."""
 
 
 def encode(weights: Weights, **more: NDArray[Any]) -> bytes:
@@ -79,7 +83,9 @@ def load(path: Path) -> Weights:
     InputError
         If the file is missing, damaged or not the weights of this network.
     """
-    return decode(read(path), path)
+    data = read(path)
+    digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+    return replace(decode(data, path), digest=digest)
 
 
 def read(path: Path) -> bytes:

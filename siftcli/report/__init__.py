@@ -43,7 +43,7 @@ def write_report(
     from jinja2 import TemplateError
 
     from ..errors import InputError
-    from ..formats import write_inside, write_output
+    from ..io.writing import write_inside, write_output
     from .page import render
     from .runs import read_runs
 

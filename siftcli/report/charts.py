@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.measure import LOCALISATION_BINS_PX, ORIENTATION_BINS_DEG
-from ..evaluation.summary import METRICS, per_image, summarise
-from ..evaluation.transforms import TRANSFORMS
+from ..evaluation.summary import METRICS, per_image, summarise_rows
 from ..evaluation.work import AT_DEFAULTS
+from ..views.transforms import TRANSFORMS
 
 Rows = Sequence[Mapping[str, Any]]
 Trace = dict[str, Any]
@@ -91,7 +91,7 @@ def distribution_charts(rows: Rows, detectors: Sequence[str]) -> list[Chart]:
 def cost_charts(rows: Rows, detectors: Sequence[str]) -> list[Chart]:
     """Keypoints and seconds a view."""
     summaries = {
-        s.detector: s.means for s in summarise([dict(r) for r in rows if r["budget"] == AT_DEFAULTS])
+        s.detector: s.means for s in summarise_rows([dict(r) for r in rows if r["budget"] == AT_DEFAULTS])
     }
     named = [name for name in reversed(detectors) if name in summaries]
     charts = []

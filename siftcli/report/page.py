@@ -13,8 +13,8 @@ from typing import Any
 from ..errors import InputError
 from ..evaluation.store import PICTURES_FOLDER
 from ..evaluation.summary import METRICS, Metric
-from ..limits import MAX_IMAGE_BYTES
-from ..reading import read_bytes
+from ..io.limits import MAX_IMAGE_BYTES
+from ..io.reading import read_bytes
 from . import charts, tables
 from .charts import Chart
 from .runs import Run, compared_rows

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import InputError, ParameterError
 from ..evaluation.runner import SCHEMA
-from ..limits import MAX_FILE_BYTES
-from ..reading import read_bytes
+from ..io.limits import MAX_FILE_BYTES
+from ..io.reading import read_bytes
 
 RESULTS = "results.json"
 MAX_RUNS = 2

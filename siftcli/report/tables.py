@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation.recovery import CORNER_TOLERANCES_PX
-from ..evaluation.summary import METRICS, Difference, Metric, Summary, best, differences, per_image, summarise
+from ..evaluation.summary import (
+    METRICS,
+    Difference,
+    Metric,
+    Summary,
+    best,
+    differences,
+    per_image,
+    summarise_rows,
+)
 from ..evaluation.tables import BUDGET_TITLES, headline_metrics
-from ..evaluation.transforms import TRANSFORMS
 from ..evaluation.work import AT_DEFAULTS
+from ..views.transforms import TRANSFORMS
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -99,7 +108,7 @@ def columns_of(sweep: str) -> list[Metric]:
 
 def headline(sweep: str, budget: str, rows: Rows) -> Table:
     """The means of every detector, the best value of each column marked."""
-    summaries = summarise([dict(row) for row in rows])
+    summaries = summarise_rows([dict(row) for row in rows])
     columns = columns_of(sweep)
     marked = {metric.name: best(summaries, metric) for metric in columns}
     title = f"{BUDGET_TITLES[budget]}: {summaries[0].n_images} images, {summaries[0].n_rows} pairs of views"
@@ -176,7 +185,7 @@ def images(rows: Rows, first: str, pictures: Mapping[str, Sequence[Mapping[str, 
 
 def _image_entry(name: str, rows: list[Any], first: str, pictures: Sequence[Mapping[str, Any]]) -> ImageEntry:
     columns = [_BY_NAME[metric] for metric in IMAGE_METRICS]
-    summaries = summarise(rows)
+    summaries = summarise_rows(rows)
     marked = {metric.name: best(summaries, metric) for metric in columns}
     table = Table(f"{len(rows) // len(summaries)} views", columns, [
         (s.detector, _cells(s, columns, marked)) for s in summaries

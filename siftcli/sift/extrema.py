@@ -1,15 +1,15 @@
 """Strip to integer extrema of the difference of Gaussians (Lowe, section 3.1).
 
-A sample is a candidate when none of its neighbours exceeds it (or none falls
-below it): Lowe's 26, or the 8 of its level and, nearly, the 2 beside it in scale. Whether a structure that is
-oblique in position and scale passes the test against all 26 depends on where the grid falls; the
-least-squares fit (``keypoints.py``) tells better what is an extremum. The test is not
-strict: a structure that is symmetric about a point between samples has equal samples
-around it, and a strict test would lose it on an even grid and find it on an odd one.
-Refinement brings the equals together again.
+A sample is a candidate when none of its neighbours exceeds it (or none falls below it): Lowe's 26, or the 8
+of its level and, nearly, the 2 beside it in scale. Whether a structure that is oblique in position and scale
+passes the test against all 26 depends on the position of the grid; refinement by least squares decides
+better what is an extremum. The test is not strict: a structure that is symmetric about a point between
+samples has equal samples around it, and a strict test would lose it on an even grid and find it on an odd
+one. Candidates that refine to the same position are merged later.
 
-For the least-squares fit a candidate must also be no edge (section 4.1) at the sample already. A third of the
-extrema fail there, and next to nothing that would be round where the fits end; here neighbours are at hand.
+For refinement by least squares a candidate must not be an edge (section 4.1) at the sample itself. This
+removes a third of the extrema, and hardly any that would be round where the fits end; and it is cheap here,
+where the neighbours are in the cache.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.decorators import inlined, kernel, subroutine
+from ..kernels.threads import Threads
+from ..kernels.vectors import LANES, count_trailing_zeros, ge_mask, load, maximum, minimum, splat, store
 from ..params import KeypointParams
-from ._jit import inlined, kernel, subroutine
-from ._threads import Threads
-from ._vectors import LANES, lanes_not_below, larger, load, lowest_bit, smaller, splat, store
-from .keypoints import least_contrast, least_roundness
-from .scalespace import Strip
+from .octave import Strip
+from .response import least_contrast, least_roundness
 
 _SHARE_BESIDE = 0.97
-"""A candidate must reach this share of the samples beside it in scale.
+"""A candidate must reach this share of the two samples beside it in scale.
 
-Where a structure is oblique in position and scale, one of them lies nearer to its ridge, and may exceed the
-sample that is nearest to its peak.
+Where a structure is oblique in position and scale, one of the two lies nearer to its ridge, and may exceed
+the sample that is nearest to its peak.
 """
 
 
@@ -40,7 +40,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     strip
         The Gaussian levels; level i + 1 minus level i is DoG i.
     params
-        Thresholds, the share of what a keypoint needs that a candidate must reach; which neighbours count.
+        The thresholds, the share of them that a candidate must reach, and which neighbours count.
     threads
         Where the rows are shared out.
 
@@ -51,7 +51,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     """
     levels, (height, width) = strip.levels, strip.shape
     thresholds = _thresholds(strip, params)
-    roundness = least_roundness(params) if params.fit_window > 0 else 0.0
+    roundness = least_roundness(params) if params.refinement == "least-squares" else 0.0
     first, last = max(1, strip.rows[0]), min(height - 1, strip.rows[1])
     blocks = threads.over_rows(
         last - first,
@@ -71,7 +71,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
 
 
 def _thresholds(strip: Strip, params: KeypointParams) -> NDArray[np.float32]:
-    """(S,) what a sample of each level must reach: a share of what a keypoint half a level above needs."""
+    """(S,) the |DoG| that a sample of each level must reach: a share of what half a level above is needed."""
     sigma = strip.sigma_of(np.arange(1.5, strip.n_scales + 1))
     needed = least_contrast(sigma, params.contrast_threshold / strip.n_scales, params)
     return (params.candidate_fraction * needed).astype(np.float32)
@@ -79,7 +79,19 @@ def _thresholds(strip: Strip, params: KeypointParams) -> NDArray[np.float32]:
 
 @subroutine
 def _fill_dogs(levels, row, width, dogs, to):
-    """The DoG values of a row, level by level, each ``_pitch`` further on."""
+    """Fill in the DoG values of a row.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, P) float32 Gaussian levels.
+    row, width
+        Row of the levels; samples of it.
+    dogs
+        Float32, filled from the flat index ``to`` on, plane by plane, each ``_pitch(width)`` further on.
+    to
+        Where the row begins.
+    """
     n_levels, n_rows, pitch = levels.shape
     for x in range(0, width, LANES):
         lower = load(levels, row * pitch + x)
@@ -91,37 +103,53 @@ def _fill_dogs(levels, row, width, dogs, to):
 
 @inlined
 def _pitch(width):
-    """Samples from a row of DoG values to the next: a vector more on either side."""
+    """Samples from a row of DoG values of this ``width`` to the next: a vector more on either side."""
     return (-(-width // LANES) + 2) * LANES
 
 
 @inlined
 def _flags(dogs, above, here, below, step, share, high, low):
-    """The lanes that reach a threshold and that none of the ten nearest neighbours exceeds, as bits.
+    """The lanes, as bits, that reach a threshold and that none of their ten nearest neighbours exceeds.
 
-    These are the eight of the level and the two beside it in scale, of which a share counts.
+    Parameters
+    ----------
+    dogs
+        Float32 DoG values of three rows.
+    above, here, below
+        Flat indices of the first lane, and of the samples above and below it.
+    step
+        From a DoG plane to the next.
+    share
+        Vector; this share of the two neighbours in scale must be reached, all of the eight in the plane.
+    high, low
+        Vectors: the threshold, and its negative.
     """
     d = load(dogs, here)
-    if (lanes_not_below(d, high) | lanes_not_below(low, d)) == 0:
+    if (ge_mask(d, high) | ge_mask(low, d)) == 0:
         return 0
     left, right = load(dogs, here - 1), load(dogs, here + 1)
     up, down = load(dogs, above), load(dogs, below)
     fine, coarse = load(dogs, here - step), load(dogs, here + step)
-    most = larger(larger(larger(left, right), larger(up, down)), larger(share * larger(fine, coarse), high))
-    least = smaller(
-        smaller(smaller(left, right), smaller(up, down)), smaller(share * smaller(fine, coarse), low)
+    most = maximum(
+        maximum(maximum(left, right), maximum(up, down)), maximum(share * maximum(fine, coarse), high)
     )
-    if (lanes_not_below(d, most) | lanes_not_below(least, d)) == 0:
+    least = minimum(
+        minimum(minimum(left, right), minimum(up, down)), minimum(share * minimum(fine, coarse), low)
+    )
+    if (ge_mask(d, most) | ge_mask(least, d)) == 0:
         return 0
     for row in (above, below):
         left, right = load(dogs, row - 1), load(dogs, row + 1)
-        most, least = larger(larger(left, right), most), smaller(smaller(left, right), least)
-    return lanes_not_below(d, most) | lanes_not_below(least, d)
+        most, least = maximum(maximum(left, right), most), minimum(minimum(left, right), least)
+    return ge_mask(d, most) | ge_mask(least, d)
 
 
 @subroutine
 def _is_extremum(dogs, above, here, below, step):
-    """Whether a sample is as large (or as small) as all of the 3 × 3 beside it, a step before and after."""
+    """Whether no sample of the 3 × 3 in the planes before and after exceeds the sample ``here``.
+
+    The arguments are those of :func:`_flags`. A negative sample must not be above any of them.
+    """
     d = dogs[here]
     sign = np.float32(1) if d > 0 else np.float32(-1)
     for row in (above, here, below):
@@ -134,7 +162,10 @@ def _is_extremum(dogs, above, here, below, step):
 
 @subroutine
 def _is_round(dogs, above, here, below, least):
-    """Whether 4·determinant / trace² of the curvatures in x and y, by central differences, is no less."""
+    """Whether 4·determinant / trace² of the curvatures in x and y, by central differences, reaches ``least``.
+
+    The other arguments are those of :func:`_flags`.
+    """
     d = 2 * dogs[here]
     xx, yy = dogs[here - 1] + dogs[here + 1] - d, dogs[above] + dogs[below] - d
     xy = ((dogs[above - 1] + dogs[below + 1]) - (dogs[above + 1] + dogs[below - 1])) / 4
@@ -143,13 +174,33 @@ def _is_round(dogs, above, here, below, least):
 
 @subroutine
 def _extrema_in_row(dogs, above, here, below, step, width, threshold, nearest_only, roundness, columns):
-    """Fill in the columns of the extrema of a row; returns their number."""
+    """Fill in the columns of the extrema of a row.
+
+    Parameters
+    ----------
+    dogs, above, here, below, step
+        As for :func:`_flags`; the indices are those of the first column.
+    width
+        Samples of the row.
+    threshold
+        Least |DoG|.
+    nearest_only
+        Whether ten neighbours count, or all 26.
+    roundness
+        Least roundness; 0 for any.
+    columns
+        (W,) int32, filled.
+
+    Returns
+    -------
+    How many columns are filled.
+    """
     n, high, low = 0, splat(threshold), splat(-threshold)
     share = splat(np.float32(_SHARE_BESIDE if nearest_only else 1))
     for x in range(0, width, LANES):
         flags = _flags(dogs, above + x, here + x, below + x, step, share, high, low)
         while flags:
-            column = x + lowest_bit(flags)
+            column = x + count_trailing_zeros(flags)
             flags &= flags - 1
             # A flat region equals its neighbours; without a value it is no structure.
             if (
@@ -168,10 +219,28 @@ def _extrema_in_row(dogs, above, here, below, step, width, threshold, nearest_on
 
 @kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32[::1], boolean, float64, int64, int64)")
 def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundness, start, stop):
-    """Candidates of the octave's rows start to stop."""
+    """The candidates of the octave's rows ``start`` to ``stop``.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
+    first_row, width
+        The first of the octave's rows that is there; samples of a row.
+    thresholds
+        (S,) float32 least |DoG|, by level.
+    nearest_only, roundness
+        As for :func:`_extrema_in_row`.
+    start, stop
+        None of them the first or the last row of the octave.
+
+    Returns
+    -------
+    (N, 3) int32: DoG index, row and column, by row, DoG index and column.
+    """
     n_scales, step = levels.shape[0] - 3, _pitch(width)
     size = (n_scales + 2) * step
-    dogs = np.zeros(3 * size, np.float32)  # of three rows, each in its turn
+    dogs = np.zeros(3 * size, np.float32)  # a ring of three rows
     for y in (start - 1, start):
         _fill_dogs(levels, y - first_row, width, dogs, y % 3 * size + LANES)
     columns = np.empty(width, np.int32)

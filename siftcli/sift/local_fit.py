@@ -1,49 +1,56 @@
 """A quadratic fitted to a neighbourhood by weighted least squares (Cleveland and Devlin 1988: *loess*).
 
-Central differences take a derivative from two samples and let their noise through. Here a
-quadratic is fitted to 7 × 7 samples, each weighted by a Gaussian of its distance from the very
-point that the fit is evaluated at. These weights are a product of one factor an axis, so with
-polynomials that are orthogonal under them, 1, u − m and u² − αu − β along each axis, every
-coefficient of the least-squares fit is one weighted sum: no equations are to be solved.
+Central differences take a derivative from two samples and let their noise through. Here a quadratic is fitted
+to 7 × 7 samples, each weighted by a Gaussian of its distance from the very point at which the fit is
+evaluated. These weights are a product of one factor an axis. With polynomials that are orthogonal under them,
+1, u − m and u² − αu − β along each axis, every coefficient of the fit is one weighted sum, and no equations
+need to be solved.
 
-A row of seven samples is a vector, whose other lanes are zero.
+Throughout, a row of seven samples is a vector whose other lanes are zero. A *patch* is float32, (5, 7, 16):
+up to five DoG planes. *Filters* are float32, ``N_FILTERS`` of each fit, which begin at a flat index ``at``:
+three vectors along x, three along y, then m, α and β along x and along y. *Sums* is room for a vector.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ._functions import gaussian
-from ._jit import inlined, subroutine
-from ._vectors import (
+from ..kernels.decorators import inlined, subroutine
+from ..kernels.vector_math import gaussian
+from ..kernels.vectors import (
     LANES,
     broadcast,
     fma,
     lane_numbers,
     load,
-    smaller,
+    minimum,
     splat,
     store,
-    where_larger,
+    where_greater,
     zip_high,
     zip_low,
 )
 
-REACH = 3
+RADIUS = 3
 """Samples on either side of the nearest one."""
-SIDE = 2 * REACH + 1
+SIDE = 2 * RADIUS + 1
 MOST_PLANES = 5
 """DoG planes of the last fit: all that an octave of three scales has."""
 _PLANE = SIDE * LANES
 """Room for the seven rows of a plane."""
 _ALONG_Y, _MOMENTS = 3 * LANES, 6 * LANES
 N_FILTERS = 7 * LANES
-"""Room for the filters of a fit: three along x, three along y, and m, α and β of each."""
+"""Room for the filters of a fit."""
+PARABOLA = 0
+"""In place of a number of planes: a parabola through the three of the patch."""
 
 
 @subroutine
 def workspace(n):
-    """A patch, the filters of n fits, room for sums, and weights; zero, for vectors are longer than rows."""
+    """A patch, the filters of ``n`` fits, room for sums, and weights (3, 5) of planes; all float32, all zero.
+
+    Zero, since vectors are longer than rows.
+    """
     return (
         np.zeros(MOST_PLANES * _PLANE, np.float32),
         np.zeros(n * N_FILTERS, np.float32),
@@ -52,62 +59,134 @@ def workspace(n):
     )
 
 
+# --- samples ------------------------------------------------------------------------------------
+
+
 @subroutine
 def fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch):
-    """DoG values around a sample, in so many planes from the lowest on; the border is repeated outside."""
+    """Fill a patch with DoG values around a sample; outside the octave its edge is repeated.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
+    first_row, height, width
+        The first of the octave's rows that is there, and its size in samples.
+    lowest, n_planes
+        The first DoG plane, and how many.
+    y, x
+        Row of the octave and column of the middle sample.
+    patch
+        Filled.
+    """
     n_rows, pitch = levels.shape[1:]
-    is_inside = REACH <= x < width - REACH
+    is_inside = RADIUS <= x < width - RADIUS
     for row in range(SIDE):
-        at_y = min(max(y + row - REACH, 0), height - 1) - first_row
+        at_y = min(max(y + row - RADIUS, 0), height - 1) - first_row
         for s in range(n_planes):
             lower = ((lowest + s) * n_rows + at_y) * pitch
             upper, to = lower + n_rows * pitch, s * _PLANE + row * LANES
             if is_inside:
-                left = x - REACH
+                left = x - RADIUS
                 store(patch, to, _first_seven(load(levels, upper + left) - load(levels, lower + left)))
                 continue
             for column in range(SIDE):
-                at_x = min(max(x + column - REACH, 0), width - 1)
+                at_x = min(max(x + column - RADIUS, 0), width - 1)
                 patch[to + column] = levels[lowest + s + 1, at_y, at_x] - levels[lowest + s, at_y, at_x]
 
 
 @subroutine
-def fill_nearest_planes(levels, first_row, height, width, i, y, x, scale_offset, patch, weights):
-    """The same in the planes nearest to plane i, and their weights at an offset; returns their number."""
+def fill_nearest_planes(levels, first_row, height, width, level, y, x, scale_offset, patch, weights):
+    """Fill a patch with the five nearest planes, or all there are, and their weights at a scale.
+
+    Parameters
+    ----------
+    levels, first_row, height, width, y, x, patch
+        As for :func:`fill_patch`.
+    level, scale_offset
+        DoG index of the middle sample, and the scale as an offset from it, in levels.
+    weights
+        As for :func:`fill_scale_weights`.
+
+    Returns
+    -------
+    The number of planes.
+    """
     n_dogs = levels.shape[0] - 1
     n_planes = min(MOST_PLANES, n_dogs)
-    lowest = max(0, min(i - n_planes // 2, n_dogs - n_planes))
+    lowest = max(0, min(level - n_planes // 2, n_dogs - n_planes))
     fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch)
-    fill_scale_weights(n_planes, i + scale_offset - lowest, weights)
+    fill_scale_weights(n_planes, level + scale_offset - lowest, weights)
     return n_planes
+
+
+@subroutine
+def fill_scale_weights(n_planes, position, weights):
+    """Fill in the weights of planes for a polynomial's value, slope and curvature along scale (Lagrange).
+
+    Parameters
+    ----------
+    n_planes
+        The polynomial goes through so many planes.
+    position
+        Where it is evaluated, in planes from the first.
+    weights
+        (3, 5) float32, flat, filled: of the value, of the slope and of the curvature.
+    """
+    for k in range(n_planes):
+        value, slope, bend = 1.0, 0.0, 0.0
+        for j in range(n_planes):
+            if j != k:
+                factor, change = (position - j) / (k - j), 1 / (k - j)
+                bend = bend * factor + 2 * slope * change
+                slope = slope * factor + value * change
+                value *= factor
+        weights[k], weights[MOST_PLANES + k], weights[2 * MOST_PLANES + k] = value, slope, bend
 
 
 @inlined
 def _first_seven(row):
-    """A vector whose other lanes, which may hold any value, are 0."""
-    return where_larger(splat(np.float32(SIDE)), lane_numbers(), row, splat(np.float32(0)))
+    """The vector ``row`` with 0 in all lanes but the first seven, whatever they held."""
+    return where_greater(splat(np.float32(SIDE)), lane_numbers(), row, splat(np.float32(0)))
 
 
-@inlined
-def _fill_sums(p, q, r, s, t, u, sums):
-    """The sums of eight lanes of six vectors, at 0, 8, 4, 12, 2 and 10: halves are zipped and added."""
-    pq, rs, tu = zip_low(p, q), zip_low(r, s), zip_low(t, u)
-    zero = splat(np.float32(0))
-    prqs, tu = zip_low(pq, rs) + zip_high(pq, rs), zip_low(tu, zero) + zip_high(tu, zero)
-    all_six = zip_low(prqs, tu) + zip_high(prqs, tu)
-    store(sums, 0, zip_low(all_six, all_six) + zip_high(all_six, all_six))
+# --- filters ------------------------------------------------------------------------------------
+
+
+@subroutine
+def fill_filters(offset, spread, filters, at, sums):
+    """Fill in the filters of a fit.
+
+    Parameters
+    ----------
+    offset
+        (3,) float64: x, y and scale from the middle sample; where the fit is evaluated.
+    spread
+        Standard deviation of its Gaussian weights, in samples.
+    filters, at, sums
+        The filters, filled from ``at`` on; room for sums.
+    """
+    _weigh_line(offset[0], spread, filters, at, at + _MOMENTS, sums)
+    _weigh_line(offset[1], spread, filters, at + _ALONG_Y, at + _MOMENTS + 3, sums)
 
 
 @inlined
 def _weigh_line(position, spread, filters, at, to, sums):
-    """The three filters of a line, weight times polynomial over its norm; and m, α and β.
+    """Fill in the three filters along one axis: weight times polynomial, divided by its norm.
 
-    Positions u are relative to ``position``, an offset from the middle sample.
+    Parameters
+    ----------
+    position, spread
+        Where the fit is evaluated, in samples from the middle one; standard deviation of its weights.
+    filters, at, to
+        The filters; where the three vectors begin, and where m, α and β go.
+    sums
+        Room for sums.
     """
     zero, scale = splat(np.float32(0)), splat(np.float32(1 / spread))
-    u = lane_numbers() - splat(np.float32(REACH + position))
+    u = lane_numbers() - splat(np.float32(RADIUS + position))
     # Far samples of a narrow window have no weight that matters, but one that can be computed.
-    squares = smaller(u * scale * (u * scale), splat(np.float32(100)))
+    squares = minimum(u * scale * (u * scale), splat(np.float32(100)))
     weights = _first_seven(gaussian(squares))
     linear = weights * u
     quadratic = linear * u
@@ -128,78 +207,124 @@ def _weigh_line(position, spread, filters, at, to, sums):
     filters[to], filters[to + 1], filters[to + 2] = mean, skew, bend
 
 
-@subroutine
-def fill_filters(offset, spread, filters, at, sums):
-    """The filters, from ``at`` on, of a fit at an offset (x, y) from the middle sample, weights of this σ."""
-    _weigh_line(offset[0], spread, filters, at, at + _MOMENTS, sums)
-    _weigh_line(offset[1], spread, filters, at + _ALONG_Y, at + _MOMENTS + 3, sums)
+@inlined
+def _fill_sums(p, q, r, s, t, u, sums):
+    """The sums of the first eight lanes of six vectors, into ``sums`` at 0, 8, 4, 12, 2 and 10.
 
-
-@subroutine
-def newton_step(patch, offset, filters, at, sums, step):
-    """Newton's step from an offset (x, y, scale) to the extremum of the quadratics fitted there.
-
-    Along scale a parabola goes through three planes; in x and y quadratics are fitted to its values at
-    the scale, its slopes and its curvatures. Returns the extremum's value and its roundness (``_solve``).
+    Halves are interleaved and added, so that four additions do for all six.
     """
-    half, o = splat(np.float32(0.5)), splat(np.float32(offset[2]))
+    pq, rs, tu = zip_low(p, q), zip_low(r, s), zip_low(t, u)
+    zero = splat(np.float32(0))
+    prqs, tu = zip_low(pq, rs) + zip_high(pq, rs), zip_low(tu, zero) + zip_high(tu, zero)
+    all_six = zip_low(prqs, tu) + zip_high(prqs, tu)
+    store(sums, 0, zip_low(all_six, all_six) + zip_high(all_six, all_six))
+
+
+# --- the step -----------------------------------------------------------------------------------
+
+
+@subroutine
+def newton_step(patch, scale_offset, n_planes, weights, filters, at, sums, step):
+    """Newton's step from the point of the fit to the extremum of the quadratics fitted there.
+
+    Along scale a polynomial goes through the planes; quadratics in x and y are fitted to its values at
+    the scale, its slopes and its curvatures. A parabola through three planes, two thirds of an octave
+    apart, has errors along scale that depend on where between the levels the extremum lies, and the
+    position shifts with them: by the same amount in a rotated image, but not in one of another size. It is
+    exact enough for all steps but the last.
+
+    Parameters
+    ----------
+    patch
+        DoG values.
+    scale_offset
+        Scale of the fit from the middle of three planes, in levels; only for a parabola.
+    n_planes
+        Planes of the patch that the polynomial goes through; ``PARABOLA`` for a parabola through three.
+    weights
+        (3, 5) float32 as of :func:`fill_scale_weights`; not used for a parabola.
+    filters, at, sums
+        The filters of the fit; room for sums.
+    step
+        (3,) float64 in the order x, y, scale, filled, in samples and levels.
+
+    Returns
+    -------
+    The extremum's value and its roundness, as of :func:`_solve`.
+    """
+    o = splat(np.float32(scale_offset))
     zero, along_y = splat(np.float32(0)), at + _ALONG_Y
     values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
     for row in range(SIDE):
-        start = row * LANES
-        below, here, above = load(patch, start), load(patch, _PLANE + start), load(patch, 2 * _PLANE + start)
-        bend, slope = (above - here) + (below - here), half * (above - below)
-        values = _added(values, filters, along_y + row, fma(o, fma(o * half, bend, slope), here))
-        slopes = _added(slopes, filters, along_y + row, fma(o, bend, slope))
-        bends = _added(bends, filters, along_y + row, bend)
-    return _solve(values, slopes, bends, filters, at, sums, step)
-
-
-@subroutine
-def last_step(patch, n_planes, weights, filters, at, sums, step):
-    """The same with a polynomial through more planes than three.
-
-    A parabola of three planes, two thirds of an octave wide, has errors along scale that depend on where
-    between the levels the extremum lies, and the place moves with them. A turned image has the same ones, an
-    image of another size has not.
-    """
-    zero, along_y = splat(np.float32(0)), at + _ALONG_Y
-    values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
-    for row in range(SIDE):
-        value, slope, bend = zero, zero, zero
-        for k in range(n_planes):
-            samples = load(patch, k * _PLANE + row * LANES)
-            value = fma(broadcast(weights, k), samples, value)
-            slope = fma(broadcast(weights, MOST_PLANES + k), samples, slope)
-            bend = fma(broadcast(weights, 2 * MOST_PLANES + k), samples, bend)
+        if n_planes == PARABOLA:
+            value, slope, bend = _on_parabola(patch, row * LANES, o)
+        else:
+            value, slope, bend = _on_polynomial(patch, row * LANES, n_planes, weights)
         values = _added(values, filters, along_y + row, value)
         slopes = _added(slopes, filters, along_y + row, slope)
         bends = _added(bends, filters, along_y + row, bend)
     return _solve(values, slopes, bends, filters, at, sums, step)
 
 
-@subroutine
-def fill_scale_weights(n_planes, position, weights):
-    """What each plane counts for a polynomial's value, slope and curvature at a position (Lagrange)."""
+@inlined
+def _on_parabola(patch, start, o):
+    """Value, slope and curvature along scale of a row of a patch, three vectors, by a parabola.
+
+    ``start`` is the flat index of the row in the first plane; ``o`` is a vector of the scale, in levels from
+    the second plane.
+    """
+    half = splat(np.float32(0.5))
+    below, here, above = load(patch, start), load(patch, _PLANE + start), load(patch, 2 * _PLANE + start)
+    bend, slope = (above - here) + (below - here), half * (above - below)
+    return fma(o, fma(o * half, bend, slope), here), fma(o, bend, slope), bend
+
+
+@inlined
+def _on_polynomial(patch, start, n_planes, weights):
+    """Value, slope and curvature along scale of a row of a patch, three vectors, by weighted planes.
+
+    ``start`` is the flat index of the row in the first plane; ``weights`` as for :func:`fill_scale_weights`.
+    """
+    zero = splat(np.float32(0))
+    value, slope, bend = zero, zero, zero
     for k in range(n_planes):
-        value, slope, bend = 1.0, 0.0, 0.0
-        for j in range(n_planes):
-            if j != k:
-                factor, change = (position - j) / (k - j), 1 / (k - j)
-                bend = bend * factor + 2 * slope * change
-                slope = slope * factor + value * change
-                value *= factor
-        weights[k], weights[MOST_PLANES + k], weights[2 * MOST_PLANES + k] = value, slope, bend
+        samples = load(patch, k * _PLANE + start)
+        value = fma(broadcast(weights, k), samples, value)
+        slope = fma(broadcast(weights, MOST_PLANES + k), samples, slope)
+        bend = fma(broadcast(weights, 2 * MOST_PLANES + k), samples, bend)
+    return value, slope, bend
+
+
+@inlined
+def _added(totals, filters, at, values):
+    """Three vectors ``totals`` and a row's ``values`` times each of the filters along y, from ``at`` on."""
+    return (
+        fma(broadcast(filters, at), values, totals[0]),
+        fma(broadcast(filters, at + LANES), values, totals[1]),
+        fma(broadcast(filters, at + 2 * LANES), values, totals[2]),
+    )
 
 
 @subroutine
 def _solve(values, slopes, bends, filters, at, sums, step):
-    """Newton's step from the sums over y of values, slopes and curvatures along scale.
+    """Newton's step from the sums over y.
 
-    Returns the extremum's value and its roundness in x, y and scale: 4·determinant / trace² of the
-    curvatures in x and y (Lowe, section 4.1), times the part of the curvature in scale that is left when the
-    position follows the scale. That is 1 where the first two are equal and the place does not change with
-    the scale; it is 0 where the Hessian is not that of an extremum.
+    Parameters
+    ----------
+    values, slopes, bends
+        Three vectors each: sums over y of values, slopes and curvatures along scale.
+    filters, at, sums, step
+        As for :func:`newton_step`.
+
+    Returns
+    -------
+    value
+        Of the extremum.
+    roundness
+        In x, y and scale: 4·determinant / trace² of the curvatures in x and y (Lowe, section 4.1), times the
+        share of the curvature in scale that remains when the position is free to follow the scale. It is 1
+        where the first two are equal and the position does not change with the scale; 0 where the Hessian
+        is not that of an extremum.
     """
     moments = _moments(filters, at + _MOMENTS)
     lines = load(filters, at), load(filters, at + LANES), load(filters, at + 2 * LANES)
@@ -207,7 +332,7 @@ def _solve(values, slopes, bends, filters, at, sums, step):
     gs, xs, ys, _, _, _ = _at_the_centre(lines, slopes, moments, sums)
     ss, _, _, _, _, _ = _at_the_centre(lines, bends, moments, sums)
     determinant = xx * yy - xy * xy
-    # With the position eliminated; it is 0 on a ridge that is flat, oblique in position and scale.
+    # The position is eliminated; what remains is 0 on a ridge that is flat and oblique in position and scale.
     px, py = (yy * xs - xy * ys) / determinant, (xx * ys - xy * xs) / determinant
     remaining = ss - (xs * px + ys * py)
     if not (determinant > 0 and xx * value < 0 and remaining * value < 0):
@@ -221,7 +346,7 @@ def _solve(values, slopes, bends, filters, at, sums, step):
 
 @inlined
 def _moments(filters, at):
-    """m, α and β along x and along y, in double precision."""
+    """The six numbers m, α and β along x and along y, from ``at`` on, in double precision."""
     return (
         np.float64(filters[at]),
         np.float64(filters[at + 1]),
@@ -233,18 +358,18 @@ def _moments(filters, at):
 
 
 @inlined
-def _added(totals, filters, at, values):
-    """The polynomials of y, of degree 0, 1 and 2, times a row's values, added to those of the rows before."""
-    return (
-        fma(broadcast(filters, at), values, totals[0]),
-        fma(broadcast(filters, at + LANES), values, totals[1]),
-        fma(broadcast(filters, at + 2 * LANES), values, totals[2]),
-    )
-
-
-@inlined
 def _at_the_centre(lines, totals, moments, sums):
-    """Value, gradient and second derivatives (xx, yy, xy), at the point it was fitted at, of a quadratic."""
+    """A quadratic at the point of its fit: value, gradient (x, y) and second derivatives (xx, yy, xy).
+
+    Parameters
+    ----------
+    lines
+        The three filters along x, vectors.
+    totals
+        Three vectors: sums over y, by the degree of the filter along y.
+    moments, sums
+        As of :func:`_moments`; room for sums.
+    """
     level, linear, quadratic = lines
     a, b, c = totals
     mx, ax, bx, my, ay, by = moments

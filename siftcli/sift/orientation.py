@@ -1,11 +1,11 @@
 """Keypoints to frames: one or more orientations each (Lowe, section 5; IPOL, algorithms 10 and 11).
 
-The window is centred on the sub-pixel position, so a turned image has the turned histogram. For turns by
-other angles than 90° gradients must be as exact along the diagonals as along the axes. Central differences
-are not: of a wave (kx, ky) they give sin kx and sin ky, each too small in its own measure, and the direction
-is off by up to k² / 24: 0.6° of a structure of σ = 2 samples (k = 1/2). Averaged over three rows with
-weights 1 4 1, the first is sin kx (2 + cos ky) / 3 ≈ kx (1 − (kx² + ky²) / 6), and the second likewise:
-both are too small in the same measure.
+The window is centred on the sub-pixel position, so a rotated image has the rotated histogram. For rotations
+by other angles than 90° gradients must be as exact along the diagonals as along the axes. Central differences
+are not: of a wave (kx, ky) they give sin kx and sin ky, each too small by another factor, and the direction
+is off by up to k² / 24: 0.6° for a structure of σ = 2 samples (k = 1/2). Averaged over three rows with
+weights 1 4 1, the first is sin kx (2 + cos ky) / 3 ≈ kx (1 − (kx² + ky²) / 6), and the second likewise: both
+are too small by the same factor.
 """
 
 from __future__ import annotations
@@ -16,32 +16,39 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..params import OrientationParams
-from ._fetching import fetch_square
-from ._functions import direction, gaussian
-from ._jit import kernel, subroutine
-from ._sharing import numbers_taken
-from ._threads import Threads
-from ._vectors import (
+from ..kernels.decorators import kernel, subroutine
+from ..kernels.parallel_for import parallel_for
+from ..kernels.prefetch import prefetch_square
+from ..kernels.threads import Threads
+from ..kernels.vector_math import direction, gaussian
+from ..kernels.vectors import (
     LANES,
     accumulate,
     fma,
     lane_numbers,
     load,
     splat,
-    square_root,
+    sqrt,
     store,
-    store_whole,
-    whole_part,
+    store_integers,
+    trunc,
 )
-from .keypoints import Keypoints
-from .scalespace import Strip
+from ..params import OrientationParams
+from .keypoints import Keypoints, OrientationStage
+from .octave import Strip
 
 _WEIGHT_OF_NEIGHBOURS = 1 / 4
-"""Of the rows beside, relative to the middle one; a factor common to all turns no gradient."""
+"""Of the neighbouring rows, relative to the middle one; a common factor changes no direction."""
 _HISTOGRAMS = 4
+"""Histograms that are filled in turn."""
 _SAMPLES_PER_KEYPOINT = 1024
 """Work of one histogram, in the units of ``Threads.over_keypoints``."""
+
+
+def histogram_stage(params: OrientationParams) -> OrientationStage:
+    """The orientation histogram, as a stage of the pipeline."""
+    radius = 0.0 if params.upright else params.orientation_window * params.orientation_radius
+    return OrientationStage(assign_orientations, radius)
 
 
 def assign_orientations(
@@ -84,20 +91,15 @@ def assign_orientations(
     threads.over_keypoints(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
-        lambda n_taken: _orientations(*image, places, level, *settings, angles, n_angles, n_taken),
+        lambda counter: _orientations(*image, places, level, *settings, angles, n_angles, counter),
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
     return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
 
 
-def reach_of_histogram(params: OrientationParams) -> float:
-    """Radius of the samples that a histogram depends on, in units of σ, and one sample more."""
-    return 0.0 if params.upright else params.orientation_window * params.orientation_radius
-
-
 @cache
 def _smoothing_taps(n_bins: int, n_passes: int) -> NDArray[np.float32]:
-    """(n_bins,) weights, by distance round the circle, that equal so many passes of averaging three bins."""
+    """(n_bins,) weights, by distance along the circle, that equal so many passes of averaging three bins."""
     taps = np.zeros(n_bins)
     taps[0] = 1.0
     for _ in range(n_passes):
@@ -107,7 +109,25 @@ def _smoothing_taps(n_bins: int, n_passes: int) -> NDArray[np.float32]:
 
 @subroutine
 def _share_row(level, at, n, neighbours, row_weight, weights, bins_per_radian, bins, lower, upper):
-    """The bin of each of a row's gradients, and what it and the next one get."""
+    """Share each of a row's gradients between two bins.
+
+    Parameters
+    ----------
+    level
+        (R, P) float32 Gaussian level.
+    at, n
+        Flat index of the first sample, and how many.
+    neighbours
+        Float32 weight of the two neighbouring rows of a gradient.
+    row_weight, weights
+        Float32 and (n or more,) float32: the Gaussian window along y and along x.
+    bins_per_radian
+        Float32.
+    bins
+        (n or more,) int32, filled: the lower bin of each gradient.
+    lower, upper
+        (n or more,) float32, filled: what it and the next bin get.
+    """
     pitch = level.shape[1]
     for i in range(0, n, LANES):
         here = at + i
@@ -116,18 +136,21 @@ def _share_row(level, at, n, neighbours, row_weight, weights, bins_per_radian, b
         rising = load(level, above + 1) - load(level, below - 1)
         gx = fma(splat(neighbours), falling + rising, load(level, here + 1) - load(level, here - 1))
         gy = fma(splat(neighbours), falling - rising, load(level, below) - load(level, above))
-        share = splat(row_weight) * load(weights, i) * square_root(fma(gx, gx, gy * gy))
+        share = splat(row_weight) * load(weights, i) * sqrt(fma(gx, gx, gy * gy))
         position = direction(gy, gx) * splat(bins_per_radian)
-        whole = whole_part(position)
+        whole = trunc(position)
         next_share = share * (position - whole)
-        store_whole(bins, i, whole)
+        store_integers(bins, i, whole)
         store(lower, i, share - next_share)
         store(upper, i, next_share)
 
 
 @subroutine
 def _fill_window(start, n, inverse, weights):
-    """A Gaussian at n whole samples, the first of which is at ``start`` from the centre."""
+    """Fill ``weights`` (n or more,) with a Gaussian at ``n`` samples, the first at ``start`` from its centre.
+
+    ``inverse`` is 1 / its standard deviation, a float32 as ``start``, in samples.
+    """
     for i in range(0, n, LANES):
         distance = (lane_numbers() + splat(start + np.float32(i))) * splat(inverse)
         store(weights, i, gaussian(distance * distance))
@@ -135,18 +158,35 @@ def _fill_window(start, n, inverse, weights):
 
 @subroutine
 def _histogram(level, first_row, height, width, neighbours, x, y, window, radius, histogram, bins, lines):
-    """Gradient directions in a disc, weighted by magnitude and a Gaussian, shared between two bins each.
+    """Fill the histogram of gradient directions in a disc, weighted by magnitude and a Gaussian.
 
-    Only samples with a neighbour on every side count, so the image's own border is left out all round.
-    Samples take turns at four histograms, which are added in the end: neighbours often share a bin, and
-    the second would wait for the first.
+    Each gradient is shared between two bins. Only samples with a neighbour on every side count, so the
+    image's border is left out all round. Neighbouring samples go to four histograms in turn, which are added
+    in the end: they often share a bin, and the second would wait for the first.
+
+    Parameters
+    ----------
+    level
+        (R, P) float32 Gaussian level, rows of the octave from ``first_row`` on.
+    first_row, height, width
+        The first of the octave's rows that is there, and its size in samples.
+    neighbours
+        Float32 weight of the two neighbouring rows of a gradient.
+    x, y
+        Centre, in samples.
+    window, radius
+        Standard deviation of the Gaussian, and where it is cut, in samples.
+    histogram
+        (4, bins + 2) float64; the first row is filled.
+    bins, lines
+        (N,) int32 and (4, N) float32, room for a row of samples.
     """
     size = histogram.shape[1]
     n_bins = size - 2
     bins_per_radian, inverse = np.float32(n_bins / (2 * math.pi)), np.float32(1 / window)
     histogram[:] = 0
     first, last = max(1, math.ceil(x - radius)), min(width - 2, math.floor(x + radius))
-    # Whole vectors are computed; what is too much is not counted.
+    # Whole vectors are computed; the samples beyond n are not counted.
     n = last + 1 - first
     weights, row_weights, lower, upper = lines
     top, bottom = max(1, math.ceil(y - radius)), min(height - 2, math.floor(y + radius))
@@ -163,16 +203,28 @@ def _histogram(level, first_row, height, width, neighbours, x, y, window, radius
             accumulate(histogram, own, lower[i])
             accumulate(histogram, own + 1, upper[i])
     for i in range(size):
-        for turn in range(1, _HISTOGRAMS):
-            histogram[0, i] += histogram[turn, i]
-    # The bins after the last are the first once more.
+        for other in range(1, _HISTOGRAMS):
+            histogram[0, i] += histogram[other, i]
+    # The two bins after the last are the first two.
     histogram[0, 0] += histogram[0, n_bins]
     histogram[0, 1] += histogram[0, n_bins + 1]
 
 
 @subroutine
 def _smooth(histogram, taps, wrapped, out):
-    """Circular averaging of the bins; bins on either side are summed first."""
+    """Average the bins circularly; bins on either side are summed first.
+
+    Parameters
+    ----------
+    histogram
+        (bins or more,) float64.
+    taps
+        (bins,) float32 weights by distance along the circle.
+    wrapped
+        (3·bins + 16,) float32, room for the histogram three times.
+    out
+        (bins + 16,) float32, filled.
+    """
     n = len(taps)
     for i in range(n):
         wrapped[i] = wrapped[n + i] = wrapped[2 * n + i] = histogram[i]
@@ -188,7 +240,21 @@ def _smooth(histogram, taps, wrapped, out):
 
 @subroutine
 def _peaks(histogram, peak_ratio, angles, heights):
-    """Directions of the peaks, highest first, by a parabola through three bins; returns their number."""
+    """Find the directions of the peaks by a parabola through three bins.
+
+    Parameters
+    ----------
+    histogram
+        (bins,) float32.
+    peak_ratio
+        Least height, as a share of the largest.
+    angles, heights
+        (K,) float64, filled: radians in [0, 2π) and heights, the highest first, at most K.
+
+    Returns
+    -------
+    How many there are; at least 1.
+    """
     n = len(histogram)
     lowest, n_found = peak_ratio * histogram.max(), 0
     for i in range(n):
@@ -209,7 +275,7 @@ def _peaks(histogram, peak_ratio, angles, heights):
         angles[rank], heights[rank] = (i + offset) * 2 * math.pi / n % (2 * math.pi), here
         n_found = last + 1
     if n_found == 0:
-        # No direction stands out (a perfectly round structure): any will do, but the keypoint stays.
+        # No direction stands out (a perfectly round structure): any will do, but the keypoint is kept.
         angles[0] = 0.0
         n_found = 1
     return n_found
@@ -233,9 +299,35 @@ def _orientations(
     neighbours,
     angles,
     n_angles,
-    n_taken,
+    counter,
 ):
-    """Directions of keypoints, as many as are left."""
+    """Assign orientations to keypoints, as many as are left.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
+    first_row, height, width
+        The first of the octave's rows that is there, and its size in samples.
+    places
+        (N, 3) float64 x, y and σ, in samples.
+    level
+        (N,) int64 level that gradients are taken from.
+    window, radius
+        Standard deviation of the Gaussian in units of σ, and where it is cut, in units of the window.
+    taps
+        (bins,) float32, of the smoothing.
+    peak_ratio
+        Least height of a peak, as a share of the largest.
+    neighbours
+        Float32 weight of the two neighbouring rows of a gradient.
+    angles
+        (N, K) float64, filled: radians, the strongest first.
+    n_angles
+        (N,) int64, filled: how many each has.
+    counter
+        (1,) int64 of the parallel for loop.
+    """
     n_bins, n_samples = len(taps), max(levels.shape[1:]) + LANES
     lines, bins = np.empty((4, n_samples), np.float32), np.empty(n_samples, np.int32)
     histogram, smoothed, heights = (
@@ -244,11 +336,11 @@ def _orientations(
         np.empty(angles.shape[1]),
     )
     wrapped = np.zeros(3 * n_bins + LANES, np.float32)
-    for n in numbers_taken(n_taken, len(places)):
+    for n in parallel_for(counter, len(places)):
         if n + 1 < len(places):
             x, y, sigma = places[n + 1]
             reach = radius * window * sigma
-            fetch_square(levels, level[n + 1], first_row, height, width, x, y, reach + 1)
+            prefetch_square(levels, level[n + 1], first_row, height, width, x, y, reach + 1)
         x, y, sigma = places[n]
         spread = window * sigma
         _histogram(

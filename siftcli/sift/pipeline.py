@@ -1,59 +1,74 @@
-"""SIFT on one page: a verb a stage. Everything else that needs SIFT calls this.
+"""SIFT on one page, a function call a stage. Everything else that needs SIFT calls this.
 
-An image becomes Gaussian octaves, worked in strips; these give extrema of the difference of
-Gaussians, these are refined to keypoints, each keypoint gets one or more
-orientations and each of these frames a descriptor.
+An image becomes Gaussian octaves, which are processed in strips. Each strip goes through the stages once:
+extrema of the difference of Gaussians, their refinement to keypoints, one or more orientations for each
+keypoint, which make it frames, and a descriptor for each frame. From the frames of all strips the wanted ones
+are selected.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..features import DESCRIPTOR_LENGTH, Features
+from ..kernels.threads import Threads
 from ..params import SiftParams
-from ._threads import Threads
-from .descriptor import describe_frames, reach_of_descriptor
+from .candidates import MAX_OFFSET
+from .descriptor import describe_frames, descriptor_radius
+from .duplicates import NONE_CARRIED
 from .extrema import find_extrema
-from .keypoints import Keypoints, reach_of_refinement, refine
-from .local_fit import REACH
-from .merging import NONE_CARRIED
-from .orientation import assign_orientations, reach_of_histogram
-from .scalespace import Strip, gaussian_strips, octaves_of, strip_shape
+from .keypoints import Keypoints, OrientationStage
+from .local_fit import RADIUS
+from .masking import Allowance, allowance
+from .octave import Strip, octaves_of
+from .refinement import refine, refinement_halo
+from .scale_space import gaussian_strips, strip_shape
 from .selection import select
-
-OrientationStage = Callable[
-    [Strip, Keypoints, SiftParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
-]
-"""Keypoints of a strip to the keypoint and the angle of each frame."""
 
 Frames = dict[str, NDArray[Any]]
 """Columns of :class:`Features`."""
 
-Allowance = Callable[[Keypoints], NDArray[np.bool_]]
-"""Which keypoints lie where features are wanted."""
-
-NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
 """The responses of no keypoint."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What :func:`detect` was asked for, the same for every strip."""
+
+    params: SiftParams
+    orientation: OrientationStage
+    allowance: Allowance | None
+    with_descriptors: bool
+    pool: Threads
+
+
+_Found = tuple[Frames, dict[str, int]]
+"""The frames of a strip, its number of candidates and how many of them each filter removed."""
 
 
 def detect(
     image: NDArray[np.float32],
     params: SiftParams,
+    orientation: OrientationStage,
     *,
     mask: NDArray[np.bool_] | None = None,
     room: NDArray[np.float32] | None = None,
     threads: int | None = None,
     with_descriptors: bool = True,
+    about: Mapping[str, Any] = _NOTHING,
 ) -> Features:
     """Find the features of a grey image.
 
@@ -63,6 +78,8 @@ def detect(
         (H, W) float32, C-contiguous, grey values in [0, 1].
     params
         All parameters.
+    orientation
+        The stage that assigns orientations.
     mask
         (H, W) bool; keypoints whose centre falls on False are dropped.
     room
@@ -72,6 +89,9 @@ def detect(
         Threads to use; all cores when not given. The result does not depend on it.
     with_descriptors
         Whether frames are described; if not, their descriptors are zero.
+    about
+        Further fields of the features: the name of the image, its EXIF orientation, or the parameters to
+        record where they are not ``params``.
 
     Returns
     -------
@@ -79,55 +99,64 @@ def detect(
         Strongest first, at most ``params.max_features``.
     """
     with Threads(threads) as pool:
-        octaves = gaussian_strips(image, params, pool, reach=_reach(params))
-        is_allowed = _allowance(mask, room, params)
-        found = _detect_in_octaves(octaves, params, is_allowed, pool, with_descriptors)
-    parts, counts = [_no_frames()], Counter(candidates=0)
-    for frames, counts_of_strip in found:
-        parts.append(frames)
+        octaves = gaussian_strips(image, params, pool, halo=_halo(params, orientation))
+        allowed = allowance(mask, room, params)
+        found = _detect_in_octaves(octaves, _Wanted(params, orientation, allowed, with_descriptors, pool))
+    counts = Counter(candidates=0)
+    for _, counts_of_strip in found:
         counts.update(counts_of_strip)
-    columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns = _concatenated([_no_frames(), *(frames for frames, _ in found)])
     kept = select(columns, params)
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
-    kept_columns: dict[str, Any] = {name: column[kept] for name, column in columns.items()}
-    return Features(
-        **kept_columns,
-        descriptor_kind=_descriptor_kind(params),
-        image_size=(image.shape[1], image.shape[0]),
-        params=params,
-        removed=dict(counts),
-    )
+    fields: dict[str, Any] = {name: column[kept] for name, column in columns.items()}
+    for column in fields.values():
+        column.flags.writeable = False  # features keep an array that cannot change as it is
+    fields |= {
+        "descriptor_kind": _descriptor_kind(params),
+        "image_size": (image.shape[1], image.shape[0]),
+        "params": params,
+        "removed": dict(counts),
+    }
+    return Features(**{**fields, **about})
 
 
-def _detect_in_octaves(
-    octaves: Iterator[Generator[Strip, None, None]],
-    params: SiftParams,
-    is_allowed: Allowance | None,
-    pool: Threads,
-    with_descriptors: bool,
-) -> list[tuple[Frames, dict[str, int]]]:
-    """The frames of each strip of the next octave and of all after it, and how many each filter removed."""
+def _detect_in_octaves(octaves: Iterator[Generator[Strip, None, None]], wanted: _Wanted) -> list[_Found]:
+    """The frames found in each strip of the next octave and of all after it."""
     strips = next(octaves, None)
     if strips is None:
         return []
-    found, carried, strongest = [], NONE_CARRIED, NONE_ADMITTED
-    coarser: Callable[[], list[tuple[Frames, dict[str, int]]]] = partial(
-        _detect_in_octaves, octaves, params, is_allowed, pool, with_descriptors
-    )
+    found, carried, strongest = list[_Found](), NONE_CARRIED, _NONE_ADMITTED
+    coarser: Callable[[], list[_Found]] = partial(_detect_in_octaves, octaves, wanted)
     with closing(strips):
         for strip in strips:
             if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
-                coarser = pool.beside(coarser)
-            candidates = find_extrema(strip, params, pool)
-            keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
-            allowed = keypoints if is_allowed is None else keypoints.select(is_allowed(keypoints))
-            admitted, strongest = _admit(allowed, strongest, params)
-            frames = _assign_frames(strip, admitted, params, pool)
-            describe_them = _describe_frames if with_descriptors else _leave_undescribed
-            frames["descriptors"] = describe_them(strip, frames, params, pool)
-            removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-            found.append((frames, {"candidates": len(candidates), **removed}))
+                coarser = wanted.pool.submit(coarser)
+            found_here, carried, strongest = _detect_in_strip(strip, carried, strongest, wanted)
+            found.append(found_here)
     return found + coarser()
+
+
+def _detect_in_strip(
+    strip: Strip, carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
+) -> tuple[_Found, NDArray[np.float64], NDArray[np.floating]]:
+    """Run the stages on a strip.
+
+    Also returns what the next strip of the octave needs: refined candidates to be merged with its own, and
+    the strongest responses so far.
+    """
+    params, pool = wanted.params, wanted.pool
+    candidates = find_extrema(strip, params, pool)
+    keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
+    allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
+    admitted, strongest = _admit(allowed, strongest, params)
+    rows, angles = wanted.orientation.assign(strip, admitted, params, pool)
+    frames = _frames(admitted.select(rows), angles)
+    if wanted.with_descriptors:
+        frames["descriptors"] = _describe(strip, frames, params, pool)
+    else:
+        frames["descriptors"] = np.zeros((len(rows), DESCRIPTOR_LENGTH), np.uint8)
+    removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
+    return (frames, {"candidates": len(candidates), **removed}), carried, strongest
 
 
 def describe(
@@ -157,36 +186,37 @@ def describe(
     frames = {name: getattr(features, name) for name in ("xy", "scale", "orientation")}
     with Threads(threads) as pool:
         numbers = np.clip(features.octave, existing[0].number, existing[-1].number) if existing else None
-        octaves = gaussian_strips(image, params, pool, reach=_reach_of(features, numbers, params))
+        octaves = gaussian_strips(image, params, pool, halo=_halo_of(features, numbers, params))
         for strip in chain.from_iterable(octaves):
-            here = np.flatnonzero((numbers == strip.number) & strip.holds(features.xy))
+            here = np.flatnonzero((numbers == strip.number) & strip.contains(features.xy))
             of_strip = {name: column[here] for name, column in frames.items()}
-            descriptors[here] = _describe_frames(strip, of_strip, params, pool)
+            descriptors[here] = _describe(strip, of_strip, params, pool)
     return replace(features, descriptors=descriptors, descriptor_kind=_descriptor_kind(params), params=params)
 
 
-def working_bytes(shape: tuple[int, ...], params: SiftParams) -> int:
+def working_bytes(shape: tuple[int, ...], params: SiftParams, orientation: OrientationStage) -> int:
     """Estimate what :func:`detect` holds at once: the image, and a strip and the half of two octaves."""
+    halo = _halo(params, orientation)
     finest = octaves_of(shape, params.override(first_octave=min(params.first_octave, 0)))[:2]
-    strips = [math.prod(strip_shape(octave, _reach(params))) for octave in finest]
+    strips = [math.prod(strip_shape(octave, halo)) for octave in finest]
     n_samples = math.prod(shape) + sum(strips) + sum(math.prod(octave.shape) // 4 for octave in finest)
     return n_samples * np.dtype(np.float32).itemsize
 
 
-def _reach(params: SiftParams) -> int:
-    """Rows around a strip that its keypoints depend on."""
-    sigma = params.sigma * 2 ** ((params.levels_per_octave + params.max_offset) / params.levels_per_octave)
-    reach = max(_orientation_stage(params)[1], reach_of_descriptor(params)) * sigma
-    return math.ceil(reach + 2 * reach_of_refinement(params)) + REACH + 1
+def _halo(params: SiftParams, orientation: OrientationStage) -> int:
+    """Rows around a strip that its features depend on."""
+    sigma = params.sigma * 2 ** ((params.levels_per_octave + MAX_OFFSET) / params.levels_per_octave)
+    radius = max(orientation.radius, descriptor_radius(params)) * sigma
+    return math.ceil(radius + 2 * refinement_halo(params)) + RADIUS + 1
 
 
-def _reach_of(features: Features, octave: NDArray[np.int16] | None, params: SiftParams) -> int:
+def _halo_of(features: Features, octave: NDArray[np.int16] | None, params: SiftParams) -> int:
     """Rows around a strip that the descriptors of given frames depend on."""
     if octave is None or len(features) == 0:
         return 0
     sigma = np.nanmax(features.scale / np.exp2(octave.astype(np.float64)))
-    # More rows than the finest octave has are of no use, whatever σ is given.
-    return math.ceil(min(reach_of_descriptor(params) * float(sigma), 2.0 * features.image_size[1])) + 2
+    # More rows than the finest octave has are of no use, however large σ is.
+    return math.ceil(min(descriptor_radius(params) * float(sigma), 2.0 * features.image_size[1])) + 2
 
 
 def _no_frames() -> Frames:
@@ -202,50 +232,12 @@ def _no_frames() -> Frames:
     }
 
 
-def _allowance(
-    mask: NDArray[np.bool_] | None, room: NDArray[np.float32] | None, params: SiftParams
-) -> Allowance | None:
-    """What tells which keypoints may stay; None if all may."""
-    if mask is None and room is None:
-        return None
-    reach = reach_of_descriptor(params)
-
-    def is_allowed(keypoints: Keypoints) -> NDArray[np.bool_]:
-        allowed = np.ones(len(keypoints), bool)
-        if mask is not None:
-            allowed &= _is_allowed(keypoints.xy, mask)
-        if room is not None:
-            allowed &= _least_around(keypoints.xy, room) >= reach * keypoints.sigma
-        return allowed
-
-    return is_allowed
-
-
-def _least_around(xy: NDArray[np.float64], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The least value of the pixels around each position; the same in a turned or mirrored image."""
-    y_max, x_max = np.subtract(values.shape, 1)
-    x, y = xy.T
-    left, right = (np.clip(f, 0, x_max).astype(np.intp) for f in (np.floor(x), np.ceil(x)))
-    top, bottom = (np.clip(f, 0, y_max).astype(np.intp) for f in (np.floor(y), np.ceil(y)))
-    pixels = values[[top, top, bottom, bottom], [left, right, left, right]]
-    return np.asarray(pixels.min(axis=0))
-
-
-def _is_allowed(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether a centre falls on an allowed pixel; on the line between two, either will do."""
-    x_max, y_max = mask.shape[1] - 1, mask.shape[0] - 1
-    x, y = xy.T
-    left, right = (np.clip(f, 0, x_max).astype(np.intp) for f in (np.ceil(x - 0.5), np.floor(x + 0.5)))
-    top, bottom = (np.clip(f, 0, y_max).astype(np.intp) for f in (np.ceil(y - 0.5), np.floor(y + 0.5)))
-    return np.asarray(mask[top, left] | mask[top, right] | mask[bottom, left] | mask[bottom, right])
-
-
 def _admit(
     keypoints: Keypoints, strongest: NDArray[np.floating], params: SiftParams
 ) -> tuple[Keypoints, NDArray[np.floating]]:
     """Those that may be among the strongest ``max_features``, and the octave's strongest responses so far.
 
-    Where features are to be spread evenly, any may be wanted.
+    When features are spread evenly, any may be wanted.
     """
     if params.max_features is None or params.selection == "even":
         return keypoints, strongest
@@ -258,28 +250,17 @@ def _admit(
     return keypoints.select(response >= strongest[0]), strongest
 
 
-def _assign_frames(strip: Strip, keypoints: Keypoints, params: SiftParams, pool: Threads) -> Frames:
-    """Frames in the order of their keypoints, as columns of :class:`Features`."""
-    rows, orientation = _orientation_stage(params)[0](strip, keypoints, params, pool)
-    of_frame = keypoints.select(rows)
+def _frames(keypoints: Keypoints, angles: NDArray[np.float64]) -> Frames:
+    """Keypoints, each with one orientation in radians, as columns of :class:`Features`."""
     return {
-        "xy": of_frame.xy.astype(np.float32),
-        "scale": of_frame.sigma.astype(np.float32),
-        "orientation": _below_full_turn(orientation),
-        "response": of_frame.response,
+        "xy": keypoints.xy.astype(np.float32),
+        "scale": keypoints.sigma.astype(np.float32),
+        "orientation": _below_full_turn(angles),
+        "response": keypoints.response,
         # A value that was refined to exactly 0 is of neither sign; files know only two.
-        "sign": np.where(of_frame.value < 0, -1, 1).astype(np.int8),
-        "octave": of_frame.octave,
+        "sign": np.where(keypoints.value < 0, -1, 1).astype(np.int8),
+        "octave": keypoints.octave,
     }
-
-
-def _orientation_stage(params: SiftParams) -> tuple[OrientationStage, float]:
-    """The stage that the parameters choose, and its reach in units of σ; the network is imported late."""
-    if params.orientation == "learned":
-        from ..learned import orientation as learned
-
-        return learned.assign_orientations, learned.REACH
-    return assign_orientations, reach_of_histogram(params)
 
 
 def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -288,14 +269,12 @@ def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded >= np.float32(2 * np.pi), np.float32(0), rounded)
 
 
-def _describe_frames(strip: Strip, frames: Frames, params: SiftParams, pool: Threads) -> NDArray[np.uint8]:
+def _describe(strip: Strip, frames: Frames, params: SiftParams, pool: Threads) -> NDArray[np.uint8]:
     return describe_frames(strip, frames["xy"], frames["scale"], frames["orientation"], params, pool)
 
 
-def _leave_undescribed(
-    _strip: Strip, frames: Frames, _params: SiftParams, _pool: Threads
-) -> NDArray[np.uint8]:
-    return np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)
+def _concatenated(parts: list[Frames]) -> Frames:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _descriptor_kind(params: SiftParams) -> str:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.decorators import kernel
 from ..params import SiftParams
-from ._jit import kernel
 
 ROBUSTNESS = 0.9
-"""What suppresses a keypoint has more than its response / 0.9 (Brown et al., section 3)."""
+"""A keypoint is suppressed by those whose response exceeds its own / 0.9 (Brown et al., section 3)."""
 
 _PLACES_PER_CELL = 2
-"""Of the grid in which stronger neighbours are looked for; any number gives the same radii."""
+"""Keypoints in a cell of the search grid, on average; any number gives the same radii."""
 
 
 def select(columns: dict[str, NDArray[Any]], params: SiftParams) -> NDArray[np.intp]:
@@ -83,10 +83,26 @@ def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) 
 
 @kernel("void(float64[:, ::1], int64[::1], float64, int64[:, ::1], int64[::1], float64[::1])")
 def _suppress(places, n_stronger, side, last_of_cell, one_before, radius):
-    """Distance to the nearest of the first ``n_stronger`` places, which go into a grid as their number grows.
+    """Fill in the distance of each keypoint to the nearest of the stronger ones.
 
-    Cells are looked at in square rings about the place's own. About N / i places lie within the radius of
-    the i-th, so all searches together pass about N·(1 + 1/2 + … + 1/N) of them.
+    Keypoints enter a grid as the number of stronger ones grows. Its cells are searched in square rings about
+    the keypoint's own. About N / i keypoints lie within the radius of the i-th, so all searches together
+    visit about N·(1 + 1/2 + … + 1/N) of them.
+
+    Parameters
+    ----------
+    places
+        (N, 2) float64 x and y, the strongest first, none negative.
+    n_stronger
+        (N,) int64: the first so many are stronger.
+    side
+        Of a cell, in the unit of the places.
+    last_of_cell
+        (rows, columns) int64 of the grid: the last that entered each cell, −1 at the beginning.
+    one_before
+        (N,) int64, room for the one that entered the same cell before each.
+    radius
+        (N,) float64, filled; infinite where none is stronger.
     """
     n_rows, n_columns = last_of_cell.shape
     n_entered = 0

@@ -1,0 +1,55 @@
+"""Detection in a grey image, with the stages that the parameters choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .features import Features
+from .params import OrientationParams, SiftParams
+from .sift import pipeline
+from .sift.keypoints import OrientationStage
+from .sift.orientation import histogram_stage
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def detect(
+    grey: NDArray[np.float32],
+    params: SiftParams,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    room: NDArray[np.float32] | None = None,
+    threads: int | None = None,
+    with_descriptors: bool = True,
+    about: Mapping[str, Any] = _NOTHING,
+) -> Features:
+    """Find the features of a grey image; as :func:`siftcli.sift.pipeline.detect`."""
+    return pipeline.detect(
+        grey,
+        params,
+        orientation_stage(params),
+        mask=mask,
+        room=room,
+        threads=threads,
+        with_descriptors=with_descriptors,
+        about=about,
+    )
+
+
+def working_bytes(shape: tuple[int, ...], params: SiftParams) -> int:
+    """Estimate the memory that :func:`detect` needs for an image of a shape (H, W), in bytes."""
+    return pipeline.working_bytes(shape, params, orientation_stage(params))
+
+
+def orientation_stage(params: OrientationParams) -> OrientationStage:
+    """The stage that ``params.orientation`` names; the network is imported only when it is wanted."""
+    if params.orientation == "learned":
+        from .learned.orientation import network_stage
+
+        return network_stage()
+    return histogram_stage(params)

@@ -1,0 +1,227 @@
+"""Pictures of matches: two images side by side, and lines between what matched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .._cv2 import import_cv2
+from ..features import Features, Matches
+
+# Sky blue and (a little lightened, as a line looks darker than an area) vermilion of Okabe and
+# Ito's palette: told apart with any colour vision, and in grey by their lightness.
+INLIER_COLOUR = (86, 180, 233)
+OUTLIER_COLOUR = (230, 105, 10)
+
+MAX_LINES = 120
+"""More lines than these hide each other and the images."""
+_MANY_DOTS = 1000
+"""More dots than these are drawn small and without a rim."""
+WANTED_WIDTH, MAX_WIDTH = 1400, 2600
+"""Smaller pictures are enlarged by a whole factor to about the one, larger ones reduced to the other."""
+_MOST_ENLARGEMENT = 6
+_FADE = 0.7
+"""Contrast that the images keep under the drawing, around middle grey."""
+_BACKGROUND = (255, 255, 255)
+_INK = (20, 20, 20)
+_CHARACTERS_PER_WIDTH = 110
+"""Font size: so many characters would fill the picture's width, within the limits below."""
+_FONT_PX = (15, 30)
+_SHIFT = 4
+"""Binary digits of sub-pixel positions in OpenCV's drawing calls."""
+
+Grey = NDArray[np.float32]
+RGB = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+
+def draw_matches(
+    image_a: Grey,
+    image_b: Grey,
+    f: Features,
+    g: Features,
+    matches: Matches,
+    inliers: NDArray[np.bool_] | None = None,
+    caption: str = "",
+) -> RGB:
+    """Draw two images side by side, the features that matched, and lines between them.
+
+    Blue lines are inliers (or all matches, when nothing was verified), vermilion ones outliers.
+    Every matched feature has a dot; of many lines about 120 are drawn, spread evenly
+    over the first image. A caption below says what is seen.
+
+    Parameters
+    ----------
+    image_a, image_b
+        (H, W) in [0, 1]; they may differ in size and shape.
+    f, g, matches
+        Features in the pixels of these images, and M pairs of their rows.
+    inliers
+        (M,) whether a match fits the model; None when nothing was verified.
+    caption
+        Lines of text above the legend.
+
+    Returns
+    -------
+    ndarray
+        (H, W, 3) uint8, RGB.
+    """
+    layout = _layout(image_a.shape, image_b.shape)
+    canvas = _canvas(image_a, image_b, layout)
+    start = layout.on_canvas(f.xy[matches.pairs[:, 0]], layout.origin_a)
+    stop = layout.on_canvas(g.xy[matches.pairs[:, 1]], layout.origin_b)
+    groups = _groups(inliers, len(matches))
+    n_drawn = 0
+    for rows, colour, _ in groups:
+        shown = rows[evenly_spread(f.xy[matches.pairs[rows, 0]], _share(len(rows), len(matches)))]
+        _draw_lines(canvas, start[shown], stop[shown], colour, layout.line_width)
+        n_drawn += len(shown)
+    for rows, colour, _ in groups:
+        dots = np.concatenate([start[rows], stop[rows]])
+        _draw_dots(canvas, dots, colour, layout.line_width, rim=len(matches) <= _MANY_DOTS)
+    legend = [(colour, f"{len(rows)} {name}") for rows, colour, name in groups]
+    note = f"{n_drawn} of {len(matches)} lines drawn" if n_drawn < len(matches) else ""
+    return np.vstack([canvas, _caption(canvas.shape[1], caption, legend, note)])
+
+
+def evenly_spread(xy: NDArray[Any], n: int) -> NDArray[np.intp]:
+    """Choose up to n of the points (N, 2), spread evenly; the same for the same points.
+
+    The plane is divided into about n cells, as square as it allows; one point of each cell is
+    taken, then a second, and so on, the first rows first. In the last round the cells that
+    still give one are taken in an order that is even over the plane.
+    """
+    if len(xy) <= n:
+        return np.arange(len(xy))
+    low, extent = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-6)
+    side = float(np.sqrt(extent[0] * extent[1] / n)) or float(extent.max() / n)
+    n_columns, n_rows = np.ceil(extent / side).astype(int) + 1
+    column, row = ((xy - low) / side).astype(int).T
+    cell = row * n_columns + column
+    order = np.argsort(cell, kind="stable")
+    first_of_cell = np.searchsorted(cell[order], cell[order])
+    turn_in_cell = np.empty(len(xy), int)
+    turn_in_cell[order] = np.arange(len(xy)) - first_of_cell
+    golden = (np.arange(n_columns * n_rows) * 0.6180339887498949) % 1.0  # a low-discrepancy sequence
+    return np.sort(np.lexsort((golden[cell], turn_in_cell))[:n])
+
+
+def _share(n: int, n_all: int) -> int:
+    """How many lines of a group of n are drawn: its part of the whole, at least a few."""
+    return n if n_all <= MAX_LINES else min(n, max(10, round(MAX_LINES * n / n_all)))
+
+
+def _groups(
+    inliers: NDArray[np.bool_] | None, n: int
+) -> list[tuple[NDArray[np.intp], tuple[int, int, int], str]]:
+    """Rows, colour and name of what is drawn; the few outliers are drawn over the inliers."""
+    if inliers is None:
+        return [(np.arange(n), INLIER_COLOUR, "matches")]
+    return [
+        (np.flatnonzero(inliers), INLIER_COLOUR, "inliers"),
+        (np.flatnonzero(~inliers), OUTLIER_COLOUR, "outliers"),
+    ]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the images lie on the canvas: centred in height, side by side with a gap."""
+
+    size: tuple[int, int]
+    """(height, width) of the canvas."""
+    factor: float
+    """Canvas pixels an image pixel."""
+    origin_a: tuple[int, int]
+    """(x, y) of the corner of the first image."""
+    origin_b: tuple[int, int]
+    line_width: int
+
+    def on_canvas(self, xy: NDArray[Any], origin: tuple[int, int]) -> Points:
+        """(N, 2) positions on the canvas."""
+        return np.asarray((xy.astype(np.float64) + 0.5) * self.factor - 0.5 + origin)
+
+
+def _layout(shape_a: tuple[int, ...], shape_b: tuple[int, ...]) -> _Layout:
+    width = shape_a[1] + shape_b[1]
+    factor = min(MAX_WIDTH / width, _MOST_ENLARGEMENT, max(1, round(WANTED_WIDTH / width)))
+    (height_a, width_a), (height_b, width_b) = (_scaled(s, factor) for s in (shape_a, shape_b))
+    gap = max(4, (width_a + width_b) // 100)
+    height = max(height_a, height_b)
+    return _Layout(
+        size=(height, width_a + gap + width_b),
+        factor=factor,
+        origin_a=(0, (height - height_a) // 2),
+        origin_b=(width_a + gap, (height - height_b) // 2),
+        line_width=1 + (width_a + width_b) // 2000,
+    )
+
+
+def _scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def _canvas(image_a: Grey, image_b: Grey, layout: _Layout) -> RGB:
+    canvas = np.full((*layout.size, 3), _BACKGROUND, np.uint8)
+    for image, (x, y) in ((image_a, layout.origin_a), (image_b, layout.origin_b)):
+        height, width = _scaled(image.shape, layout.factor)
+        levels = np.rint(127.5 + (255 * np.clip(image, 0, 1) - 127.5) * _FADE).astype(np.uint8)
+        kind = Image.Resampling.NEAREST if layout.factor >= 1 else Image.Resampling.BOX
+        resized = np.asarray(Image.fromarray(levels).resize((width, height), kind))
+        canvas[y : y + height, x : x + width] = resized[:, :, None]
+    return canvas
+
+
+def _draw_lines(canvas: RGB, start: Points, stop: Points, colour: tuple[int, int, int], width: int) -> None:
+    cv2 = import_cv2()
+    for (x0, y0), (x1, y1) in zip(_fixed(start), _fixed(stop), strict=True):
+        cv2.line(canvas, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_dots(canvas: RGB, centres: Points, colour: tuple[int, int, int], width: int, *, rim: bool) -> None:
+    """Draw dots, with a dark rim that keeps a few of them legible on any background."""
+    cv2 = import_cv2()
+    one = 1 << _SHIFT
+    radius = 2 * width * one if rim else width * one
+    for x, y in _fixed(centres):
+        if rim:
+            cv2.circle(canvas, (x, y), radius + one, (0, 0, 0), -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _fixed(xy: Points) -> list[list[int]]:
+    """Positions in OpenCV's whole numbers of 1/16 px."""
+    return list(np.rint(xy * (1 << _SHIFT)).astype(int).tolist())
+
+
+def _caption(width: int, text: str, legend: list[tuple[tuple[int, int, int], str]], note: str) -> RGB:
+    """Return a strip of text and, in its last line, a coloured line for each group with its name."""
+    size = int(np.clip(width / _CHARACTERS_PER_WIDTH * 1.8, *_FONT_PX))
+    font = ImageFont.load_default(size)
+    lines = [part for line in text.splitlines() for part in _wrapped(line, font, width - size)]
+    step = round(1.45 * size)
+    strip = Image.new("RGB", (width, step * (len(lines) + 1) + size // 2), _BACKGROUND)
+    pen = ImageDraw.Draw(strip)
+    for i, line in enumerate(lines):
+        pen.text((size // 2, size // 4 + i * step), line, _INK, font)
+    x, y = size // 2, size // 4 + len(lines) * step
+    for colour, name in legend:
+        pen.rectangle((x, y + size // 2, x + 2 * size, y + size // 2 + size // 4), colour)
+        pen.text((x + 2.4 * size, y), name, _INK, font)
+        x += round(3.6 * size + font.getlength(name))
+    pen.text((x, y), note, _INK, font)
+    return np.asarray(strip)
+
+
+def _wrapped(line: str, font: Any, width: float) -> list[str]:
+    """Break a line at white space where it would be wider than the strip."""
+    lines: list[str] = []
+    for word in line.split(" "):
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        elif word or not lines:
+            lines.append(word)
+    return lines

@@ -1,0 +1,131 @@
+"""8-bit images, by Pillow, for which a truncated file is an error."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, turn_of
+
+_PIL_LOCK = threading.Lock()
+_PILLOWS_PIXELS = 80_000_000
+"""Pillow warns of images a little larger, and refuses those of twice the size."""
+_MP_ENTRIES = 0xB002
+_GREY_MODES = ("1", "L", "LA", "La")
+_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr")
+
+
+def decode_pillow(data: bytes, page: int, kind: str) -> Decoded:
+    """Decode an image, or a frame of an animation, as Pillow shows it.
+
+    Parameters
+    ----------
+    data
+        The file.
+    page
+        Number of the frame, from 0.
+    kind
+        The format, by Pillow's name.
+
+    Raises
+    ------
+    BadImageError
+        If it is damaged, too large, has no such frame or samples of another kind.
+    """
+    with opened(data, kind) as image:
+        frames = _full_frames(image, data)
+        check_page(page, len(frames))
+        with damage():
+            if page:
+                image.seek(frames[page])
+            load(image)
+            orientation = orientation_of(image)
+            samples = _samples(image)
+    return Decoded(samples, 255, orientation, len(frames))
+
+
+@contextmanager
+def opened(data: bytes, kind: str) -> Iterator[Image.Image]:
+    """Pillow's image, its header read and its size checked, under siftcli's limit instead of Pillow's."""
+    with damage(), without_pillows_limit():
+        try:
+            image = Image.open(io.BytesIO(data), formats=(kind,))
+        except UnidentifiedImageError as error:
+            raise truncated(f"its {kind} header cannot be read") from error
+    with image:
+        check_size(image.size)
+        yield image
+
+
+def n_frames(image: Image.Image) -> int:
+    """Number of frames as Pillow counts them."""
+    with damage():
+        return int(getattr(image, "n_frames", 1))
+
+
+def _full_frames(image: Image.Image, data: bytes) -> list[int]:
+    """Numbers of the frames that count; in a JPEG there may be gain maps, previews and empty places, too."""
+    n = n_frames(image)
+    if n == 1 or image.format != "MPO":
+        return list(range(n))
+    return [0, *(i for i in range(1, n) if _is_view(data, i, image))]
+
+
+def _is_view(data: bytes, frame: int, first: Image.Image) -> bool:
+    """Whether a further picture of a Multi-Picture file (CIPA DC-007) is a view like the first one."""
+    try:
+        with without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            image.seek(frame)
+            kind = str(cast(Any, image).mpinfo[_MP_ENTRIES][frame]["Attribute"]["MPType"])
+    except Exception:  # programs that edit the first picture leave the list of the others as it was
+        return False
+    is_alike = (image.size, image.mode) == (first.size, first.mode)
+    return kind.startswith("Multi-Frame") or (kind == "Undefined" and is_alike)
+
+
+def load(image: Image.Image) -> None:
+    """Decode; some plug-ins check the size once more."""
+    is_large = image.width * image.height > _PILLOWS_PIXELS
+    with without_pillows_limit() if is_large else nullcontext():
+        image.load()
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation; damaged EXIF is no reason to refuse the pixels."""
+    try:
+        return turn_of(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises many kinds
+        return 1
+
+
+@contextmanager
+def without_pillows_limit() -> Iterator[None]:
+    """Lift Pillow's limit, which is the whole process's, for as short as may be."""
+    with _PIL_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _samples(image: Image.Image) -> NDArray[Any]:
+    """(H, W, C) uint8 of any 8-bit Pillow image."""
+    if image.mode not in _MODES:
+        raise BadImageError(f"{image.mode} samples are not supported; save it as 8-bit RGB")
+    transparent = image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
+    grey = image.mode in _GREY_MODES
+    mode = {(True, False): "L", (True, True): "LA", (False, False): "RGB", (False, True): "RGBA"}[
+        grey, transparent
+    ]
+    array = np.asarray(image.convert(mode))
+    return array.reshape(*array.shape[:2], -1)

@@ -1,0 +1,129 @@
+"""PNG: 8 bits by Pillow, 16 bits by libpng, and what Pillow gets wrong or refuses."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..io.limits import require_memory
+from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated
+from .pillow import decode_pillow, load, n_frames, opened, orientation_of
+
+_GREY = 0
+_DEEP_PIXEL_BYTES = 8
+_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_XMP = b"XML:com.adobe.xmp\0\0"
+_MOST_XMP_BYTES = 1 << 20
+
+
+def decode_png(data: bytes, page: int = 0) -> Decoded:
+    """Decode a PNG file, or a frame of an animated one.
+
+    Raises
+    ------
+    BadImageError
+        If it is damaged, too large or has no such frame.
+    """
+    try:
+        return _decode(data, page)
+    except BadImageError:
+        # Pillow refuses a picture for the size of its text, or for damage in it: neither is needed here.
+        bare = _without_text(data)
+        if len(bare) == len(data):
+            raise
+        return _decode(bare, page)
+
+
+def _decode(data: bytes, page: int) -> Decoded:
+    depth, colour = data[24:25], data[25:26]  # of IHDR
+    if depth == b"\x10":
+        return _deep(data, page)
+    if colour == bytes([_GREY]) and depth != b"\x08" and (key := _transparent_grey(data)) is not None:
+        return _few_greys(data, page, depth[0], key)
+    return decode_pillow(data, page, "PNG")
+
+
+# --- 16 bits -------------------------------------------------------------------------------------------
+
+
+def _deep(data: bytes, page: int) -> Decoded:
+    size = struct.unpack(">II", data[16:24])
+    check_size(size)
+    with opened(data, "PNG") as image:
+        # A second header would be Pillow's; libpng takes the first.
+        if image.size != size:
+            raise truncated("it states two sizes")
+        n_pages = n_frames(image)
+        check_page(page, n_pages)
+        with damage():
+            load(image)  # Pillow checks all of the file, and finds EXIF that stands at its end
+        orientation = orientation_of(image)
+    samples = _deep_samples(data, page, size[0] * size[1] * n_pages)
+    if samples.shape[1::-1] != size or samples.dtype != np.uint16:
+        raise truncated("its samples are not those that its header states")
+    return Decoded(samples.reshape(*samples.shape[:2], -1), 65535, orientation, n_pages)
+
+
+def _deep_samples(data: bytes, page: int, n_pixels: int) -> NDArray[Any]:
+    import imagecodecs
+
+    with damage():
+        if page == 0:
+            return np.asarray(imagecodecs.png_decode(data))
+    # A frame may be a part laid over those before it: all are composed.
+    require_memory(n_pixels * _DEEP_PIXEL_BYTES, "decoding all its frames", "take its first frame")
+    with damage():
+        return np.asarray(imagecodecs.apng_decode(data)[page])
+
+
+# --- grey of 1, 2 or 4 bits with a transparent value ---------------------------------------------------
+
+
+def _few_greys(data: bytes, page: int, depth: int, key: int) -> Decoded:
+    """Pillow compares the transparent value with samples that it has scaled."""
+    with opened(data, "PNG") as image:
+        check_page(page, n_frames(image))
+        with damage():
+            load(image)
+            orientation = orientation_of(image)
+            grey = np.asarray(Image.fromarray(np.asarray(image)).convert("L"))
+    alpha = np.where(grey == key * 255 // (2**depth - 1), 0, 255).astype(np.uint8)
+    return Decoded(np.dstack([grey, alpha]), 255, orientation)
+
+
+def _transparent_grey(data: bytes) -> int | None:
+    for kind, body in _chunks(data):
+        if kind == b"tRNS" and len(body) == 2:
+            return int.from_bytes(body, "big")
+        if kind == b"IDAT":
+            return None
+    return None
+
+
+# --- chunks --------------------------------------------------------------------------------------------
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of each chunk, as far as they are whole."""
+    at, view = 8, memoryview(data)
+    while at + 12 <= len(data):
+        (n,) = struct.unpack_from(">I", data, at)
+        yield data[at + 4 : at + 8], view[at + 8 : at + 8 + n]
+        at += 12 + n
+
+
+def _without_text(data: bytes) -> bytes:
+    """Copy the file without its text, but for plain XMP, which may hold the orientation."""
+    parts, at = [data[:8]], 8
+    for kind, body in _chunks(data):
+        end = at + 12 + len(body)
+        is_xmp = body[: len(_XMP)] == _XMP and len(body) <= _MOST_XMP_BYTES
+        if kind not in _TEXT or is_xmp:
+            parts.append(data[at:end])
+        at = end
+    return b"".join([*parts, data[at:]])

@@ -1,0 +1,23 @@
+"""The list of what failed, beside the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .csv_text import cell, csv_text
+from .writing import write_inside
+
+
+def write_failures(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write what failed, and why. Without any, an old list is removed.
+
+    A name that begins like a formula has an apostrophe before it.
+    """
+    cells = [[cell(value) for value in row] for row in rows]
+    if not cells:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = csv_text([header, *cells])
+    write_inside(path, text.encode("utf-8", "surrogateescape"), overwrite=True)

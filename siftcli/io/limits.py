@@ -1,0 +1,102 @@
+"""What siftcli refuses because of its size, and how each limit is raised.
+
+A limit is raised (or lowered) by an environment variable, which holds for every command, for the
+Python API and for the processes of a batch; a Dask cluster's workers need it in theirs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError, ParameterError
+
+_PREFIX = "SIFTCLI_"
+_CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
+_LARGEST = 1 << 62
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A number that an environment variable can replace."""
+
+    name: str
+    default: int | Callable[[], int]
+    doc: str
+    """What it limits, with the unit."""
+
+    @property
+    def variable(self) -> str:
+        """Name of the environment variable."""
+        return _PREFIX + self.name
+
+    @property
+    def value(self) -> int:
+        """What holds now.
+
+        Raises
+        ------
+        ParameterError
+            If the variable is no whole number of at least 1.
+        """
+        text = os.environ.get(self.variable)
+        if text is None:
+            return self.default if isinstance(self.default, int) else self.default()
+        if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) <= _LARGEST):
+            raise ParameterError(f"{self.variable} must be a whole number of at least 1; got {text[:40]!r}")
+        return int(text)
+
+    @property
+    def how_to_raise(self) -> str:
+        """The end of an error's line."""
+        return f"or raise {self.variable}, which is {self.value}"
+
+
+def _memory_of_the_machine() -> int:
+    """Physical memory in bytes, or what a control group leaves of it."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(physical, int(_CONTROL_GROUP.read_text()))
+    except (OSError, ValueError):  # no such group, or "max"
+        return physical
+
+
+MAX_PIXELS = Limit("MAX_PIXELS", 200_000_000, "pixels of an image; checked before it is decoded")
+MAX_IMAGE_BYTES = Limit("MAX_IMAGE_BYTES", 1 << 32, "bytes of an image file")
+MAX_FEATURES = Limit("MAX_FEATURES", 10_000_000, "features of an image, unless --max-features is given")
+MAX_FILE_BYTES = Limit("MAX_FILE_BYTES", 1 << 32, "bytes of a feature file (of one image)")
+MAX_MEMORY = Limit(
+    "MAX_MEMORY", _memory_of_the_machine, "bytes that an image may need, as estimated from its size"
+)
+PIPE_WAIT_S = Limit("PIPE_WAIT_S", 60, "seconds without a byte after which a pipe is given up")
+
+LIMITS = (MAX_PIXELS, MAX_IMAGE_BYTES, MAX_FEATURES, MAX_FILE_BYTES, MAX_MEMORY, PIPE_WAIT_S)
+
+
+def check_limits() -> None:
+    """Check every variable, before any work.
+
+    Raises
+    ------
+    ParameterError
+        If one is no whole number of at least 1.
+    """
+    for limit in LIMITS:
+        _ = limit.value
+
+
+def require_memory(n_bytes: int, what: str, advice: str) -> None:
+    """Refuse what would need more memory than there may be.
+
+    Raises
+    ------
+    InputError
+        If it would; the message begins with ``what``.
+    """
+    if n_bytes > MAX_MEMORY.value:
+        raise InputError(
+            f"{what} needs about {n_bytes / 1e9:.1f} GB, more than the limit of "
+            f"{MAX_MEMORY.value / 1e9:.1f} GB; {advice}, {MAX_MEMORY.how_to_raise}"
+        )

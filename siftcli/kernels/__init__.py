@@ -1,0 +1,1 @@
+"""How kernels are written, compiled, stored, linked and run. Read ``decorators.py`` first."""

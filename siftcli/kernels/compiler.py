@@ -1,0 +1,79 @@
+"""Compiling kernels with Numba. The only module that imports it, and only when something is to be compiled.
+
+Kernels release the GIL. They use no fast-math flag, so their results do not depend on the vector width.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core import config, event
+from numba.core.registry import cpu_target
+
+from . import intrinsics
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+def compile_kernel(function: Callable[..., Any], signature: str, folder: str | None) -> Any:
+    """Compile a function for one signature.
+
+    Parameters
+    ----------
+    function
+        The kernel in Python.
+    signature
+        Its types, as Numba writes them.
+    folder
+        Where Numba caches the machine code; None for nowhere.
+
+    Returns
+    -------
+    Dispatcher
+        Numba's, of that one signature.
+    """
+    # Numba reads the folder when a function is decorated; a user's own kernels keep theirs.
+    users_folder, config.CACHE_DIR = config.CACHE_DIR, folder or config.CACHE_DIR
+    try:
+        return numba.njit(signature, cache=folder is not None, **_OPTIONS)(function)
+    finally:
+        config.CACHE_DIR = users_folder
+
+
+def compile_subroutine(function: Callable[..., Any], **options: bool) -> Any:
+    """Numba's dispatcher of a function that kernels call; it is compiled for the types they call it with."""
+    return numba.njit(**_OPTIONS, **options)(function)
+
+
+def intrinsic(name: str) -> Any:
+    """The intrinsic of ``intrinsics.py`` of that name."""
+    return getattr(intrinsics, name)
+
+
+def type_of(value: Any) -> Any:
+    """Numba's type of a dispatcher or an intrinsic."""
+    cpu_target.typing_context.refresh()  # an intrinsic may be newer than its list of them
+    return cpu_target.typing_context.resolve_value_type(value)
+
+
+class _FirstCompilation(event.Listener):  # type: ignore[misc]
+    """Says once why the first run takes longer."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        """Called by Numba before each compilation."""
+        module = event.data["dispatcher"].py_func.__module__ or ""
+        if not self.said and module.startswith(__name__.split(".")[0] + "."):
+            self.said = True
+            print("siftcli: compiling its kernels for this machine, once (about 20 s) ...", file=sys.stderr)
+
+    def on_end(self, event: Any) -> None:
+        """Called by Numba after each compilation."""
+
+
+event.register("numba:compile", _FirstCompilation())

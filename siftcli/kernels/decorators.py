@@ -1,0 +1,113 @@
+"""Decorators that make kernels of functions: compiled when their module is imported, or loaded.
+
+Every kernel has an explicit signature, so it is compiled once and never again. What is loaded is the machine
+code that an earlier process has stored (``stored.py``): it runs without Numba, whose import takes longer
+than finding the features of a photograph. What is not stored is compiled by Numba (``compiler.py``), which
+has a cache of its own. Both are kept in a folder of the user's (``cache.py``), under a digest of all
+that a kernel is made from (``digest.py``).
+
+Kernels, subroutines and intrinsics are plain functions where NUMBA_DISABLE_JIT=1 turns the compiler off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property, partial, update_wrapper, wraps
+from typing import Any
+
+import numpy as np
+
+from . import cache
+
+_Kernel = Callable[..., Any]
+
+_IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+
+def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
+    """Compile or load a function that Python calls; it runs without the GIL.
+
+    Parameters
+    ----------
+    signature
+        The types of the result and of the arguments, as Numba writes them, for example
+        ``"void(float32[:, ::1], int64)"``. Arguments are arrays, ``boolean``, ``int64``, ``float32`` and
+        ``float64``.
+    """
+
+    def loaded(function: _Kernel) -> _Kernel:
+        if not _IS_COMPILED:
+            return _without_warnings(function)
+        compile_now = partial(_compiled, function, signature)
+        store = cache.store_of(function)
+        return (store and store.load(function, signature, compile_now)) or compile_now()
+
+    return loaded
+
+
+def _without_warnings(function: _Kernel) -> _Kernel:
+    """A kernel in Python that is as silent as a compiled one on padding, whose samples have any value."""
+
+    @wraps(function)
+    def quiet(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return quiet
+
+
+def subroutine(function: _Kernel) -> _Kernel:
+    """Compile a function into the kernels that call it."""
+    return _compiled_late(function)
+
+
+def inlined(function: _Kernel) -> _Kernel:
+    """Compile a function into each place that calls it, where its arguments may be constants."""
+    return _compiled_late(function, forceinline=True)
+
+
+def intrinsic(plain: _Kernel) -> _Kernel:
+    """Let kernels call the intrinsic of this name in ``intrinsics.py``; Python calls the function itself."""
+    return _Deferred(plain, lambda: _compiler().intrinsic(plain.__name__), plain) if _IS_COMPILED else plain
+
+
+def _compiled_late(function: _Kernel, **options: bool) -> _Kernel:
+    if not _IS_COMPILED:
+        return function
+    return _Deferred(function, lambda: _compiler().compile_subroutine(function, **options))
+
+
+class _Deferred:
+    """What kernels call. Numba makes it when such a kernel is compiled: never where all are stored."""
+
+    def __init__(self, function: _Kernel, make: Callable[[], Any], plain: _Kernel | None = None) -> None:
+        update_wrapper(self, function)
+        self._make, self._plain = make, plain
+
+    @cached_property
+    def _made(self) -> Any:
+        return self._make()
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba asks of a value it meets in a kernel."""
+        return _compiler().type_of(self._made)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return (self._plain or self._made)(*arguments)
+
+
+def _compiler() -> Any:
+    """The module that imports Numba."""
+    from . import compiler
+
+    return compiler
+
+
+def _compiled(function: _Kernel, signature: str) -> _Kernel:
+    """A kernel as compiled by Numba, or loaded from its cache; its code is stored for later."""
+    dispatcher: _Kernel = _compiler().compile_kernel(function, signature, cache.numba_folder(function))
+    if store := cache.store_of(function):
+        store.keep(function, signature, dispatcher)
+    return dispatcher

@@ -1,0 +1,338 @@
+"""The functions of ``vectors.py`` as Numba's intrinsics: a vector of sixteen float32 is one LLVM value.
+
+Their arguments and results are those of the functions of the same name there; the first argument here is
+Numba's typing context. An intrinsic returns its Numba signature and a function that builds the instructions.
+Addresses are computed from a flat index ``at`` (int64), in elements of the array, which is not checked.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+from .lanes import LANES
+
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INDEX = ir.IntType(32)
+_INDICES = ir.VectorType(_INDEX, LANES)
+
+
+class _VectorType(types.Type):  # type: ignore[misc]
+    """Numba's type of a vector."""
+
+    def __init__(self) -> None:
+        super().__init__("Vector(float32, 16)")
+
+
+_VECTOR = _VectorType()
+
+
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    """A vector is one LLVM value."""
+
+    def __init__(self, manager: Any, numba_type: Any) -> None:
+        super().__init__(manager, numba_type, _FLOATS)
+
+
+def _address(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: Any) -> Any:
+    """A pointer of type ``kind`` to the element ``at`` of an array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
+
+
+def _in_all_lanes(builder, value, kind=_FLOATS):
+    """A vector of type ``kind`` with a number in all lanes."""
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, _INDEX(0))
+    return builder.shuffle_vector(one, one, ir.Constant(_INDICES, [0] * LANES))
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+
+@intrinsic
+def load(_context, array, at):
+    """A load of 16 float32, aligned to 4 bytes."""
+
+    def build(context, builder, signature, values):
+        array, at = values
+        return builder.load(_address(context, builder, signature.args[0], array, at, _FLOATS), align=4)
+
+    return _VECTOR(array, types.int64), build
+
+
+@intrinsic
+def store(_context, array, at, vector):
+    """A store of 16 float32, aligned to 4 bytes."""
+
+    def build(context, builder, signature, values):
+        array, at, vector = values
+        builder.store(vector, _address(context, builder, signature.args[0], array, at, _FLOATS), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), build
+
+
+@intrinsic
+def store_nontemporal(_context, array, at, vector):
+    """A store of 16 float32 with LLVM's ``nontemporal`` hint, aligned to 64 bytes."""
+
+    def build(context, builder, signature, values):
+        array, at, vector = values
+        address = _address(context, builder, signature.args[0], array, at, _FLOATS)
+        stored = builder.store(vector, address, align=4 * LANES)
+        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), build
+
+
+@intrinsic
+def prefetch(_context, array, at):
+    """``llvm.prefetch`` of a float32, for reading, into all caches."""
+
+    def build(context, builder, signature, values):
+        array, at = values
+        number = ir.IntType(32)
+        address = _address(context, builder, signature.args[0], array, at, ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [address, *(ir.Constant(number, n) for n in (0, 3, 1))])  # to read, soon, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), build
+
+
+@intrinsic
+def fence(_context):
+    """A sequentially consistent fence."""
+
+    def build(context, builder, _signature, _values):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), build
+
+
+@intrinsic
+def broadcast(_context, array, at):
+    """A load of one float32, copied to all lanes."""
+
+    def build(context, builder, signature, values):
+        array, at = values
+        address = _address(context, builder, signature.args[0], array, at, ir.FloatType())
+        return _in_all_lanes(builder, builder.load(address))
+
+    return _VECTOR(array, types.int64), build
+
+
+@intrinsic
+def store_integers(_context, array, at, vector):
+    """A conversion to integers of the array's type and a store of 16 of them, aligned to 1 byte."""
+
+    def build(context, builder, signature, values):
+        array, at, vector = values
+        dtype = signature.args[0].dtype
+        kind = ir.VectorType(context.get_value_type(dtype), LANES)
+        whole = builder.fptosi(vector, kind) if dtype.signed else builder.fptoui(vector, kind)
+        builder.store(whole, _address(context, builder, signature.args[0], array, at, kind), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), build
+
+
+@intrinsic
+def store_index(_context, array, at, row, pitch, column):
+    """Row·pitch + column of 16 lanes as int32, and a store aligned to 4 bytes."""
+
+    def build(context, builder, signature, values):
+        array, at, row, pitch, column = values
+        pitches = _in_all_lanes(builder, builder.trunc(pitch, _INDEX), _INDICES)
+        index = builder.add(
+            builder.mul(builder.fptosi(row, _INDICES), pitches), builder.fptosi(column, _INDICES)
+        )
+        builder.store(index, _address(context, builder, signature.args[0], array, at, _INDICES), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, row, types.int64, column), build
+
+
+@intrinsic
+def copy_two(_context, source, at, target, to):
+    """A load and a store of 64 bits: two float32."""
+
+    def build(context, builder, signature, values):
+        source, at, target, to = values
+        both = ir.IntType(64)
+        two = builder.load(_address(context, builder, signature.args[0], source, at, both), align=4)
+        builder.store(two, _address(context, builder, signature.args[2], target, to, both), align=4)
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, target, types.int64), build
+
+
+@intrinsic
+def accumulate(_context, array, at, value):
+    """A load, an addition and a store of one float64."""
+
+    def build(context, builder, signature, values):
+        array, at, value = values
+        address = _address(context, builder, signature.args[0], array, at, ir.DoubleType())
+        builder.store(builder.fadd(builder.load(address), builder.fpext(value, ir.DoubleType())), address)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.float32), build
+
+
+@intrinsic
+def atomic_add(_context, count, n):
+    """An atomic addition to the first int64 of an array, without an order among other accesses."""
+
+    def build(context, builder, signature, values):
+        array, n = values
+        address = _address(
+            context, builder, signature.args[0], array, ir.Constant(ir.IntType(64), 0), ir.IntType(64)
+        )
+        return builder.atomic_rmw("add", address, n, "monotonic")
+
+    return types.int64(count, types.int64), build
+
+
+# --- constants and single numbers ---------------------------------------------------------------
+
+
+@intrinsic
+def splat(_context, value):
+    """One float32, copied to all lanes."""
+    return _VECTOR(types.float32), lambda _context, builder, _signature, values: _in_all_lanes(
+        builder, *values
+    )
+
+
+@intrinsic
+def lane_numbers(_context):
+    """The constant vector 0 to 15."""
+    return _VECTOR(), lambda *_: ir.Constant(_FLOATS, [float(i) for i in range(LANES)])
+
+
+@intrinsic
+def sum_of_lanes(_context, a):
+    """15 additions, from the first lane to the last."""
+
+    def build(_context, builder, _signature, values):
+        total = builder.extract_element(*values, _INDEX(0))
+        for lane in range(1, LANES):
+            total = builder.fadd(total, builder.extract_element(*values, _INDEX(lane)))
+        return total
+
+    return types.float32(a), build
+
+
+@intrinsic
+def ge_mask(_context, a, b):
+    """An ordered comparison, its 16 bits widened to an int64."""
+
+    def build(_context, builder, _signature, values):
+        lanes = builder.fcmp_ordered(">=", *values)
+        return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(a, b), build
+
+
+@intrinsic
+def count_trailing_zeros(_context, bits):
+    """``cttz`` of an int64 that is not 0."""
+
+    def build(_context, builder, _signature, values):
+        return builder.cttz(*values, ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), build
+
+
+# --- lane by lane -------------------------------------------------------------------------------
+
+
+def _llvm_function(name: str, n_arguments: int) -> Any:
+    """LLVM's own intrinsic ``llvm.<name>`` of one or three vectors."""
+    kind = ir.FunctionType(_FLOATS, [_FLOATS] * n_arguments)
+
+    def build(_context, builder, _signature, values):
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
+        return builder.call(function, values)
+
+    if n_arguments == 1:
+        return intrinsic(lambda _context, a: (_VECTOR(a), build))
+    return intrinsic(lambda _context, a, b, c: (_VECTOR(a, b, c), build))
+
+
+fma = _llvm_function("fma", 3)
+absolute = _llvm_function("fabs", 1)
+sqrt = _llvm_function("sqrt", 1)
+trunc = _llvm_function("trunc", 1)
+rint = _llvm_function("rint", 1)
+
+
+def _chosen(comparison: str) -> Any:
+    """The first vector's lanes where an ordered comparison holds, the second's elsewhere."""
+
+    def build(_context, builder, _signature, values):
+        return builder.select(builder.fcmp_ordered(comparison, *values), *values)
+
+    return intrinsic(lambda _context, a, b: (_VECTOR(a, b), build))
+
+
+maximum, minimum = _chosen(">"), _chosen("<")
+
+
+@intrinsic
+def where_greater(_context, a, b, x, y):
+    """An ordered comparison and a select."""
+
+    def build(_context, builder, _signature, values):
+        a, b, x, y = values
+        return builder.select(builder.fcmp_ordered(">", a, b), x, y)
+
+    return _VECTOR(a, b, x, y), build
+
+
+def _shuffle(order: list[int]) -> Any:
+    """Lanes of two vectors in some order: numbers 0 to 15 are the first one's, 16 to 31 the second one's."""
+
+    def build(_context, builder, _signature, values):
+        return builder.shuffle_vector(*values, ir.Constant(_INDICES, order))
+
+    return intrinsic(lambda _context, a, b: (_VECTOR(a, b), build))
+
+
+_ZIPPED = [i // 2 + i % 2 * LANES for i in range(2 * LANES)]
+zip_low, zip_high = _shuffle(_ZIPPED[:LANES]), _shuffle(_ZIPPED[LANES:])
+even_lanes, odd_lanes = _shuffle(list(range(0, 2 * LANES, 2))), _shuffle(list(range(1, 2 * LANES, 2)))
+
+
+def _define(function: Callable[..., Any], name: str) -> None:
+    """Let a Python operator on two vectors be the LLVM instruction of this name."""
+
+    @intrinsic
+    def compiled(_context, a, b):
+        return _VECTOR(a, b), lambda _context, builder, _signature, values: getattr(builder, name)(*values)
+
+    @overload(function, inline="always")
+    def of_vectors(a, b):
+        if isinstance(a, _VectorType) and isinstance(b, _VectorType):
+            return lambda a, b: compiled(a, b)  # noqa: PLW0108 (Numba wants a function)
+        return None
+
+
+for _function, _name in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _define(_function, _name)

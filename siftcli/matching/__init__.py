@@ -1,0 +1,1 @@
+"""Features of two images to putative matches, and from these to verified ones."""

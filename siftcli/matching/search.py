@@ -1,0 +1,30 @@
+"""Match the features of two images, and verify what was matched."""
+
+from __future__ import annotations
+
+from ..features import Features, Matches
+from .nearest import match
+from .options import NO_MODEL, MatchOptions
+from .verification import Verification, verify
+
+
+def search(
+    f: Features, g: Features, options: MatchOptions, threads: int | None = None
+) -> tuple[Matches, Verification | None]:
+    """Match and verify the features of two images; guided, once more by the model found.
+
+    Returns
+    -------
+    matches, verification
+        No verification when no model was asked for.
+    """
+    test = {"ratio": options.ratio, "mutual": options.mutual, "threads": threads}
+    matches = match(f, g, **test)  # type: ignore[arg-type]
+    if options.model == NO_MODEL:
+        return matches, None
+    found = verify(f, g, matches, options.model, options.max_error)
+    guide = found.guide() if options.guided else None
+    if guide is None:
+        return matches, found
+    matches = match(f, g, guide=guide, **test)  # type: ignore[arg-type]
+    return matches, verify(f, g, matches, options.model, options.max_error)

@@ -1,0 +1,146 @@
+"""Records of the scale space: an octave's grid and blur, and a strip of its levels.
+
+An octave carries, per axis, a step and an origin in input pixels. Doubling puts n samples on 2n − 1;
+halving keeps the even samples of an odd side and the midpoints of an even one. So the grid of every octave is
+symmetric about the image centre, and a rotated or mirrored image has the rotated or mirrored octaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..params import ScaleSpaceParams
+
+MIN_SIDE = 12
+"""Samples; an octave whose smaller side has fewer is not made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Octave:
+    """The grid of an octave, and the blur of its levels."""
+
+    number: int
+    """-1 is the doubled image."""
+    shape: tuple[int, int]
+    """(H, W) samples."""
+    n_scales: int
+    """S, the scales per octave; there are S + 3 levels."""
+    sigma: float
+    """σ₀, the blur of level 0 in samples."""
+    step: float
+    """Distance of neighbouring samples in input pixels."""
+    origin: tuple[float, float]
+    """(x, y) of the top-left sample in input pixels."""
+    excess_variance: float = 0.0
+    """Square pixels that a level was blurred by beyond its nominal σ (a negative assumed variance)."""
+
+    def to_input(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Positions (N, 2), x and y, from samples to input pixels."""
+        xy: NDArray[np.float64] = self.step * samples + np.array(self.origin)
+        return xy
+
+    def to_samples(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Positions (N, 2), x and y, from input pixels to samples."""
+        samples: NDArray[np.float64] = (xy - np.array(self.origin)) / self.step
+        return samples
+
+    def distance_to_border(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance (N,) of positions (N, 2) to the nearest side of the image, in input pixels."""
+        # The samples are centred in the image.
+        last_pixel = 2 * np.array(self.origin) + self.step * (np.array(self.shape[::-1]) - 1)
+        distance: NDArray[np.float64] = 0.5 + np.minimum(xy, last_pixel - xy).min(axis=1)
+        return distance
+
+    def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Blur of fractional levels in input pixels: σ₀·2^(level/S) samples (Lowe, section 3).
+
+        If the image is assumed to be sharper than it is, structures seem too large. The excess variance is
+        subtracted again, as far as it shifts the extremum of an ideal blob: √(σ² − excess·2^(−1/S)).
+        """
+        nominal = self.step * self.sigma * np.exp2(level / self.n_scales)
+        # Where all blur is excess, σ is next to 0 rather than NaN.
+        return np.asarray(
+            np.sqrt(np.maximum(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales), 1e-12))
+        )
+
+    def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""
+        nominal = np.sqrt(sigma.astype(np.float64) ** 2 + self.excess_variance * 2 ** (-1 / self.n_scales))
+        level = self.n_scales * np.log2(nominal / (self.step * self.sigma))
+        return np.asarray(np.clip(np.rint(level), 1, self.n_scales), np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip(Octave):
+    """Some rows of an octave. Its levels are overwritten when the next strip is asked for."""
+
+    levels: NDArray[np.float32]
+    """(S + 3, R, W + 16 or more) Gaussian levels; level i has blur σ₀·2^(i/S) samples.
+
+    Beyond column W stands padding of any value, so that whole vectors can be loaded.
+    """
+    first_row: int = 0
+    """The octave's row that is row 0 of the levels."""
+    rows: tuple[int, int]
+    """Start and stop of the octave's rows whose keypoints belong to this strip. Around them the levels
+    have a halo, as far as was asked for, or to the octave's ends."""
+
+    @property
+    def unpadded(self) -> NDArray[np.float32]:
+        """The levels without their padding: (S + 3, rows of the octave, W)."""
+        return self.levels[:, : self.shape[0] - self.first_row, : self.shape[1]]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is its octave's only one."""
+        return self.rows == (0, self.shape[0])
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is its octave's last one."""
+        return self.rows[1] == self.shape[0]
+
+    def contains(self, xy: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which positions (N, 2) in input pixels lie in its rows, or beyond them at an end of the octave."""
+        row = np.clip(np.floor(self.to_samples(xy)[:, 1]), 0, self.shape[0] - 1)
+        return np.asarray((row >= self.rows[0]) & (row < self.rows[1]))
+
+
+def octaves_of(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
+    """The octaves, finest first, of an image of a shape (H, W); none where it is too small."""
+    return [octave for octave in all_octaves(shape, params) if octave.number >= params.first_octave]
+
+
+def all_octaves(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
+    """The octaves from that of the (doubled) image on, including those before ``params.first_octave``."""
+    number = min(params.first_octave, 0)
+    height, width = (2 * n - 1 for n in shape) if number < 0 else shape
+    octave = Octave(
+        number=number,
+        shape=(height, width),
+        n_scales=params.levels_per_octave,
+        sigma=params.sigma,
+        step=2.0**number,
+        origin=(0.0, 0.0),
+        excess_variance=max(-params.assumed_variance, 0.0),
+    )
+    octaves = []
+    while min(octave.shape) >= MIN_SIDE:
+        octaves.append(octave)
+        octave = next_octave(octave)
+    return octaves
+
+
+def next_octave(octave: Octave) -> Octave:
+    """The octave with half the samples: the even ones of an odd side, the midpoints of an even one."""
+    (height, width), (x, y), step = octave.shape, octave.origin, octave.step
+    return replace(
+        octave,
+        number=octave.number + 1,
+        shape=((height + 1) // 2, (width + 1) // 2),
+        step=2 * step,
+        origin=(x if width % 2 else x + step / 2, y if height % 2 else y + step / 2),
+    )

@@ -1,0 +1,189 @@
+"""Integer extrema to refined, filtered keypoints (Lowe, sections 4 and 4.1; IPOL, algorithms 6 to 9).
+
+There are two ways to place a keypoint between the samples, as ``params.refinement`` says: Lowe's quadratic
+(``lowe.py``), and least-squares fits (``least_squares.py``). What follows is common to both: a keypoint must
+reach the contrast, must not be an edge, and must have the response; candidates that refine to the same
+position are one keypoint.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.decorators import kernel
+from ..kernels.parallel_for import parallel_for
+from ..kernels.threads import Threads
+from ..params import KeypointParams
+from . import least_squares, lowe
+from .candidates import EDGE, KEPT, LOW_CONTRAST, MAX_MOVES, UNSTABLE
+from .duplicates import NONE_CARRIED, merge_duplicates
+from .keypoints import Keypoints
+from .octave import Strip
+from .response import least_roundness, response_of
+
+_SAMPLES_PER_CANDIDATE = 512
+"""Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
+
+
+def refine(
+    strip: Strip,
+    candidates: NDArray[np.int32],
+    params: KeypointParams,
+    threads: Threads,
+    carried: NDArray[np.float64] = NONE_CARRIED,
+) -> tuple[Keypoints, dict[str, int], NDArray[np.float64]]:
+    """Refine candidates and keep those that are stable, strong and no edge.
+
+    Parameters
+    ----------
+    strip
+        The Gaussian levels.
+    candidates
+        (N, 3) DoG index, row and column.
+    params
+        The way to refine, and the thresholds of the filters.
+    threads
+        Where the candidates are shared out.
+    carried
+        (M, 5) refined candidates that the strip before has left to be merged with this one's.
+
+    Returns
+    -------
+    keypoints
+        Those kept, each once, in the order of their first candidates.
+    removed
+        How many candidates each filter removed.
+    carried
+        (K, 5) x, y, level, value and roundness of those that may be duplicates of the next strip's.
+    """
+    refined, fate = _refined(strip, candidates, params, threads)
+    kept = np.concatenate((carried, refined[fate == KEPT]))
+    last_y = math.inf if strip.is_last else strip.rows[1] - refinement_halo(params)
+    unique, carried = merge_duplicates(kept, params.merge_distance, last_y)
+    keypoints = _keypoints(strip, unique, params)
+    is_strong = keypoints.response >= params.response_threshold * _contrast(strip, params)
+    n_of_fate = np.bincount(fate, minlength=EDGE + 1)
+    removed = {
+        "unstable": int(n_of_fate[UNSTABLE]),
+        "low_contrast": int(n_of_fate[LOW_CONTRAST]),
+        "edge": int(n_of_fate[EDGE]),
+        "duplicate": len(kept) - len(unique) - len(carried),
+        "too_small": 0,  # a filter of earlier versions, whose name outputs still carry
+        "low_response": int(np.sum(~is_strong)),
+    }
+    return keypoints.select(is_strong), removed, carried
+
+
+def refinement_halo(params: KeypointParams) -> float:
+    """Rows within which a candidate's keypoint lies, and whatever may be its duplicate.
+
+    The last offset may be a sample, and the last step of a least-squares fit another.
+    """
+    return MAX_MOVES + 2 + params.merge_distance
+
+
+def _contrast(strip: Strip, params: KeypointParams) -> float:
+    """|DoG| that any keypoint needs."""
+    return params.contrast_threshold / strip.n_scales
+
+
+def _refined(
+    strip: Strip, candidates: NDArray[np.int32], params: KeypointParams, threads: Threads
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """(N, 5) x, y, level, value and roundness of candidates, in samples, and (N,) what became of them."""
+    refined, fate = np.empty((len(candidates), 5)), np.empty(len(candidates), np.uint8)
+    place = strip.levels, strip.first_row, *strip.shape
+    limits = (
+        params.refinement == "lowe",
+        _contrast(strip, params),
+        least_roundness(params),
+        params.fit_window * strip.sigma,
+        params.fit_tolerance or math.inf,
+    )
+    threads.over_keypoints(
+        len(candidates),
+        len(candidates) * _SAMPLES_PER_CANDIDATE,
+        lambda counter: _refine(*place, candidates, *limits, refined, fate, counter),
+    )
+    return refined, fate
+
+
+def _keypoints(strip: Strip, refined: NDArray[np.float64], params: KeypointParams) -> Keypoints:
+    """Keypoints of rows x, y, level, value and roundness in samples."""
+    xy, (level, value, roundness) = strip.to_input(refined[:, :2]), refined[:, 2:].T
+    sigma, to_border = strip.sigma_of(level), strip.distance_to_border(xy)
+    return Keypoints(
+        octave=np.full(len(refined), strip.number, np.int16),
+        xy=xy,
+        sigma=sigma,
+        value=value,
+        response=response_of(value, roundness, sigma, to_border, _contrast(strip, params), params),
+    )
+
+
+@kernel(
+    "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], boolean, float64, float64, float64,"
+    " float64, float64[:, ::1], uint8[::1], int64[::1])"
+)
+def _refine(
+    levels,
+    first_row,
+    height,
+    width,
+    candidates,
+    is_lowe,
+    contrast,
+    least_roundness,
+    window,
+    tolerance,
+    refined,
+    fate,
+    counter,
+):
+    """Refine candidates, as many as are left.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
+    first_row, height, width
+        The first of the octave's rows that is there, and its size in samples.
+    candidates
+        (N, 3) int32 DoG index, row of the octave and column.
+    is_lowe
+        Whether to refine Lowe's way.
+    contrast
+        Least |DoG|.
+    least_roundness
+        A keypoint that is less round is an edge.
+    window, tolerance
+        Least squares: standard deviation of the weights at level 0, in samples; longest step, in samples and
+        levels, of what has settled.
+    refined
+        (N, 5) float64, filled: x, y, level, value and roundness.
+    fate
+        (N,) uint8, filled: what became of each.
+    counter
+        (1,) int64 of the parallel for loop.
+    """
+    quadratic, fits = lowe.workspace(), least_squares.workspace(levels.shape[0] - 3, window)
+    place = np.empty(refined.shape[1])
+    for n in parallel_for(counter, len(candidates)):
+        i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
+        if is_lowe:
+            became = lowe.interpolate(levels, first_row, height, width, i, y, x, quadratic, place)
+        else:
+            least_squares.prefetch_patch(levels, first_row, height, width, candidates, n + 1)
+            became = least_squares.settle(
+                levels, first_row, height, width, i, y, x, window, tolerance, least_roundness, fits, place
+            )
+        if became == KEPT and abs(place[3]) < contrast:
+            became = LOW_CONTRAST
+        elif became == KEPT and not place[4] > least_roundness:
+            became = EDGE
+        fate[n] = became
+        for column in range(len(place)):
+            refined[n, column] = place[column]

@@ -1,0 +1,1 @@
+"""Views of an image with known geometry, and what is measured on pairs of them."""

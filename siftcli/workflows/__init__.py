@@ -1,0 +1,1 @@
+"""What a command does: detect, match two images, match a collection, convert."""

@@ -1,0 +1,293 @@
+"""What is read and written: a request to detect, settled and checked before any work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import OutputError, ParameterError
+from ..features import Features
+from ..formats import DEFAULT_FORMAT, FORMATS, Format, format_of
+from ..formats._collections import WriteOptions, check_collection
+from ..io.masks import find_masks
+from ..io.work_list import ImageFile, Tell, find_images, names_several
+from ..io.writing import check_output, is_special
+from .pages import Page, at_page
+
+STANDARD_OUTPUT = "-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image and what is to be made of it."""
+
+    image: ImageFile
+    output: Path | None = None
+    drawing: Path | None = None
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked request."""
+
+    jobs: tuple[Job, ...]
+    format: str
+    is_batch: bool
+    """Whether outputs are folders: several images, or a folder, were given."""
+    folder: Path | None
+    """The folder of the outputs, if they go to one."""
+    to_stdout: bool
+    overwrite: bool
+    collection: WriteOptions | None = None
+    """How the one file (or folder) is opened that takes all images, if there is one; each job's output."""
+    page: Page = 1
+    """The page that was asked for."""
+
+    @property
+    def makes_folders(self) -> bool:
+        """Whether missing folders of outputs are made; that of a named file must exist."""
+        return self.is_batch or self.folder is not None
+
+    @property
+    def keeps_origins(self) -> bool:
+        """Whether each image's output says what it was made from, so that a batch can be taken up again."""
+        return self.collection is not None or (self.folder is not None and self.format == DEFAULT_FORMAT)
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to tell after an interruption."""
+        if self.keeps_origins:
+            return "run the same command again to go on"
+        return "what is written is kept; a folder of npz files or a collection could be gone on with"
+
+    @property
+    def failures_folder(self) -> Path | None:
+        """Where the list of failures goes."""
+        return self.jobs[0].output.parent if self.collection and self.jobs[0].output else self.folder
+
+    @property
+    def wants_rootsift(self) -> bool:
+        """Whether readers of the output expect RootSIFT."""
+        return FORMATS[self.format].rootsift
+
+    @property
+    def has_stored_frame(self) -> bool:
+        """Whether outputs, and so masks, lie in the frame of the stored pixels, not of the turned picture."""
+        written = self.to_stdout or any(job.output for job in self.jobs)
+        return written and FORMATS[self.format].stored_frame
+
+    @property
+    def loss(self) -> str:
+        """One line on what the output cannot carry; empty if it carries all."""
+        written = self.to_stdout or any(job.output for job in self.jobs)
+        return FORMATS[self.format].loss if written else ""
+
+    def frame_note(self, features: Features) -> str:
+        """One line on coordinates that are not written in the frame of the features; empty if they are."""
+        if features.exif_orientation == 1 or not self.has_stored_frame:
+            return ""
+        return (
+            f"{features.image_name} has the EXIF orientation {features.exif_orientation}: coordinates are "
+            f"written in the stored frame, as readers of {self.format} do not turn images by it"
+        )
+
+
+def make_plan(  # noqa: PLR0913  what a command was asked for
+    inputs: Iterable[str | os.PathLike[str]],
+    *,
+    output: str | None = None,
+    format: str | None = None,
+    drawing: str | None = None,
+    mask: str | None = None,
+    mask_optional: bool = False,
+    overwrite: bool = False,
+    collection: WriteOptions | None = None,
+    image_root: str | None = None,
+    page: Page = 1,
+    tell: Tell = lambda _line: None,
+) -> Plan:
+    """Settle what is read and written, and check that it can be, before any work.
+
+    Parameters
+    ----------
+    inputs
+        Image files and folders.
+    output
+        For one image a file (its name has a suffix) or a folder (it has none); for several
+        a folder, in which each image has ``<relative name>.<format>``, or a collection
+        (``.h5``, ``.db``, ``.parquet``); ``"-"`` for the standard output; None to write nothing.
+    format
+        Name of the format; from the suffix of ``output`` when not given, npz in a folder.
+    drawing
+        For one image a PNG file, for several a folder.
+    mask
+        A mask for all images, or a folder with ``<relative name>.png`` (:func:`find_masks`); in the
+        frame of the output (``Plan.has_stored_frame``).
+    mask_optional
+        Whether an image of several may have no mask.
+    overwrite
+        Whether existing files are replaced.
+    collection
+        Whether images are added to an existing collection, and their cameras; its ``images``
+        and ``overwrite`` are set here.
+    image_root
+        Folder that the names of images are relative to; the one that all inputs share when not given.
+    page
+        Which page of files of several, from 1; ``"all"`` makes each an image ``NAME[page]``.
+    tell
+        Takes lines on pictures in folders that are not taken as images.
+
+    Raises
+    ------
+    InputError
+        If a folder has no image.
+    OutputError, ParameterError
+        If the outputs exist, cannot be written, or do not fit the inputs, or an image is outside the root.
+    """
+    names = [os.fspath(path) for path in inputs]
+    if "" in (output, drawing, mask):
+        raise ParameterError("expected a path for the output, drawing or mask, got an empty name; name one")
+    found = at_page(find_images(names, image_root, tell=tell), page)
+    images, masks = (found, {}) if mask is None else find_masks(found, mask, is_optional=mask_optional)
+    if len(images) < len(found):
+        tell(f"skipped {len(found) - len(images)} that are masks")
+    is_batch = len(images) > 1 or any(names_several(name) for name in names)
+    to_stdout = output == STANDARD_OUTPUT
+    if to_stdout and (is_batch or format is None):
+        raise ParameterError(
+            "the standard output takes one image in a named format; pass one image and --format"
+        )
+    file = None if output is None or to_stdout else Path(output)
+    opened = _opened_collection(file, format, images, overwrite, collection)
+    folder = file if file is not None and not opened and _is_folder_name(output or "", is_batch) else None
+    entry = _format(None if folder else file, format)
+    if to_stdout and entry.is_collection:
+        raise ParameterError(
+            f"{entry.name} holds many images and cannot go to the standard output; name a file"
+        )
+    jobs = tuple(
+        Job(
+            image=image,
+            output=folder / _name_in_folder(image, entry) if folder else file,
+            drawing=_drawing(drawing, image, is_batch),
+            mask=masks.get(image.name),
+        )
+        for image in images
+    )
+    plan = Plan(jobs, entry.name, is_batch, folder, to_stdout, overwrite, opened, page)
+    _check_outputs(plan)
+    return plan
+
+
+def _opened_collection(
+    file: Path | None,
+    format: str | None,
+    images: list[ImageFile],
+    overwrite: bool,
+    options: WriteOptions | None,
+) -> WriteOptions | None:
+    """How the output is opened, if it is a collection."""
+    options = options or WriteOptions()
+    is_collection = file is not None and _names_collection(file, format)
+    if options.append and not is_collection:
+        raise ParameterError("--append adds images to a collection; name a .h5, .db or .parquet output")
+    if file is None or not is_collection:
+        return None
+    check_collection(file, format_of(file, format), overwrite=overwrite, append=True)
+    return replace(options, images={image.name: image.path for image in images}, overwrite=overwrite)
+
+
+def _names_collection(file: Path, format: str | None) -> bool:
+    if format is not None:
+        return FORMATS[format].is_collection if format in FORMATS else False
+    return any(file.suffix.lower() in entry.suffixes for entry in FORMATS.values() if entry.is_collection)
+
+
+def _is_folder_name(output: str, is_batch: bool) -> bool:
+    path = Path(output)
+    if path.is_dir() or output.endswith(os.sep):
+        return True
+    if is_batch and (os.path.lexists(path) or path.suffix.lower() in _file_suffixes()):
+        raise ParameterError(f"{output}: several images need a folder, not a file; name a folder")
+    return is_batch or not (path.suffix or is_special(path))
+
+
+def _file_suffixes() -> set[str]:
+    return {suffix for entry in FORMATS.values() for suffix in entry.suffixes}
+
+
+def _format(file: Path | None, format: str | None) -> Format:
+    """Choose the format by its name, else by the file's suffix; npz where a suffix says nothing."""
+    if format is None and (
+        file is None or (is_special(file) and file.suffix.lower() not in _file_suffixes())
+    ):
+        format = DEFAULT_FORMAT
+    return format_of(file or "", format)
+
+
+def _name_in_folder(image: ImageFile, entry: Format) -> str:
+    """Name of an image's output; where its suffix is replaced, the page stays (``a[3].feat``)."""
+    page = f"[{image.page}]" if image.is_page else ""
+    file = Path(image.name.removesuffix(page))
+    name = str(file.with_name(file.stem + page + file.suffix)) if entry.replaces_suffix else image.name
+    return entry.name_in_folder(name)
+
+
+def _inside(folder: Path, image: ImageFile, suffix: str) -> Path:
+    return folder / (image.name + suffix)
+
+
+def _drawing(drawing: str | None, image: ImageFile, is_batch: bool) -> Path | None:
+    if drawing is None:
+        return None
+    path = Path(drawing)
+    if is_batch:
+        if os.path.lexists(path) and not path.is_dir():
+            raise ParameterError(f"{drawing}: drawings of several images need a folder; name a folder")
+        return _inside(path, image, ".png")
+    if path.suffix.lower() != ".png" and not is_special(path):
+        raise ParameterError(f"{drawing}: expected a .png file for the drawing of one image; rename it")
+    return path
+
+
+def _check_outputs(plan: Plan) -> None:
+    # not Path.resolve, which raises on a loop of links
+    images = {Path(os.path.realpath(job.image.path)) for job in plan.jobs}
+    if plan.folder is not None:
+        _check_distinct(plan.jobs)
+    for job in plan.jobs:
+        for path in (None if plan.collection else job.output, job.drawing):
+            if path is None:
+                continue
+            if Path(os.path.realpath(path)) in images:
+                raise OutputError(f"{path} is an input image; choose another name for the output")
+            if plan.makes_folders:
+                _check_reachable(path)
+            if path.parent.is_dir() or not plan.makes_folders:
+                check_output(path, overwrite=plan.overwrite or _may_be_continued(plan, job))
+
+
+def _may_be_continued(plan: Plan, job: Job) -> bool:
+    """Whether what is there may be of an interrupted run; its own record tells when the run begins."""
+    return plan.keeps_origins and job.output is not None and job.output.exists()
+
+
+def _check_distinct(jobs: tuple[Job, ...]) -> None:
+    """Some formats name a file by the stem of its image: two images may want the same."""
+    taken: dict[Path | None, str] = {}
+    for job in jobs:
+        other = taken.setdefault(job.output, job.image.name)
+        if other != job.image.name:
+            raise OutputError(f"{other} and {job.image.name} would both be {job.output}; rename one of them")
+
+
+def _check_reachable(path: Path) -> None:
+    """Check that the folders that lead to an output exist or can be made."""
+    ancestor = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not ancestor.is_dir():
+        raise OutputError(f"{path} cannot be written: {ancestor} is not a folder; choose another place")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise OutputError(f"{path} cannot be written: {ancestor} is not writable; choose another folder")

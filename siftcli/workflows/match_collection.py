@@ -1,0 +1,306 @@
+"""The images of a collection, matched pair by pair into a COLMAP database or a file of hloc's."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, OutputError, SiftcliError, StorageError
+from ..features import Features
+from ..formats import format_of
+from ..formats._collections import Reader, open_reader
+from ..formats._matches import FoundIn, MatchWriter, PairMatches, features_digest, match_writer
+from ..formats._registry import MATCH_COLLECTIONS
+from ..io.locks import locked
+from ..io.reading import absolute
+from ..io.writing import check_output
+from ..matching.chance import MAX_LOG10_NFA
+from ..matching.options import MatchOptions
+from ..matching.search import search
+from ..parallel.processes import LocalPool
+from .detect import shared_cores
+from .pair_selection import NamePair, select_pairs
+from .stale import read_stored, stale_pairs
+from .summary import SCHEMA
+
+SAME_PX = 0.01
+"""Difference of positions that went through another format: COLMAP's half pixel is rounded to float32."""
+CACHED_IMAGES = 64
+"""Images whose features stay in a process's memory: some 100 MB at 10,000 features each."""
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """A checked request."""
+
+    source: str
+    source_format: str | None
+    target: str
+    target_format: str
+    pairs: tuple[NamePair, ...]
+    overwrite: bool
+
+    @property
+    def other_database(self) -> str | None:
+        """The database that takes the matches, if it is not the one with the features."""
+        is_source = os.path.realpath(self.target) == os.path.realpath(self.source)
+        return None if is_source or self.target_format != "colmap-db" else self.target
+
+
+@dataclass(frozen=True)
+class PairOutcome:
+    """What became of a pair: counts, or the reason for none."""
+
+    names: NamePair
+    n_matches: int = 0
+    n_inliers: int | None = None
+    """None when no model was asked for."""
+    is_verified: bool = False
+    was_there: bool = False
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe it in plain types, for JSON."""
+        head = {"schema": SCHEMA, "image_a": self.names[0], "image_b": self.names[1]}
+        if self.error is not None:
+            return {**head, "error": self.error}
+        if self.was_there:
+            return {**head, "was_there": True}
+        counts = {"n_matches": self.n_matches, "n_inliers": self.n_inliers}
+        return {**head, **counts, "is_verified": self.is_verified}
+
+
+def plan_pairs(
+    source: str,
+    pairs: str,
+    *,
+    output: str | None = None,
+    format: str | None = None,
+    source_format: str | None = None,
+    overwrite: bool = False,
+) -> PairPlan:
+    """Settle which pairs are matched and where the matches go, and check that they can.
+
+    Parameters
+    ----------
+    source
+        A collection, or a folder of feature files.
+    pairs
+        As for :func:`siftcli.workflows.pair_selection.select_pairs`.
+    output
+        ``matches.h5`` or a COLMAP database with the same images; a database's own matches go
+        into itself when not given.
+    format
+        ``"hloc"`` or ``"colmap-db"``; from the suffix when not given.
+    source_format
+        Format of the source; from its suffix when not given.
+    overwrite
+        Replace the matches that are there.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read, or the list of pairs does not fit it.
+    OutputError, ParameterError
+        If the output does not fit, or cannot be written.
+    """
+    with open_reader(source, source_format) as reader:
+        chosen = tuple(select_pairs(reader.names(), pairs))
+    target, entry = _target(source, source_format, output, format)
+    if entry == "colmap-db" and not Path(target).exists():
+        raise OutputError(
+            f"{target}: expected a database with the features; make it with siftcli convert {source} {target}"
+        )
+    if entry == "hloc":
+        if os.path.realpath(target) == os.path.realpath(source):
+            raise OutputError(f"{target} holds the features; name another file for the matches")
+        from ..formats.hloc_matches import check_pairs  # h5py takes a while to load
+
+        check_pairs(Path(target), chosen)
+        check_output(target, overwrite=True)
+    return PairPlan(source, source_format, target, entry, chosen, overwrite)
+
+
+def _target(
+    source: str, source_format: str | None, output: str | None, format: str | None
+) -> tuple[str, str]:
+    if output is None:
+        if Path(source).is_dir() or format_of(source, source_format).name != "colmap-db":
+            raise OutputError(
+                "expected -o with a file for the matches (matches.h5); only a database holds both"
+            )
+        return source, "colmap-db"
+    entry = format_of(output, format)
+    if entry.name not in MATCH_COLLECTIONS:
+        raise OutputError(f"{output}: expected a .h5 or .db file for the matches of many pairs; name one")
+    return output, entry.name
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Matches the images of a collection, which is opened where the first pair is matched."""
+
+    source: str
+    source_format: str | None
+    options: MatchOptions
+    min_inliers: int
+    threads: int | None
+    database: str | None = None
+    """One besides the source that takes the matches, and must hold the same keypoints."""
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return open_reader(self.source, self.source_format)
+
+    @cached_property
+    def _target(self) -> Reader | None:
+        return None if self.database is None else open_reader(self.database, "colmap-db")
+
+    @cached_property
+    def _read(self) -> Callable[[str], tuple[Features, str]]:
+        return lru_cache(CACHED_IMAGES)(self._checked)
+
+    def _checked(self, name: str) -> tuple[Features, str]:
+        """Features in the stored frame, which is that of both outputs, and their digest."""
+        features = read_stored(self._reader, name)
+        if self._target is not None:
+            _require_same_keypoints(str(self.database), name, features, self._target.read(name).features)
+        return features, features_digest(features)
+
+    def __call__(self, pair: NamePair) -> PairMatches | str:
+        """The matches of a pair, or the reason for none."""
+        names = " and ".join(pair)
+        try:
+            return self._matched(pair)
+        except SiftcliError as error:
+            return str(error)
+        except MemoryError:
+            return f"{names}: not enough memory to match them"
+        except Exception as error:
+            return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
+
+    def close(self) -> None:
+        """Close what was opened in this process."""
+        for name in ("_reader", "_target"):
+            reader = self.__dict__.pop(name, None)
+            if reader is not None:
+                reader.close()
+
+    def _matched(self, pair: NamePair) -> PairMatches:
+        (first, digest_a), (second, digest_b) = (self._read(name) for name in pair)
+        matches, found = search(first, second, self.options, self.threads)
+        return PairMatches(
+            names=pair,
+            n_features=(len(first), len(second)),
+            matches=matches,
+            verification=found,
+            min_inliers=self.min_inliers,
+            found_in=FoundIn(pair, (digest_a, digest_b), str(absolute(self.source))),
+        )
+
+
+def _require_same_keypoints(path: str, name: str, features: Features, there: Features) -> None:
+    """Matches are rows of keypoints: the file that takes them must have the same ones in the same order."""
+    if features.xy.shape != there.xy.shape or not np.allclose(features.xy, there.xy, rtol=0, atol=SAME_PX):
+        raise InputError(
+            f"{path}: expected the {len(features)} features of {name} that were matched, has {len(there)} "
+            "others; write them there again"
+        )
+
+
+def lost(pair: NamePair) -> str:
+    """What is said of a pair whose process died."""
+    return f"{' and '.join(pair)}: the process that worked on them died; was memory short?"
+
+
+def match_pairs(
+    plan: PairPlan,
+    options: MatchOptions,
+    *,
+    min_inliers: int,
+    threads: int | None = None,
+    jobs: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[PairOutcome]:
+    """Match and verify pair by pair, and write what is found.
+
+    Parameters
+    ----------
+    plan
+        From :func:`plan_pairs`.
+    options
+        How matches are searched for and verified.
+    min_inliers
+        Fewest inliers with which a pair counts as verified.
+    threads, jobs, stop
+        As for :func:`siftcli.workflows.detect.run`, of pairs instead of images.
+
+    Returns
+    -------
+    iterator of PairOutcome
+        Pairs that were there, found with the same options; then the others, in the order of the plan.
+
+    Raises
+    ------
+    InputError, OutputError
+        If the source or the target cannot be opened, has matches of other options or of other features, or
+        is being written.
+    """
+    accepted = {"min_inliers": min_inliers, "max_log10_nfa": MAX_LOG10_NFA}
+    note = json.dumps({**asdict(options), **accepted}, sort_keys=True)
+    target = Path(plan.target)
+    with ExitStack() as stack:
+        stack.enter_context(locked(target, is_folder=False))
+        writer: MatchWriter = stack.enter_context(
+            match_writer(target, plan.target_format, options=note, overwrite=plan.overwrite)
+        )
+        settled = _settled(plan, writer)
+        yield from settled.values()
+        to_do = [pair for pair in plan.pairs if pair not in settled]
+        jobs, threads = shared_cores(len(to_do), jobs, threads)
+        matcher = Matcher(plan.source, plan.source_format, options, min_inliers, threads, plan.other_database)
+        stack.callback(matcher.close)
+        for pair, found in LocalPool(matcher, lost, jobs).run(to_do, stop):
+            yield _written(pair, found, writer)
+
+
+def _settled(plan: PairPlan, writer: MatchWriter) -> dict[NamePair, PairOutcome]:
+    """Pairs that are not matched: those that are there, and those that the target cannot hold."""
+    settled: dict[NamePair, PairOutcome] = {}
+    records: dict[NamePair, FoundIn] = {}
+    for pair in plan.pairs:
+        try:
+            if not writer.has(*pair):
+                continue
+            record = writer.found_in(*pair)
+        except SiftcliError as error:
+            settled[pair] = PairOutcome(pair, error=str(error))
+            continue
+        settled[pair] = PairOutcome(pair, was_there=True)
+        if record is not None:
+            records[pair] = record
+    for pair in stale_pairs(plan, records):
+        del settled[pair]
+    return settled
+
+
+def _written(pair: NamePair, found: PairMatches | str, writer: MatchWriter) -> PairOutcome:
+    """Write what was found; a disk that is full ends the run, other trouble concerns one pair."""
+    if isinstance(found, str):
+        return PairOutcome(pair, error=found)
+    try:
+        writer.write(found)
+    except StorageError:
+        raise
+    except SiftcliError as error:
+        return PairOutcome(pair, error=str(error))
+    n_inliers = None if found.verification is None else found.verification.n_inliers
+    return PairOutcome(pair, len(found.matches), n_inliers, found.is_verified)

@@ -1,0 +1,333 @@
+"""Two images (or feature files) -> verified matches, a recovered turn, and how right they are.
+
+With ``rotate`` or ``scale`` the second image is turned about its centre, or resized, on a
+canvas that holds all of it; when both inputs have the same pixels the true geometry is
+then known, and the matches are judged by it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import api
+from ..features import Features, Matches
+from ..formats import load
+from ..image import Picture, check_max_image_size, read_image
+from ..matching.options import MatchOptions
+from ..matching.search import search
+from ..matching.verification import Verification
+from ..params import SiftParams
+from ..views import metrics
+from ..views.canvas import turned
+from ..views.planar import Region, map_points
+from ..views.transforms import SUPPORT_SIGMAS
+from .match_request import check_request, is_feature_file
+from .summary import SCHEMA
+
+REPEATABILITY_PX = metrics.LOCALISATION_RADIUS_PX
+"""Distance within which a keypoint found again counts for ``repeatability``."""
+
+LEAST_SHARE = 0.01
+"""Share of a pixel left out from which on a turned pixel is left out; splines have long, faint tails."""
+
+Input = str | PathLike[str] | NDArray[Any]
+Matrix = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Side:
+    """One of the two images: its features and, unless they came from a file, its pixels."""
+
+    name: str
+    features: Features
+    grey: NDArray[np.float32] | None
+    """(H, W) in [0, 1], in the frame of the features."""
+    n_pages: int = 1
+    """Pages of the image's file."""
+    is_faint: bool = False
+    """Whether fewer than 10 features were found in a picture that uses under a quarter of its range."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Turn:
+    """What was done to the second image."""
+
+    rotation_deg: float = 0.0
+    """Counter-clockwise on the screen."""
+    scale: float = 1.0
+    matrix: Matrix | None = None
+    """(3, 3) from the pixels of the image as it is to those of the canvas; None if nothing was done."""
+    n_dropped: int = 0
+    """Features of the canvas whose support left the picture."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Truth:
+    """The matches of two pictures of the same pixels, judged by the known map between them."""
+
+    correct: NDArray[np.bool_]
+    """(M,) within 2 px (``metrics.CORRECT_MATCH_PX``) of the truth."""
+    repeatability: float
+    """Keypoints found again within 1.5 px, over the smaller count; places, so that several
+    orientations count once, and only those whose support lies in the picture."""
+
+    @property
+    def precision(self) -> float:
+        """Share of the matches that are correct; NaN without matches."""
+        return float(np.mean(self.correct)) if len(self.correct) else math.nan
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageMatch:
+    """Everything found out about a pair of images."""
+
+    a: Side
+    b: Side
+    """The second image as it was matched: turned, when that was asked."""
+    matches: Matches
+    verification: Verification | None
+    """None when no model was asked for."""
+    turn: Turn
+    truth: Truth | None
+    """None when the true map is not known."""
+    options: MatchOptions
+
+    @property
+    def xy_b_original(self) -> NDArray[np.float64]:
+        """(M, 2) matched positions in the second image as it was before it was turned."""
+        xy = self.b.features.xy[self.matches.pairs[:, 1]].astype(np.float64)
+        return xy if self.turn.matrix is None else map_points(np.linalg.inv(self.turn.matrix), xy)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result in plain types, for JSON; the keys are listed in docs/json.md."""
+        found = self.verification
+        summary = {
+            "schema": SCHEMA,
+            "image_a": self.a.name,
+            "image_b": self.b.name,
+            "n_features_a": len(self.a.features),
+            "n_features_b": len(self.b.features),
+            "n_dropped_b": self.turn.n_dropped,
+            "n_matches": len(self.matches),
+            "n_inliers": None if found is None else found.n_inliers,
+            "rotation_asked_deg": self.turn.rotation_deg,
+            "rotation_recovered_deg": None if found is None else found.rotation_deg,
+            "scale_asked": self.turn.scale,
+            "scale_recovered": None if found is None else found.scale,
+            "shift": None if found is None or found.shift is None else list(found.shift),
+            "model_matrix": None if found is None or found.model is None else found.model.tolist(),
+            "reason": "" if found is None else found.reason,
+            **asdict(self.options),
+        }
+        return {**summary, **self._judgement()}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values for people: what of :meth:`to_dict` is known, with units."""
+        known = {name: value for name, value in self.to_dict().items() if value not in (None, "")}
+        if self.turn.matrix is None:
+            for name in ("rotation_asked_deg", "scale_asked", "rotation_relative_deg", "rotation_error_deg"):
+                known.pop(name, None)
+        return [(label, form.format(known[name])) for name, label, form in _ROWS if name in known]
+
+    def _judgement(self) -> dict[str, Any]:
+        """Say what is known beyond the model: the error of the turn, or the turn less what was asked."""
+        turn, scale = None, None
+        if self.verification is not None and self.verification.rotation_deg is not None:
+            turn = _wrapped_deg(self.verification.rotation_deg - self.turn.rotation_deg)
+        if self.verification is not None and self.verification.scale is not None:
+            scale = self.verification.scale / self.turn.scale
+        if self.truth is None:
+            return {"rotation_relative_deg": turn, "scale_relative": scale}
+        return {
+            "n_correct": int(np.count_nonzero(self.truth.correct)),
+            "precision": self.truth.precision,
+            "repeatability": self.truth.repeatability,
+            "correct_within_px": metrics.CORRECT_MATCH_PX,
+            "repeatable_within_px": REPEATABILITY_PX,
+            "rotation_error_deg": turn,
+            "scale_error": None if scale is None else scale - 1,
+        }
+
+
+_ROWS = (
+    ("n_features_a", "features of A", "{}"),
+    ("n_features_b", "features of B", "{}"),
+    ("n_matches", "matches", "{}"),
+    ("model", "model", "{}"),
+    ("reason", "no model", "{}"),
+    ("n_inliers", "inliers", "{}"),
+    ("rotation_asked_deg", "turn asked", "{:g}°"),
+    ("rotation_recovered_deg", "turn recovered", "{:z.4f}°"),
+    ("rotation_error_deg", "  error", "{:+z.4f}°"),
+    ("rotation_relative_deg", "  less what was asked", "{:+z.4f}°"),
+    ("scale_asked", "scale asked", "{:g}"),
+    ("scale_recovered", "scale recovered", "{:.6f}"),
+    ("n_correct", "correct matches (2 px)", "{}"),
+    ("precision", "precision", "{:.4f}"),
+    ("repeatability", "repeatability (1.5 px)", "{:.4f}"),
+)
+"""Keys of the summary that people are shown, with their labels."""
+
+
+def match_images(
+    a: Input,
+    b: Input | None = None,
+    *,
+    rotate: float | None = None,
+    scale: float | None = None,
+    options: MatchOptions | None = None,
+    params: SiftParams | None = None,
+    threads: int | None = None,
+    max_image_size: int | None = None,
+    **reading: Any,
+) -> ImageMatch:
+    """Match two images, verify the matches and, where the truth is known, judge them.
+
+    Parameters
+    ----------
+    a, b
+        Images (path or array) or feature files. Without ``b`` it is ``a`` again, which takes
+        ``rotate`` or ``scale``.
+    rotate
+        Turn ``b`` by this many degrees, counter-clockwise on the screen; multiples of 90 move
+        pixels, others interpolate with a cubic spline.
+    scale
+        Resize ``b`` by this factor, 0.05 to 20.
+    options
+        How to search and verify; the defaults when not given.
+    params, threads, max_image_size
+        As for :func:`siftcli.detect`; feature files are taken as they are.
+    **reading
+        ``exif_orientation``, ``page``, ``stretch`` and ``nodata``, as for :func:`siftcli.detect`.
+
+    Returns
+    -------
+    ImageMatch
+        No features, no matches and no model are results.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be read.
+    ParameterError
+        If an option, or a combination of them, cannot be meant.
+    """
+    check_request(a, b, rotate=rotate, scale=scale)
+    options = options or MatchOptions()
+    limit = check_max_image_size(max_image_size)
+    how = {"params": params or SiftParams(), "threads": threads, "max_image_size": limit}
+    first = _read(a, **reading)
+    second = first if b is None else _read(b, **reading)
+    side_a = _side(a, first, how)
+    side_b, turn = _turned_side(a if b is None else b, second, rotate, scale, how)
+    matches, found = search(side_a.features, side_b.features, options, threads)
+    known = _same_pixels(first, second)
+    return ImageMatch(
+        a=side_a,
+        b=side_b,
+        matches=matches,
+        verification=found,
+        turn=turn,
+        truth=_judge(side_a.features, side_b.features, matches, turn) if known else None,
+        options=options,
+    )
+
+
+def _read(source: Input, page: int = 1, **reading: Any) -> Picture | Features:
+    if is_feature_file(source):
+        return load(os.fspath(source))  # type: ignore[arg-type]
+    return read_image(source, page=api.page_index(page), **reading)
+
+
+def _name(source: Input) -> str:
+    return os.fspath(source) if isinstance(source, str | PathLike) else ""
+
+
+def _side(source: Input, content: Picture | Features, how: dict[str, Any]) -> Side:
+    if isinstance(content, Features):
+        return Side(name=_name(source), features=content, grey=None)
+    picture = content.reduced(how["max_image_size"])
+    features = api.detect_in_picture(picture, how["params"], threads=how["threads"])
+    return Side(
+        name=_name(source),
+        features=features,
+        grey=content.grey,
+        n_pages=content.n_pages,
+        is_faint=picture.looks_faint(len(features), how["params"].max_features),
+    )
+
+
+def _turned_side(
+    source: Input,
+    content: Picture | Features,
+    rotate: float | None,
+    scale: float | None,
+    how: dict[str, Any],
+) -> tuple[Side, Turn]:
+    """Detect in the turned image, and drop the features whose support leaves the picture."""
+    if isinstance(content, Features) or (rotate is None and scale is None):
+        return _side(source, content, how), Turn()
+    deg, factor = rotate or 0.0, 1.0 if scale is None else scale
+    grey, matrix = turned(content.grey, deg, factor)
+    canvas = replace(
+        content, grey=grey, input_size=grey.shape[::-1], left_out=_turned_flags(content, deg, factor)
+    )
+    side = _side(source, canvas, how)
+    inside = _supported(side.features, Region.whole(_shape(content.grey)).mapped(matrix))
+    return (
+        replace(side, features=side.features.select(inside)),
+        Turn(
+            rotation_deg=deg,
+            scale=factor,
+            matrix=matrix,
+            n_dropped=int(np.count_nonzero(~inside)),
+        ),
+    )
+
+
+def _turned_flags(picture: Picture, deg: float, scale: float) -> NDArray[np.bool_] | None:
+    """Pixels of the turned picture that a pixel left out has a share in."""
+    if picture.left_out is None:
+        return None
+    share, _ = turned(picture.left_out.astype(np.float32), deg, scale)
+    return share > LEAST_SHARE
+
+
+def _shape(grey: NDArray[np.float32]) -> tuple[int, int]:
+    return grey.shape[0], grey.shape[1]
+
+
+def _supported(features: Features, region: Region) -> NDArray[np.bool_]:
+    """(N,) whether what a keypoint is computed from lies in the region."""
+    return np.asarray(region.depth(features.xy) >= SUPPORT_SIGMAS * features.scale.astype(np.float64))
+
+
+def _same_pixels(first: Picture | Features, second: Picture | Features) -> bool:
+    if isinstance(first, Features) or isinstance(second, Features):
+        return False
+    return first is second or np.array_equal(first.grey, second.grey)
+
+
+def _judge(f: Features, g: Features, matches: Matches, turn: Turn) -> Truth:
+    """Judge matches by the map that is known because both pictures have the same pixels."""
+    matrix = np.eye(3) if turn.matrix is None else turn.matrix
+    region = Region.whole((f.image_size[1], f.image_size[0]))
+    first = metrics.locations(f.select(_supported(f, region)))
+    second = metrics.locations(g.select(_supported(g, region.mapped(matrix))))
+    found = metrics.correspondences(first, second, matrix, REPEATABILITY_PX)
+    return Truth(
+        correct=metrics.match_distances(f, g, matches, matrix) <= metrics.CORRECT_MATCH_PX,
+        repeatability=metrics.share(len(found), min(len(first), len(second))),
+    )
+
+
+def _wrapped_deg(angle: float) -> float:
+    """Bring an angle into (-180, 180]."""
+    return 180.0 - (180.0 - angle) % 360.0

@@ -1,0 +1,54 @@
+"""Which page of files that have several, such as stacks and animations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Literal
+
+from ..errors import InputError, ParameterError
+from ..image import count_pages
+from ..image.quiet import quiet_decoders
+from ..io.work_list import ImageFile
+from ..io.writing import is_special
+
+Page = int | Literal["all"]
+"""A page, counted from 1, or all of them, each an image of its own."""
+
+
+def at_page(images: Sequence[ImageFile], page: Page) -> list[ImageFile]:
+    """The images at a page, or each page ``N`` of a file of several as an image ``NAME[N]``.
+
+    Raises
+    ------
+    ParameterError
+        If a file has the name that a page would get.
+    """
+    if isinstance(page, int):
+        return [replace(image, page=page) for image in images]
+    found: dict[str, ImageFile] = {}
+    for one in chain.from_iterable(map(_pages_of, images)):
+        other = found.setdefault(one.name, one)
+        if other is not one:
+            raise ParameterError(f"{other.label} and {one.label} would both be {one.name}; rename the file")
+    return list(found.values())
+
+
+def _pages_of(image: ImageFile) -> list[ImageFile]:
+    n_pages = _n_pages(image)
+    if n_pages == 1:
+        return [image]
+    pages = range(1, n_pages + 1)
+    return [replace(image, name=f"{image.name}[{page}]", page=page, is_page=True) for page in pages]
+
+
+def _n_pages(image: ImageFile) -> int:
+    """Pages of a file; one if it cannot be read, of which the reason is told when its turn comes."""
+    if is_special(image.path):
+        return 1
+    try:
+        with quiet_decoders():
+            return count_pages(image.path)
+    except InputError:
+        return 1

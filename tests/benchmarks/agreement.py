@@ -1,0 +1,33 @@
+"""``python tests/benchmarks/agreement.py IMAGE...``: how far siftcli agrees with OpenCV."""
+
+from __future__ import annotations
+
+import sys
+
+from siftcli import detectors
+from siftcli.image import read_image
+from siftcli.views.metrics import Agreement, agreement
+
+OURS, THEIRS = "siftcli-classic", "opencv-precise"
+
+
+def main(arguments: list[str]) -> None:
+    """Print the agreement of the classic preset and OpenCV's precise mode, for each image and pooled."""
+    ours, theirs = detectors.create(OURS), detectors.create(THEIRS)
+    pairs = []
+    print(f"| image | of {THEIRS}'s found | of {OURS}'s found | descriptor cosine | {OURS} | {THEIRS} |")
+    print("|---" * 6 + "|")
+    for path in arguments:
+        picture = read_image(path)
+        pairs.append((ours.detect(picture.grey), theirs.detect(picture.grey)))
+        print(_line(picture.name, agreement(pairs[-1:])), flush=True)
+    print(_line("all", agreement(pairs)))
+
+
+def _line(name: str, a: Agreement) -> str:
+    shares = f"{a.found_in_a:.1%} | {a.found_in_b:.1%}"
+    return f"| {name} | {shares} | {a.descriptor_cosine:.4f} | {a.n_a} | {a.n_b} |"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

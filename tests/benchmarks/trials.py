@@ -1,0 +1,331 @@
+"""``python tests/benchmarks/trials.py IMAGE...``: what a change of parameters does to every transform.
+
+The settings tried stand in ``SETTINGS``; add a line to try another, ``--only`` to try a few. Images are
+split by their place in the list: tune on one half (``--half tune``), report on the other (``--half
+report``). A row is the mean over images and values of a sweep; sweeps are those of ``siftcli evaluate``
+at fewer values. ``--equal`` adds a table at equal counts: for each pair of views every setting is brought
+to the smallest number that any of them finds in the reference, as ``siftcli evaluate`` does.
+``--by-value`` adds tables with a column for each value of a sweep, ``--rows`` keeps every row as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siftcli import detection, detectors
+from siftcli.detectors.base import Detector, Grey, threshold_for_count
+from siftcli.detectors.own import Siftcli
+from siftcli.evaluation.measure import measure
+from siftcli.features import Features
+from siftcli.image import read_image
+from siftcli.params import SiftParams
+from siftcli.views.pairs import Pair, Transform
+from siftcli.views.rendering import GreyBytes, Interpolated, grey_of
+from siftcli.views.transforms import (
+    Blur,
+    Brightness,
+    Jpeg,
+    Noise,
+    Perspective,
+    Rotation,
+    Scale,
+)
+
+
+class Trial(Siftcli):
+    """siftcli with some parameters changed."""
+
+    name = "trial"
+
+    def __init__(self, changes: Mapping[str, Any]) -> None:
+        super().__init__(threads=1)
+        self.params = SiftParams(**changes)
+
+    def detect(self, grey: Grey) -> Features:
+        """Run the pipeline."""
+        return detection.detect(grey, self.params, threads=1)
+
+
+class ThresholdedTrial(Trial):
+    """The same, brought to equal counts as detectors without a response are: by its contrast threshold."""
+
+    ranked = False
+
+    def limited(self, n: int, grey: Grey) -> Detector:
+        """With the threshold at which about ``n`` features remain in ``grey``."""
+
+        def at(threshold: float) -> Trial:
+            return Trial(self.params.override(contrast_threshold=threshold).to_dict())
+
+        start = self.params.contrast_threshold
+        return at(threshold_for_count(lambda threshold: len(at(threshold).detect(grey)), n, start))
+
+
+class CutInEachPicture(Detector):
+    """A detector without a response, its threshold adjusted in every picture, so that as many remain in each.
+
+    Those with a response have as many in each too. In the protocol the threshold is that of the reference.
+    """
+
+    name = "cut in each picture"
+    ranked = False
+
+    def __init__(self, whole: Detector, n: int | None = None) -> None:
+        self.whole, self.n, self.threads = whole, n, whole.threads
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Those of the detector, and how many remain."""
+        return {**self.whole.parameters, "in_each_picture": self.n}
+
+    def detect(self, grey: Grey) -> Features:
+        """All features, or about ``n``."""
+        return (self.whole if self.n is None else self.whole.limited(self.n, grey)).detect(grey)
+
+    def limited(self, n: int, grey: Grey) -> Detector:
+        """The same detector, which finds about ``n`` features whatever the picture."""
+        return CutInEachPicture(self.whole, n)
+
+
+def _cut_in_each_picture(name: str) -> Detector:
+    return CutInEachPicture(detectors.create(name, threads=1))
+
+
+CLASSIC = SiftParams.classic().to_dict()
+DIRECT = {"doubling": "direct", "assumed_variance": 0.0}
+
+Setting = Mapping[str, Any] | str | Callable[[], Detector]
+"""Overrides of the default parameters, the name of a detector, or what makes one."""
+
+SETTINGS: Mapping[str, Setting] = {
+    **{name: name for name in ("opencv", "opencv-precise", "scikit-image", "colmap", "vlfeat")},
+    "scikit-image, cut in each picture": partial(_cut_in_each_picture, "scikit-image"),
+    "colmap, cut in each picture": partial(_cut_in_each_picture, "colmap"),
+    "classic": CLASSIC,
+    "classic, t = 0": CLASSIC | DIRECT,
+    "classic, t = -0.3": CLASSIC | DIRECT | {"assumed_variance": -0.3},
+    "classic, t = -0.6": CLASSIC | DIRECT | {"assumed_variance": -0.6},
+    "classic, t = 0, ranked by response · σ": CLASSIC | DIRECT | {"response_power": 1.0},
+    "default": {},
+    "default, cut by its threshold": partial(ThresholdedTrial, {}),
+    "default, no least-squares fit": {"refinement": "lowe"},
+    "default, one round of the fit": {"fit_tolerance": 0.0},
+    "default, fit of 0.3σ": {"fit_window": 0.3},
+    "default, fit of 0.5σ": {"fit_window": 0.5},
+    "default, t = 0": {"assumed_variance": 0.0},
+    "default, t = -0.1": {"assumed_variance": -0.1},
+    "default, t = -0.3": {"assumed_variance": -0.3},
+    "default, σ₀ = 1.6": {"sigma": 1.6},
+    "default, σ₀ = 2": {"sigma": 2.0},
+    "default, 4 levels": {"levels_per_octave": 4},
+    "default, contrast 0.018": {"contrast_threshold": 0.018},
+    "default, contrast 0.022": {"contrast_threshold": 0.022},
+    "default, response from 0.6": {"response_threshold": 0.6},
+    "default, response from 1": {"response_threshold": 1.0},
+    "default, all contrast counts": {"response_excess": False, "response_threshold": 1.7},
+    "default, edge 10": {"edge_threshold": 10.0},
+    "default, edge 20": {"edge_threshold": 20.0},
+    "default, 26 neighbours": {"nearest_only": False},
+    "default, fit until 0.01 samples": {"fit_tolerance": 0.01},
+    "default, fit until 0.05 samples": {"fit_tolerance": 0.05},
+    "default, contrast from 0.039 whatever the size": {
+        "contrast_threshold": 0.039,
+        "response_threshold": 0.0,
+        "response_excess": False,
+    },
+    "default, response without roundness": {"roundness_power": 0.0},
+    "default, response by √roundness": {"roundness_power": 0.5},
+    "default, response by roundness": {"roundness_power": 1.0},
+    "default, response by roundness^1.5": {"roundness_power": 1.5},
+    "default, no less response at the border": {"border_reach": 0.0},
+    "default, less response within 8σ of the border": {"border_reach": 8.0},
+    "default, response whatever σ": {"response_power": 0.0},
+    "default, response by σ": {"response_power": 1.0},
+    "default, response by σ^1.5": {"response_power": 1.5},
+    "default, response by σ^2.5": {"response_power": 2.5},
+    "default, response by roundness · σ^2, contrast 0.019": {
+        "contrast_threshold": 0.019,
+        "response_threshold": 0.79,
+        "response_power": 2.0,
+        "roundness_power": 1.0,
+    },
+    "default, 36 bins smoothed twice": {"orientation_bins": 36, "orientation_smoothing": 2},
+    "default, histogram of central differences": {"isotropic_gradients": False},
+    "default, orientation window 1.5": {"orientation_window": 1.5, "orientation_radius": 3.0},
+    "default, orientation window 2 cut at 2.5": {"orientation_window": 2.0, "orientation_radius": 2.5},
+    "default, peak ratio 0.7": {"peak_ratio": 0.7},
+    "default, peak ratio 0.9": {"peak_ratio": 0.9},
+    "default, cells of 3σ": {"cell_width": 3.0},
+    "default, cells of 4σ": {"cell_width": 4.0},
+    "default, clipped at 0.15": {"descriptor_clip": 0.15},
+    "default, not clipped": {"descriptor_clip": 1.0},
+    "default, no RootSIFT": {"rootsift": False},
+    "default, domain-size pooling": {"dsp": True},
+}
+SWEEPS: Mapping[str, Sequence[Transform]] = {
+    "turn": [Rotation(v) for v in (20, 45, 100, 155, 200, 290, 340)],
+    "zoom": [Scale(v) for v in (0.5, 0.7, 1.4, 2, 3, 4)],
+    "blur": [Blur(v) for v in (1, 2)],
+    "noise": [Noise(v) for v in (5, 15)],
+    "JPEG": [Jpeg(v) for v in (75, 30)],
+    "brightness": [Brightness(v) for v in (-40, 40)],
+    "perspective": [Perspective(v) for v in (20, 40)],
+}
+
+CELL = (("repeatability_05px", ".3f"), ("matching_score", ".3f"), ("n_correct", ".0f"))
+"""What a cell of a sweep shows: columns of the rows, and how they are written."""
+
+AT_DEFAULTS, AT_EQUAL_COUNTS = "defaults", "equal counts"
+
+
+class Looker:
+    """Looks at the views of one image with some settings; what it remembers changes no result."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.detectors = {name: detector_of(SETTINGS[name]) for name in names}
+        self._limited: dict[Any, Detector] = {}
+        self._found: dict[Any, Features] = {}
+
+    def rows(self, pair: Pair, *, equal: bool) -> list[dict[str, Any]]:
+        """A row of measurements a setting."""
+        limit = self._smallest_count(pair.reference) if equal else None
+        rows = []
+        for name in self.detectors if limit != 0 else ():
+            reference, view = (
+                self._look(name, picture, limit, pair) for picture in (pair.reference, pair.view)
+            )
+            rows.append({"setting": name, **measure(pair, reference, view).to_dict()})
+        return rows
+
+    def _smallest_count(self, reference: GreyBytes) -> int:
+        return min(len(self._detect(detector, reference)) for detector in self.detectors.values())
+
+    def _look(self, name: str, picture: GreyBytes, limit: int | None, pair: Pair) -> Features:
+        """What a setting finds in a picture: all of it, or as much as ``limit`` features of the reference."""
+        detector = self.detectors[name]
+        if limit is None:
+            return self._detect(detector, picture)
+        if detector.ranked:
+            return self._detect(detector, picture).select(slice(limit))
+        key = name, limit, pair.reference.tobytes()
+        if key not in self._limited:
+            self._limited[key] = detector.limited(limit, grey_of(pair.reference))
+        return self._detect(self._limited[key], picture)
+
+    def _detect(self, detector: Detector, picture: GreyBytes) -> Features:
+        key = detector, picture.tobytes()
+        if key not in self._found:
+            self._found[key] = detector.detect(grey_of(picture))
+        return self._found[key]
+
+
+def try_on_image(path: str, names: Sequence[str], equal: bool = False, seed: int = 0) -> list[dict[str, Any]]:
+    """Some settings on all transforms of one image, at defaults and perhaps at equal counts: a row each."""
+    source, looker, rows = Interpolated(read_image(path).grey), Looker(names), []
+    for sweep, transforms in SWEEPS.items():
+        for transform in transforms:
+            pair = transform.pair(source, seed)
+            for budget in (AT_DEFAULTS, AT_EQUAL_COUNTS)[: 1 + equal]:
+                where = {"image": Path(path).name, "sweep": sweep, "value": transform.value, "budget": budget}
+                rows += [where | row for row in looker.rows(pair, equal=budget == AT_EQUAL_COUNTS)]
+    return rows
+
+
+def detector_of(setting: Setting) -> Detector:
+    """What a setting stands for."""
+    if isinstance(setting, str):
+        return detectors.create(setting, threads=1)
+    return Trial(setting) if isinstance(setting, Mapping) else setting()
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown row a setting, a column a sweep."""
+    of_turns = [row for row in rows if row["sweep"] == "turn"]
+    return _markdown(
+        {
+            "keypoints": _means(of_turns, "n_reference", ".0f"),
+            "localisation (px)": _means(of_turns, "localisation_median_px", ".3f"),
+            "orientation (°)": _means(of_turns, "orientation_median_deg", ".2f"),
+            **{sweep: _cells([row for row in rows if row["sweep"] == sweep]) for sweep in SWEEPS},
+        }
+    )
+
+
+def table_by_value(rows: Sequence[Mapping[str, Any]], sweep: str) -> str:
+    """A Markdown row a setting, a column a value of one sweep."""
+    values = [transform.value for transform in SWEEPS[sweep]]
+    return _markdown(
+        {
+            f"{sweep} {value:g}": _cells([r for r in rows if (r["sweep"], r["value"]) == (sweep, value)])
+            for value in values
+        }
+    )
+
+
+def _markdown(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Columns of cells by setting -> a table."""
+    lines = ["| " + " | ".join(["setting", *columns]) + " |", "|---" * (1 + len(columns)) + "|"]
+    for name in dict.fromkeys(name for column in columns.values() for name in column):
+        lines.append(f"| {name} | " + " | ".join(column.get(name, "") for column in columns.values()) + " |")
+    return "\n".join(lines)
+
+
+def _cells(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Repeatability within 0.5 px / matching score / correct matches of each setting."""
+    parts = [_means(rows, *column) for column in CELL]
+    return {name: " / ".join(part[name] for part in parts) for name in parts[0]}
+
+
+def _means(rows: Sequence[Mapping[str, Any]], column: str, form: str) -> dict[str, str]:
+    """The mean of a column for each setting, as text."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["setting"], []).append(row[column])
+    return {name: format(float(np.nanmean(found)), form) for name, found in values.items()}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Try the settings and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--half", choices=("tune", "report"), help="every other image, or the others")
+    parser.add_argument("--only", nargs="+", choices=list(SETTINGS), metavar="SETTING", help="default: all")
+    parser.add_argument("--equal", action="store_true", help="a second table, at equal counts")
+    parser.add_argument(
+        "--by-value", nargs="+", choices=list(SWEEPS), default=[], metavar="SWEEP", help="a column a value"
+    )
+    parser.add_argument("--rows", metavar="FILE", type=Path, help="every row measured, as JSON")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args(arguments)
+    images = options.images[{"tune": 0, "report": 1}.get(options.half, 0) :: 2 if options.half else 1]
+    names = options.only or [name for name, s in SETTINGS.items() if not isinstance(s, str) or _installed(s)]
+    look = partial(try_on_image, names=names, equal=options.equal)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        rows = [row for rows in pool.map(look, images) for row in rows]
+    if options.rows:
+        options.rows.write_text(json.dumps(rows))
+    print("Each cell: repeatability within 0.5 px / matching score / correct matches\n")
+    for budget in (AT_DEFAULTS, AT_EQUAL_COUNTS)[: 1 + options.equal]:
+        of_budget = [row for row in rows if row["budget"] == budget]
+        for text in (table(of_budget), *(table_by_value(of_budget, sweep) for sweep in options.by_value)):
+            print(f"At {budget}:\n\n{text}\n")
+
+
+def _installed(name: str) -> bool:
+    return detectors.REGISTRY[name].installed()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

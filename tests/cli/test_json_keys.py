@@ -1,0 +1,97 @@
+"""Every key that a command prints with ``--json`` is on the page of keys, below the command's heading."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from siftcli.cli import siftcli
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+IMAGE, OTHER = "sample_images/chelsea.png", "sample_images/camera.png"
+
+OPEN = {"params", "n_by_octave", "versions", "detectors"}
+"""Keys whose objects have names of other things as keys: parameters, octaves, packages."""
+
+
+def section(title: str) -> str:
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)[1]
+
+
+def keys(value) -> set[str]:
+    """All keys, those of objects within objects and lists too."""
+    if isinstance(value, list):
+        return set().union(*map(keys, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys(item) for key, item in value.items() if key not in OPEN))
+
+
+def printed(*arguments: str) -> list[dict]:
+    result = CliRunner().invoke(siftcli, [*arguments, "--json"])
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A feature file, a collection, and a folder of results to be."""
+    monkeypatch.chdir(ROOT)
+    limit = ("--max-features", "50", "-q")
+    CliRunner().invoke(siftcli, ["detect", IMAGE, "-o", str(tmp_path / "one.npz"), *limit])
+    CliRunner().invoke(siftcli, ["detect", IMAGE, OTHER, "-o", str(tmp_path / "many.db"), *limit])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("title", "arguments"),
+    [
+        ("detect", ("detect", IMAGE)),
+        ("detect", ("detect", "{files}/none.png", IMAGE)),
+        ("info", ("info", "{files}/one.npz")),
+        ("match", ("match", IMAGE, "--rotate", "30")),
+        ("match", ("match", IMAGE, OTHER)),
+        ("match", ("match", IMAGE, OTHER, "--rotate", "30", "--scale", "0.5")),
+        ("match of a collection", ("match", "--pairs", "exhaustive", "{files}/many.db")),
+        ("formats", ("formats",)),
+        (
+            "evaluate",
+            ("evaluate", IMAGE, "--angles", "30", "--detectors", "siftcli,opencv", "-o", "{files}/out"),
+        ),
+        ("bench", ("bench", IMAGE, "--pairs", "3", "--threads", "1")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)
+def test_every_key_is_documented(title, arguments, files):
+    objects = printed(*(argument.replace("{files}", str(files)) for argument in arguments))
+    assert objects
+    for value in objects:
+        missing = [key for key in sorted(keys(value)) if f"`{key}`" not in section(title)]
+        assert not missing
+
+
+def test_keys_of_files_of_matches_are_documented(files):
+    target = files / "matches.json"
+    CliRunner().invoke(siftcli, ["match", IMAGE, "--rotate", "30", "-o", str(target), "-q"])
+    found = keys(json.loads(target.read_text()))
+    assert "x_b_original" in found
+    assert [key for key in sorted(found) if f"`{key}`" not in section("match")] == []
+
+
+def test_keys_of_results_are_documented(files):
+    arguments = [
+        "evaluate",
+        IMAGE,
+        "--angles",
+        "30",
+        "--detectors",
+        "siftcli",
+        "-o",
+        str(files / "out"),
+        "-q",
+    ]
+    CliRunner().invoke(siftcli, arguments)
+    results = json.loads((files / "out" / "results.json").read_text())
+    assert [key for key in results if f"`{key}`" not in section("evaluate")] == []

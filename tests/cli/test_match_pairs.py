@@ -1,0 +1,148 @@
+"""``siftcli match --pairs``: the same however many work, taken up again, refused, failing."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from batches import ARGUMENTS, content, failures, make_images
+from killing import end, forked_match
+
+from siftcli.__main__ import run
+from siftcli.errors import InputError
+from siftcli.io.locks import locked
+from siftcli.matching.options import MatchOptions
+from siftcli.workflows import match_collection as collection
+from siftcli.workflows.match_collection import match_pairs, plan_pairs
+from siftcli.workflows.pair_selection import select_pairs
+
+N_PAIRS = 8 * 7 // 2
+TARGETS = ("x.db", "m.h5")
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """A database of the features of eight images."""
+    folder = tmp_path_factory.mktemp("features")
+    make_images(folder / "in", 8)
+    assert run(["detect", str(folder / "in"), "-o", str(folder / "x.db"), "-q", *ARGUMENTS]) == 0
+    return (folder / "x.db").read_bytes()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, features):
+    monkeypatch.chdir(tmp_path)
+    Path("x.db").write_bytes(features)
+    return tmp_path
+
+
+def match(target, *args):
+    return run(["match", "--pairs", "exhaustive", "x.db", "-o", target, "--min-inliers", "8", *args])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_one_and_two_processes_give_the_same(here, features, target, capsys):
+    found = []
+    for jobs in ("1", "2"):
+        Path("x.db").write_bytes(features)
+        assert match(target, "--jobs", jobs, "--overwrite") == 0
+        assert f"{N_PAIRS} pairs" in capsys.readouterr().err
+        found.append(content(Path(target)))
+    assert found[0] == found[1]
+    assert match(target) == 0
+    assert f"{N_PAIRS} kept as they were" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_killed_at_random_moments(here, features, target):
+    assert match(target, "--jobs", "1", "-q") == 0
+    whole = content(Path(target))
+    Path("x.db").write_bytes(features)
+    if target == "m.h5":
+        Path(target).unlink()
+    struck = 0
+    for k in range(10):
+        process = forked_match("x.db", target)
+        time.sleep(0.02 + 0.03 * k)  # each dies somewhere in what the one before left
+        process.kill()
+        struck += end(process) == -signal.SIGKILL
+    assert struck >= 1
+    assert match(target, "--jobs", "1", "-q") == 0
+    assert content(Path(target)) == whole
+
+
+def test_an_interruption_finishes_what_is_in_hand(here):
+    plan = plan_pairs("x.db", "exhaustive", output="m.h5")
+    outcomes = []
+    for outcome in match_pairs(plan, MatchOptions(), min_inliers=8, jobs=2, stop=lambda: len(outcomes) >= 3):
+        outcomes.append(outcome)
+    assert 3 <= len(outcomes) < N_PAIRS
+    assert not any(outcome.was_there or outcome.error for outcome in outcomes)
+    again = list(match_pairs(plan, MatchOptions(), min_inliers=8))
+    assert [outcome.was_there for outcome in again].count(True) == len(outcomes)
+
+
+def test_ctrl_c(here):
+    args = ["match", "--pairs", "exhaustive", "x.db", "-o", "m.h5", "--jobs", "1", "--json"]
+    command = [sys.executable, "-u", "-m", "siftcli", *args]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, **pipes)
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    n_left = N_PAIRS - 1 - len(out.splitlines())
+    assert n_left > 0
+    assert process.returncode == 130
+    assert f"interrupted, {n_left} not begun; run the same command again to go on" in err
+
+
+def test_failures_are_listed_and_tried_again(here, capsys):
+    assert run(["convert", "x.db", "f"]) == 0
+    damaged = sorted(Path("f").rglob("*.npz"))[0]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:1000])
+    name = str(damaged.relative_to("f").with_suffix(""))
+    args = ["match", "--pairs", "exhaustive", "f", "-o", "f/m.h5", "--min-inliers", "8"]
+    for _ in range(2):
+        assert run(args) == 1
+        listed = failures(Path("f/match-failures.csv"))
+        assert len(listed) == 7
+        assert all(name in row[:2] and "damaged" in row[2] for row in listed)
+    damaged.write_bytes(whole)
+    capsys.readouterr()
+    assert run(args) == 0
+    assert f"{N_PAIRS - 7} kept as they were" in capsys.readouterr().err
+    assert not Path("f/match-failures.csv").exists()
+
+
+def test_a_second_run_is_refused(here, capsys):
+    with locked(Path("m.h5"), is_folder=False):
+        assert match("m.h5") == 2
+    assert "being written by another siftcli" in capsys.readouterr().err
+    assert not Path("m.h5").exists()
+
+
+def test_an_unexpected_error_fails_one_pair(here, monkeypatch, capsys):
+    def fail(*_args, **_kwargs):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(collection, "search", fail)
+    assert match("m.h5", "--jobs", "1") == 1
+    assert "ZeroDivisionError in siftcli (a bug); please report it" in capsys.readouterr().err
+
+
+def test_jobs_are_for_pairs(here, capsys):
+    assert run(["match", "a.png", "b.png", "--jobs", "2"]) == 2
+    assert "pass --pairs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_pairs_with_a_byte_order_mark(tmp_path, encoding):
+    path = tmp_path / "pairs.txt"
+    path.write_bytes("ä.jpg b.jpg\r\nb.jpg c.jpg\r\n".encode(encoding))
+    assert select_pairs(["ä.jpg", "b.jpg", "c.jpg"], str(path)) == [("ä.jpg", "b.jpg"), ("b.jpg", "c.jpg")]
+    path.write_bytes(b"\xff\xfea")
+    with pytest.raises(InputError, match=r"pairs\.txt: .*UTF-16"):
+        select_pairs(["a", "b"], str(path))

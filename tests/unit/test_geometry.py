@@ -1,0 +1,210 @@
+"""Models recovered from matches whose geometry is known."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from siftcli._cv2 import import_cv2
+from siftcli.errors import ParameterError
+from siftcli.features import Features, Matches
+from siftcli.matching.options import MIN_MATCHES, MODELS
+from siftcli.matching.verification import verify
+
+SIZE = (641, 481)
+CENTRE = np.array([320.0, 240.0])
+
+
+def features(xy, scale=None):
+    n = len(xy)
+    one = np.ones(n)
+    return Features(
+        xy=np.reshape(xy, (n, 2)), scale=one if scale is None else scale, orientation=0 * one, response=one,
+        sign=one, octave=0 * one, descriptors=np.zeros((n, 128)), image_size=SIZE,
+    )  # fmt: skip
+
+
+def row_by_row(n):
+    one = np.ones(n, np.float32)
+    return Matches(pairs=np.column_stack([np.arange(n)] * 2).astype(np.int32), distance=one, ratio=one)
+
+
+def random_points(n, seed=0):
+    return np.random.default_rng(seed).uniform((0, 0), SIZE, (n, 2))
+
+
+def similarity(deg, scale, shift=(0.0, 0.0)):
+    """Counter-clockwise on the screen about the centre, y down."""
+    c, s = scale * math.cos(math.radians(deg)), scale * math.sin(math.radians(deg))
+    linear = np.array([[c, s], [-s, c]])
+    return np.vstack([np.column_stack([linear, CENTRE + shift - linear @ CENTRE]), [0, 0, 1]])
+
+
+def mapped(xy, model):
+    h = np.column_stack([xy, np.ones(len(xy))]) @ model.T
+    return h[:, :2] / h[:, 2:]
+
+
+def with_outliers(xy, n, seed=9):
+    xy = xy.copy()
+    xy[:n] = random_points(n, seed)
+    return xy
+
+
+@given(
+    st.floats(-179.9, 180),
+    st.floats(0.2, 5),
+    st.tuples(st.floats(-300, 300), st.floats(-300, 300)),
+    st.sampled_from(["similarity", "homography"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_turn_scale_and_shift_are_recovered_in_the_documented_sense(deg, scale, shift, model):
+    first = random_points(80)
+    truth = mapped(first, similarity(deg, scale, shift))
+    second = with_outliers(truth, 25)
+    # An outlier that by chance lies where it belongs is an inlier, a wrong one.
+    assume(np.linalg.norm(second[:25] - truth[:25], axis=1).min() > 10)
+    found = verify(features(first), features(second), row_by_row(80), model)
+    assert found.inliers[25:].all()
+    assert found.n_inliers < 65
+    # single-precision coordinates up to some thousands of pixels carry errors near 1e-4 px
+    assert abs((found.rotation_deg - deg + 180) % 360 - 180) < 1e-2
+    assert found.scale == pytest.approx(scale, rel=2e-4)
+    np.testing.assert_allclose(found.shift, shift, atol=0.05)
+    assert -180 < found.rotation_deg <= 180
+
+
+def test_a_quarter_turn_counter_clockwise_is_positive():
+    # numpy.rot90 turns counter-clockwise on the screen: (x, y) goes to (y, width - 1 - x).
+    x, y = random_points(20).T
+    found = verify(features(np.c_[x, y]), features(np.c_[y, SIZE[0] - 1 - x]), row_by_row(20), "similarity")
+    assert found.rotation_deg == pytest.approx(90, abs=1e-4)
+
+
+def test_a_homography_is_recovered_and_its_turn_is_that_at_the_image_centre():
+    tilt = np.array([[1, 0, 0], [0, 1, 0], [4e-4, -2e-4, 1.0]])
+    to_centre = np.array([[1, 0, -320], [0, 1, -240], [0, 0, 1.0]])
+    model = np.linalg.inv(to_centre) @ tilt @ to_centre @ similarity(33, 1.2)
+    first = random_points(60)
+    second = with_outliers(mapped(first, model), 20)
+    found = verify(features(first), features(second), row_by_row(60))
+    np.testing.assert_allclose(found.model / found.model[2, 2], model / model[2, 2], rtol=1e-3, atol=1e-6)
+    assert found.inliers[20:].all()
+    # at the centre the tilt's Jacobian is the identity
+    assert found.rotation_deg == pytest.approx(33, abs=0.01)
+    assert found.scale == pytest.approx(1.2, rel=1e-4)
+
+
+def test_a_fundamental_matrix_separates_a_scene_in_depth_from_outliers():
+    rng = np.random.default_rng(1)
+    points = np.column_stack([rng.uniform(-2, 2, (90, 2)), rng.uniform(4, 9, 90)])
+    first = 500 * points[:, :2] / points[:, 2:] + CENTRE
+    moved = points + np.array([0.7, 0.1, 0.3])
+    second = with_outliers(500 * moved[:, :2] / moved[:, 2:] + CENTRE, 25)
+    found = verify(features(first), features(second), row_by_row(90), "fundamental", max_error=1.0)
+    assert found.inliers[25:].all()
+    assert found.n_inliers < 75
+    lines = np.column_stack([first, np.ones(90)]) @ found.model.T
+    off = np.abs((lines * np.column_stack([second, np.ones(90)])).sum(axis=1)) / np.hypot(*lines[:, :2].T)
+    assert off[25:].max() < 0.1
+    assert (found.rotation_deg, found.scale, found.shift) == (None, None, None)
+
+
+@pytest.mark.parametrize("model", ["similarity", "homography"])
+def test_inliers_are_the_matches_within_the_error_of_the_model(model):
+    first = random_points(60)
+    noise = np.random.default_rng(4).normal(0, 1.5, (60, 2))
+    f, g = features(first), features(mapped(first, similarity(20, 1.1)) + noise)
+    found = verify(f, g, row_by_row(60), model)
+    assert 30 < found.n_inliers < 60
+    error = np.hypot(*(mapped(f.xy, found.model) - g.xy).T)
+    np.testing.assert_array_equal(found.inliers, error <= 3.0)
+    assert verify(f, g, row_by_row(60), model, max_error=50.0).inliers.all()
+
+
+def test_the_least_squares_fit_of_a_similarity_trusts_small_keypoints():
+    first = random_points(40)
+    second = mapped(first, similarity(0, 1.0))
+    second[:20] += [2.0, 0.0]  # keypoints of σ = 30 px, displaced
+    scale = np.r_[np.full(20, 30.0), np.ones(20)]
+    found = verify(features(first, scale), features(second, scale), row_by_row(40), "similarity")
+    assert found.inliers.all()
+    assert abs(found.shift[0]) < 2.0 * 20 / 30**2
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_model_is_the_same_whatever_opencv_s_random_state(model):
+    first, second = random_points(80, 1), random_points(80, 2)
+    second[:20] = mapped(first[:20], similarity(10, 1.0))
+    results = []
+    for seed in (1, 2):
+        import_cv2().setRNGSeed(seed)
+        results.append(verify(features(first), features(second), row_by_row(80), model))
+    np.testing.assert_array_equal(results[0].model, results[1].model)
+    np.testing.assert_array_equal(results[0].inliers, results[1].inliers)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_too_few_matches_are_counted_in_the_reason(model):
+    for n in range(MIN_MATCHES[model]):
+        found = verify(features(random_points(n)), features(random_points(n)), row_by_row(n), model)
+        assert found.model is None
+        assert found.reason.startswith(f"not enough matches: {n}, a {model}")
+        assert found.reason.endswith(f" needs {MIN_MATCHES[model]}")
+        assert found.inliers.shape == (n,)
+        assert not found.inliers.any()
+        assert found.guide() is None
+
+
+def test_the_reason_reads_as_documented():
+    found = verify(features(random_points(3)), features(random_points(3)), row_by_row(3))
+    assert found.reason == "not enough matches: 3, a homography needs 4"
+
+
+@pytest.mark.parametrize("model", ["similarity", "homography"])
+def test_matches_that_all_share_one_place_have_no_model(model):
+    xy = np.full((20, 2), 50.0)
+    found = verify(features(xy), features(xy), row_by_row(20), model)
+    assert found.model is None
+    assert found.reason == f"no {model} fits the 20 matches"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_degenerate_matches_are_a_result(model):
+    line = np.column_stack([np.arange(30.0), np.arange(30.0)])
+    found = verify(features(line), features(line[::-1]), row_by_row(30), model)
+    assert found.inliers.shape == (30,)
+    assert (found.model is None) == bool(found.reason)
+
+
+@pytest.mark.parametrize("model", ["similarity", "homography"])
+def test_repeated_places_do_no_harm(model):
+    first = np.repeat(random_points(20), 3, axis=0)
+    found = verify(features(first), features(mapped(first, similarity(70, 1.0))), row_by_row(60), model)
+    assert found.n_inliers == 60
+    assert found.rotation_deg == pytest.approx(70, abs=1e-3)
+
+
+def test_a_mirror_image_is_not_said_to_have_turned():
+    first = random_points(30)
+    second = np.column_stack([SIZE[0] - 1 - first[:, 0], first[:, 1]])
+    assert verify(features(first), features(second), row_by_row(30)).rotation_deg is None
+
+
+def test_identical_matches_move_nothing():
+    xy = random_points(30)
+    for model in ("similarity", "homography"):
+        found = verify(features(xy), features(xy), row_by_row(30), model)
+        assert found.rotation_deg == pytest.approx(0, abs=1e-6)
+        np.testing.assert_allclose(found.shift, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"), [({"model": "affine"}, "model"), ({"max_error": 0}, "max_error")]
+)
+def test_what_cannot_be_meant_is_refused(option, message):
+    f = features(random_points(9))
+    with pytest.raises(ParameterError, match=message):
+        verify(f, f, row_by_row(9), **option)
