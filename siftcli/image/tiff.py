@@ -19,6 +19,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _CANON_RAW = slice(8, 10), b"CR"
 _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 _ORIENTATION, _GDAL_NODATA = 274, 42113
+_BLACK_IS_ZERO, _RGB = 1, 2
 # Everything on which the pixels depend.
 _STRUCTURE = {
     256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325,
@@ -54,7 +55,12 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
 
 
 def _nodata(tags: Any) -> float | None:
-    """The sample value that GDAL's tag names as no data; None without the tag, or where it is no number."""
+    """The sample value that GDAL's tag names as no data; None without the tag, or where it is no number.
+
+    Only where samples are given as they are stored: inverted or mapped ones cannot be compared with it.
+    """
+    if int(tags.photometric) not in (_BLACK_IS_ZERO, _RGB):
+        return None
     text = tags.tags.valueof(_GDAL_NODATA, None)
     try:
         return float(text) if isinstance(text, str | int | float) else None

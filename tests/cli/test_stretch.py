@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import SAMPLES, texture
 from PIL import Image
 
@@ -329,3 +330,29 @@ def test_both_pictures_of_a_dataset_s_pair_are_stretched(here):
     pair, _, _ = TaskRunner(settings).detect_pair(job, "opencv")
     np.testing.assert_array_equal(pair.reference, pair.view)
     assert np.ptp(pair.view) == 255
+
+
+def tagged(path, values, text, photometric="minisblack"):
+    tifffile.imwrite(path, values, photometric=photometric, extratags=[(42113, "s", 0, text, True)])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("-9999", [[7, 8]]), (" -9999.0 ", [[7, 8]]), ("nan", []), ("none", [])]
+)
+def test_gdal_s_nodata_tag(tmp_path, text, expected):
+    values = FAINT.astype(np.float32)
+    values[7, 8] = -9999
+    path = tagged(tmp_path / "x.tif", values, text)
+    left_out = read_image(path, stretch="minmax").left_out
+    assert ([] if left_out is None else np.argwhere(left_out).tolist()) == expected
+    with pytest.raises(InputError, match="--stretch"):
+        read_image(path)
+
+
+def test_gdal_s_nodata_tag_of_inverted_samples_is_not_compared_with_them(tmp_path):
+    values = FAINT.copy()
+    values[7, 8], values[9, 9] = 0, 65535
+    picture = read_image(tagged(tmp_path / "x.tif", values, "0", "miniswhite"), stretch="minmax")
+    assert picture.left_out is None
+    assert (picture.grey[7, 8], picture.grey[9, 9]) == (1, 0)
