@@ -108,9 +108,9 @@ def png_extras() -> Iterator[Known]:
     """A megabyte of text, EXIF and animations."""
     grey = np.rint(UNIT[:, :, :1] * 255).astype(int)
     text = zlib.compress(np.random.default_rng(7).integers(65, 91, 3 << 20, dtype=np.uint8).tobytes())
-    for kind, head in ((b"zTXt", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0")):
+    for kind, head in ((b"zTXt", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0"), (b"iCCP", b"k\0\0")):
         data = png(grey, 8, GREY, png_chunk(kind, head + text))
-        yield Known("PNG: megabytes of text", f"{kind.decode()}.png", data, grey_of(grey / 255))
+        yield Known("PNG: megabytes of text or profile", f"{kind.decode()}.png", data, grey_of(grey / 255))
     for depth, orientation in product((8, 16), range(1, 9)):
         top = 2**depth - 1
         rgb = np.rint(UNIT * top).astype(int)

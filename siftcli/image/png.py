@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from ..io.limits import require_memory
 from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated
@@ -16,9 +18,10 @@ from .pillow import decode_pillow, load, n_frames, opened, orientation_of
 
 _GREY = 0
 _DEEP_PIXEL_BYTES = 8
-_TEXT = (b"tEXt", b"zTXt", b"iTXt")
-_XMP = b"XML:com.adobe.xmp\0\0"
-_MOST_XMP_BYTES = 1 << 20
+_WITH_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_MOST_TEXT_BYTES = 1 << 24
+"""What a compressed chunk may swell to; Pillow refuses a picture for a sixteenth of it."""
+_TEXT_LOCK = threading.Lock()
 
 
 def decode_png(data: bytes, page: int = 0) -> Decoded:
@@ -32,11 +35,21 @@ def decode_png(data: bytes, page: int = 0) -> Decoded:
     try:
         return _decode(data, page)
     except BadImageError:
-        # Pillow refuses a picture for the size of its text, or for damage in it: neither is needed here.
-        bare = _without_text(data)
-        if len(bare) == len(data):
+        if not any(kind in _WITH_TEXT for kind, _ in _chunks(data)):
             raise
-        return _decode(bare, page)
+    with _longer_text():
+        return _decode(data, page)
+
+
+@contextmanager
+def _longer_text() -> Iterator[None]:
+    """Raise Pillow's limit of a chunk's text or colour profile, which is the whole process's, for a while."""
+    with _TEXT_LOCK:
+        limit, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, _MOST_TEXT_BYTES
+        try:
+            yield
+        finally:
+            PngImagePlugin.MAX_TEXT_CHUNK = limit
 
 
 def _decode(data: bytes, page: int) -> Decoded:
@@ -115,15 +128,3 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         (n,) = struct.unpack_from(">I", data, at)
         yield data[at + 4 : at + 8], view[at + 8 : at + 8 + n]
         at += 12 + n
-
-
-def _without_text(data: bytes) -> bytes:
-    """Copy the file without its text, but for plain XMP, which may hold the orientation."""
-    parts, at = [data[:8]], 8
-    for kind, body in _chunks(data):
-        end = at + 12 + len(body)
-        is_xmp = body[: len(_XMP)] == _XMP and len(body) <= _MOST_XMP_BYTES
-        if kind not in _TEXT or is_xmp:
-            parts.append(data[at:end])
-        at = end
-    return b"".join([*parts, data[at:]])

@@ -171,7 +171,7 @@ def test_pages_of_a_stack_and_of_an_array(tmp_path):
             np.testing.assert_array_equal(picture.grey, read_image(RGB[..., page]).grey)
             assert picture.n_pages == 3
         for page in (-1, 3, 400):
-            with pytest.raises(InputError, match=rf"a page from 0 to 2, got {page}; the file has 3 pages"):
+            with pytest.raises(InputError, match=rf"a page from 1 to 3, got {page + 1};"):
                 read_image(tmp_path / name, page=page)
     assert read_image(RGB).n_pages == 1
     with pytest.raises(InputError, match="one page"):
