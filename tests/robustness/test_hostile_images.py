@@ -17,7 +17,7 @@ from PIL import Image
 import siftcli
 from siftcli.__main__ import run
 from siftcli.errors import InputError
-from siftcli.io.work_list import IMAGE_SUFFIXES
+from siftcli.io.suffixes import image_suffixes
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged tags
 
@@ -125,7 +125,7 @@ def folder(tmp_path_factory):
 
 
 def image_names(folder):
-    return sorted(p.name for p in folder.iterdir() if p.name.endswith(IMAGE_SUFFIXES))
+    return sorted(p.name for p in folder.iterdir() if p.name.endswith(image_suffixes()))
 
 
 def test_hundreds_of_cases_through_the_command(folder, tmp_path):
