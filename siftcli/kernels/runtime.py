@@ -74,8 +74,9 @@ class Runtime:
         environment.consts[:] = [np.dtype(name) for name in dtypes]
         ctypes.c_void_p.from_address(environment_address).value = id(environment)
         module = sys.modules[of.__module__]
+        # The code calls back into this object, which must live as long as the code.
         made: Callable[..., Any] = self._functions.make_function(
-            module, of.__name__, "", address, environment, owner
+            module, of.__name__, "", address, environment, (owner, self)
         )
         return made
 

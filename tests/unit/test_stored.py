@@ -1,5 +1,6 @@
 """Kernels whose machine code is stored: they do what Numba's do, or are left to Numba."""
 
+import gc
 import hashlib
 import os
 import subprocess
@@ -103,6 +104,13 @@ def test_a_stored_kernel_returns_an_array_of_its_own(folder):
     np.testing.assert_array_equal(first[:, 1], np.arange(1000) * 3)
     np.testing.assert_array_equal(second[:, 1], np.arange(1000) * 5)
     assert (first.dtype, first.flags.writeable, kernel(0, 1).shape) == (np.int32, True, (0, 2))
+
+
+def test_a_stored_kernel_outlives_its_store(folder):
+    kernels = [load(folder, multiples) for _ in range(20)]  # each of a store that is gone by now
+    gc.collect()
+    for kernel in kernels:
+        assert kernel(3, 2)[:, 1].tolist() == [0, 2, 4]
 
 
 def test_a_stored_kernel_fills_an_array_with_any_strides(folder):
