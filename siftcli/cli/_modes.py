@@ -72,8 +72,10 @@ TWO_INPUTS = Need(
     lambda values: values["pairs"] is None, "with --pairs, which matches saved features", "drop --pairs"
 )
 AN_IMAGE = Need(
-    lambda values: values["pairs"] is not None
-    or not (is_feature_file(values["a"]) and is_feature_file(values["b"] or values["a"])),
+    lambda values: (
+        values["pairs"] is not None
+        or not (is_feature_file(values["a"]) and is_feature_file(values["b"] or values["a"]))
+    ),
     "on saved features",
     "give an image",
 )

@@ -44,12 +44,13 @@ def note(message: object) -> None:
     print(printable(message), file=sys.stderr)
 
 
-def print_circumstances(threads: int | None) -> None:
-    """Print versions and the number of threads on standard error."""
+def print_circumstances(threads: int | None, seconds: float | None = None) -> None:
+    """Print versions, the number of threads and the time that was needed on standard error."""
     from ..versions import versions
 
     note(", ".join(f"{name} {version}" for name, version in versions().items()))
-    note(f"threads: {threads or 'all cores'}")
+    time_taken = "" if seconds is None else f"; {seconds:.3f} s"
+    note(f"threads: {threads or 'all cores'}{time_taken}")
 
 
 def say_nothing(_message: object) -> None:
