@@ -47,7 +47,8 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     show_default=True,
     callback=names_callback,
     metavar="NAMES",
-    help=f"Detectors to time, separated by commas; ratios are to the first. Known: {', '.join(DETECTOR_NAMES)}.",
+    help="Detectors to time, separated by commas; ratios are to the first. "
+    f"Known: {', '.join(DETECTOR_NAMES)}.",
 )
 @click.option(
     "--threads",
@@ -60,8 +61,8 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     "--pairs",
     "n_pairs",
     type=WholeNumber(),
-    help=f"Runs of each detector.  [default: {DEFAULT_PAIRS}, or as many as fit in {SECONDS_A_ROW} s per image "
-    "and number of threads]",
+    help=f"Runs of each detector.  [default: {DEFAULT_PAIRS}, or as many as fit in {SECONDS_A_ROW} s per "
+    "image and number of threads]",
 )
 @click.option(
     "--process",

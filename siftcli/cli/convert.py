@@ -29,14 +29,14 @@ from ._output import complain, note, progress
 @click.option(
     "--images",
     metavar="FOLDER",
-    help="Folder of the images, for what feature files may lack: image sizes, and for COLMAP focal lengths and "
-    "pose priors.",
+    help="Folder of the images, for what feature files may lack: image sizes, and for COLMAP focal lengths "
+    "and pose priors.",
 )
 @click.option(
     "--view-ids",
     metavar="FILE.sfm",
-    help="Use AliceVision's names for openmvg files, <view id>.sift.feat, with the view ids of this file: for "
-    "a folder OUT with --to openmvg, or for a folder IN with --from openmvg.",
+    help="Use AliceVision's names for openmvg files, <view id>.sift.feat, with the view ids of this file: "
+    "for a folder OUT with --to openmvg, or for a folder IN with --from openmvg.",
 )
 @camera_options
 @click.option("--append", is_flag=True, help="Add images to an existing collection.")

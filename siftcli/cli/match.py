@@ -51,8 +51,8 @@ _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "thre
     default=DEFAULT_RATIO,
     show_default=True,
     metavar="R",
-    help="Largest ratio of the nearest to the second nearest distance (Lowe, section 7.1). Lower it for fewer but "
-    "more reliable matches; 1 keeps all.",
+    help="Largest ratio of the nearest to the second nearest distance (Lowe, section 7.1). Lower it for "
+    "fewer but more reliable matches; 1 keeps all.",
 )
 @click.option("--no-mutual", is_flag=True, help="Also keep matches that are not mutual nearest neighbours.")
 @click.option(
@@ -105,8 +105,8 @@ _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "thre
 @click.option(
     "--format",
     type=click.Choice((*MATCH_FORMATS, *MATCH_COLLECTIONS)),
-    help=f"Format of the matches: {', '.join(MATCH_FORMATS)}; with --pairs {', '.join(MATCH_COLLECTIONS)}. When "
-    "not given, the suffix of OUT decides.",
+    help=f"Format of the matches: {', '.join(MATCH_FORMATS)}; with --pairs {', '.join(MATCH_COLLECTIONS)}. "
+    "When not given, the suffix of OUT decides.",
 )
 @click.option("--draw", metavar="PNG", help="Draw both images side by side, with lines between matches.")
 @sift_options
