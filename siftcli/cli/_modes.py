@@ -52,6 +52,11 @@ def _goes_to_database(path: str, format: str) -> Callable[[Values], bool]:
 ALWAYS = Need(lambda _: True, "", "")
 _DATABASE = ("without a COLMAP database as the output", "name one (database.db)")
 WRITES = Need(_given("output"), "without -o", "name an output with -o")
+REPLACES = Need(
+    lambda values: any(values.get(name) is not None for name in ("output", "draw", "pairs")),
+    "without -o or --draw",
+    "name an output",
+)
 MASKED = Need(_given("mask"), "without --mask", "add --mask FOLDER")
 LIMITED = Need(_given("max_features"), "without --max-features", "add --max-features N")
 LEARNED = Need(
@@ -59,6 +64,7 @@ LEARNED = Need(
     "without --orientation learned",
     "add --orientation learned",
 )
+ROTATED = Need(lambda values: not values["upright"], "with --upright", "drop --upright")
 ON_THIS_MACHINE = Need(
     lambda values: values["dask"] in (None, "local"),
     "on a Dask cluster, which has its own workers",
@@ -67,7 +73,7 @@ ON_THIS_MACHINE = Need(
 TO_DATABASE = Need(_goes_to_database("output", "format"), *_DATABASE)
 CONVERTS_TO_DATABASE = Need(_goes_to_database("target", "to"), *_DATABASE)
 
-PAIRS = Need(_given("pairs"), "without --pairs", "add --pairs")
+PAIRS = Need(_given("pairs"), "without --pairs", "add --pairs WHICH")
 TWO_INPUTS = Need(
     lambda values: values["pairs"] is None, "with --pairs, which matches saved features", "drop --pairs"
 )
@@ -92,29 +98,38 @@ ROTATES_BY_MODE = Need(
     "without the sweep rotation",
     "add it to --sweep",
 )
+OWN = Need(
+    lambda values: any(name.startswith("siftcli") for name in values["detectors"]),
+    "without one of siftcli's own detectors",
+    "add siftcli to --detectors",
+)
 RESIZED = Need(lambda values: bool(values["sizes"] or not values["inputs"]), "without --sizes", "add --sizes")
 
 _READING = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
 _CAMERAS = ("camera", "camera_model", "pose_priors")
 _SIFT = ("preset", *SIFT_OPTIONS)
+_ORIENTATION = ("orientation", "orientation_weights", "max_orientations")
+_FREE_SIFT = tuple(name for name in _SIFT if name not in ("selection", *_ORIENTATION))
+"""Those that need nothing else."""
 
 TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     "detect": {
         ALWAYS: (
-            "output", "draw", "mask", "image_root", *_SIFT, *_READING, "threads", "check", "dask", "strict",
-            "as_json", "append", "overwrite", "verbose", "quiet",
+            "output", "draw", "mask", "image_root", *_FREE_SIFT, *_READING, "threads", "check", "dask", "strict",
+            "as_json", "append", "verbose", "quiet",
         ),
         WRITES: ("format",),
+        REPLACES: ("overwrite",),
         MASKED: ("mask_optional",),
         ON_THIS_MACHINE: ("jobs",),
         TO_DATABASE: _CAMERAS,
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
+        ROTATED: _ORIENTATION,
     },
     "match": {
         ALWAYS: (
-            "ratio", "no_mutual", "model", "pairs", "output", "threads", "as_json", "overwrite", "verbose",
-            "quiet",
+            "ratio", "no_mutual", "model", "pairs", "output", "threads", "as_json", "verbose", "quiet",
         ),
         PAIRS: ("min_inliers", "jobs"),
         TWO_INPUTS: ("rotate", "scale", "draw", *_SIFT, *_READING),
@@ -122,7 +137,9 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         A_MODEL: ("max_error", "guided"),
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
+        ROTATED: _ORIENTATION,
         WRITES: ("format",),
+        REPLACES: ("overwrite",),
     },
     "info": {ALWAYS: ("format", "image", "as_json")},
     "convert": {
@@ -132,12 +149,13 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     "formats": {ALWAYS: ("as_json",)},
     "evaluate": {
         ALWAYS: (
-            "output", "detectors", "orientation", "max_features", "dataset", "stretch", "nodata", "jobs",
+            "output", "detectors", "max_features", "dataset", "stretch", "nodata", "jobs",
             "seed", "overwrite", "as_json", "quiet",
         ),
         SWEEPS: ("sweeps", "angles", "mode"),
         ROTATES: ("angles",),
         ROTATES_BY_MODE: ("mode",),
+        OWN: ("orientation",),
     },
     "report": {ALWAYS: ("output", "quiet")},
     "train-orientation": {ALWAYS: ("output", "epochs", "seed", "jobs", "overwrite", "quiet")},

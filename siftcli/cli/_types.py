@@ -27,6 +27,6 @@ class WholeNumber(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if text in self.words:
             return text
         if not text.isascii() or not text.isdigit() or int(text) < self.low:
-            choices = " or ".join((f"a whole number of at least {self.low}", *self.words))
+            choices = ", or ".join((f"a whole number of at least {self.low}", *self.words))
             self.fail(f"expected {choices}; got {value!r}.", param, ctx)
         return int(text)
