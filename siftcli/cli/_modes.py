@@ -108,15 +108,15 @@ RESIZED = Need(lambda values: bool(values["sizes"] or not values["inputs"]), "wi
 _READING = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
 _CAMERAS = ("camera", "camera_model", "pose_priors")
 _SIFT = ("preset", *SIFT_OPTIONS)
-_ORIENTATION = ("orientation", "orientation_weights", "max_orientations")
-_FREE_SIFT = tuple(name for name in _SIFT if name not in ("selection", *_ORIENTATION))
+_ORIENTATION = ("orientation", "max_orientations")
+_FREE_SIFT = tuple(name for name in _SIFT if name not in ("selection", "orientation_weights", *_ORIENTATION))
 """Those that need nothing else."""
 
 TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     "detect": {
         ALWAYS: (
-            "output", "draw", "mask", "image_root", *_FREE_SIFT, *_READING, "threads", "check", "dask", "strict",
-            "as_json", "append", "verbose", "quiet",
+            "output", "draw", "mask", "image_root", *_FREE_SIFT, *_READING, "threads", "check", "dask",
+            "strict", "as_json", "append", "verbose", "quiet",
         ),
         WRITES: ("format",),
         REPLACES: ("overwrite",),
