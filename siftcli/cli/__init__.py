@@ -14,23 +14,23 @@ import click
 
 COMMANDS = {
     "detect": "Find SIFT features in images.",
-    "match": "Match two images and recover the turn between them.",
-    "info": "Say what a feature file holds.",
+    "match": "Match two images and recover the rotation between them.",
+    "info": "Show what a feature file contains.",
     "convert": "Convert feature files from one format to another.",
     "formats": "List the formats that are read and written.",
-    "evaluate": "Measure how features survive turning, beside other detectors.",
-    "report": "Render an evaluation's page again, or compare two evaluations.",
+    "evaluate": "Compare detectors under rotation and other changes of images.",
+    "report": "Write an evaluation's report again, or compare two evaluations.",
     "train-orientation": "Train the network that finds orientations.",
-    "bench": "Time detection and description beside OpenCV's SIFT.",
+    "bench": "Compare the speed with OpenCV's SIFT.",
 }
-"""Names of the modules of this package with a command each, and what it does."""
+"""The commands, each a module of this package, and what they do."""
 
 INTERRUPTED_STATUS = 130  # 128 + SIGINT
 CLOSED_PIPE_STATUS = 141  # 128 + SIGPIPE, as a shell reports it
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is used."""
+    """A group that imports the module of a command when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the commands."""
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
 
 
 def _discard_stdout() -> None:
-    """Send what is still buffered nowhere, or Python would complain of the pipe when it exits."""
+    """Discard what is still buffered, or Python would report the closed pipe when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -92,4 +92,4 @@ def _print_versions(ctx: click.Context, _param: click.Parameter, wanted: bool) -
     help="Print the versions of siftcli, Python, NumPy, Numba and OpenCV.",
 )
 def siftcli() -> None:
-    """SIFT features that turn with the image."""
+    """Detect, match and evaluate SIFT features."""

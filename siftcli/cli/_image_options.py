@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
+from ._types import ALL_PAGES, WholeNumber
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 STRETCHES = ("none", "minmax", "percentile")
 """As in :mod:`siftcli.image.stretch`, which needs NumPy."""
-ALL_PAGES = "all"
 
 
 def reading_options(command: _Command) -> _Command:
@@ -21,14 +22,14 @@ def reading_options(command: _Command) -> _Command:
         type=click.Choice(("apply", "ignore")),
         default="apply",
         show_default=True,
-        help="Turn the picture as its EXIF tag says, or take the stored pixels.",
+        help="Rotate the image as its EXIF tag says, or use the pixels as stored.",
     )
     size = click.option(
         "--max-image-size",
         type=int,
         metavar="N",
-        help="Detect on a copy reduced to this longest side, in pixels; coordinates and scales still come "
-        "back in input pixels.",
+        help="Shrink larger images to this longest side, in pixels, before detection: faster, and needs less "
+        "memory. Coordinates and scales are still in pixels of the input.",
     )
     return exif(size(command))
 
@@ -37,9 +38,8 @@ def image_options(command: _Command) -> _Command:
     """Add the options of how two images are read, and ``--threads``."""
     threads = click.option(
         "--threads",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Threads; all cores when not given. The result does not depend on it.",
+        type=WholeNumber(),
+        help="Number of threads; all cores when not given. It does not change the result.",
     )
     return reading_options(stretch_options(page_option(takes_all=False)(threads(command))))
 
@@ -51,15 +51,15 @@ def stretch_options(command: _Command) -> _Command:
         type=click.Choice(STRETCHES),
         default=STRETCHES[0],
         show_default=True,
-        help="Stretch the grey values of faint pictures over the whole range: from the smallest to the "
-        "largest, or from the 0.1 to the 99.9 percentile. Pixels that are NaN, transparent or nodata are "
-        "left out, with the keypoints whose descriptor reaches them.",
+        help="Stretch the grey values of low-contrast images over the whole range: from the smallest to the "
+        "largest value, or from the 0.1 to the 99.9 percentile. Pixels that are NaN, transparent or nodata "
+        "are ignored, and keypoints whose descriptor reaches them are dropped.",
     )
     nodata = click.option(
         "--nodata",
         type=float,
         metavar="VALUE",
-        help="Sample value of pixels to leave out; with --stretch, when not given, that of the file's "
+        help="Value of pixels to ignore. With --stretch, when not given, the value of the file's "
         "GDAL_NODATA tag.",
     )
     return stretch(nodata(command))
@@ -67,34 +67,11 @@ def stretch_options(command: _Command) -> _Command:
 
 def page_option(*, takes_all: bool) -> Callable[[_Command], _Command]:
     """Add ``--page``; with ``takes_all`` it can be ``all``."""
-    note = " 'all' makes each an image named NAME[N]." if takes_all else ""
+    note = " 'all' treats each page as an image named NAME[N]." if takes_all else ""
     return click.option(
         "--page",
-        type=_PageType(takes_all),
+        type=WholeNumber(words=(ALL_PAGES,) if takes_all else ()),
         default="1",
         show_default=True,
-        help=f"Page (frame) of files of several, such as stacks; 1 is the first.{note}",
+        help=f"Page (frame) of a file with several, such as a stack; 1 is the first.{note}",
     )
-
-
-class _PageType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A page counted from 1, or ``all`` where that is possible."""
-
-    name = "page"
-
-    def __init__(self, takes_all: bool) -> None:
-        self.takes_all = takes_all
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What the help shows."""
-        return f"N|{ALL_PAGES}" if self.takes_all else "N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Read it."""
-        text = str(value)
-        if self.takes_all and text == ALL_PAGES:
-            return ALL_PAGES
-        if not text.isascii() or not text.isdigit() or int(text) < 1:
-            choices = f"a page, at least 1{f', or {ALL_PAGES}' if self.takes_all else ''}"
-            self.fail(f"expected {choices}; got {value!r}.", param, ctx)
-        return int(text)

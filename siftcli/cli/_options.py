@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
 
+from ..errors import ParameterError
 from ..formats import CAMERA_CHOICES, CAMERA_MODELS, DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL
 from ..params import DEFAULT_PRESET, PRESETS, SiftParams
 
@@ -41,32 +44,41 @@ def sift_options(command: _Command) -> _Command:
         type=click.Choice(PRESETS),
         default=DEFAULT_PRESET,
         show_default=True,
-        help="Parameters to start from; the options below override them.",
+        help="Values to start from; the options below override single ones. 'classic' is Lowe's SIFT, "
+        "comparable with OpenCV's; 'dense' finds more features, for reconstruction.",
     )(command)
 
 
 def _sift_option(f: Any) -> Callable[[_Command], _Command]:
     """Make the option of one field; None when not given, so that the preset decides."""
     flag = f"--{f.name.replace('_', '-')}"
-    doc = f.metadata["doc"][0].upper() + f.metadata["doc"][1:] + "."
+    help = f"{f.metadata['doc'][0].upper()}{f.metadata['doc'][1:]}.{_values_note(f)}"
     if isinstance(f.default, bool):
-        negative = f"--no-{f.name.replace('_', '-')}"
-        return click.option(f"{flag}/{negative}", is_flag=True, default=None, help=doc)
+        return click.option(f"{flag}/--no-{flag[2:]}", is_flag=True, default=None, help=help)
     if f.metadata["choices"]:
-        return click.option(flag, type=click.Choice(f.metadata["choices"]), help=f"{doc}{_range_note(f)}")
+        return click.option(flag, type=click.Choice(f.metadata["choices"]), help=help)
     if isinstance(f.default, str):
-        return click.option(flag, metavar="FILE", help=doc)
+        return click.option(flag, metavar="FILE", help=help)
     kind = float if isinstance(f.default, float) else int
-    note = _range_note(f)
-    return click.option(flag, type=kind, metavar="N" if kind is int else "X", help=f"{doc}{note}")
+    return click.option(flag, type=kind, metavar="N" if kind is int else "X", help=help)
 
 
-def _range_note(f: Any) -> str:
+def _values_note(f: Any) -> str:
+    """The value in the default preset and in those that have another, and the range."""
+    values = {preset: getattr(SiftParams.preset(preset), f.name) for preset in PRESETS}
+    usual = values[DEFAULT_PRESET]
+    shown = {preset: value for preset, value in values.items() if preset == DEFAULT_PRESET or value != usual}
+    parts = [f"{preset} {_value_text(value)}" for preset, value in shown.items() if value not in (None, "")]
     low, high = f.metadata["low"], f.metadata["high"]
-    parts = [] if f.default is None else [f"default: {f.default}"]
     if low is not None:
-        parts.append(f"{low} to {high}" if high is not None else f"at least {low}")
+        parts.append(f"{low:g} to {high:g}" if high is not None else f"at least {low:g}")
     return f"  [{'; '.join(parts)}]" if parts else ""
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def sift_params(preset: str, options: dict[str, Any]) -> SiftParams:
@@ -83,11 +95,10 @@ def sift_params(preset: str, options: dict[str, Any]) -> SiftParams:
 
 def verbosity_options(command: _Command) -> _Command:
     """Add ``-v`` and ``-q``, of which at most one may be given."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
     verbose = click.option(
-        "-v", "--verbose", is_flag=True, help="Print versions, threads and timing on standard error."
+        "-v", "--verbose", is_flag=True, help="Print versions, threads and times on standard error."
     )
-    return verbose(quiet(command))
+    return verbose(quiet_option(command))
 
 
 def camera_options(command: _Command) -> _Command:
@@ -97,21 +108,21 @@ def camera_options(command: _Command) -> _Command:
         type=click.Choice(CAMERA_CHOICES),
         default=DEFAULT_CAMERA,
         show_default=True,
-        help="COLMAP database: which images share a camera.",
+        help="COLMAP database: the images that share a camera.",
     )
     model = click.option(
         "--camera-model",
         type=click.Choice(tuple(CAMERA_MODELS)),
         default=DEFAULT_CAMERA_MODEL,
         show_default=True,
-        help="COLMAP database: the model of its cameras.",
+        help="COLMAP database: the camera model.",
     )
     priors = click.option(
         "--pose-priors/--no-pose-priors",
         default=True,
         show_default=True,
-        help="COLMAP database: write GPS position and gravity of the EXIF tags, for COLMAP 4; COLMAP 3.10 to "
-        "3.13 cannot open a file that has them.",
+        help="COLMAP database: write the GPS position and the gravity direction from EXIF, for COLMAP 4. "
+        "COLMAP 3.10 to 3.13 cannot open a database that has them: use --no-pose-priors.",
     )
     return sharing(model(priors(command)))
 
@@ -120,10 +131,45 @@ def names_callback(_ctx: click.Context, _param: click.Parameter, text: str) -> t
     """Names separated by commas, one at least."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise click.BadParameter("expected a name, got none")
+        raise click.BadParameter("expected at least one name, got none.")
     return names
 
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON, one object an image, instead of text."
+    "--json", "as_json", is_flag=True, help="Print JSON instead of text, one object per line."
 )
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+
+
+def check_verbosity(verbose: bool, quiet: bool) -> None:
+    """Check that at most one of ``-v`` and ``-q`` is given.
+
+    Raises
+    ------
+    ParameterError
+        If both are.
+    """
+    if verbose and quiet:
+        raise ParameterError("expected -v or -q, got both; drop one of them")
+
+
+def check_standard_output(format: str | None, *, is_binary: bool, as_json: bool) -> None:
+    """Check that the standard output can take the result of ``-o -``.
+
+    Raises
+    ------
+    ParameterError
+        If ``--json`` uses it too, or it is a terminal and the format is binary.
+    """
+    if as_json:
+        raise ParameterError("-o - and --json both write to the standard output; name a file, or drop one")
+    if is_binary and sys.stdout.isatty():
+        raise ParameterError(
+            f"expected a file or a pipe for the binary format {format}, got a terminal; redirect the output"
+        )
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What commands print: text for people on the terminal, JSON for programs."""
+"""What commands print: text for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Item = TypeVar("_Item")
 LONGEST_LINE = 5000
 """Longer than any path may be."""
 LOG_INTERVAL_S = 10.0
-"""How often a log is told how far it is."""
+"""Interval of the progress lines in a log."""
 
 
 def printable(text: object) -> str:
@@ -23,29 +23,38 @@ def printable(text: object) -> str:
 
 
 def complain(message: object) -> None:
-    """Print one line on standard error; a reason that is far too long (it may quote a file) is cut."""
+    """Print an error on one line of standard error; very long ones, which may quote a file, are cut."""
     line = printable(message)
     print(f"siftcli: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + ' ...'}", file=sys.stderr)
 
 
 def say_table(text: str) -> None:
-    """Print lines that were laid out already."""
+    """Print a text of several lines on standard output."""
     for line in text.splitlines():
         say(line)
 
 
 def say(message: object) -> None:
-    """Print one line on standard output (by ``print``, as only that goes above a progress bar)."""
+    """Print one line on standard output (``print`` because a progress bar redirects it)."""
     print(printable(message))
 
 
 def note(message: object) -> None:
-    """Print one line on standard error that is no complaint."""
+    """Print one line on standard error that is not an error."""
     print(printable(message), file=sys.stderr)
 
 
+def print_circumstances(threads: int | None, seconds: float | None = None) -> None:
+    """Print versions, the number of threads and the time that was needed on standard error."""
+    from ..versions import versions
+
+    note(", ".join(f"{name} {version}" for name, version in versions().items()))
+    time_taken = "" if seconds is None else f"; {seconds:.3f} s"
+    note(f"threads: {threads or 'all cores'}{time_taken}")
+
+
 def say_nothing(_message: object) -> None:
-    """Print nothing, in the place of :func:`note`."""
+    """Stand in for :func:`note` and print nothing."""
 
 
 def print_json(value: Any) -> None:
@@ -91,7 +100,7 @@ def print_table(
 def progress(
     items: Iterable[_Item], total: int, *, show: bool, unit: str = "images"
 ) -> Iterator[Iterator[_Item]]:
-    """Iterate with a bar on standard error, or with a line now and then if that is no terminal."""
+    """Iterate with a progress bar on standard error, or with progress lines if that is not a terminal."""
     if not (show and total > 1):
         yield iter(items)
         return
@@ -111,7 +120,7 @@ def progress(
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """How many a second."""
+        """Items per second."""
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
@@ -127,9 +136,9 @@ def progress(
 def log_lines(
     items: Iterable[_Item], total: int, *, unit: str, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[_Item]:
-    """Iterate with a line on standard error every ``LOG_INTERVAL_S``: how far, how fast, how long still.
+    """Iterate with a line on standard error every ``LOG_INTERVAL_S``: progress, rate and time left.
 
-    The rate is that since the last line: what was there already goes by at once.
+    The rate is that since the last line, as items of an earlier run pass in no time.
     """
     n_then, then = 0, clock()
     for n, item in enumerate(items, 1):

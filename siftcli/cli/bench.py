@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..bench.options import DEFAULT_DETECTORS, DEFAULT_PAIRS, DEFAULT_SIZES, SECONDS_A_ROW, WAYS
 from ..evaluation.options import DETECTOR_NAMES
-from ._options import names_callback
+from ._modes import Command
+from ._options import names_callback, usable_cores
 from ._output import note, print_json, print_table, progress, say
+from ._types import WholeNumber
 
 if TYPE_CHECKING:
     from ..bench.tables import Table
@@ -22,13 +23,13 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     return [one_size.convert(name, param, ctx) for name in (text or "").split(",") if name.strip()]
 
 
-@click.command(short_help="Time detection and description beside OpenCV's SIFT.")
+@click.command(cls=Command, short_help="Compare the speed with OpenCV's SIFT.")
 @click.argument("inputs", metavar="[IMAGE...]", nargs=-1)
 @click.option(
     "--sizes",
     callback=_sizes,
     metavar="LIST",
-    help="Megapixels that each image is brought to, separated by commas.  [default: as it is; without an "
+    help="Sizes in megapixels to bring each image to, separated by commas.  [default: as it is; without an "
     f"IMAGE, a photograph at {', '.join(f'{size:g}' for size in DEFAULT_SIZES)}]",
 )
 @click.option(
@@ -37,8 +38,8 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     show_default=True,
     callback=names_callback,
     metavar="NAMES",
-    help="How it is brought there: resized (with noise of a grey level), tiled (mirror images side by side), "
-    "or both, separated by a comma.",
+    help="How an image is brought to a size: resized (with noise of one grey level), tiled (with its mirror "
+    "images), or both, separated by a comma.",
 )
 @click.option(
     "--detectors",
@@ -46,32 +47,32 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     show_default=True,
     callback=names_callback,
     metavar="NAMES",
-    help=f"What is timed; ratios are to the first. Known: {', '.join(DETECTOR_NAMES)}.",
+    help="Detectors to time, separated by commas; ratios are to the first. "
+    f"Known: {', '.join(DETECTOR_NAMES)}.",
 )
 @click.option(
     "--threads",
     "thread_counts",
-    type=click.IntRange(min=1),
+    type=WholeNumber(),
     multiple=True,
-    help="May be given several times.  [default: 1, and all cores]",
+    help="Number of threads; may be given several times.  [default: 1, and all cores]",
 )
 @click.option(
     "--pairs",
     "n_pairs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help=f"Runs of each.  [default: {DEFAULT_PAIRS}, or as many as fit in {SECONDS_A_ROW} s an image and "
-    "number of threads]",
+    type=WholeNumber(),
+    help=f"Runs of each detector.  [default: {DEFAULT_PAIRS}, or as many as fit in {SECONDS_A_ROW} s per "
+    "image and number of threads]",
 )
 @click.option(
     "--process",
     is_flag=True,
-    help="Time too, for each IMAGE, the whole of 'siftcli detect IMAGE -o x.npz' beside the shortest "
-    "OpenCV program that does the same.",
+    help="Also time the whole command 'siftcli detect IMAGE -o x.npz' and the shortest OpenCV program that "
+    "does the same.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write all that was measured, as JSON.")
+@click.option("-o", "--output", metavar="FILE", help="Write all measurements as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
-@click.option("--json", "as_json", is_flag=True, help="Print what FILE would hold, instead of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print all measurements as JSON instead of tables.")
 def command(
     inputs: tuple[str, ...],
     sizes: list[float],
@@ -84,12 +85,14 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Time detection and description beside OpenCV's SIFT (enable_precise_upscale).
+    """Compare the speed of detection and description with OpenCV's SIFT (enable_precise_upscale).
 
-    Each detector has a process of its own for each image; they take turns. A ratio is another detector's
-    time divided by the first's, the median over the pairs with the range of their middle half.
-    The first image of a process, and the memory it needs, is told apart from the warm runs. The
-    arithmetic floor is the time of the pyramid's multiply-adds at the speed measured on this machine.
+    Each detector runs in its own process for each image, and the detectors alternate. A ratio is another
+    detector's time divided by the first's: the median over the pairs of runs, with the range of their middle
+    half. The first run of a process, and its memory, are reported apart from the warm runs. The arithmetic
+    floor is the time of the pyramid's multiply-adds at the speed measured on this machine.
+
+    Exit status: 0 done, 1 an input failed, 2 wrong usage, 130 interrupted.
     """
     from ..bench import tables
     from ..bench.cases import cases_of
@@ -102,7 +105,7 @@ def command(
     if output is not None:
         check_output(output, overwrite=overwrite)
     cases = cases_of([image.path for image in find_images(inputs, tell=note)] if inputs else [], sizes, made)
-    threads = thread_counts or tuple(sorted({1, len(os.sched_getaffinity(0))}))
+    threads = thread_counts or tuple(sorted({1, usable_cores()}))
     measured = []
     measuring = measure(cases, detectors, thread_counts=threads, n_pairs=n_pairs)
     with progress(measuring, len(cases), show=not as_json) as tracked:

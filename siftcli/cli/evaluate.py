@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,13 +23,15 @@ from ..evaluation.options import (
 )
 from ._hints import Hints
 from ._image_options import stretch_options
-from ._options import names_callback
+from ._modes import Command
+from ._options import names_callback, quiet_option, usable_cores
 from ._output import complain, note, print_json, say_nothing, say_table
+from ._types import WholeNumber
 
 Progress = Callable[[int, int], None]
 
 
-@click.command(short_help="Measure how features survive turning, beside other detectors.")
+@click.command(cls=Command, short_help="Compare detectors under rotation and other changes of images.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -38,8 +39,8 @@ Progress = Callable[[int, int], None]
     metavar="DIR",
     default="siftcli-evaluation",
     show_default=True,
-    help="Folder of results.json, summary.csv and report.html. One that holds the same evaluation "
-    "unfinished is continued.",
+    help="Folder for results.json, summary.csv and report.html. An unfinished evaluation in it, of the same "
+    "inputs and options, is resumed.",
 )
 @click.option(
     "--sweep",
@@ -48,21 +49,21 @@ Progress = Callable[[int, int], None]
     show_default=True,
     callback=names_callback,
     metavar="NAMES",
-    help=f"What is changed, separated by commas: {', '.join(DEFAULT_VALUES)}.",
+    help=f"Changes that are applied to the images, separated by commas: {', '.join(DEFAULT_VALUES)}.",
 )
 @click.option(
     "--angles",
     metavar="LIST",
-    help=f"Angles of the rotation in degrees, counter-clockwise: 0:360:15 (the end excluded) or 30,45,90.  "
-    f"[default: 0:360:{ROTATION_STEP_DEG}]",
+    help="Angles of rotation in degrees, counter-clockwise: START:END:STEP (without the end), or a list such "
+    f"as 30,45,90.  [default: 0:360:{ROTATION_STEP_DEG}]",
 )
 @click.option(
     "--mode",
     type=click.Choice(MODES),
     default=MODES[0],
     show_default=True,
-    help="Turned views: square crops rendered like the reference, and lossless quarter turns; "
-    "or the whole image on an enlarged canvas.",
+    help="How rotated views are made: 'rendered' resamples square crops, as it does the reference, and adds "
+    "exact rotations by 90, 180 and 270 degrees; 'canvas' rotates the whole image on a larger canvas.",
 )
 @click.option(
     "--detectors",
@@ -70,36 +71,37 @@ Progress = Callable[[int, int], None]
     show_default=True,
     callback=names_callback,
     metavar="NAMES",
-    help="What is compared; intervals are those of the first's lead over each other. "
-    f"Known: {', '.join(DETECTOR_NAMES)}.",
+    help="Detectors to compare, separated by commas; confidence intervals are for the difference between the "
+    f"first and each other. Known: {', '.join(DETECTOR_NAMES)}.",
 )
 @click.option(
     "--orientation",
     type=click.Choice(ORIENTATIONS),
     default=ORIENTATIONS[0],
     show_default=True,
-    help="How siftcli's own detectors find orientations; 'learned' takes siftcli-learned for siftcli. "
-    "Name both under --detectors to compare them.",
+    help="How siftcli's own detectors find orientations; with 'learned', siftcli stands for siftcli-learned. "
+    "To compare both, name both in --detectors.",
 )
 @click.option(
     "--max-features",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Features an image of the table at equal counts; when not given, for each image the smallest "
-    "number that any of the detectors finds.",
+    type=WholeNumber(),
+    help="Features per image in the comparison at equal counts. When not given, it is the smallest number "
+    "that any of the detectors finds in the image.",
 )
 @click.option(
     "--dataset",
     type=click.Choice(DATASET_NAMES),
-    help="INPUT is a dataset with known homographies instead of images: a folder of Oxford affine or "
+    help="INPUT is a dataset with known homographies, not images to change: a folder of Oxford affine or "
     "HPatches sequences, or a CSV file with the columns image_a,image_b,homography.",
 )
 @stretch_options
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; all cores when not given.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the views' noise.")
-@click.option("--overwrite", is_flag=True, help="Begin anew whatever DIR holds of an evaluation.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, one object.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--jobs", type=WholeNumber(), help="Number of processes. When not given, one for each core.")
+@click.option(
+    "--seed", type=WholeNumber(0), default=0, show_default=True, help="Seed of the noise in the views."
+)
+@click.option("--overwrite", is_flag=True, help="Start again, and replace the evaluation in DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@quiet_option
 def command(
     inputs: tuple[str, ...],
     output: str,
@@ -111,12 +113,12 @@ def command(
     orientation: str,
     **options: Any,
 ) -> int:
-    """Measure how features survive turning and other changes, beside other detectors.
+    """Compare detectors under rotation and other changes of images.
 
-    INPUT is an image or a folder, which is searched for images. The report says how each figure
-    is defined. An interrupted evaluation goes on when the same command is given again.
+    INPUT is an image or a folder, which is searched for images. The report defines every figure in it. An
+    interrupted evaluation is resumed by the same command.
 
-    Exit status: 0 done, 1 an image or a detector failed, 2 wrong use, 130 interrupted.
+    Exit status: 0 done, 1 an image or a detector failed, 2 wrong usage, 130 interrupted.
     """
     values = None if angles is None else parse_values(angles)
     options["detectors"] = with_orientation(options["detectors"], orientation)
@@ -130,13 +132,13 @@ def command(
     settings, planned = make_request(inputs, output, angles=values, tell=tell, **options)
     with _progress(show=not quiet) as progress:
         results = evaluate(
-            planned, settings, output, jobs=jobs or _usable_cores(), overwrite=overwrite, progress=progress
+            planned, settings, output, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
         )
     report = write_report([output])
     for failure in results["failures"]:
         complain(f"{failure['image']}: {failure['detector'] or 'every detector'}: {failure['error']}")
     if not quiet:
-        _tell_pages(results["rows"])
+        _print_page_hint(results["rows"])
     if as_json:
         print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
     elif not quiet:
@@ -145,15 +147,11 @@ def command(
     return 1 if results["failures"] else 0
 
 
-def _tell_pages(rows: list[dict[str, Any]]) -> None:
+def _print_page_hint(rows: list[dict[str, Any]]) -> None:
     hints = Hints(has_page_option=False)
     for row in rows:
         hints.add_pages(row["image"], row.get("n_pages", 1))
     hints.tell()
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

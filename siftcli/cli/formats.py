@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from ..formats import CONTENT, FORMATS
+from ._modes import Command
 from ._options import json_option
 from ._output import print_json, say
 
 
-@click.command(short_help="List the formats that are read and written.")
+@click.command(cls=Command, short_help="List the formats that are read and written.")
 @json_option
 def command(as_json: bool) -> None:
-    """List the formats that are read and written, and what each carries besides positions."""
+    """List the formats that are read and written, and what each of them cannot store."""
     from ..workflows.summary import SCHEMA
 
     for entry in FORMATS.values():

@@ -5,19 +5,25 @@ from __future__ import annotations
 import click
 
 from ..formats import FORMATS
+from ._modes import Command
 from ._options import json_option
 from ._output import print_json, print_table, say, summary_rows
 
 
-@click.command(short_help="Say what a feature file holds.")
+@click.command(cls=Command, short_help="Show what a feature file contains.")
 @click.argument("file", metavar="FILE")
 @click.option(
-    "--format", type=click.Choice(tuple(FORMATS)), help="Format of the file; from its suffix when not given."
+    "--format",
+    type=click.Choice(tuple(FORMATS)),
+    help="Format of the file. When not given, its suffix decides.",
 )
-@click.option("--image", metavar="NAME", help="The image, in a collection of more than one.")
+@click.option("--image", metavar="NAME", help="Image to show, in a collection of several.")
 @json_option
 def command(file: str, format: str | None, image: str | None, as_json: bool) -> None:
-    """Say what a feature file holds: counts, parameters, convention."""
+    """Show what a feature file contains: counts, parameters, coordinate convention.
+
+    Exit status: 0 done, 1 the file cannot be read, 2 wrong usage.
+    """
     from ..workflows.summary import describe_file
 
     info = describe_file(file, format, image)

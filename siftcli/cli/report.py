@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import click
 
+from ._modes import Command
+from ._options import quiet_option
 from ._output import note
 
 
-@click.command(short_help="Render an evaluation's page again, or compare two evaluations.")
+@click.command(cls=Command, short_help="Write an evaluation's report again, or compare two evaluations.")
 @click.argument("folders", metavar="DIR [DIR2]", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     metavar="HTML",
-    help="The page; DIR/report.html when not given, for two evaluations compare.html.",
+    help="File for the report. When not given, DIR/report.html; for two evaluations, compare.html.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@quiet_option
 def command(folders: tuple[str, ...], output: str | None, quiet: bool) -> int:
-    """Render an evaluation's page again from its results.json.
+    """Write the report of an evaluation again from its results.json.
 
-    With two folders, before and after a change, the page puts both beside each other.
+    With two folders, such as before and after a change, the report compares them side by side.
+
+    Exit status: 0 done, 1 the results cannot be read, 2 wrong usage.
     """
     from ..report import write_report
 

@@ -62,7 +62,7 @@ def check_ratio(ratio: float | None) -> None:
         If it is neither in (0, 1] nor None.
     """
     if ratio is not None and not 0 < ratio <= 1:
-        raise ParameterError(f"ratio must be above 0 and at most 1, or None for no ratio test; got {ratio}")
+        raise ParameterError(f"ratio must be above 0 and at most 1; got {ratio}")
 
 
 def check_model(model: str, choices: tuple[str, ...]) -> None:

@@ -120,9 +120,11 @@ def plan_conversion(
     names = _names(source, from_)
     entry, is_folder = _target_format(target, to, several=names is not None and len(names) != 1)
     if not entry.is_collection and options.append:
-        raise ParameterError("--append adds images to a collection; name a .h5, .db or .parquet output")
+        raise ParameterError(
+            "--append expects a collection as the output; name a .h5, .db or .parquet output"
+        )
     if os.path.realpath(source) == os.path.realpath(target):
-        raise OutputError(f"{target} is the source; name another file")
+        raise OutputError(f"{target} is the input; name another output")
     _check_distinct(names or [], entry, target)
     if entry.is_collection:
         check_collection(target, entry, overwrite=options.overwrite, append=options.append)
@@ -143,7 +145,7 @@ def _with_views(plan: Conversion, path: str) -> Conversion:
     if plan.source_format == _BY_VIEWS and plan.names is not None:
         return replace(plan, renamed=Views(path).image_names(plan.names, plan.images))
     raise ParameterError(
-        f"view ids name the files of a folder of {_BY_VIEWS}; pass --to {_BY_VIEWS} and a folder to write, "
+        f"--view-ids expects a folder of {_BY_VIEWS} files; pass --to {_BY_VIEWS} and a folder to write, "
         f"or --from {_BY_VIEWS} and a folder to read"
     )
 
@@ -198,7 +200,7 @@ def _target_format(target: str, format: str | None, *, several: bool) -> tuple[F
     if entry.is_collection:
         return entry, False
     if several and not is_folder:
-        raise ParameterError(f"{target}: several images need a folder or a collection; name one")
+        raise ParameterError(f"{target}: several images need a folder or a collection, got a file; name one")
     return entry, is_folder
 
 

@@ -151,9 +151,9 @@ def _check_cluster_use(dask: str, jobs: int | None, plan: Plan) -> None:
     from ..parallel.cluster import LOCAL
 
     if dask != LOCAL and jobs is not None:
-        raise ParameterError("--jobs is about this machine; drop it: a cluster has its own workers")
+        raise ParameterError("--jobs has no effect on a Dask cluster; use --dask local, or drop --jobs")
     if plan.to_stdout:
-        raise ParameterError("--dask is for batches; name an output instead of -")
+        raise ParameterError("--dask cannot write to the standard output; name a file or a folder with -o")
 
 
 @contextmanager

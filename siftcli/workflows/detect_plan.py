@@ -53,15 +53,15 @@ class Plan:
 
     @property
     def keeps_origins(self) -> bool:
-        """Whether each image's output says what it was made from, so that a batch can be taken up again."""
+        """Whether each image's output says what it was made from, so that a batch can be resumed."""
         return self.collection is not None or (self.folder is not None and self.format == DEFAULT_FORMAT)
 
     @property
     def how_to_go_on(self) -> str:
         """What to tell after an interruption."""
         if self.keeps_origins:
-            return "run the same command again to go on"
-        return "what is written is kept; a folder of npz files or a collection could be gone on with"
+            return "run the same command again to resume"
+        return "finished images are kept; only a folder of npz files or a collection can be resumed"
 
     @property
     def failures_folder(self) -> Path | None:
@@ -149,16 +149,18 @@ def make_plan(  # noqa: PLR0913  what a command was asked for
     """
     names = [os.fspath(path) for path in inputs]
     if "" in (output, drawing, mask):
-        raise ParameterError("expected a path for the output, drawing or mask, got an empty name; name one")
+        raise ParameterError(
+            "expected a path for -o, --draw or --mask, got an empty one; name a file or folder"
+        )
     found = at_page(find_images(names, image_root, tell=tell), page)
     images, masks = (found, {}) if mask is None else find_masks(found, mask, is_optional=mask_optional)
     if len(images) < len(found):
-        tell(f"skipped {len(found) - len(images)} that are masks")
+        tell(f"skipped {len(found) - len(images)} masks among the images")
     is_batch = len(images) > 1 or any(names_several(name) for name in names)
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and (is_batch or format is None):
         raise ParameterError(
-            "the standard output takes one image in a named format; pass one image and --format"
+            "the standard output (-o -) expects one image and --format; pass both, or name a file or a folder"
         )
     file = None if output is None or to_stdout else Path(output)
     opened = _opened_collection(file, format, images, overwrite, collection)
@@ -166,7 +168,7 @@ def make_plan(  # noqa: PLR0913  what a command was asked for
     entry = _format(None if folder else file, format)
     if to_stdout and entry.is_collection:
         raise ParameterError(
-            f"{entry.name} holds many images and cannot go to the standard output; name a file"
+            f"{entry.name} is a collection, which cannot go to the standard output; name a file"
         )
     jobs = tuple(
         Job(
@@ -193,7 +195,9 @@ def _opened_collection(
     options = options or WriteOptions()
     is_collection = file is not None and _names_collection(file, format)
     if options.append and not is_collection:
-        raise ParameterError("--append adds images to a collection; name a .h5, .db or .parquet output")
+        raise ParameterError(
+            "--append expects a collection as the output; name a .h5, .db or .parquet output"
+        )
     if file is None or not is_collection:
         return None
     check_collection(file, format_of(file, format), overwrite=overwrite, append=True)
@@ -211,7 +215,7 @@ def _is_folder_name(output: str, is_batch: bool) -> bool:
     if path.is_dir() or output.endswith(os.sep):
         return True
     if is_batch and (os.path.lexists(path) or path.suffix.lower() in _file_suffixes()):
-        raise ParameterError(f"{output}: several images need a folder, not a file; name a folder")
+        raise ParameterError(f"{output}: several images need a folder or a collection, got a file; name one")
     return is_batch or not (path.suffix or is_special(path))
 
 
@@ -246,7 +250,9 @@ def _drawing(drawing: str | None, image: ImageFile, is_batch: bool) -> Path | No
     path = Path(drawing)
     if is_batch:
         if os.path.lexists(path) and not path.is_dir():
-            raise ParameterError(f"{drawing}: drawings of several images need a folder; name a folder")
+            raise ParameterError(
+                f"{drawing}: drawings of several images need a folder, got a file; name a folder"
+            )
         return _inside(path, image, ".png")
     if path.suffix.lower() != ".png" and not is_special(path):
         raise ParameterError(f"{drawing}: expected a .png file for the drawing of one image; rename it")

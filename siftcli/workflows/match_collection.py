@@ -117,11 +117,12 @@ def plan_pairs(
     target, entry = _target(source, source_format, output, format)
     if entry == "colmap-db" and not Path(target).exists():
         raise OutputError(
-            f"{target}: expected a database with the features; make it with siftcli convert {source} {target}"
+            f"{target}: expected a database with the features, found none; make it with "
+            f"siftcli convert {source} {target}"
         )
     if entry == "hloc":
         if os.path.realpath(target) == os.path.realpath(source):
-            raise OutputError(f"{target} holds the features; name another file for the matches")
+            raise OutputError(f"{target} contains the features; name another file for the matches")
         from ..formats.hloc_matches import check_pairs  # h5py takes a while to load
 
         check_pairs(Path(target), chosen)
@@ -134,13 +135,11 @@ def _target(
 ) -> tuple[str, str]:
     if output is None:
         if Path(source).is_dir() or format_of(source, source_format).name != "colmap-db":
-            raise OutputError(
-                "expected -o with a file for the matches (matches.h5); only a database holds both"
-            )
+            raise OutputError("expected -o with a file for the matches, got none; add -o matches.h5")
         return source, "colmap-db"
     entry = format_of(output, format)
     if entry.name not in MATCH_COLLECTIONS:
-        raise OutputError(f"{output}: expected a .h5 or .db file for the matches of many pairs; name one")
+        raise OutputError(f"{output}: expected a .h5 or .db file for the matches of a collection; name one")
     return output, entry.name
 
 

@@ -41,7 +41,7 @@ def match_format(path: str | PathLike[str], name: str | None = None) -> str:
     found = name or Path(path).suffix.lower().removeprefix(".")
     if found not in MATCH_FORMATS:
         raise OutputError(
-            f"{path}: expected a suffix of {', '.join(MATCH_FORMATS)} for matches; use one, or --format"
+            f"{path}: expected a name that ends in .json, .csv or .npz for the matches; use one, or --format"
         )
     return found
 
@@ -71,7 +71,7 @@ def check_outputs(
     path = None if output == STANDARD_OUTPUT else output
     wanted = DEFAULT_MATCH_FORMAT if output is None else match_format(output, format)
     if drawing is not None and Path(drawing).suffix.lower() != ".png":
-        raise OutputError(f"{drawing}: expected a name that ends in .png for the picture; use one")
+        raise OutputError(f"{drawing}: expected a name that ends in .png for the drawing; rename it")
     for file in (path, drawing):
         if file is not None:
             check_output(file, overwrite=overwrite)
@@ -115,7 +115,7 @@ def drawn(result: ImageMatch) -> bytes:
 def _words(result: ImageMatch) -> str:
     """Say in two lines which images these are and what was recovered."""
     a, b, turn, found = result.a, result.b, result.turn, result.verification
-    done = f", turned by {turn.rotation_deg:g}°" if turn.rotation_deg else ""
+    done = f", rotated by {turn.rotation_deg:g}°" if turn.rotation_deg else ""
     done += f", resized by {turn.scale:g}" if turn.scale != 1 else ""
     names = [side.features.image_name or side.name or "array" for side in (a, b)]
     first = f"{names[0]}: {len(a.features)} features    {names[1]}{done}: {len(b.features)} features"
@@ -123,7 +123,7 @@ def _words(result: ImageMatch) -> str:
         return f"{first}\nnot verified"
     if found.rotation_deg is None or found.scale is None:
         return f"{first}\n{found.kind}" + (f": {found.reason}" if found.reason else "")
-    second = f"{found.kind}: recovered turn {found.rotation_deg:.3f}°, scale {found.scale:.5f}"
+    second = f"{found.kind}: recovered rotation {found.rotation_deg:.3f}°, scale {found.scale:.5f}"
     if result.truth is not None:
         second += f"    {np.count_nonzero(result.truth.correct)} of {len(result.matches)} matches correct"
     return f"{first}\n{second}"

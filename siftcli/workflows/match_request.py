@@ -1,4 +1,4 @@
-"""What is asked of two images: which outputs and combinations of options there are, without NumPy."""
+"""The inputs and options of a match of two images, checked without NumPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import ParameterError
 from ..formats import is_feature_name
 
 SCALE_RANGE = (0.05, 20.0)
-"""Factors by which an image is resized before it is matched."""
+"""Smallest and largest factor by which an image may be resized before it is matched."""
 
 MATCH_FORMATS = ("json", "csv", "npz")
 DEFAULT_MATCH_FORMAT = "json"
@@ -24,26 +24,28 @@ def check_request(
     scale: float | None = None,
     draw: bool = False,
 ) -> None:
-    """Find what is wrong with a request before any work.
+    """Check a request before any work.
 
     Raises
     ------
     ParameterError
-        If the options, or their combination, cannot be meant.
+        If an option is out of its range, or does not fit the inputs.
     """
-    turned = rotate is not None or scale is not None
-    if b is None and not turned:
-        raise ParameterError("expected two inputs, or one with --rotate or --scale; got one without")
-    if turned and is_feature_file(a if b is None else b):
+    is_changed = rotate is not None or scale is not None
+    if b is None and not is_changed:
+        raise ParameterError("expected two inputs, or one with --rotate or --scale; got one, add another")
+    source = a if b is None else b
+    if is_changed and is_feature_file(source):
         raise ParameterError(
-            "--rotate and --scale turn an image, got a feature file; give the image it was made from"
+            f"--rotate and --scale expect an image, got the feature file {source}; give its image"
         )
-    if draw and (is_feature_file(a) or is_feature_file(b)):
-        raise ParameterError("--draw needs both images, got a feature file; give the image it was made from")
+    files = [name for name in (a, b) if is_feature_file(name)]
+    if draw and files:
+        raise ParameterError(f"--draw expects two images, got the feature file {files[0]}; give its image")
     if rotate is not None and not math.isfinite(rotate):
         raise ParameterError(f"rotate must be a finite number of degrees; got {rotate}")
     if scale is not None and not SCALE_RANGE[0] <= scale <= SCALE_RANGE[1]:
-        raise ParameterError(f"scale must be between {SCALE_RANGE[0]:g} and {SCALE_RANGE[1]:g}; got {scale}")
+        raise ParameterError(f"scale must be from {SCALE_RANGE[0]:g} to {SCALE_RANGE[1]:g}; got {scale}")
 
 
 def is_feature_file(source: object) -> bool:

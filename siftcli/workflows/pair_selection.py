@@ -46,7 +46,9 @@ def select_pairs(names: Sequence[str], pairs: str) -> list[NamePair]:
 
 def _overlap(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ParameterError(f"expected sequential:K with a whole K of at least 1, got K = {text!r}")
+        raise ParameterError(
+            f"--pairs sequential:K expects a whole K of at least 1, got {text!r}; use sequential:5"
+        )
     return int(text)
 
 
@@ -71,4 +73,7 @@ def _parse(path: Path, number: int, line: str, names: frozenset[str]) -> NamePai
         first, second = text[:i].rstrip(), text[i:].lstrip()
         if character.isspace() and first in names and second in names and first != second:
             return first, second
-    raise InputError(f"{path}: expected the names of two of the images in line {number}, got {text[:80]!r}")
+    raise InputError(
+        f"{path}: expected the names of two images of the collection in line {number}, got {text[:80]!r}; "
+        "correct the line"
+    )

@@ -88,12 +88,13 @@ def test_help_states_the_defaults(capsys):
     assert run(["detect", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for part in (
-        "default: 3;",
-        "default: 1.7;",
-        "default: 0.02;",
-        "default: 16.0;",
-        "default: -1;",
-        "default: default",
+        "[default 3; 1 to 16]",
+        "[default 1.7; classic 1.6; 0.8 to 10]",
+        "[default 0.02; classic 0.04; dense 0.006; 0 to 1]",
+        "[default 16; classic 10; at least 1]",
+        "[default -1; -1 to 8]",
+        "[default on; classic off]",
+        "[default: default]",
     ):
         assert part in text
 

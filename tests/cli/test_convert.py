@@ -95,7 +95,7 @@ def test_stems_that_collide_are_refused_before_any_work(here, capfd):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["in/a.png", "-o", "f.npz", "--append"], "--append adds images to a collection"),
+        (["in/a.png", "-o", "f.npz", "--append"], "--append expects a collection"),
         (["in/a.png", "-o", "-", "--format", "hloc"], "many images"),
         (["in", "-o", "in", "--format", "hloc"], "expected a file"),
         (["in", "-o", "missing/f.h5"], "make it first"),
@@ -189,7 +189,7 @@ def test_names_that_leave_the_folder_are_refused(here, capfd):
     ("args", "status", "said"),
     [
         (["missing.npz", "x.csv"], 1, "no such file"),
-        (["f.npz", "f.npz"], 2, "is the source"),
+        (["f.npz", "f.npz"], 2, "is the input"),
         (["f.npz", "g.csv"], 2, "--overwrite"),
         (["f.npz", "x.txt"], 2, "suffix"),
         (["f.npz", "x.csv", "--append"], 2, "--append"),
@@ -292,7 +292,7 @@ def test_matches_of_features_elsewhere_into_a_database(here, capfd):
     ("args", "status", "said"),
     [
         (["f.h5"], 2, "expected -o"),
-        (["f.h5", "-o", "f.h5"], 2, "holds the features"),
+        (["f.h5", "-o", "f.h5"], 2, "contains the features"),
         (["f.h5", "-o", "m.csv"], 2, ".h5 or .db"),
         (["f.h5", "-o", "-"], 2, "standard output"),
         (["f.h5", "g.h5", "-o", "m.h5"], 2, "second input"),

@@ -182,7 +182,7 @@ def test_json_has_the_documented_keys(here, capfd):
 def test_a_summary_is_printed(here, capfd):
     assert run(["match", "a.png", "--rotate", "30", "--model", "similarity"]) == 0
     out = capfd.readouterr().out
-    for word in ("features of A", "inliers", "turn recovered", "30°", "precision"):
+    for word in ("features of A", "inliers", "rotation recovered", "30°", "precision"):
         assert word in out
     assert run(["match", "a.png", "--rotate", "30", "-q"]) == 0
     assert capfd.readouterr().out == ""
@@ -258,13 +258,13 @@ def test_standard_output(here, capfdbinary):
         (["a.png"], "--rotate or --scale"),
         (["f.npz", "--rotate", "5"], "feature file"),
         (["f.npz", "a.png", "--draw", "x.png"], "feature file"),
-        (["a.png", "--rotate", "nan"], "finite"),
-        (["a.png", "--scale", "0"], "scale"),
-        (["a.png", "--rotate", "5", "--ratio", "1.5"], "ratio"),
-        (["a.png", "--rotate", "5", "--max-error", "0"], "max_error"),
+        (["a.png", "--rotate", "nan"], "--rotate must be a finite"),
+        (["a.png", "--scale", "0"], "--scale must be from 0.05 to 20"),
+        (["a.png", "--rotate", "5", "--ratio", "1.5"], "--ratio must be"),
+        (["a.png", "--rotate", "5", "--max-error", "0"], "--max-error must be above 0"),
         (["a.png", "--rotate", "5", "--model", "affine"], "affine"),
         (["a.png", "--rotate", "5", "--model", "none", "--guided"], "--guided"),
-        (["a.png", "--rotate", "5", "-o", "x.txt"], "json, csv, npz"),
+        (["a.png", "--rotate", "5", "-o", "x.txt"], ".json, .csv or .npz"),
         (["a.png", "--rotate", "5", "-o", "a.png", "--format", "csv"], "--overwrite"),
         (["a.png", "--rotate", "5", "--draw", "x.jpg"], ".png"),
         (["a.png", "--rotate", "5", "-o", "no/x.csv"], "not a folder"),

@@ -1,5 +1,6 @@
-"""``siftcli match --pairs``: the same however many work, taken up again, refused, failing."""
+"""``siftcli match --pairs``: any number of processes, resumed, refused, failing."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_ctrl_c(here):
     n_left = N_PAIRS - 1 - len(out.splitlines())
     assert n_left > 0
     assert process.returncode == 130
-    assert f"interrupted, {n_left} not begun; run the same command again to go on" in err
+    assert f"interrupted, {n_left} not begun; run the same command again to resume" in err
 
 
 def test_failures_are_listed_and_tried_again(here, capsys):
@@ -133,9 +134,12 @@ def test_an_unexpected_error_fails_one_pair(here, monkeypatch, capsys):
     assert "ZeroDivisionError in siftcli (a bug); please report it" in capsys.readouterr().err
 
 
-def test_jobs_are_for_pairs(here, capsys):
-    assert run(["match", "a.png", "b.png", "--jobs", "2"]) == 2
-    assert "pass --pairs" in capsys.readouterr().err
+def test_verbose_prints_versions_and_the_time(here, capsys):
+    assert match("m.h5", "--jobs", "1", "-v", "--threads", "1") == 0
+    err = capsys.readouterr().err
+    assert "siftcli " in err
+    assert "NumPy " in err
+    assert re.search(r"^threads: 1; \d+\.\d{3} s$", err, re.MULTILINE)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -66,10 +66,10 @@ def test_the_first_of_several_is_taken_and_told(here, capsys):
     assert run(["detect", "in/s.tif", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["n_keypoints"] == len(detect(PAGES[0]))
-    assert err == "in/s.tif: the first of its 3 pages was taken; --page takes another\n"
+    assert err == "in/s.tif: read the first of 3 pages; --page chooses another\n"
     save_stack("in/t.tif")
     assert run(["detect", "in"]) == 0
-    assert "pages was taken (others like it: 1); --page" in capsys.readouterr().err
+    assert "pages (others like it: 1); --page" in capsys.readouterr().err
     for args in (["in/one.png"], ["in/s.tif", "-q"], ["in/s.tif", "--page", "2"]):
         assert run(["detect", *args]) == 0
         assert "pages" not in capsys.readouterr().err
@@ -174,7 +174,7 @@ def test_match_takes_a_page_of_both(here, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["precision"] == 1  # both have the same first page
     assert err.count("\n") == 1
-    assert "the first of its 3 pages was taken (others like it: 1)" in err
+    assert "read the first of 3 pages (others like it: 1)" in err
     assert run(["match", "in/s.tif", "t.tif", "--page", "2", "--json"]) == 0
     out, err = capsys.readouterr()
     assert "precision" not in json.loads(out)
@@ -188,4 +188,4 @@ def test_evaluate_says_that_the_first_was_taken(here, capsys):
     args = ["evaluate", "in", "-o", "e", "--sweep", "mirror", "--detectors", "opencv", "--jobs", "1"]
     for _ in range(2):  # also when nothing is left to do
         assert run(args) == 0
-        assert "s.tif: the first of its 3 pages was taken\n" in capsys.readouterr().err
+        assert "s.tif: read the first of 3 pages\n" in capsys.readouterr().err

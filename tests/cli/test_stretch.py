@@ -249,7 +249,7 @@ def test_a_faint_picture_is_told_of(here, capsys):
     n = json.loads(out)["n_keypoints"]
     assert n < 10
     assert err == (
-        f"faint.png: {n} keypoints in a picture that uses under a quarter of its range; "
+        f"faint.png: {n} keypoints; the image uses less than a quarter of its range; "
         "try --stretch percentile\n"
     )
     assert run(["detect", "faint.png", "--json", "--stretch", "percentile"]) == 0

@@ -229,7 +229,7 @@ def test_an_interruption_finishes_what_is_in_hand(tmp_path, jobs):
     os.killpg(process.pid, signal.SIGINT)  # to all processes, as a terminal sends it
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "run the same command again to go on" in err
+    assert "run the same command again to resume" in err
     n = len(list(tmp_path.glob("out/*/*.npz")))
     assert 1 <= n < 200
     assert f"{200 - n} not begun" in err

@@ -1,0 +1,223 @@
+"""When each option of each command has an effect: one table, and the command class that applies it.
+
+An option that was given where it has no effect is refused, as it would be ignored silently otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from ..errors import ParameterError
+from ..formats import FORMATS
+from ..workflows.match_request import is_feature_file
+from ._options import SIFT_OPTIONS
+
+Values = Mapping[str, Any]
+"""The values of a command's arguments and options, by their names in Python."""
+_TYPED = f"{__name__}.typed"
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an option needs to have an effect."""
+
+    is_met: Callable[[Values], bool]
+    lack: str
+    """Where it has no effect: "without --pairs"."""
+    remedy: str
+    """What gives it one: "add --pairs"."""
+
+
+def _given(name: str) -> Callable[[Values], bool]:
+    return lambda values: values[name] is not None
+
+
+def _goes_to_database(path: str, format: str) -> Callable[[Values], bool]:
+    """Whether the output whose path and format have these names is a COLMAP database."""
+
+    def is_met(values: Values) -> bool:
+        if values[format] is not None:
+            return bool(values[format] == "colmap-db")
+        return PurePath(values[path] or "").suffix.lower() in FORMATS["colmap-db"].suffixes
+
+    return is_met
+
+
+ALWAYS = Need(lambda _: True, "", "")
+_DATABASE = ("without a COLMAP database as the output", "name one (database.db)")
+WRITES = Need(_given("output"), "without -o", "name an output with -o")
+REPLACES = Need(
+    lambda values: any(values.get(name) is not None for name in ("output", "draw", "pairs")),
+    "without -o or --draw",
+    "name an output",
+)
+MASKED = Need(_given("mask"), "without --mask", "add --mask FOLDER")
+LIMITED = Need(_given("max_features"), "without --max-features", "add --max-features N")
+LEARNED = Need(
+    lambda values: values["orientation"] == "learned",
+    "without --orientation learned",
+    "add --orientation learned",
+)
+ROTATED = Need(lambda values: not values["upright"], "with --upright", "drop --upright")
+ON_THIS_MACHINE = Need(
+    lambda values: values["dask"] in (None, "local"),
+    "on a Dask cluster, which has its own workers",
+    "use --dask local",
+)
+TO_DATABASE = Need(_goes_to_database("output", "format"), *_DATABASE)
+CONVERTS_TO_DATABASE = Need(_goes_to_database("target", "to"), *_DATABASE)
+
+PAIRS = Need(_given("pairs"), "without --pairs", "add --pairs WHICH")
+TWO_INPUTS = Need(
+    lambda values: values["pairs"] is None, "with --pairs, which matches saved features", "drop --pairs"
+)
+AN_IMAGE = Need(
+    lambda values: (
+        values["pairs"] is not None
+        or not (is_feature_file(values["a"]) and is_feature_file(values["b"] or values["a"]))
+    ),
+    "on saved features",
+    "give an image",
+)
+A_MODEL = Need(lambda values: values["model"] != "none", "with --model none", "choose another --model")
+
+SWEEPS = Need(lambda values: values["dataset"] is None, "with --dataset", "drop --dataset")
+ROTATES = Need(
+    lambda values: bool({"rotation", "canvas"} & set(values["sweeps"])),
+    "without the sweep rotation or canvas",
+    "add one of them to --sweep",
+)
+ROTATES_BY_MODE = Need(
+    lambda values: "rotation" in values["sweeps"],
+    "without the sweep rotation",
+    "add it to --sweep",
+)
+OWN = Need(
+    lambda values: any(name.startswith("siftcli") for name in values["detectors"]),
+    "without one of siftcli's own detectors",
+    "add siftcli to --detectors",
+)
+RESIZED = Need(lambda values: bool(values["sizes"] or not values["inputs"]), "without --sizes", "add --sizes")
+
+_READING = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
+_CAMERAS = ("camera", "camera_model", "pose_priors")
+_SIFT = ("preset", *SIFT_OPTIONS)
+_ORIENTATION = ("orientation", "max_orientations")
+_FREE_SIFT = tuple(name for name in _SIFT if name not in ("selection", "orientation_weights", *_ORIENTATION))
+"""Those that need nothing else."""
+
+TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
+    "detect": {
+        ALWAYS: (
+            "output", "draw", "mask", "image_root", *_FREE_SIFT, *_READING, "threads", "check", "dask",
+            "strict", "as_json", "append", "verbose", "quiet",
+        ),
+        WRITES: ("format",),
+        REPLACES: ("overwrite",),
+        MASKED: ("mask_optional",),
+        ON_THIS_MACHINE: ("jobs",),
+        TO_DATABASE: _CAMERAS,
+        LIMITED: ("selection",),
+        LEARNED: ("orientation_weights",),
+        ROTATED: _ORIENTATION,
+    },
+    "match": {
+        ALWAYS: (
+            "ratio", "no_mutual", "model", "pairs", "output", "threads", "as_json", "verbose", "quiet",
+        ),
+        PAIRS: ("min_inliers", "jobs"),
+        TWO_INPUTS: ("rotate", "scale", "draw", *_SIFT, *_READING),
+        AN_IMAGE: (*_SIFT, *_READING),
+        A_MODEL: ("max_error", "guided"),
+        LIMITED: ("selection",),
+        LEARNED: ("orientation_weights",),
+        ROTATED: _ORIENTATION,
+        WRITES: ("format",),
+        REPLACES: ("overwrite",),
+    },
+    "info": {ALWAYS: ("format", "image", "as_json")},
+    "convert": {
+        ALWAYS: ("from_", "to", "images", "view_ids", "append", "overwrite", "quiet"),
+        CONVERTS_TO_DATABASE: _CAMERAS,
+    },
+    "formats": {ALWAYS: ("as_json",)},
+    "evaluate": {
+        ALWAYS: (
+            "output", "detectors", "max_features", "dataset", "stretch", "nodata", "jobs",
+            "seed", "overwrite", "as_json", "quiet",
+        ),
+        SWEEPS: ("sweeps", "angles", "mode"),
+        ROTATES: ("angles",),
+        ROTATES_BY_MODE: ("mode",),
+        OWN: ("orientation",),
+    },
+    "report": {ALWAYS: ("output", "quiet")},
+    "train-orientation": {ALWAYS: ("output", "epochs", "seed", "jobs", "overwrite", "quiet")},
+    "bench": {
+        ALWAYS: ("sizes", "detectors", "thread_counts", "n_pairs", "process", "output", "as_json"),
+        RESIZED: ("made",),
+        WRITES: ("overwrite",),
+    },
+}  # fmt: skip
+"""For each command the options by what they need; one of several needs stands under each."""
+
+
+class Command(click.Command):
+    """A command that refuses options without effect and names options as they are typed."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what was typed, for messages."""
+        ctx.meta[_TYPED] = tuple(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, if every option that was given has an effect."""
+        check_options(ctx)
+        try:
+            return super().invoke(ctx)
+        except ParameterError as error:
+            raise ParameterError(_as_typed(str(error), ctx)) from error
+
+
+def check_options(ctx: click.Context) -> None:
+    """Refuse the options on the command line that have no effect.
+
+    Raises
+    ------
+    ParameterError
+        If there is one; the message names it as it was typed.
+    """
+    for need, names in TABLE[str(ctx.info_name)].items():
+        if need.is_met(ctx.params):
+            continue
+        for option in _options_given(ctx):
+            if option.name in names:
+                typed = typed_name(option, ctx)
+                raise ParameterError(f"{typed} has no effect {need.lack}; {need.remedy}, or drop {typed}")
+
+
+def _options_given(ctx: click.Context) -> Iterator[click.Parameter]:
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(str(parameter.name))
+        if parameter.param_type_name == "option" and source is ParameterSource.COMMANDLINE:
+            yield parameter
+
+
+def typed_name(option: click.Parameter, ctx: click.Context) -> str:
+    """The spelling of an option on the command line; its long one if it is not there."""
+    spellings = (*option.opts, *option.secondary_opts)
+    typed = {word.partition("=")[0] for word in ctx.meta.get(_TYPED, ())}
+    return next((name for name in spellings if name in typed), max(option.opts, key=len))
+
+
+def _as_typed(message: str, ctx: click.Context) -> str:
+    """A message of the library on a parameter ("max_error must be ...") with the option's name."""
+    name, must, rest = message.partition(" must ")
+    option = next((option for option in _options_given(ctx) if option.name == name), None)
+    return f"{typed_name(option, ctx)}{must}{rest}" if option is not None else message
