@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from siftcli.sift._threads import Threads
-from siftcli.sift.scalespace import Strip, gaussian_octaves
 
 import siftcli
 from siftcli.image import read_image
+from siftcli.kernels.threads import Threads
 from siftcli.params import SiftParams
 from siftcli.sift.extrema import find_extrema
-from siftcli.sift.keypoints import Keypoints, refine
+from siftcli.sift.keypoints import Keypoints
+from siftcli.sift.octave import Strip
+from siftcli.sift.refinement import refine
+from siftcli.sift.scale_space import gaussian_octaves
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_images" / "chelsea.png"
@@ -49,13 +51,13 @@ def octaves(grey: NDArray[np.float32]) -> list[Strip]:
 def scale_space(levels: list[Strip], _grey: NDArray[np.float32]) -> Image.Image:
     """A row an octave: its levels, at the size of their samples."""
     return rows(
-        [[panel(level, 2**k) for level in octave.at_hand] for k, octave in enumerate(levels[:SHOWN_OCTAVES])]
+        [[panel(level, 2**k) for level in octave.unpadded] for k, octave in enumerate(levels[:SHOWN_OCTAVES])]
     )
 
 
 def differences(levels: list[Strip], _grey: NDArray[np.float32]) -> Image.Image:
     """The differences of the same levels; grey is zero."""
-    dogs = [np.diff(octave.at_hand, axis=0) * DOG_GAIN + 0.5 for octave in levels[:SHOWN_OCTAVES]]
+    dogs = [np.diff(octave.unpadded, axis=0) * DOG_GAIN + 0.5 for octave in levels[:SHOWN_OCTAVES]]
     return rows([[panel(dog, 2**k) for dog in octave] for k, octave in enumerate(dogs)])
 
 
@@ -103,7 +105,7 @@ def _gradients(
     octave: Strip, level: int, x: float, y: float, sigma: float, params: SiftParams
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions in [0, 2π) of the gradients in the window, and what each counts."""
-    image = octave.at_hand[level].astype(np.float64)
+    image = octave.unpadded[level].astype(np.float64)
     (px, py), spread = (
         octave.to_samples(np.array([[x, y]]))[0],
         params.orientation_window * sigma / octave.step,
