@@ -270,7 +270,7 @@ def test_standard_output(here, capfdbinary):
         (["a.png", "--rotate", "5", "-o", "no/x.csv"], "not a folder"),
         (["a.png", "--rotate", "5", "-o", "-"], "--format"),
         (["a.png", "--rotate", "5", "-o", "-", "--format", "csv", "--json"], "--json"),
-        (["a.png", "--rotate", "5", "-v", "-q"], "-v and -q"),
+        (["a.png", "--rotate", "5", "-v", "-q"], "-v or -q"),
     ],
 )
 def test_wrong_use_is_found_before_any_work(here, capfd, args, message):
