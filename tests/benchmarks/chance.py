@@ -34,9 +34,10 @@ import siftcli
 from siftcli._cv2 import import_cv2
 from siftcli.features import Features, Matches
 from siftcli.image import read_image
+from siftcli.matching.estimators import ERRORS
 from siftcli.matching.options import MODELS
-from siftcli.matching.verification import _ERRORS, fit, matched_points, verify
-from siftcli.views.canvas import turned
+from siftcli.matching.verification import fit, matched_points, verify
+from siftcli.views.canvas import rotated
 
 SUFFIXES = {".png", ".jpg"}
 COPIES = ((30, 1.0), (90, 1.0), (200, 0.5), (0, 2.0))
@@ -114,7 +115,7 @@ def grid_error(model: np.ndarray, a: Camera, b: Camera, first: np.ndarray) -> fl
     axes = [np.linspace(low, high, 5) for low, high in zip(first.min(0), first.max(0), strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     mapped = grid @ model[:, :2].T + model[:, 2]
-    errors = _ERRORS["fundamental"](grid, mapped[:, :2] / mapped[:, 2:], true_fundamental(a, b))
+    errors = ERRORS["fundamental"](grid, mapped[:, :2] / mapped[:, 2:], true_fundamental(a, b))
     return float(np.median(errors))
 
 
@@ -207,7 +208,7 @@ def related(pictures: Pictures) -> Iterator[tuple]:
         if len(scene) == 1:
             grey = read_image(scene[0]).grey
             for deg, scale in COPIES:
-                copy, matrix = turned(grey, deg, scale)
+                copy, matrix = rotated(grey, deg, scale)
                 name = Path(f"{scene[0].name} turned by {deg}°, scale {scale}")
                 limits = {"max_features": pictures.arguments.max_features}
                 yield (
@@ -221,7 +222,7 @@ def related(pictures: Pictures) -> Iterator[tuple]:
 
 def by_cameras(a: Camera, b: Camera, max_error: float):
     def known(kind, model, first, second):
-        near = _ERRORS[kind](first, second, model) <= max_error
+        near = ERRORS[kind](first, second, model) <= max_error
         if kind == "fundamental":
             return pose_error(model, a, b, first[near], second[near]) <= MAX_POSE_ERROR_DEG
         return grid_error(model, a, b, first[near]) <= 2 * max_error
@@ -231,8 +232,8 @@ def by_cameras(a: Camera, b: Camera, max_error: float):
 
 def by_map(matrix: np.ndarray, max_error: float):
     def known(kind, model, first, second):
-        near = _ERRORS[kind](first, second, model) <= max_error
-        errors = _ERRORS["homography"](first[near], second[near], matrix)
+        near = ERRORS[kind](first, second, model) <= max_error
+        errors = ERRORS["homography"](first[near], second[near], matrix)
         return np.mean(errors <= 2 * max_error) >= MIN_SHARE
 
     return known
@@ -241,10 +242,10 @@ def by_map(matrix: np.ndarray, max_error: float):
 def by_the_other_direction(f: Features, g: Features, back: Matches, max_error: float):
     def known(kind, model, first, second):
         other, _ = fit(g, f, back, kind, max_error)
-        near = _ERRORS[kind](first, second, model) <= max_error
+        near = ERRORS[kind](first, second, model) <= max_error
         if other is None:
             return False
-        return np.mean(_ERRORS[kind](second[near], first[near], other) <= 2 * max_error) >= MIN_SHARE
+        return np.mean(ERRORS[kind](second[near], first[near], other) <= 2 * max_error) >= MIN_SHARE
 
     return known
 
