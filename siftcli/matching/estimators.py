@@ -145,7 +145,7 @@ ESTIMATORS: Mapping[str, Callable[[Points, Points, Floats, float], Matrix | None
     "fundamental": _fundamental,
 }
 """Name of the model -> its estimator."""
-ERRORS: Mapping[str, Callable[[Points, Points, Matrix], Floats]] = {
+ERRORS = {
     "similarity": transfer_errors,
     "homography": transfer_errors,
     "fundamental": sampson_errors,
