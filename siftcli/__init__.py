@@ -1,10 +1,10 @@
-"""SIFT features that turn with the image.
+"""SIFT feature detection, description and matching.
 
 >>> import siftcli
 >>> features = siftcli.detect("image.png", max_features=2000)
 >>> siftcli.save(features, "image.npz")
 
-Nothing heavy is imported before the first call.
+Large dependencies are imported at the first call, not with the package.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562)."""
+    """Import a public name on first use (PEP 562)."""
     from importlib import import_module
 
     if name in _MODULES:

@@ -1,4 +1,4 @@
-"""The ``siftcli`` program: runs a command and turns what goes wrong into one line and an exit status."""
+"""The ``siftcli`` program: run a command, and report errors as one line and an exit status."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit."""
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
-        # A file name or a σ that the terminal's encoding lacks is no reason to fail.
+        # Characters that the terminal's encoding lacks, such as σ, must not raise an error.
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    # A command is over soon: it has little use for searches of cycles, and its end for none at all.
+    # Commands are short-lived, so the cyclic garbage collector runs rarely, and not at all at exit.
     gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION)
     status = run(args)
     gc.freeze()
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    """Run a command and return its exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     try:
         return _run(args)
     except KeyboardInterrupt:
@@ -58,7 +58,7 @@ def _run(args: Sequence[str] | None) -> int:
         complain(error)
         return FAILED if isinstance(error, InputError | MissingDependencyError | StorageError) else WRONG_USE
     except MemoryError:
-        complain("not enough memory; give it fewer or smaller inputs")
+        complain("not enough memory; use fewer or smaller inputs")
         return FAILED
     except OSError as error:
         complain(_reason(error))
@@ -67,7 +67,10 @@ def _run(args: Sequence[str] | None) -> int:
 
 
 def _reason(error: OSError) -> str:
-    """Files are handled where they are read and written: a name is odd, or it is a standard stream."""
+    """The message for an error that was not handled where the file was read or written.
+
+    The cause is an unusual file name, or a standard stream.
+    """
     if error.filename is None:
         return f"the output cannot be written: {error.strerror or error}"
     return f"{os.fsdecode(error.filename)}: {error.strerror or 'cannot be used'}; check the path"
@@ -80,7 +83,7 @@ def _interrupted() -> int:
 
 
 def _terminate(*_: object) -> NoReturn:
-    """End through the clean-up of unfinished files."""
+    """Exit in the normal way, so that unfinished files are removed."""
     sys.exit(TERMINATED)
 
 

@@ -1,12 +1,13 @@
-"""A drop-in for programs written against OpenCV's SIFT.
+"""A drop-in replacement for OpenCV's SIFT.
 
 >>> from siftcli.compat import SIFT_create
 >>> sift = SIFT_create(nfeatures=2000)
 >>> keypoints, descriptors = sift.detectAndCompute(image, None)
 
-Images are BGR or grey, as ``cv2.imread`` returns them; keypoints are ``cv2.KeyPoint``,
-descriptors float32 (or uint8) arrays in OpenCV's order. What differs: keypoints come
-strongest first, and their positions have no bias, whatever ``enable_precise_upscale`` says.
+Images are BGR or grey, as returned by ``cv2.imread``. Keypoints are ``cv2.KeyPoint``. Descriptors are
+(N, 128) float32 (or uint8) arrays in OpenCV's order. There are two differences: keypoints are sorted
+by response, strongest first, and their positions are unbiased, whether or not
+``enable_precise_upscale`` is set.
 """
 
 # ruff: noqa: N802 - the names are OpenCV's
@@ -47,17 +48,17 @@ def SIFT_create(
     *,
     descriptorType: int = CV_32F,
 ) -> SIFT:
-    """Make a detector with the names and defaults of ``cv2.SIFT_create``.
+    """Create a detector with the parameters and defaults of ``cv2.SIFT_create``.
 
     Parameters
     ----------
     nfeatures
-        Keep the strongest; 0 for all.
+        Number of the strongest features to keep; 0 for all.
     nOctaveLayers, contrastThreshold, edgeThreshold, sigma
         ``levels_per_octave``, ``contrast_threshold``, ``edge_threshold`` and ``sigma`` of
         :class:`~siftcli.params.SiftParams`, in the same units.
     enable_precise_upscale
-        Accepted; positions are always precise.
+        Ignored; positions are always precise.
     descriptorType
         ``cv2.CV_32F`` or ``cv2.CV_8U``.
 
@@ -70,7 +71,7 @@ def SIFT_create(
 
 
 class SIFT:
-    """The methods of ``cv2.SIFT``; made by :func:`SIFT_create`."""
+    """Has the methods of ``cv2.SIFT``; created by :func:`SIFT_create`."""
 
     def __init__(
         self,
@@ -95,14 +96,20 @@ class SIFT:
         )
 
     def detect(self, image: Image | Sequence[Image], mask: Any = None) -> tuple[Any, ...]:
-        """Find keypoints; of a list of images (and masks) a tuple for each."""
+        """Detect keypoints; for a list of images (and masks), returns a tuple for each image.
+
+        Images are uint8, (H, W) or (H, W, 3); in a mask (H, W), 0 excludes a pixel.
+        """
         if isinstance(image, np.ndarray):
             return self._keypoints(self._detected(image, mask, with_descriptors=False))
         masks = [None] * len(image) if mask is None else mask
         return tuple(self.detect(one, its) for one, its in zip(image, masks, strict=True))
 
     def compute(self, image: Image, keypoints: Sequence[Any]) -> tuple[tuple[Any, ...], Image | None]:
-        """Describe given keypoints; without any, as :meth:`detectAndCompute`."""
+        """Compute the descriptors (N, 128) of given keypoints.
+
+        Without keypoints, the descriptors are those of :meth:`detectAndCompute`.
+        """
         if not keypoints:
             return (), self._no_descriptors()
         frames = self._frames(keypoints, (image.shape[1], image.shape[0]))
@@ -112,10 +119,10 @@ class SIFT:
     def detectAndCompute(
         self, image: Image, mask: Image | None, descriptors: Any = None, useProvidedKeypoints: bool = False
     ) -> tuple[tuple[Any, ...], Image | None]:
-        """Find and describe keypoints; when there are none, the descriptors are what OpenCV's are.
+        """Detect keypoints and compute their descriptors, (N, 128).
 
-        That is ``None``, and from OpenCV 5.1 on an array (0, 128).
-        The last two parameters have no effect, as in Python with OpenCV itself.
+        Without keypoints, the descriptors are those of the installed OpenCV: ``None``, or from OpenCV 5.1
+        on an array (0, 128). The last two parameters have no effect, as in OpenCV's Python interface.
         """
         features = self._detected(image, mask)
         return self._keypoints(features), self._descriptors(features)
@@ -133,38 +140,38 @@ class SIFT:
         return NORM_L2
 
     def getDefaultName(self) -> str:
-        """Return OpenCV's name of the algorithm."""
+        """Return OpenCV's name for the algorithm."""
         return "Feature2D.SIFT"
 
     def empty(self) -> bool:
-        """Return True, as OpenCV's SIFT does: there is nothing trained in it."""
+        """Return True, like OpenCV's SIFT, because nothing is trained."""
         return True
 
     def clear(self) -> None:
-        """Do nothing, as there is no state."""
+        """Do nothing, because there is no state."""
 
     def getNFeatures(self) -> int:
-        """Return how many of the strongest features are kept; 0 for all."""
+        """Return the maximum number of features; 0 for all."""
         return self._params.max_features or 0
 
     def setNFeatures(self, maxFeatures: int) -> None:
-        """Keep the strongest features; 0 for all."""
+        """Set the maximum number of features; 0 for all."""
         self._params = self._params.override(max_features=maxFeatures or None)
 
     def getNOctaveLayers(self) -> int:
-        """Return the scales per octave."""
+        """Return the number of scales per octave."""
         return self._params.levels_per_octave
 
     def setNOctaveLayers(self, nOctaveLayers: int) -> None:
-        """Set the scales per octave."""
+        """Set the number of scales per octave."""
         self._params = self._params.override(levels_per_octave=nOctaveLayers)
 
     def getContrastThreshold(self) -> float:
-        """Return the contrast threshold, times the scales per octave."""
+        """Return the contrast threshold; it is divided by the number of scales per octave."""
         return self._params.contrast_threshold
 
     def setContrastThreshold(self, contrastThreshold: float) -> None:
-        """Set the contrast threshold, times the scales per octave."""
+        """Set the contrast threshold; it is divided by the number of scales per octave."""
         self._params = self._params.override(contrast_threshold=contrastThreshold)
 
     def getEdgeThreshold(self) -> float:
@@ -176,11 +183,11 @@ class SIFT:
         self._params = self._params.override(edge_threshold=edgeThreshold)
 
     def getSigma(self) -> float:
-        """Return the blur of an octave's first level."""
+        """Return the blur σ of the first level of an octave."""
         return self._params.sigma
 
     def setSigma(self, sigma: float) -> None:
-        """Set the blur of an octave's first level."""
+        """Set the blur σ of the first level of an octave."""
         self._params = self._params.override(sigma=sigma)
 
     def _detected(self, image: Image, mask: Image | None, *, with_descriptors: bool = True) -> Features:
@@ -207,7 +214,7 @@ class SIFT:
         return tuple(key_point(*row) for row in zip(*(c.tolist() for c in columns), strict=True))
 
     def _frames(self, keypoints: Sequence[Any], image_size: tuple[int, int]) -> Features:
-        """Convert OpenCV's keypoints; one without an angle (-1) is taken as upright."""
+        """Convert OpenCV's keypoints; an undefined angle (-1) becomes 0."""
         angle = np.array([k.angle for k in keypoints])
         n = len(keypoints)
         return Features(
@@ -223,7 +230,7 @@ class SIFT:
 
 
 def _rgb_or_grey(image: Any) -> Image:
-    """Turn OpenCV's BGR into RGB; alpha is left out, as OpenCV does."""
+    """Convert OpenCV's BGR to RGB; alpha is ignored, as in OpenCV."""
     array = np.asarray(image)
     if array.ndim not in (2, 3) or array.size == 0:
         raise InputError(
@@ -234,6 +241,6 @@ def _rgb_or_grey(image: Any) -> Image:
 
 @cache
 def _opencvs_no_descriptors() -> Image | None:
-    """What the installed OpenCV gives where nothing was found."""
+    """The descriptors that the installed OpenCV returns if there are no keypoints."""
     flat = np.zeros((16, 16), np.uint8)
     return import_cv2().SIFT_create().compute(flat, [])[1]  # type: ignore[no-any-return]

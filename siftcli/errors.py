@@ -1,28 +1,28 @@
-"""What can go wrong, told so that the reader knows what to do next.
+"""The exceptions of siftcli.
 
-Every message says what was expected, what came, and what to do. The classes
-know nothing of the command line; it maps them to exit statuses.
+Every message is one line that states what was expected, what was given, and what to do next. The
+command line maps the classes to exit statuses.
 """
 
 
 class SiftcliError(Exception):
-    """Anything that siftcli reports in one line; the parent of all its errors."""
+    """Base class of all errors that siftcli reports."""
 
 
 class ParameterError(SiftcliError, ValueError):
-    """A parameter, or a combination of them, that cannot be meant."""
+    """An invalid parameter or combination of parameters."""
 
 
 class InputError(SiftcliError):
-    """An image, mask or feature file that cannot be read or is not what it should be."""
+    """An image, mask or feature file that cannot be read or has invalid content."""
 
 
 class OutputError(SiftcliError):
-    """An output that exists already or cannot be written."""
+    """An output that already exists or cannot be written."""
 
 
 class StorageError(OutputError):
-    """An output that can take no more: its disk is full, has become read-only or fails."""
+    """An output on a disk that is full, has become read-only or fails."""
 
 
 class MissingDependencyError(SiftcliError, ImportError):

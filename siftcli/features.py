@@ -1,15 +1,16 @@
-"""The records that flow through the house, and the conventions they follow.
+"""The types :class:`Features` and :class:`Matches`, and their conventions.
 
-There is one convention inside the project:
+All of siftcli uses the same conventions:
 
-* ``x`` runs right, ``y`` down; (0, 0) is the centre of the top-left pixel.
-* ``scale`` is σ in input pixels: the blur of the lower of the two levels whose
-  difference is taken, at the interpolated scale (Lowe, section 3).
-* ``orientation`` is θ in radians in [0, 2π), from +x towards +y: clockwise on the screen.
-* A descriptor is indexed [y][x][k] in the keypoint's rotated frame, y slowest; bin k holds
-  gradients whose direction is θ − 45°·k (Lowe's and OpenCV's order).
+* x points right and y down; (0, 0) is the centre of the top-left pixel.
+* ``scale`` is σ in input pixels, at the interpolated scale. It is the blur of the lower of the two
+  levels whose difference is taken (Lowe, section 3).
+* ``orientation`` is θ in radians in [0, 2π), from +x towards +y, which is clockwise on the
+  screen.
+* A descriptor is indexed [y][x][k] in the keypoint's rotated frame, with y slowest. Bin k holds
+  gradients in the direction θ − 45°·k (the order of Lowe and OpenCV).
 
-Other systems' conventions are converted in ``formats/`` and ``compat.py`` only.
+Only ``formats/``, ``detectors/`` and ``compat.py`` convert from and to the conventions of other systems.
 """
 
 from __future__ import annotations
@@ -33,21 +34,22 @@ DESCRIPTOR_KINDS = ("sift", "rootsift")
 
 
 def _array(dtype: Any, *shape: int) -> Any:
-    """A field that holds a contiguous (N, *shape) array of this dtype."""
+    """A field for a contiguous (N, *shape) array of this dtype."""
     return field(metadata={"dtype": dtype, "shape": shape})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """The features of one image: N frames with their descriptors, strongest first.
+    """The features of one image: N keypoints with orientation and descriptor, strongest first.
 
-    Rows are in descending order of ``response``; ties by ``scale``, then y, then x.
-    Arrays are read-only and of equal length.
+    Rows are sorted by descending ``response``, then by ``scale``, y and x. All arrays are read-only and
+    have N rows.
 
     Raises
     ------
     ParameterError
-        If the arrays disagree in length or have another shape than stated.
+        If the lengths of the arrays differ, an array has the wrong shape, or the kind of descriptor is
+        unknown.
     """
 
     xy: NDArray[np.float32] = _array(np.float32, 2)
@@ -57,28 +59,30 @@ class Features:
     orientation: NDArray[np.float32] = _array(np.float32)
     """(N,) radians in [0, 2π), from +x towards +y."""
     response: NDArray[np.float32] = _array(np.float32)
-    """(N,) ranking score: contrast · roundness^``roundness_power`` · σ^``response_power``, lower near the
-    border (``border_reach``). The contrast is the interpolated |DoG|, grey values in [0, 1], or by how much
-    it exceeds the contrast threshold (``response_excess``); the roundness is 4·determinant / trace² of the
-    curvatures in x and y, and with least-squares refinement in scale too; σ is in input pixels."""
+    """(N,) ranking score: contrast · roundness^``roundness_power`` · σ^``response_power``, reduced near the
+    border (``border_reach``). The contrast is the interpolated |DoG| for grey values in [0, 1] or, with
+    ``response_excess``, its excess over the contrast threshold. The roundness is 4·determinant / trace² of
+    the curvatures in x and y; least-squares refinement includes the curvature in scale. σ is in input
+    pixels."""
     sign: NDArray[np.int8] = _array(np.int8)
-    """(N,) +1 or -1: dark or bright structure (the sign of the DoG value)."""
+    """(N,) sign of the DoG value: +1 for a dark structure, -1 for a bright one; 0 if unknown."""
     octave: NDArray[np.int16] = _array(np.int16)
-    """(N,) -1 is the doubled image."""
+    """(N,) octave number; -1 is the doubled image."""
     descriptors: NDArray[np.uint8] = _array(np.uint8, DESCRIPTOR_LENGTH)
-    """(N, 128) Lowe/OpenCV order."""
+    """(N, 128) descriptors in the order of Lowe and OpenCV."""
     image_size: tuple[int, int]
-    """(width, height) of the image the coordinates refer to; (0, 0) if a foreign file did not say."""
+    """(width, height) of the image in pixels; (0, 0) if it is unknown."""
     descriptor_kind: str = "sift"
     """"sift" or "rootsift"."""
     image_name: str = ""
     """Name of the image file; empty for an array."""
     exif_orientation: int = 1
-    """EXIF orientation that was applied to reach this frame; 1 for none."""
+    """EXIF orientation that was applied to the image; 1 for none."""
     params: SiftParams | None = None
-    """What the features were made with, when known."""
+    """The parameters of the detection, if known."""
     removed: Mapping[str, int] = field(default_factory=dict)
-    """"candidates", and how many of them each filter removed, in pipeline order; empty if unknown."""
+    """Number of "candidates", and how many of them each filter removed, in pipeline order; empty if
+    unknown."""
 
     def __post_init__(self) -> None:
         for f in array_fields():
@@ -97,17 +101,17 @@ class Features:
         return len(self.xy)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes by the constructor: a read-only mapping cannot be pickled."""
+        """Pickle through the constructor, because a read-only mapping cannot be pickled."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return partial(type(self), **{**values, "removed": dict(self.removed)}), ()
 
     def select(self, rows: NDArray[Any] | slice) -> Self:
-        """The features of these rows (indices, a boolean mask or a slice), in that order."""
+        """Select rows by indices, a boolean mask or a slice, in that order."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in array_fields()})
 
 
 def _frozen(values: Any, dtype: Any) -> NDArray[Any]:
-    """A C-contiguous array of this dtype that cannot change: the values themselves, if they are one."""
+    """A read-only C-contiguous array of this dtype; copies the values unless they are one already."""
     if type(values) is np.ndarray and values.dtype == dtype and values.flags.c_contiguous:
         owner: Any = values
         while isinstance(owner, np.ndarray) and not owner.flags.writeable:
@@ -120,20 +124,20 @@ def _frozen(values: Any, dtype: Any) -> NDArray[Any]:
 
 
 def array_fields() -> list[Any]:
-    """The dataclass fields of :class:`Features` that hold one row a feature."""
+    """The dataclass fields of :class:`Features` that hold one row per feature."""
     return [f for f in fields(Features) if "dtype" in f.metadata]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matches:
-    """M pairs of features of two images."""
+    """M matches between the features of two images."""
 
     pairs: NDArray[np.int32]
-    """(M, 2) rows of the first and of the second image's features."""
+    """(M, 2) row indices of the features of the first and of the second image."""
     distance: NDArray[np.float32]
     """(M,) L2 distance of the descriptors."""
     ratio: NDArray[np.float32]
-    """(M,) distance over that of the second neighbour at another location; 0 without one."""
+    """(M,) distance divided by that of the nearest neighbour at another location; 0 if there is none."""
 
     def __len__(self) -> int:
         return len(self.pairs)

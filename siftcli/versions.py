@@ -1,4 +1,4 @@
-"""The versions that a result depends on, without importing the packages."""
+"""Versions of the packages that results depend on, without importing them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGES = {
 
 
 def versions() -> dict[str, str]:
-    """Versions of siftcli, Python and the packages it computes with, by their names."""
+    """Name -> version of siftcli, Python, NumPy, Numba and OpenCV."""
     found = {name: _installed(distributions) for name, distributions in _PACKAGES.items()}
     return {"siftcli": __version__, "Python": platform.python_version(), **found}
 

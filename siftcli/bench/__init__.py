@@ -1,6 +1,7 @@
-"""How fast siftcli is beside other detectors, and how near to what the machine could do.
+"""Compare the speed of siftcli with that of other detectors, and with the limit of the machine.
 
-A machine's speed drifts; a ratio of two runs that follow each other drifts less. So detectors take turns
-(``measuring``), each in a process of its own (``worker``), of which the first image is told apart.
-``process`` times whole commands, ``roofline`` counts the arithmetic, ``summary`` says what all comes to.
+The speed of a machine drifts. The ratio of two consecutive runs drifts less, so the detectors are timed
+alternately (``measuring``). Each runs in its own process, and its first image is reported separately
+(``worker``). ``process`` times whole commands, ``roofline`` computes the arithmetic limit, and
+``summary`` reduces the measurements to a few ratios.
 """

@@ -1,7 +1,8 @@
-"""The images that are timed: as they are, or brought to a size in one of two ways.
+"""The images that are timed, at their own size or at a given size.
 
-A resized photograph has few features a megapixel, since nothing fine is in it but the noise; a tiled one
-has as many as the original. Photographs of that size lie between.
+An image is brought to a size by resizing or by tiling. A resized photograph has few features per
+megapixel, because its only fine structure is noise. A tiled one has as many as the original. Real
+photographs of that size lie in between.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from ..image import read_image
 from .options import DEFAULT_SIZES, RESIZED, TILED, WAYS
 
 Bytes = NDArray[np.uint8]
-"""(H, W) grey values."""
+"""(H, W) uint8 grey values."""
 
 
 def resized(grey: Bytes, shape: tuple[int, int]) -> Bytes:
-    """The picture by cubic interpolation, with seeded noise of one grey level."""
+    """Resize by cubic interpolation, and add seeded noise of one grey level."""
     large = import_cv2().resize(grey, shape[::-1], interpolation=import_cv2().INTER_CUBIC)
     noise = np.random.default_rng(0).standard_normal(shape, np.float32)
     return np.asarray(np.clip(np.rint(large + noise), 0, 255), np.uint8)
 
 
 def tiled(grey: Bytes, shape: tuple[int, int]) -> Bytes:
-    """The picture beside and above its mirror images."""
+    """Extend by mirror images on the right and below, and crop to the shape."""
     padding = [(0, max(0, n - m)) for n, m in zip(shape, grey.shape, strict=True)]
     return np.ascontiguousarray(np.pad(grey, padding, mode="symmetric")[: shape[0], : shape[1]])
 
@@ -41,15 +42,16 @@ _MAKERS = {RESIZED: resized, TILED: tiled}
 
 @dataclass(frozen=True)
 class Case:
-    """An image file, and the size it is brought to."""
+    """An image file, and the size at which it is timed."""
 
     path: Path
     megapixels: float | None = None
+    """Target size; None for the image's own size."""
     way: str = ""
-    """One of ``WAYS``, or empty for the image as it is."""
+    """One of ``WAYS``, or empty for the image's own size."""
 
     def grey(self) -> Bytes:
-        """Read it, and bring it to its size at its own aspect."""
+        """Read the image and bring it to its size, preserving the aspect ratio."""
         grey = np.rint(255 * read_image(self.path).grey).astype(np.uint8)
         if self.megapixels is None:
             return grey
@@ -59,7 +61,7 @@ class Case:
 
 
 def cases_of(paths: Sequence[str | Path], sizes: Sequence[float], ways: Sequence[str]) -> list[Case]:
-    """Each image as it is, or at each size in each way; a photograph of scikit-image's when none is named.
+    """Each image at its own size, or at each size in each way; by default a photograph of scikit-image.
 
     Raises
     ------
@@ -67,7 +69,9 @@ def cases_of(paths: Sequence[str | Path], sizes: Sequence[float], ways: Sequence
         If a way is unknown.
     """
     if unknown := set(ways) - set(WAYS):
-        raise ParameterError(f"an image cannot be made {unknown.pop()!r}; expected {' or '.join(WAYS)}")
+        raise ParameterError(
+            f"unknown way {unknown.pop()!r} to change the size of an image; expected {' or '.join(WAYS)}"
+        )
     sizes = sizes or (() if paths else DEFAULT_SIZES)
     files = [Path(path) for path in paths] or [_photograph()]
     if not sizes:

@@ -1,4 +1,4 @@
-"""All that is measured of an image."""
+"""Run all measurements of an image."""
 
 from __future__ import annotations
 
@@ -16,40 +16,41 @@ from .roofline import Roofline, multiply_adds, peak, pyramid_ms
 from .worker import Worker
 
 _Times = list[list[float]]
-"""One list a detector."""
+"""One list of milliseconds per detector."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One image."""
+    """The measurements of one image."""
 
     rows: list[Row]
-    """Warm: a row for each number of threads and detector."""
+    """Warm runs: a row for each number of threads and detector."""
     first: list[FirstImage]
-    """With the most threads: one a detector."""
+    """First image of a process, at the largest number of threads: one per detector."""
     roofline: Roofline
 
 
 def measure(
     cases: Sequence[Case], detectors: Sequence[str], *, thread_counts: Sequence[int], n_pairs: int | None
 ) -> Iterator[Measured]:
-    """Time the detectors on each image: its first in their processes, then warm, taking turns.
+    """Time the detectors on each image: first in a new process, then warm and alternately.
 
     Parameters
     ----------
     cases
         The images.
     detectors
-        Names of the registry; the others are compared with the first.
+        Names in the registry; each is compared with the first.
     thread_counts
-        For each of these the detectors take turns.
+        Numbers of threads; the detectors are timed with each of them.
     n_pairs
-        Runs of each; when None, ``DEFAULT_PAIRS`` or as many as fit in ``SECONDS_A_ROW``.
+        Number of runs of each detector. None for up to ``DEFAULT_PAIRS`` runs, within
+        ``SECONDS_A_ROW``.
 
     Yields
     ------
     Measured
-        One an image.
+        The measurements of one image.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def measure(
         If a detector is unknown or not installed, or an image cannot be read.
     """
     for name in detectors:
-        create(name)  # one that cannot be used is told before any work
+        create(name)  # fail early if one cannot be used
     for case in cases:
         grey, most = case.grey(), max(thread_counts)
         image = case.path.name, case.way, (grey.shape[1], grey.shape[0])
@@ -79,8 +80,8 @@ def measure(
 def _compare(
     workers: Sequence[Worker], first: Sequence[FirstImage], threads: int, n_pairs: int | None
 ) -> list[Row]:
-    """A row a detector."""
-    detect_ms, both_ms = _take_turns(workers, threads, n_pairs)
+    """One row per detector."""
+    detect_ms, both_ms = _alternate(workers, threads, n_pairs)
     return [
         Row(
             image=f.image,
@@ -98,8 +99,8 @@ def _compare(
     ]
 
 
-def _take_turns(workers: Sequence[Worker], threads: int, n_pairs: int | None) -> tuple[_Times, _Times]:
-    """Milliseconds of detection alone, and of detection and description."""
+def _alternate(workers: Sequence[Worker], threads: int, n_pairs: int | None) -> tuple[_Times, _Times]:
+    """Milliseconds of detection alone, and of detection and description, in alternating runs."""
     alone: _Times = [[] for _ in workers]
     both: _Times = [[] for _ in workers]
     start = time.perf_counter()

@@ -1,14 +1,14 @@
-"""What a benchmark can be asked for, without the weight of what runs it."""
+"""Choices and defaults of a benchmark; imports nothing."""
 
 DEFAULT_DETECTORS = ("siftcli", "opencv-precise")
-"""The others are compared with the first."""
+"""Each is compared with the first."""
 
 DEFAULT_SIZES = (0.25, 1.0, 3.0, 12.0, 24.0)
-"""Megapixels that an image is brought to when none is named."""
+"""Sizes in megapixels at which the default image is timed."""
 
 RESIZED, TILED = WAYS = ("resized", "tiled")
-"""How it is brought there."""
+"""How an image is brought to a size."""
 
 DEFAULT_PAIRS = 15
 SECONDS_A_ROW = 6
-"""When no number of pairs is given, no further pair begins after this time."""
+"""If the number of pairs is not given, no new pair is started after this time."""

@@ -1,7 +1,7 @@
-"""Whole commands, from the start of their process to its end.
+"""Time whole commands, from the start of the process to its end.
 
-An interpreter is started here, and nowhere else in this package: directly, without a shell, by its own
-path, on a program that stands in this file.
+This is the only file of the package that starts an interpreter. It does so directly, without a shell,
+by the interpreter's own path, and runs only the programs below.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .records import Spread
 from .worker import milliseconds
 
 SIFTCLI = "from siftcli.__main__ import main; main()"
-"""What the installed program ``siftcli`` does."""
+"""The same as the installed program ``siftcli``."""
 
 OPENCV = """\
 import sys, cv2, numpy
@@ -28,25 +28,25 @@ keypoints, descriptors = sift.detectAndCompute(cv2.imread(sys.argv[1], cv2.IMREA
 frames = numpy.array([(*k.pt, k.size, k.angle, k.response, k.octave) for k in keypoints])
 numpy.savez(sys.argv[2], frames=frames, descriptors=descriptors)
 """
-"""The shortest program with OpenCV that does the same as ``siftcli detect IMAGE -o x.npz``."""
+"""A minimal OpenCV program that is equivalent to ``siftcli detect IMAGE -o x.npz``."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """``siftcli detect IMAGE -o x.npz`` beside the OpenCV program, from the process's start to its end."""
+    """Times of ``siftcli detect IMAGE -o x.npz`` and of the OpenCV program, as whole processes."""
 
     image: str
     threads: int
-    """All cores, as both programs take of themselves."""
+    """Number of available cores, all of which both programs use."""
     n_pairs: int
     siftcli_ms: Spread
     opencv_ms: Spread
     ratio: Spread
-    """OpenCV's time divided by siftcli's, pair by pair."""
+    """OpenCV's time divided by siftcli's, for each pair of runs."""
 
 
 def time_command(path: str | Path, n_pairs: int | None = None) -> Command:
-    """Time whole processes that take turns, after one of each that is not counted.
+    """Time whole processes alternately, after one warm-up run of each.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def time_command(path: str | Path, n_pairs: int | None = None) -> Command:
 
 
 def _run(program: str, arguments: Sequence[str], folder: str) -> None:
-    """One of the programs above in an interpreter that looks for no module in the current folder."""
+    """Run one of the programs above in an interpreter that does not import from the current directory."""
     messages = Path(folder, "messages")
     streams = [
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -77,4 +77,4 @@ def _run(program: str, arguments: Sequence[str], folder: str) -> None:
     process = os.posix_spawn(sys.executable, command, os.environ, file_actions=streams)
     if os.waitpid(process, 0)[1]:
         reason = messages.read_text(errors="replace").splitlines()[-1:]
-        raise InputError(f"{program.split()[1]} failed in a process of its own: {' '.join(reason)}")
+        raise InputError(f"{program.split()[1]} failed in its own process: {' '.join(reason)}")

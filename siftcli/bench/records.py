@@ -1,4 +1,4 @@
-"""What is measured of an image: plain records."""
+"""Records of measurements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and quartiles of what was measured repeatedly."""
+    """Median and quartiles of repeated measurements."""
 
     median: float
     low: float
@@ -19,14 +19,14 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The quartiles, between which the middle half of the values lies."""
+        """Compute the median and the quartiles of some values."""
         low, high = np.quantile(values, (0.25, 0.75))
         return cls(median(values), float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One detector on one image."""
+    """Warm runs of one detector on one image at one number of threads."""
 
     image: str
     way: str
@@ -36,33 +36,33 @@ class Row:
     detector: str
     n_features: int
     n_pairs: int
-    """Runs of each, taking turns."""
+    """Number of runs of each detector."""
     detect_ms: Spread | None
-    """Without descriptors; None where a detector cannot leave them out."""
+    """Detection without description; None if the detector does not support it."""
     both_ms: Spread
     """Detection and description."""
     ratio: Spread
-    """Time of both divided by the first detector's, pair by pair: above 1, the first is faster."""
+    """``both_ms`` divided by that of the first detector, run by run. Above 1, the first is faster."""
 
     @property
     def megapixels(self) -> float:
-        """Size of the image."""
+        """Size of the image in 10⁶ pixels."""
         return self.size[0] * self.size[1] / 1e6
 
     @property
     def megapixels_per_s(self) -> float:
-        """Of detection and description."""
+        """Throughput of detection and description."""
         return 1e3 * self.megapixels / self.both_ms.median
 
     @property
     def us_per_feature(self) -> float | None:
-        """Time of both divided by the features; None without any."""
+        """Time of detection and description per feature; None if there are no features."""
         return 1e3 * self.both_ms.median / self.n_features if self.n_features else None
 
 
 @dataclass(frozen=True)
 class FirstImage:
-    """Detection and description of an image by a process that has met no other."""
+    """Detection and description of the first image of a process."""
 
     image: str
     way: str
@@ -72,5 +72,5 @@ class FirstImage:
     detector: str
     seconds: float
     peak_mb: float
-    """Memory at its most, above that of the process with its libraries loaded, in 10⁶ bytes."""
+    """Peak memory in 10⁶ bytes, minus that of the process after loading its libraries."""
     n_features: int

@@ -1,4 +1,4 @@
-"""The roofline of the pyramid: the time that its multiply-adds alone take on one thread of this machine."""
+"""The roofline of the pyramid: the minimum time of its multiply-adds on one thread of this machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .cases import Bytes
 from .worker import milliseconds
 
 _N_VALUES, _N_ROUNDS, _N_REPEATS, _CHAIN = 1024, 1000, 5, 32
-"""4 KB of values stay in the first-level cache; a chain of multiply-adds makes loads and stores rare."""
+"""4 KB of values fit the first-level cache; a chain of multiply-adds makes loads and stores rare."""
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """The arithmetic floor of one image, and how near one thread of siftcli comes to it."""
+    """The minimum time of the arithmetic for one image, and the times of siftcli on one thread."""
 
     image: str
     way: str
@@ -33,11 +33,11 @@ class Roofline:
     """(width, height)."""
     multiply_adds: int
     peak_per_s: float
-    """Multiply-adds of float32 that one thread does a second."""
+    """Multiply-adds of float32 per second on one thread."""
     pyramid_ms: float
-    """The pyramid alone, median."""
+    """Median time of the pyramid alone."""
     both_ms: float | None
-    """Detection and description; None when they were not timed on one thread."""
+    """Detection and description; None if they were not timed on one thread."""
 
     @property
     def floor_ms(self) -> float:
@@ -46,19 +46,20 @@ class Roofline:
 
     @property
     def share_of_pyramid(self) -> float:
-        """Floor divided by the pyramid's time."""
+        """Minimum time divided by the time of the pyramid."""
         return self.floor_ms / self.pyramid_ms
 
     @property
     def share_of_both(self) -> float | None:
-        """Floor divided by the time of detection and description."""
+        """Minimum time divided by the time of detection and description."""
         return self.floor_ms / self.both_ms if self.both_ms else None
 
 
 def multiply_adds(shape: tuple[int, ...], params: ScaleSpaceParams) -> int:
-    """Count the multiply-adds of the Gaussian levels of an image (H, W), mirror samples added first.
+    """Count the multiply-adds of the Gaussian levels of an image (H, W).
 
-    Along the rows of the source first, then down the columns. The halvings are left out: they are under 1 %.
+    Mirrored samples are added before they are multiplied. Rows are filtered first, then columns.
+    Downsampling is not counted; it is less than 1 %.
     """
     taps, n = first_taps(params), 0
     for octave in octaves_of(shape, params):
@@ -71,13 +72,13 @@ def multiply_adds(shape: tuple[int, ...], params: ScaleSpaceParams) -> int:
 
 
 def _of_line(n_samples: int, level: Taps, doubled: bool) -> int:
-    """Taps of a line of results, of which every other one lies between source samples if it is doubled."""
+    """Multiply-adds of a line; if it is doubled, every other sample lies between source samples."""
     n_between = n_samples // 2 if doubled else 0
     return (n_samples - n_between) * len(level.at_integers) + n_between * len(level.at_halves)
 
 
 def pyramid_ms(grey: Bytes, n_runs: int = 3) -> float:
-    """Milliseconds of siftcli's pyramid alone on one thread: the median of a few runs, after one more."""
+    """Milliseconds of siftcli's pyramid on one thread: the median of a few runs after a warm-up."""
     image, params = read_image(grey).grey, SiftParams()
 
     def work() -> None:
@@ -89,7 +90,7 @@ def pyramid_ms(grey: Bytes, n_runs: int = 3) -> float:
 
 
 def peak() -> float:
-    """Multiply-adds of float32 a second on one thread, as measured: the best of a few runs."""
+    """Measure the multiply-adds of float32 per second on one thread: the best of a few runs."""
     values = np.ones(_N_VALUES, np.float32)
     times = [milliseconds(_multiply_add, values, _N_ROUNDS) for _ in range(_N_REPEATS)]
     return 1e3 * _N_VALUES * _N_ROUNDS * _CHAIN / min(times)
@@ -97,14 +98,14 @@ def peak() -> float:
 
 @kernel("void(float32[::1], int64)")
 def _multiply_add(values, n_rounds):
-    """Chains of multiply-adds, four vectors at a time, so that none waits for the one before.
+    """Compute chains of multiply-adds on four independent vectors, so that latency is hidden.
 
     Parameters
     ----------
     values
         (N,) float32, N a multiple of 64; overwritten.
     n_rounds
-        How often all of them are worked through.
+        Number of passes over the values.
     """
     half, one = splat(np.float32(0.5)), splat(np.float32(1))
     for _ in range(n_rounds):

@@ -1,4 +1,4 @@
-"""What the measurements come to: a few ratios, other detectors' values over the first's."""
+"""Summarise the measurements as ratios of the other detectors to the first."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from .process import Command
 from .records import Row
 
 DENSE = 15.0
-"""A texture has more features than this a thousand pixels."""
+"""Images with more features per thousand pixels than this are dense textures."""
 TEXTURES = "dense textures"
 SIZES = {"images to 2.5 Mpx": 2.5, "images to 10 Mpx": 10.0, "larger images": math.inf}
-"""The other images, by the megapixels that they reach."""
+"""Classes of the other images, with their maximum size in megapixels."""
 
 WARM, FIRST, PEAK, FLATNESS, COMMAND = QUANTITIES = (
     "time, warm", "time, first", "peak memory", "time a Mpx", "process",
 )  # fmt: skip
 NEAR_ONE = (0.8, 1.25)
-"""Megapixels of the smaller image where the time a megapixel is compared."""
+"""Range in megapixels of the smaller image in the comparison of times per megapixel."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One ratio, over all images that it is about."""
+    """One ratio, summarised over images."""
 
     quantity: str
     """One of ``QUANTITIES``."""
     of: str
-    """Which images."""
+    """The class of images, or the name of one."""
     detector: str
-    """Whose value is divided by the first detector's; the first itself where its sizes are compared."""
+    """The detector that is compared with the first, or the first when its sizes are compared."""
     threads: int
     n_images: int
     ratio: float
@@ -47,11 +47,11 @@ class Figure:
 
 
 _Ratio = tuple[str, str, str, int, float]
-"""As the fields of a figure, for one image."""
+"""The fields ``quantity``, ``of``, ``detector``, ``threads`` and ``ratio`` of one image."""
 
 
 def figures_of(measured: Sequence[Measured], commands: Sequence[Command]) -> list[Figure]:
-    """Ratios of detection and description, of first images, of sizes and of commands."""
+    """The ratios of warm runs, of first images, of sizes and of commands."""
     found = [ratio for m in measured for ratio in _of_image(m)]
     found += _of_sizes([row for m in measured for row in m.rows if row.detector == m.rows[0].detector])
     found += [(COMMAND, c.image, "opencv-precise", c.threads, c.ratio.median) for c in commands]
@@ -79,7 +79,7 @@ def _kind(row: Row) -> str:
 
 
 def _of_sizes(rows: Sequence[Row]) -> Iterator[_Ratio]:
-    """The first detector's time a megapixel of an image, at its largest size over that at 1 Mpx."""
+    """The first detector's time per megapixel at the largest size, divided by that at 1 Mpx."""
     at_one = {(r.image, r.way, r.threads): r for r in rows if NEAR_ONE[0] <= r.megapixels <= NEAR_ONE[1]}
     largest = {(r.image, r.way, r.threads): r for r in sorted(rows, key=lambda row: row.megapixels)}
     for key, small in at_one.items():
@@ -98,7 +98,7 @@ def _of_sizes(rows: Sequence[Row]) -> Iterator[_Ratio]:
 def to_document(
     measured: Sequence[Measured], detectors: Sequence[str], commands: Sequence[Command]
 ) -> dict[str, Any]:
-    """Plain names and values for JSON: the machine, the versions, and all that was measured."""
+    """The machine, the versions and all measurements, as plain values for JSON."""
     made = {name: create(name) for name in detectors}
     return {
         "schema": 1,
@@ -114,6 +114,6 @@ def to_document(
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    """Fields and properties by their names."""
+    """Name -> value of the fields and properties."""
     derived = (name for name, value in vars(type(record)).items() if isinstance(value, property))
     return asdict(record) | {name: getattr(record, name) for name in derived}

@@ -1,4 +1,4 @@
-"""Measurements as tables: a title, the heads of the columns, and rows of text."""
+"""Tables of the measurements, as text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .roofline import Roofline
 from .summary import Figure, figures_of
 
 _LONG_MS = 1000
-"""Milliseconds from which a fraction says nothing."""
+"""Longer times are shown without decimals."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Text to print in columns; the first ``n_names`` of them hold names, the others numbers."""
+    """A table of text. The first ``n_names`` columns hold names, the others numbers."""
 
     title: str
     heads: tuple[str, ...]
@@ -26,21 +26,21 @@ class Table:
 
 
 def warm_table(measured: Measured) -> Table:
-    """One image: a row for each number of threads and detector."""
+    """The warm runs of one image: a row for each number of threads and detector."""
     heads = (
-        "detector", "threads", "features", "detect\nms", "describe\ntoo, ms", "Mpx/s", "µs a\nfeature",
-        "ratio", "middle\nhalf",
+        "detector", "threads", "features", "detect\nms", "detect +\ndescribe, ms", "Mpx/s", "µs per\nfeature",
+        "ratio", "quartiles",
     )  # fmt: skip
     least, most = (pick(row.n_pairs for row in measured.rows) for pick in (min, max))
     pairs = f"{least}" if least == most else f"{least} to {most}"
-    title = f"{_label(measured.roofline)}; runs of each: {pairs}"
+    title = f"{_label(measured.roofline)}; runs per detector: {pairs}"
     first = measured.rows[0].detector
     return Table(title, heads, [_warm_cells(row, row.detector != first) for row in measured.rows])
 
 
 def _warm_cells(row: Row, is_compared: bool) -> tuple[str, ...]:
     alone, each = row.detect_ms, row.us_per_feature
-    ratio = (f"{row.ratio.median:.2f}", _middle_half(row.ratio)) if is_compared else ("", "")
+    ratio = (f"{row.ratio.median:.2f}", _quartiles(row.ratio)) if is_compared else ("", "")
     return (
         row.detector,
         str(row.threads),
@@ -54,7 +54,7 @@ def _warm_cells(row: Row, is_compared: bool) -> tuple[str, ...]:
 
 
 def closing_tables(measured: Sequence[Measured], commands: Sequence[Command]) -> list[Table]:
-    """What is told after the last image."""
+    """The tables that are printed after the last image."""
     return [
         _first_table([first for m in measured for first in m.first]),
         _roofline_table([m.roofline for m in measured]),
@@ -65,14 +65,14 @@ def closing_tables(measured: Sequence[Measured], commands: Sequence[Command]) ->
 
 def _first_table(firsts: Sequence[FirstImage]) -> Table:
     """Time and memory of the first image of a process."""
-    heads = "image", "detector", "s", "MB above\nthe process"
+    heads = "image", "detector", "s", "peak MB above\nstart"
     rows = [(_label(f), f.detector, f"{f.seconds:.2f}", f"{f.peak_mb:.0f}") for f in firsts]
     return Table(f"First image of a process; threads: {firsts[0].threads}", heads, rows, n_names=2)
 
 
 def _roofline_table(floors: Sequence[Roofline]) -> Table:
-    """What the arithmetic of the pyramid takes at least, and the share that is reached."""
-    heads = "image", "multiply-\nadds, 10⁶", "floor\nms", "pyramid\nms", "share", "share\nof all"
+    """The minimum time of the pyramid's arithmetic, and its share of the measured times."""
+    heads = "image", "multiply-\nadds, 10⁶", "minimum\nms", "pyramid\nms", "share", "share\nof total"
     rows = [
         (
             _label(floor),
@@ -85,12 +85,12 @@ def _roofline_table(floors: Sequence[Roofline]) -> Table:
         for floor in floors
     ]
     peak = max(floor.peak_per_s for floor in floors) / 1e9
-    return Table(f"Arithmetic floor; 1 thread, {peak:.1f} · 10⁹ multiply-adds/s", heads, rows)
+    return Table(f"Roofline of the pyramid; 1 thread, {peak:.1f} · 10⁹ multiply-adds/s", heads, rows)
 
 
 def _command_table(commands: Sequence[Command]) -> Table:
-    """Whole processes."""
-    heads = "image", "pairs", "siftcli\nms", "OpenCV\nms", "ratio", "middle\nhalf"
+    """Times of whole processes."""
+    heads = "image", "pairs", "siftcli\nms", "OpenCV\nms", "ratio", "quartiles"
     rows = [
         (
             c.image,
@@ -98,7 +98,7 @@ def _command_table(commands: Sequence[Command]) -> Table:
             f"{c.siftcli_ms.median:.0f}",
             f"{c.opencv_ms.median:.0f}",
             f"{c.ratio.median:.2f}",
-            _middle_half(c.ratio),
+            _quartiles(c.ratio),
         )
         for c in commands
     ]
@@ -106,8 +106,8 @@ def _command_table(commands: Sequence[Command]) -> Table:
 
 
 def _summary_table(figures: Sequence[Figure]) -> Table:
-    """The ratios that all comes to."""
-    heads = "ratio of", "over", "detector", "threads", "images", "ratio", "range"
+    """The ratios over all images."""
+    heads = "ratio of", "images", "detector", "threads", "n", "ratio", "range"
     rows = [
         (
             figure.quantity,
@@ -120,11 +120,11 @@ def _summary_table(figures: Sequence[Figure]) -> Table:
         )
         for figure in figures
     ]
-    return Table("In short: the median over the images", heads, rows, n_names=3)
+    return Table("Summary: medians over the images", heads, rows, n_names=3)
 
 
 def _label(record: Roofline | FirstImage) -> str:
-    """An image and its size, and how it was brought to it."""
+    """The name and size of an image, and how it was brought to that size."""
     width, height = record.size
     if not record.way:
         return f"{record.image}, {width} x {height}"
@@ -135,5 +135,5 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.1f}" if milliseconds < _LONG_MS else f"{milliseconds:.0f}"
 
 
-def _middle_half(spread: Spread) -> str:
+def _quartiles(spread: Spread) -> str:
     return f"{spread.low:.2f}–{spread.high:.2f}"

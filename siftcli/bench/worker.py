@@ -1,7 +1,8 @@
-"""A detector in a process of its own, which meets one image.
+"""Run one detector on one image in its own process.
 
-How fast a detector is depends on what else its process allocates: the C library keeps freed memory, or
-gives it back and asks for it anew, which makes OpenCV up to 1.8 times as slow. So detectors share none.
+The speed of a detector depends on the other allocations of its process. The C library may keep freed
+memory, or return it to the system and request it again, which makes OpenCV up to 1.8 times slower.
+Therefore each detector has its own process.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ from ..params import SiftParams
 from .cases import Bytes
 
 _Find = Callable[[Bytes], int]
-"""Finds features and returns how many."""
+"""Finds features and returns their number."""
 
 
 @dataclass(frozen=True)
 class Finder:
-    """A detector as its own users would call it, on grey bytes."""
+    """A detector called as its users would call it, on (H, W) uint8 grey values."""
 
     both: _Find
     """Detection and description."""
     detect: _Find | None = None
-    """Without descriptors; None where a detector cannot leave them out."""
+    """Detection without description; None if the detector does not support it."""
 
 
 def finder(name: str, threads: int) -> Finder:
-    """What is timed of a detector of the registry (OpenCV's threads are set for the whole process).
+    """The functions of a detector that are timed; OpenCV's threads are set for the whole process.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def finder(name: str, threads: int) -> Finder:
 
 
 class Worker:
-    """A context manager of the process of one detector and one image."""
+    """The process of one detector and one image, as a context manager."""
 
     def __init__(self, detector: str, grey: Bytes) -> None:
         self.detector = detector
@@ -81,57 +82,57 @@ class Worker:
         self._pool.shutdown()
 
     def first(self, threads: int) -> tuple[float, float, int]:
-        """Seconds of both, 10⁶ bytes above the process before, and features: to be called first."""
+        """Time in seconds, peak memory in 10⁶ bytes and number of features of the first run."""
         return self._pool.submit(_first, threads).result()
 
     def detect_ms(self, threads: int) -> list[float]:
-        """Time of detection alone; nothing where the detector cannot."""
+        """Milliseconds of one detection without description; empty if the detector does not support it."""
         return self._pool.submit(_detect_ms, threads).result()
 
     def both_ms(self, threads: int) -> list[float]:
-        """Time of detection and description, one run."""
+        """Milliseconds of one detection and description."""
         return self._pool.submit(_both_ms, threads).result()
 
 
 # --- in the worker's process -----------------------------------------------------------------------------
 
-_at_hand: dict[str, tuple[str, Bytes]] = {}
-"""The detector and the image of this process."""
+_state: dict[str, tuple[str, Bytes]] = {}
+"""The detector and the image of this process, under the key ``work``."""
 
 
 def _begin(detector: str, grey: Bytes) -> None:
-    _at_hand["work"] = detector, grey
+    _state["work"] = detector, grey
 
 
 def _first(threads: int) -> tuple[float, float, int]:
-    detector, grey = _at_hand["work"]
+    detector, grey = _state["work"]
     find = finder(detector, threads)
-    find.both(grey[:64, :64].copy())  # libraries and kernels are loaded when first used
+    find.both(grey[:64, :64].copy())  # loads libraries and kernels
     before, counts = _memory_mb("VmRSS"), list[int]()
     seconds = milliseconds(lambda: counts.append(find.both(grey))) / 1000
     return seconds, _memory_mb("VmHWM") - before, counts[0]
 
 
 def _detect_ms(threads: int) -> list[float]:
-    detector, grey = _at_hand["work"]
+    detector, grey = _state["work"]
     detect = finder(detector, threads).detect
     return [milliseconds(detect, grey)] if detect else []
 
 
 def _both_ms(threads: int) -> list[float]:
-    detector, grey = _at_hand["work"]
+    detector, grey = _state["work"]
     return [milliseconds(finder(detector, threads).both, grey)]
 
 
 def _memory_mb(name: str) -> float:
-    """A line of Linux's account of this process, in 10⁶ bytes."""
+    """A value of ``/proc/self/status`` in 10⁶ bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (kibibytes,) = (line.split()[1] for line in lines if line.startswith(name + ":"))
     return int(kibibytes) * 1.024e-3
 
 
 def milliseconds(work: Callable[..., object], *arguments: object) -> float:
-    """The time of a call."""
+    """The duration of a call in milliseconds."""
     start = time.perf_counter()
     work(*arguments)
     return 1000 * (time.perf_counter() - start)

@@ -1,11 +1,11 @@
-"""The comparison set behind one call: siftcli, OpenCV, scikit-image, and what else is installed.
+"""A common interface to siftcli's own SIFT and to those of OpenCV, scikit-image and others.
 
 A detector takes a grey image (H, W), float32 in [0, 1], and returns
-:class:`~siftcli.features.Features` in the project's conventions, whatever its own are.
-Each runs at its own defaults. Adding one is one class, named in ``REGISTRY``.
+:class:`~siftcli.features.Features` in siftcli's conventions.
+Each detector runs at its own defaults. To add a detector, write a class and list it in ``REGISTRY``.
 
-Images that come from 8-bit files or were quantised to 8 bits reach every peer unchanged: those
-that take bytes get ``rint(255 * grey)``.
+Detectors that take 8-bit images get ``rint(255 * grey)``. So an image from an 8-bit file reaches every
+detector unchanged.
 """
 
 from __future__ import annotations
@@ -26,18 +26,25 @@ REGISTRY: dict[str, type[Detector]] = {
         OpenCV, OpenCVPrecise, ScikitImage, Colmap, VLFeat, Kornia,
     )
 }  # fmt: skip
-"""Every known detector by its name, installed or not, in the order of the tables."""
+"""Name -> detector class, installed or not, in the order of the tables."""
 
 __all__ = ["REGISTRY", "Detector", "create", "installed_detectors", "threshold_for_count"]
 
 
 def installed_detectors() -> list[str]:
-    """Names of the detectors that can be used here."""
+    """Names of the detectors whose packages are installed."""
     return [name for name, cls in REGISTRY.items() if cls.installed()]
 
 
 def create(name: str, threads: int | None = None) -> Detector:
-    """The detector of this name.
+    """Create the detector with this name.
+
+    Parameters
+    ----------
+    name
+        A key of ``REGISTRY``.
+    threads
+        As for :class:`Detector`.
 
     Raises
     ------

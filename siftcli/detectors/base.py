@@ -1,4 +1,4 @@
-"""What a detector is, and how it is brought to a number of features."""
+"""Base classes of detectors, and the search for a threshold that gives a number of features."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..errors import MissingDependencyError
 from ..features import Features
 
 Grey = NDArray[np.float32]
-"""(H, W), in [0, 1]."""
+"""(H, W) float32 in [0, 1]."""
 
 COUNT_TOLERANCE = 0.02
-"""How near, relatively, a threshold search must come to the number of features asked for."""
+"""A threshold search stops at a number of features with at most this relative error."""
 FIRST_THRESHOLD = 0.1
-"""First threshold tried for a detector whose default is 0 (VLFeat; in grey levels)."""
+"""First threshold to try for a detector whose default is 0 (VLFeat, in grey levels)."""
 MAX_THRESHOLD_STEPS = 12
-"""Detections that a threshold search may cost after the first."""
+"""Maximum number of detections in a threshold search, after the first."""
 
 
 class Detector(ABC):
@@ -31,18 +31,23 @@ class Detector(ABC):
     Parameters
     ----------
     threads
-        Threads inside an image where the implementation can be told; its own choice when not given.
+        Number of threads per image, if the implementation supports it; by default its own choice.
+
+    Raises
+    ------
+    MissingDependencyError
+        If its package is not installed.
     """
 
     name: ClassVar[str]
     package: ClassVar[str]
-    """Distribution whose version is reported."""
+    """Name of the distribution on PyPI, whose version is reported."""
     module: ClassVar[str]
-    """Module that must be importable."""
+    """Name of the module that is imported."""
     extra: ClassVar[str] = ""
-    """Extra of siftcli that installs it; empty when it is always there."""
+    """Extra of siftcli that installs it; empty if it is always installed."""
     ranked: ClassVar[bool] = True
-    """Whether its features carry a response by which the strongest can be told."""
+    """Whether its features have a response, which ranks them."""
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
@@ -54,7 +59,7 @@ class Detector(ABC):
 
     @classmethod
     def installed(cls) -> bool:
-        """Whether its package is there (it is not imported to find out)."""
+        """Whether its package is installed; does not import it."""
         return find_spec(cls.module) is not None
 
     @property
@@ -65,17 +70,17 @@ class Detector(ABC):
     @property
     @abstractmethod
     def parameters(self) -> Mapping[str, Any]:
-        """The settings it runs with, as plain values under the implementation's own names."""
+        """Its settings, as plain values with the implementation's own names."""
 
     @abstractmethod
     def detect(self, grey: Grey) -> Features:
-        """All features of a grey image (H, W) in [0, 1], in the project's conventions; possibly none."""
+        """Detect and describe all features of a grey image, (H, W) float32 in [0, 1]; there may be none."""
 
     def limited(self, n: int, grey: Grey) -> Detector:
-        """The same detector, keeping ``n`` features an image.
+        """A copy of the detector that keeps ``n`` features per image.
 
-        The strongest ``n`` of each image; a detector without a response overrides this to adjust
-        its threshold until about ``n`` remain in ``grey``.
+        These are the strongest ``n`` of each image. A detector without a response instead adjusts its
+        threshold so that about ``n`` features remain in ``grey``.
         """
         return _Strongest(self, n)
 
@@ -97,7 +102,7 @@ class _Strongest(Detector):
 
 
 class ThresholdedDetector(Detector):
-    """A detector without a response: equal counts come from its contrast threshold."""
+    """A detector without a response, whose contrast threshold controls the number of features."""
 
     ranked = False
     default_threshold: ClassVar[float]
@@ -107,11 +112,11 @@ class ThresholdedDetector(Detector):
         self.threshold = self.default_threshold if threshold is None else threshold
 
     def count(self, grey: Grey) -> int:
-        """The number of features, as cheaply as the implementation allows."""
+        """The number of features, computed as cheaply as the implementation allows."""
         return len(self.detect(grey))
 
     def limited(self, n: int, grey: Grey) -> Detector:
-        """The same detector, its threshold raised until about ``n`` features remain in ``grey``."""
+        """A copy of the detector, with its threshold raised until about ``n`` features remain in ``grey``."""
 
         def count(threshold: float) -> int:
             return type(self)(self.threads, threshold).count(grey)
@@ -120,10 +125,10 @@ class ThresholdedDetector(Detector):
 
 
 def threshold_for_count(count: Callable[[float], int], n: int, start: float) -> float:
-    """The threshold, at least ``start``, at which about ``n`` features remain.
+    """Find a threshold, at least ``start``, at which about ``n`` features remain.
 
-    ``count`` falls as the threshold rises. The search doubles until fewer than ``n`` remain, then
-    bisects; the threshold whose count came nearest to ``n`` is returned.
+    ``count`` must decrease with the threshold. The search doubles the threshold until fewer than ``n``
+    features remain, then bisects. It returns the threshold whose count was closest to ``n``.
     """
     low, tried = start, {start: count(start)}
     high = float("inf")

@@ -13,7 +13,7 @@ from .base import Grey, ThresholdedDetector
 from .records import features_of
 
 WARNINGS_AND_ERRORS = 1
-"""Level of pycolmap's log: it would tell of every extractor that is made."""
+"""Log level of pycolmap, which otherwise logs every extractor that is created."""
 
 
 class Colmap(ThresholdedDetector):
@@ -46,12 +46,12 @@ class Colmap(ThresholdedDetector):
 
         pycolmap.logging.minloglevel = WARNINGS_AND_ERRORS
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # its successor takes files, not arrays
+            warnings.simplefilter("ignore", DeprecationWarning)  # the replacement takes files, not arrays
             sift = pycolmap.Sift(self._options(), device=pycolmap.Device.cpu)
         frames, descriptors = sift.extract(np.ascontiguousarray(grey))
         return features_of(
             grey,
-            xy=frames[:, :2] - 0.5,  # the centre of its top-left pixel is (0.5, 0.5)
+            xy=frames[:, :2] - 0.5,  # COLMAP's top-left pixel has its centre at (0.5, 0.5)
             scale=frames[:, 2],
             orientation=frames[:, 3],
             descriptors=np.rint(512 * descriptors).clip(0, 255),

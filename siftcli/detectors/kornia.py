@@ -14,22 +14,22 @@ from .records import REVERSED_BINS, features_of
 
 
 class Kornia(Detector):
-    """kornia's ``SIFTFeatureScaleSpace``, on the CPU; without a contrast threshold it ranks 8000 features."""
+    """kornia's ``SIFTFeatureScaleSpace`` on the CPU, which returns the 8000 strongest features."""
 
     name = "kornia"
     package = "kornia"
     module = "kornia"
     extra = "kornia"
     frame_sigmas: ClassVar[float] = 6.0
-    """Scale of its frames in units of the detection's σ."""
+    """Scale of its frames in units of σ."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The class; it runs with its defaults."""
+        """The name of the class, which runs at its defaults."""
         return {"class": "SIFTFeatureScaleSpace"}
 
     def detect(self, grey: Grey) -> Features:
-        """Run detector and descriptor; angles of its frames grow counter-clockwise on the screen."""
+        """Run the detector and the descriptor; kornia's angles are counter-clockwise on the screen."""
         import torch
         from kornia import feature
 
@@ -40,7 +40,7 @@ class Kornia(Detector):
             scale = feature.get_laf_scale(frames)[0, :, 0, 0].numpy() / self.frame_sigmas
             angle = -np.deg2rad(feature.get_laf_orientation(frames)[0, :, 0].numpy())
             xy = feature.get_laf_center(frames)[0].numpy()
-        # Orientation is slowest, and its bins step the other way round.
+        # kornia's order is [k][y][x], and its bins k run in the opposite direction.
         ordered = descriptors[0].numpy().reshape(-1, 8, 4, 4)[:, REVERSED_BINS].transpose(0, 2, 3, 1)
         found = response[0].numpy() > KORNIA_PADDING
         return features_of(
@@ -55,12 +55,12 @@ class Kornia(Detector):
 
 
 KORNIA_PADDING = 1e-6
-"""Responses up to this are rounding errors or padding up to the number of features it ranks."""
+"""Features with a response up to this are rounding errors or padding, and are dropped."""
 
 
 @contextmanager
 def _torch_threads(torch: Any, threads: int | None) -> Iterator[None]:
-    """Let PyTorch use so many threads for a while."""
+    """Limit PyTorch to this number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

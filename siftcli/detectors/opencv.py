@@ -15,7 +15,7 @@ from .records import features_of
 
 
 class OpenCV(Detector):
-    """``cv2.SIFT_create()`` as it comes."""
+    """``cv2.SIFT_create()`` at its defaults."""
 
     name = "opencv"
     package = "opencv-contrib-python"
@@ -24,12 +24,12 @@ class OpenCV(Detector):
 
     @property
     def version(self) -> str:
-        """OpenCV's version, of whichever of its packages is installed."""
+        """The version of OpenCV, whichever of its packages is installed."""
         return str(import_cv2().__version__)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """What ``SIFT_create`` was given; nothing for its defaults."""
+        """The arguments of ``SIFT_create``; empty for its defaults."""
         return dict(self.options)
 
     def detect(self, grey: Grey) -> Features:
@@ -50,7 +50,7 @@ class OpenCV(Detector):
 
 
 class OpenCVPrecise(OpenCV):
-    """OpenCV with the doubled image where it belongs; its default is 0.25 px off."""
+    """OpenCV with precise upscaling; its default shifts keypoints by 0.25 px."""
 
     name = "opencv-precise"
     options: ClassVar[Mapping[str, Any]] = {"enable_precise_upscale": True}
@@ -62,6 +62,6 @@ def _as_bytes(grey: Grey) -> NDArray[np.uint8]:
 
 
 def _unpacked_octave(packed: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The octave from OpenCV's packed integer: its lowest byte, signed."""
+    """The octave in OpenCV's packed integer: the lowest byte, signed."""
     octave = packed.astype(np.int64) & 255
     return np.asarray(np.where(octave < 128, octave, octave - 256))

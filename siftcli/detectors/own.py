@@ -20,7 +20,7 @@ class Siftcli(Detector):
     module = "siftcli"
     preset: ClassVar[str] = DEFAULT_PRESET
     options: ClassVar[Mapping[str, Any]] = {}
-    """Parameters that differ from the preset's."""
+    """Parameters that differ from the preset."""
 
     @property
     def version(self) -> str:
@@ -44,21 +44,21 @@ class Siftcli(Detector):
 
 
 class SiftcliClassic(Siftcli):
-    """siftcli's SIFT as Lowe describes it, comparable with OpenCV keypoint by keypoint."""
+    """siftcli's SIFT as described by Lowe, which agrees with OpenCV keypoint by keypoint."""
 
     name = "siftcli-classic"
     preset = "classic"
 
 
 class SiftcliLearned(Siftcli):
-    """siftcli's SIFT with orientations from the network."""
+    """siftcli's SIFT with learned orientations."""
 
     name = "siftcli-learned"
     options: ClassVar[Mapping[str, Any]] = {"orientation": "learned"}
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The preset, every parameter, and a digest of the network's weights, on which results depend too."""
+        """The preset, every parameter, and a digest of the network's weights."""
         from ..learned.weights import SHIPPED, read
 
         digest = hashlib.sha256(read(SHIPPED)).hexdigest()
@@ -66,7 +66,7 @@ class SiftcliLearned(Siftcli):
 
 
 class SiftcliClassicLearned(SiftcliLearned):
-    """The classic preset with orientations from the network."""
+    """The classic preset with learned orientations."""
 
     name = "siftcli-classic-learned"
     preset = "classic"

@@ -1,4 +1,4 @@
-"""A peer's arrays -> :class:`~siftcli.features.Features`."""
+"""Convert the arrays of other implementations to :class:`~siftcli.features.Features`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..features import DESCRIPTOR_LENGTH, Features
 from .base import Grey
 
 REVERSED_BINS = np.arange(0, -8, -1) % 8
-"""Orientation bins of a descriptor whose bins step the other way round."""
+"""Reorders descriptor bins that run in the opposite direction."""
 
 
 def features_of(
@@ -25,16 +25,20 @@ def features_of(
     octave: NDArray[Any] | None = None,
     descriptor_kind: str = "sift",
 ) -> Features:
-    """The record of a peer's arrays, in its order; response and sign are 0 where it gives none."""
+    """Features from N rows of arrays, sorted by response.
+
+    The sign is unknown, and set to 0; so is the response if there is none. Angles are in radians from +x
+    towards +y, and are reduced to [0, 2π).
+    """
     strength: NDArray[Any] = np.zeros(len(xy)) if response is None else response
     level: NDArray[Any] = _octave_of(scale) if octave is None else octave
     order = np.lexsort((xy[:, 0], xy[:, 1], scale, -strength))
-    turn = np.float32(2 * np.pi)
+    full_circle = np.float32(2 * np.pi)
     angle = np.mod(orientation, 2 * np.pi).astype(np.float32)
     return Features(
         xy=xy[order],
         scale=scale[order],
-        orientation=np.where(angle >= turn, 0, angle)[order],
+        orientation=np.where(angle >= full_circle, 0, angle)[order],
         response=strength[order],
         sign=np.zeros(len(xy), dtype=np.int8),
         octave=level[order],
@@ -45,7 +49,7 @@ def features_of(
 
 
 def no_features(grey: Grey) -> Features:
-    """Zero features: a result, not an error."""
+    """An empty set of features, which is a valid result."""
     empty = np.zeros(0)
     return features_of(
         grey,
@@ -57,5 +61,5 @@ def no_features(grey: Grey) -> Features:
 
 
 def _octave_of(scale: NDArray[Any]) -> NDArray[np.int64]:
-    """The octave in which a scale is found, for a detector that does not say (σ₀ = 1.6)."""
+    """The octave of each scale, for a detector that does not report it (σ₀ = 1.6)."""
     return np.asarray(np.floor(np.log2(np.maximum(scale, 0.8) / 1.6)).astype(np.int64))

@@ -13,7 +13,7 @@ from .records import features_of, no_features
 
 
 class ScikitImage(ThresholdedDetector):
-    """``skimage.feature.SIFT()`` as it comes."""
+    """``skimage.feature.SIFT()`` at its defaults."""
 
     name = "scikit-image"
     package = "scikit-image"
@@ -22,15 +22,15 @@ class ScikitImage(ThresholdedDetector):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The contrast threshold; the rest is the class's default."""
+        """The contrast threshold; all other parameters have their defaults."""
         return {"c_dog": self.threshold}
 
     def count(self, grey: Grey) -> int:
-        """The number of features without their descriptors."""
+        """The number of features, without computing descriptors."""
         return len(self._run(grey, "detect").get("keypoints", ()))
 
     def detect(self, grey: Grey) -> Features:
-        """Run ``detect_and_extract``; finding nothing, which it raises as an error, is no features."""
+        """Run ``detect_and_extract``; its error on finding no features becomes an empty result."""
         found = self._run(grey, "detect_and_extract")
         if not found:
             return no_features(grey)
@@ -40,14 +40,15 @@ class ScikitImage(ThresholdedDetector):
             xy=found["positions"][:, ::-1],
             scale=found["sigmas"],
             orientation=np.pi / 2 - found["orientations"],
-            octave=found["octaves"] - 1,  # its octave 0 is the doubled image
+            octave=found["octaves"] - 1,  # scikit-image numbers the doubled image 0
             descriptors=descriptors.reshape(-1, DESCRIPTOR_LENGTH),
         )
 
     def _run(self, grey: Grey, method: str) -> dict[str, Any]:
-        """Attributes of a new SIFT object after calling its method; empty where it finds nothing.
+        """The attributes of a SIFT object after calling a method; empty if it found no features.
 
-        A new object each time: a small image permanently lowers the object's number of octaves.
+        A new object is created for each image, because a small image permanently reduces an object's
+        number of octaves.
         """
         from skimage.feature import SIFT
 
@@ -64,4 +65,4 @@ class ScikitImage(ThresholdedDetector):
 
 
 MIN_SIDE_SCIKIT_IMAGE = 6
-"""Sides below this leave scikit-image without an octave (12 samples of the doubled image)."""
+"""scikit-image needs 12 samples of the doubled image for an octave; smaller images have none."""

@@ -11,7 +11,7 @@ from .records import REVERSED_BINS, features_of
 
 
 class VLFeat(ThresholdedDetector):
-    """VLFeat through vlsift, at that package's defaults; the image in [0, 255] as VLFeat takes it."""
+    """VLFeat through vlsift, at that package's defaults; it expects images in [0, 255]."""
 
     name = "vlfeat"
     package = "vlsift"

@@ -1,1 +1,1 @@
-"""Pictures of keypoints and of matches."""
+"""Draw keypoints and matches."""

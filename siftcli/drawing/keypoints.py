@@ -1,4 +1,4 @@
-"""Pictures of keypoints."""
+"""Draw keypoints on an image."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from ..features import Features
 RADIUS_SIGMAS = 3.0
 """Radius of a circle, in units of σ."""
 
-# Sky blue and yellow of Okabe and Ito's palette, told apart with any colour vision; lightened, as
-# a thin antialiased line looks darker than an area.
+# Sky blue and yellow of Okabe and Ito's palette, which are distinguishable with any colour
+# vision. They are lightened, because a thin antialiased line looks darker than an area.
 BRIGHT_COLOUR = (110, 200, 255)
 DARK_COLOUR = (255, 235, 60)
 _HALO_DARKENING = 0.7
-"""Share of the light that the halo takes: the picture stays visible under thousands of circles."""
+"""Opacity of the halo; the image stays visible under thousands of circles."""
 
 _WANTED_SIDE = 1600
-"""Smaller pictures are enlarged, by a whole factor, to about this longest side."""
-_MOST_ENLARGEMENT = 8
+"""Smaller images are enlarged by an integer factor until the longest side is about this long."""
+_MAX_ENLARGEMENT = 8
 _SIDE_PER_LINE_PX = 1600
-"""A line is one pixel wider for each of these of the longest side."""
+"""Lines get one pixel wider for each multiple of this in the longest side."""
 _FADE = 0.8
-"""Contrast that the picture keeps under the drawing, around middle grey."""
+"""Factor by which the contrast of the image is reduced around middle grey."""
 _SHIFT = 4
-"""Binary digits of sub-pixel positions in OpenCV's drawing calls."""
+"""Fractional bits of coordinates in OpenCV's drawing functions."""
 _UNIT = 1 << _SHIFT
 
 
 def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]:
-    """Draw keypoints as circles of radius 3σ with a line for their orientation.
+    """Draw keypoints as circles of radius 3σ, with a line that shows the orientation.
 
-    Yellow circles are dark structures, blue ones bright; a black halo keeps both
-    legible on any background. Large circles lie below small ones. A small picture is enlarged.
+    Dark structures are yellow and bright ones blue. A dark halo keeps both legible on any background.
+    Small circles are drawn over large ones. Small images are enlarged.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]
     Returns
     -------
     ndarray
-        (H·k, W·k, 3) uint8, RGB; k is a whole number from 1 to 8.
+        (H·k, W·k, 3) uint8, RGB, where k is an integer from 1 to 8.
 
     Raises
     ------
     InputError
-        If the array is not such an image.
+        If the array has another shape or dtype.
     MissingDependencyError
         If OpenCV is not installed.
     """
@@ -78,7 +78,7 @@ def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]
 
 
 def draw_png(image: NDArray[Any], features: Features) -> bytes:
-    """Draw keypoints as :func:`draw_keypoints` does, as a PNG file."""
+    """Draw keypoints like :func:`draw_keypoints`, and encode the result as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(draw_keypoints(image, features)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -87,22 +87,22 @@ def draw_png(image: NDArray[Any], features: Features) -> bytes:
 def _rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
     array = np.asarray(image)
     if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or array.size == 0:
-        raise InputError(f"expected a picture of shape (H, W) or (H, W, 3), got {array.shape}")
+        raise InputError(f"expected an image of shape (H, W) or (H, W, 3), got {array.shape}")
     if array.dtype.kind == "f":
         array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
     if array.dtype != np.uint8:
-        raise InputError(f"expected a picture of uint8 or float samples, got {array.dtype}")
+        raise InputError(f"expected an image of uint8 or float samples, got {array.dtype}")
     return array if array.ndim == 3 else np.repeat(array[:, :, np.newaxis], 3, axis=2)
 
 
 def _faded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lower the contrast, so that the drawing stands out from the picture."""
+    """Reduce the contrast, so that the drawing stands out."""
     levels = np.rint(127.5 + (np.arange(256) - 127.5) * _FADE).astype(np.uint8)
     return np.asarray(levels[rgb])
 
 
 def _enlargement(side: int) -> int:
-    return min(_MOST_ENLARGEMENT, max(1, round(_WANTED_SIDE / side)))
+    return min(_MAX_ENLARGEMENT, max(1, round(_WANTED_SIDE / side)))
 
 
 def _darkened(canvas: NDArray[np.uint8], halo: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -120,13 +120,13 @@ class _Shape:
 
 
 def _shapes(features: Features, enlargement: int, side: int) -> list[tuple[_Shape, tuple[int, int, int]]]:
-    """Every keypoint's shape and colour, the largest first."""
+    """The shape and colour of every keypoint, largest first."""
     centre = (features.xy.astype(np.float64) + 0.5) * enlargement - 0.5
     radius = features.scale.astype(np.float64) * RADIUS_SIGMAS * enlargement
     shapes = []
     for i in np.argsort(-radius, kind="stable"):
         if radius[i] > 2 * side or not (np.abs(centre[i]) < 2 * side).all():
-            continue  # nothing of it could be seen, and OpenCV's whole numbers would overflow
+            continue  # it would be invisible, and OpenCV's fixed-point coordinates would overflow
         theta = float(features.orientation[i])
         tip = centre[i] + radius[i] * np.array([math.cos(theta), math.sin(theta)])
         shape = _Shape(_point(centre[i]), round(radius[i] * _UNIT), _point(tip))

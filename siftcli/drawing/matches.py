@@ -1,4 +1,4 @@
-"""Pictures of matches: two images side by side, and lines between what matched."""
+"""Draw matches: two images side by side, with lines between matching features."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from PIL import Image, ImageDraw, ImageFont
 from .._cv2 import import_cv2
 from ..features import Features, Matches
 
-# Sky blue and (a little lightened, as a line looks darker than an area) vermilion of Okabe and
-# Ito's palette: told apart with any colour vision, and in grey by their lightness.
+# Sky blue and vermilion of Okabe and Ito's palette, distinguishable with any colour vision, and by
+# lightness in greyscale. The vermilion is lightened, because a line looks darker than an area.
 INLIER_COLOUR = (86, 180, 233)
 OUTLIER_COLOUR = (230, 105, 10)
 
 MAX_LINES = 120
-"""More lines than these hide each other and the images."""
+"""Approximate maximum number of lines; more would hide each other and the images."""
 _MANY_DOTS = 1000
-"""More dots than these are drawn small and without a rim."""
+"""If there are more dots than this, they are drawn small and without an outline."""
 WANTED_WIDTH, MAX_WIDTH = 1400, 2600
-"""Smaller pictures are enlarged by a whole factor to about the one, larger ones reduced to the other."""
-_MOST_ENLARGEMENT = 6
+"""Narrower drawings are enlarged by an integer factor to about ``WANTED_WIDTH``; wider ones than
+``MAX_WIDTH`` are reduced to it."""
+_MAX_ENLARGEMENT = 6
 _FADE = 0.7
-"""Contrast that the images keep under the drawing, around middle grey."""
+"""Factor by which the contrast of the images is reduced around middle grey."""
 _BACKGROUND = (255, 255, 255)
 _INK = (20, 20, 20)
 _CHARACTERS_PER_WIDTH = 110
-"""Font size: so many characters would fill the picture's width, within the limits below."""
+"""The font size is chosen so that a line has about this many characters, within ``_FONT_PX``."""
 _FONT_PX = (15, 30)
 _SHIFT = 4
-"""Binary digits of sub-pixel positions in OpenCV's drawing calls."""
+"""Fractional bits of coordinates in OpenCV's drawing functions."""
 
 Grey = NDArray[np.float32]
 RGB = NDArray[np.uint8]
@@ -48,20 +49,20 @@ def draw_matches(
     inliers: NDArray[np.bool_] | None = None,
     caption: str = "",
 ) -> RGB:
-    """Draw two images side by side, the features that matched, and lines between them.
+    """Draw two images side by side, with lines between matching features.
 
-    Blue lines are inliers (or all matches, when nothing was verified), vermilion ones outliers.
-    Every matched feature has a dot; of many lines about 120 are drawn, spread evenly
-    over the first image. A caption below says what is seen.
+    Inliers are blue and outliers vermilion; without verification all matches are blue. Every matched
+    feature has a dot. If there are many matches, only about 120 lines are drawn, spread evenly over
+    the first image. A legend is drawn below the images.
 
     Parameters
     ----------
     image_a, image_b
-        (H, W) in [0, 1]; they may differ in size and shape.
+        (H, W) float32 in [0, 1]; the sizes may differ.
     f, g, matches
-        Features in the pixels of these images, and M pairs of their rows.
+        Features in the pixels of these images, and M matches between them.
     inliers
-        (M,) whether a match fits the model; None when nothing was verified.
+        (M,) whether a match fits the model; None if the matches were not verified.
     caption
         Lines of text above the legend.
 
@@ -82,18 +83,18 @@ def draw_matches(
         n_drawn += len(shown)
     for rows, colour, _ in groups:
         dots = np.concatenate([start[rows], stop[rows]])
-        _draw_dots(canvas, dots, colour, layout.line_width, rim=len(matches) <= _MANY_DOTS)
+        _draw_dots(canvas, dots, colour, layout.line_width, outline=len(matches) <= _MANY_DOTS)
     legend = [(colour, f"{len(rows)} {name}") for rows, colour, name in groups]
     note = f"{n_drawn} of {len(matches)} lines drawn" if n_drawn < len(matches) else ""
     return np.vstack([canvas, _caption(canvas.shape[1], caption, legend, note)])
 
 
 def evenly_spread(xy: NDArray[Any], n: int) -> NDArray[np.intp]:
-    """Choose up to n of the points (N, 2), spread evenly; the same for the same points.
+    """Choose up to n of the points (N, 2), evenly spread; deterministic.
 
-    The plane is divided into about n cells, as square as it allows; one point of each cell is
-    taken, then a second, and so on, the first rows first. In the last round the cells that
-    still give one are taken in an order that is even over the plane.
+    The bounding box is divided into about n square cells. The first point of each cell is taken, then
+    the second of each, and so on. In the last round, cells are taken in a low-discrepancy order, so
+    that they are spread evenly too. Returns sorted indices.
     """
     if len(xy) <= n:
         return np.arange(len(xy))
@@ -104,21 +105,21 @@ def evenly_spread(xy: NDArray[Any], n: int) -> NDArray[np.intp]:
     cell = row * n_columns + column
     order = np.argsort(cell, kind="stable")
     first_of_cell = np.searchsorted(cell[order], cell[order])
-    turn_in_cell = np.empty(len(xy), int)
-    turn_in_cell[order] = np.arange(len(xy)) - first_of_cell
+    rank_in_cell = np.empty(len(xy), int)
+    rank_in_cell[order] = np.arange(len(xy)) - first_of_cell
     golden = (np.arange(n_columns * n_rows) * 0.6180339887498949) % 1.0  # a low-discrepancy sequence
-    return np.sort(np.lexsort((golden[cell], turn_in_cell))[:n])
+    return np.sort(np.lexsort((golden[cell], rank_in_cell))[:n])
 
 
 def _share(n: int, n_all: int) -> int:
-    """How many lines of a group of n are drawn: its part of the whole, at least a few."""
+    """Number of lines to draw of a group of n: proportional to its size, but at least a few."""
     return n if n_all <= MAX_LINES else min(n, max(10, round(MAX_LINES * n / n_all)))
 
 
 def _groups(
     inliers: NDArray[np.bool_] | None, n: int
 ) -> list[tuple[NDArray[np.intp], tuple[int, int, int], str]]:
-    """Rows, colour and name of what is drawn; the few outliers are drawn over the inliers."""
+    """Rows, colour and name of each group; outliers come last, so they are drawn on top."""
     if inliers is None:
         return [(np.arange(n), INLIER_COLOUR, "matches")]
     return [
@@ -129,14 +130,14 @@ def _groups(
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the images lie on the canvas: centred in height, side by side with a gap."""
+    """Positions of the images on the canvas: side by side with a gap, vertically centred."""
 
     size: tuple[int, int]
     """(height, width) of the canvas."""
     factor: float
-    """Canvas pixels an image pixel."""
+    """Canvas pixels per image pixel."""
     origin_a: tuple[int, int]
-    """(x, y) of the corner of the first image."""
+    """(x, y) of the top-left corner of the first image."""
     origin_b: tuple[int, int]
     line_width: int
 
@@ -147,7 +148,7 @@ class _Layout:
 
 def _layout(shape_a: tuple[int, ...], shape_b: tuple[int, ...]) -> _Layout:
     width = shape_a[1] + shape_b[1]
-    factor = min(MAX_WIDTH / width, _MOST_ENLARGEMENT, max(1, round(WANTED_WIDTH / width)))
+    factor = min(MAX_WIDTH / width, _MAX_ENLARGEMENT, max(1, round(WANTED_WIDTH / width)))
     (height_a, width_a), (height_b, width_b) = (_scaled(s, factor) for s in (shape_a, shape_b))
     gap = max(4, (width_a + width_b) // 100)
     height = max(height_a, height_b)
@@ -181,24 +182,26 @@ def _draw_lines(canvas: RGB, start: Points, stop: Points, colour: tuple[int, int
         cv2.line(canvas, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_dots(canvas: RGB, centres: Points, colour: tuple[int, int, int], width: int, *, rim: bool) -> None:
-    """Draw dots, with a dark rim that keeps a few of them legible on any background."""
+def _draw_dots(
+    canvas: RGB, centres: Points, colour: tuple[int, int, int], width: int, *, outline: bool
+) -> None:
+    """Draw dots, optionally with a dark outline that keeps them legible on any background."""
     cv2 = import_cv2()
     one = 1 << _SHIFT
-    radius = 2 * width * one if rim else width * one
+    radius = 2 * width * one if outline else width * one
     for x, y in _fixed(centres):
-        if rim:
+        if outline:
             cv2.circle(canvas, (x, y), radius + one, (0, 0, 0), -1, cv2.LINE_AA, _SHIFT)
         cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, _SHIFT)
 
 
 def _fixed(xy: Points) -> list[list[int]]:
-    """Positions in OpenCV's whole numbers of 1/16 px."""
+    """Positions in OpenCV's fixed-point units of 1/16 px."""
     return list(np.rint(xy * (1 << _SHIFT)).astype(int).tolist())
 
 
 def _caption(width: int, text: str, legend: list[tuple[tuple[int, int, int], str]], note: str) -> RGB:
-    """Return a strip of text and, in its last line, a coloured line for each group with its name."""
+    """Draw a strip with the text and, in its last line, the legend."""
     size = int(np.clip(width / _CHARACTERS_PER_WIDTH * 1.8, *_FONT_PX))
     font = ImageFont.load_default(size)
     lines = [part for line in text.splitlines() for part in _wrapped(line, font, width - size)]
@@ -217,7 +220,7 @@ def _caption(width: int, text: str, legend: list[tuple[tuple[int, int, int], str
 
 
 def _wrapped(line: str, font: Any, width: float) -> list[str]:
-    """Break a line at white space where it would be wider than the strip."""
+    """Break a line at spaces so that it fits the width."""
     lines: list[str] = []
     for word in line.split(" "):
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:

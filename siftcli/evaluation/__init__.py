@@ -1,6 +1,6 @@
-"""How well features survive a known transform: views with ground truth, metrics, and the runner.
+"""Measure how well features survive a known transform.
 
-``transforms`` makes pairs of views of one image whose geometry is known exactly, ``metrics``
-holds pure functions from two sets of features and that geometry to numbers, ``runner`` does both
-for many images, transforms and detectors and keeps what it finished.
+``request`` checks what the user asked for and plans the tasks. ``runner`` executes them: each task
+renders two views with a known map between them (:mod:`siftcli.views`), runs every detector on both,
+and computes the metrics. Finished tasks are stored, so an interrupted run can be resumed.
 """

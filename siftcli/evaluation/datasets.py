@@ -1,10 +1,12 @@
-"""Image pairs with known homographies from a folder that the user has.
+"""Image pairs with known homographies, read from a dataset on disk.
 
-* ``oxford``: a folder of sequences (or one) with ``img1`` … ``img6`` and ``H1to2p`` … ``H1to6p``;
+* ``oxford``: a sequence, or a folder of sequences, with ``img1`` … ``img6`` and ``H1to2p`` … ``H1to6p``;
 * ``hpatches``: sequences with ``1.ppm`` … ``6.ppm`` and ``H_1_2`` … ``H_1_6``;
-* ``csv``: a file with the columns ``image_a,image_b,homography``, paths relative to it.
+* ``csv``: a file with the columns ``image_a,image_b,homography``, with paths
+  relative to the file.
 
-A homography file holds nine numbers: the map from the first image's pixels to the second's.
+A homography file holds nine numbers, row by row. It maps pixels of the first image to pixels of
+the second.
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ from ..views.rendering import GreyBytes, Interpolated, quantised
 from .work import Task
 
 Reading = Mapping[str, Any]
-"""How images are read: arguments of :func:`siftcli.image.read_image`."""
-AS_IT_IS: Reading = MappingProxyType({})
+"""Options for reading images: keyword arguments of :func:`siftcli.image.read_image`."""
+DEFAULT_READING: Reading = MappingProxyType({})
 SEQUENCE_SUFFIXES = (".ppm", ".pgm", ".png", ".jpg")
 
 
 class ImagePair(Transform):
-    """A photograph of the same plane as another, and the homography between them."""
+    """A second photograph of the same plane, with the homography that maps the first image to it."""
 
     def __init__(self, sweep: str, value: float, other: Path, homography: Path, reading: Reading) -> None:
         super().__init__(value)
-        self.sweep = sweep  # type: ignore[misc]  # a dataset's name takes the place of a sweep's
+        self.sweep = sweep  # type: ignore[misc]  # a dataset is reported under its own name
         self.other, self.homography, self.reading = other, homography, reading
 
     @property
@@ -47,7 +49,7 @@ class ImagePair(Transform):
         return [str(self.other), str(self.homography)]
 
     def pair(self, source: Interpolated, seed: int = 0) -> Pair:
-        """Both photographs as they are; the homography is taken as exact."""
+        """Both photographs, unchanged; the homography is assumed to be exact."""
         matrix = read_homography(self.homography)
         reference, view = quantised(source.levels), _picture(self.other, self.reading)
         first, second = (Region.whole((p.shape[0], p.shape[1])) for p in (reference, view))
@@ -59,12 +61,12 @@ def _picture(path: Path, reading: Reading) -> GreyBytes:
 
 
 def read_homography(path: Path) -> Matrix:
-    """Read a (3, 3) matrix of nine numbers.
+    """Read a homography, a (3, 3) float64 array, from a text file of nine numbers.
 
     Raises
     ------
     InputError
-        If the file cannot be read or holds something else.
+        If the file cannot be read, or does not hold nine finite numbers of an invertible matrix.
     """
     try:
         numbers = np.array(text_of(path.read_bytes()).replace(",", " ").split(), dtype=np.float64)
@@ -79,13 +81,13 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
-def oxford(folder: Path, reading: Reading = AS_IT_IS) -> list[Task]:
-    """Pairs of an Oxford affine folder, or of a folder of such folders."""
+def oxford(folder: Path, reading: Reading = DEFAULT_READING) -> list[Task]:
+    """Tasks for one sequence of the Oxford affine dataset, or for a folder of sequences."""
     return _sequences(folder, "img{}", "H1to{}p", lambda _: "oxford", reading)
 
 
-def hpatches(folder: Path, reading: Reading = AS_IT_IS) -> list[Task]:
-    """Pairs of HPatches sequences; those of changed light and of changed view are told apart."""
+def hpatches(folder: Path, reading: Reading = DEFAULT_READING) -> list[Task]:
+    """Tasks for HPatches sequences, with illumination and viewpoint changes reported separately."""
     kinds = {"i": "hpatches-illumination", "v": "hpatches-viewpoint"}
     return _sequences(
         folder, "{}", "H_1_{}", lambda name: kinds.get(name.partition("_")[0], "hpatches"), reading
@@ -95,9 +97,9 @@ def hpatches(folder: Path, reading: Reading = AS_IT_IS) -> list[Task]:
 def _sequences(
     folder: Path, image: str, homography: str, kind: Callable[[str], str], reading: Reading
 ) -> list[Task]:
-    """Pairs of the first image of each sequence with its others."""
+    """Pair the first image of each sequence with each of the others."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected the folder of a dataset, which it is not")
+        raise InputError(f"{folder}: expected the folder of a dataset, but it is not a folder")
     jobs: list[Task] = []
     for sequence in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]:
         first = _image_named(sequence, image.format(1))
@@ -109,7 +111,7 @@ def _sequences(
                 jobs.append(Task(ImageFile(str(first), name), pair))
     if not jobs:
         wanted = f"{image.format(1)}{SEQUENCE_SUFFIXES[0]} and {homography.format(2)}"
-        raise InputError(f"{folder}: found no sequence in it; expected folders with files such as {wanted}")
+        raise InputError(f"{folder}: no sequence found; expected folders with files such as {wanted}")
     return jobs
 
 
@@ -117,8 +119,8 @@ def _image_named(folder: Path, stem: str) -> Path | None:
     return next((path for s in SEQUENCE_SUFFIXES if (path := folder / (stem + s)).is_file()), None)
 
 
-def csv_list(file: Path, reading: Reading = AS_IT_IS) -> list[Task]:
-    """Pairs listed in a CSV file."""
+def csv_list(file: Path, reading: Reading = DEFAULT_READING) -> list[Task]:
+    """Tasks for the pairs listed in a CSV file."""
     try:
         lines = io.StringIO(text_of(file.read_bytes()), newline="")
         return list(_csv_jobs(csv.DictReader(lines), file, reading))
@@ -145,4 +147,4 @@ DATASETS: Mapping[str, Callable[[Path, Reading], list[Task]]] = {
     "hpatches": hpatches,
     "csv": csv_list,
 }
-"""Readers by the dataset's name: a folder (or a CSV file) and how images are read -> jobs."""
+"""Dataset name -> a function from a folder (or a CSV file) and the reading options to tasks."""

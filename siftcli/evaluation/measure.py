@@ -1,4 +1,4 @@
-"""One pair of views and the features found in them -> one row of numbers."""
+"""Compute all metrics of one detector on one pair of views."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ..views.planar import Matrix, Points, Region, local_scale, map_points
 from .recovery import CORNER_TOLERANCES_PX, recovery
 
 LOCALISATION_BINS_PX = np.linspace(0, 1.5, 31)
-"""Edges of the histogram of localisation errors."""
+"""Bin edges of the histogram of localisation errors, in pixels."""
 ORIENTATION_BINS_DEG = np.linspace(0, 15, 31)
-"""Edges of the histogram of orientation errors; larger errors are in no bin."""
+"""Bin edges of the histogram of orientation errors, in degrees; larger errors are not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What was measured for one detector on one pair of views; field names carry their threshold."""
+    """The metrics of one detector on one pair of views; a field's name states its threshold."""
 
     n_reference: int
-    """Keypoints (places) of the reference in the region that counts."""
+    """Distinct keypoints of the reference in the region that is evaluated."""
     n_view: int
     repeatability_025px: float
     repeatability_05px: float
@@ -45,7 +45,7 @@ class Row:
     precision: float
     matching_score: float
     mma_1px: float
-    """Share of putative matches within 1 px of the truth (mean matching accuracy)."""
+    """Mean matching accuracy: fraction of the putative matches within 1 px of the true position."""
     mma_3px: float
     mma_5px: float
     mma_10px: float
@@ -53,7 +53,7 @@ class Row:
     scale_error: float
     corner_error_px: float
     corners_within_1px: float
-    """1 if the estimated model moves the corners by at most 1 px from where they belong, else 0."""
+    """1 if the mean corner error of the estimated model is at most 1 px, else 0."""
     corners_within_3px: float
     corners_within_5px: float
     corners_within_10px: float
@@ -61,12 +61,12 @@ class Row:
     orientation_histogram: list[int] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain names and values, for JSON."""
+        """The row as a plain dictionary, for JSON."""
         return asdict(self)
 
 
 def counted(features: Features, own: Region, other: Region, to_other: Matrix, pair: Pair) -> Features:
-    """The features whose centre lies in what both views see, less the margin and their support."""
+    """Select the features whose centre, with its margin and support, lies in both views."""
     margin = pair.margin_px + pair.support_sigmas * features.scale.astype(np.float64)
     mapped: Points = map_points(to_other, features.xy)
     mapped_margin = margin * local_scale(to_other, features.xy) if pair.support_sigmas else margin
@@ -75,16 +75,16 @@ def counted(features: Features, own: Region, other: Region, to_other: Matrix, pa
 
 
 def measure(pair: Pair, reference: Features, view: Features, ratio: float = DEFAULT_RATIO) -> Row:
-    """All metrics of one detector on one pair of views.
+    """Compute all metrics of one detector on one pair of views.
 
     Parameters
     ----------
     pair
-        The views and their geometry.
+        The two views and the map between them.
     reference, view
-        The features found in each.
+        The features detected in each view.
     ratio
-        Ratio of the mutual nearest-neighbour test.
+        Threshold of the ratio test; matches are mutual nearest neighbours.
     """
     back = np.linalg.inv(pair.matrix)
     f = counted(reference, pair.reference_region, pair.view_region, pair.matrix, pair)
@@ -96,7 +96,7 @@ def measure(pair: Pair, reference: Features, view: Features, ratio: float = DEFA
     matches = matching.match(f, g, ratio=ratio, mutual=True, threads=1)
     distance = metrics.match_distances(f, g, matches, pair.matrix)
     correct = matches.pairs[distance <= metrics.CORRECT_MATCH_PX]
-    turned = metrics.orientation_errors_deg(f, g, correct, pair.matrix)
+    angle_errors = metrics.orientation_errors_deg(f, g, correct, pair.matrix)
     return Row(
         n_reference=len(first),
         n_view=len(second),
@@ -108,9 +108,9 @@ def measure(pair: Pair, reference: Features, view: Features, ratio: float = DEFA
         overlap_repeatability=metrics.overlap_repeatability(first, second, pair.matrix),
         localisation_median_px=metrics.median(errors),
         localisation_p90_px=metrics.quantile(errors, 0.9),
-        orientation_median_deg=metrics.median(turned),
-        orientation_within_5deg=metrics.share(int(np.sum(turned <= 5)), len(turned)),
-        orientation_within_15deg=metrics.share(int(np.sum(turned <= 15)), len(turned)),
+        orientation_median_deg=metrics.median(angle_errors),
+        orientation_within_5deg=metrics.share(int(np.sum(angle_errors <= 5)), len(angle_errors)),
+        orientation_within_15deg=metrics.share(int(np.sum(angle_errors <= 15)), len(angle_errors)),
         n_putative=len(matches),
         n_correct=len(correct),
         precision=metrics.share(len(correct), len(matches)),
@@ -118,7 +118,7 @@ def measure(pair: Pair, reference: Features, view: Features, ratio: float = DEFA
         **_accuracy(distance),
         **_recovery(pair, f, g, matches),
         localisation_histogram=_histogram(errors, LOCALISATION_BINS_PX),
-        orientation_histogram=_histogram(turned, ORIENTATION_BINS_DEG),
+        orientation_histogram=_histogram(angle_errors, ORIENTATION_BINS_DEG),
     )
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation can be asked for: names, defaults and notations, without NumPy."""
+"""The choices and defaults of an evaluation; does not import NumPy."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DETECTOR_NAMES = (
     "vlfeat",
     "kornia",
 )
-"""Every detector of the registry."""
+"""Every detector in the registry."""
 LEARNED: Mapping[str, str] = {"siftcli": "siftcli-learned", "siftcli-classic": "siftcli-classic-learned"}
-"""siftcli's own detectors, and the same with orientations from the network."""
+"""siftcli's own detectors, and their variants with learned orientations."""
 ORIENTATIONS = ("histogram", "learned")
-"""What siftcli's own detectors can find orientations by."""
+"""Methods by which siftcli's own detectors assign orientations."""
 DATASET_NAMES = ("oxford", "hpatches", "csv")
 MODES = ("rendered", "canvas")
-"""How images are turned by angles other than multiples of 90°."""
+"""How images are rotated by angles that are not multiples of 90°."""
 MAX_VALUES = 1000
-"""Most values of a sweep: a slip such as 0:360:0.001 is found before any work."""
+"""Maximum number of values in a sweep; catches a typing error such as 0:360:0.001 early."""
 DEFAULT_DETECTORS = ("siftcli", "opencv", "opencv-precise", "scikit-image")
-"""Detectors compared unless others are named: those that are always there."""
+"""Detectors compared by default: those that are always installed."""
 ROTATION_STEP_DEG = 15
-"""OpenCV's own test of rotation invariance uses it."""
+"""Step of the rotation sweep, in degrees; the same as in OpenCV's test of rotation invariance."""
 
 DEFAULT_VALUES: Mapping[str, tuple[float, ...]] = {
     "rotation": tuple(range(0, 360, ROTATION_STEP_DEG)),
@@ -47,18 +47,18 @@ DEFAULT_VALUES: Mapping[str, tuple[float, ...]] = {
     "contrast": (0.4, 0.6, 0.8, 1.25, 1.6),
     "perspective": (10, 20, 30, 40),
 }
-"""Values of each sweep."""
+"""Default values of each sweep."""
 DEFAULT_SWEEPS = ("rotation", "lossless")
-"""Sweeps run unless others are named: how features survive turning."""
+"""Sweeps that are run by default: rotations of the image."""
 
 
 def parse_values(text: str) -> tuple[float, ...]:
-    """Read ``0:360:15`` (start, end excluded, step) or a list such as ``30,45,90``.
+    """Parse ``start:end:step`` (end excluded), such as ``0:360:15``, or a list such as ``30,45,90``.
 
     Raises
     ------
     ParameterError
-        If the text is neither, or too many values.
+        If the text has neither form, repeats a value, or gives more than ``MAX_VALUES`` values.
     """
     try:
         if ":" not in text:
@@ -78,5 +78,5 @@ def parse_values(text: str) -> tuple[float, ...]:
 
 
 def with_orientation(names: Sequence[str], orientation: str) -> tuple[str, ...]:
-    """The names of detectors, siftcli's own being replaced by those that find orientations in this way."""
+    """Replace siftcli's own detectors by their variants with this orientation method."""
     return tuple(LEARNED.get(name, name) for name in names) if orientation == "learned" else tuple(names)

@@ -1,4 +1,4 @@
-"""Pictures of the images on which the first detector did worst, for the report."""
+"""Draw the images on which the first detector performed worst, for the report."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .summary import per_image
 from .work import AT_DEFAULTS, Record, Task, TaskRunner
 
 MAX_IMAGES = 20
-"""Images that are drawn, those with the lowest repeatability."""
+"""Number of images that are drawn: those with the lowest repeatability."""
 MAX_SIDE_PX = 640
-"""Longest side of a picture; the report must stay small."""
+"""Longest side of a picture, which keeps the report small."""
 MAX_LINES = 120
-"""Lines drawn for the correct matches, and for the wrong ones; evenly chosen of more."""
+"""Maximum number of lines for the correct matches, and for the wrong ones."""
 GAP_PX = 8
 WEBP_QUALITY = 80
 RANKED_BY = "repeatability_05px"
@@ -43,18 +43,19 @@ def draw_pictures(
     Parameters
     ----------
     planned
-        The jobs of the run.
+        The tasks of the run.
     rows
-        Its rows.
+        The rows of its results.
     settings
-        Its settings; the first detector is drawn.
+        The settings of the run. Only the first detector is drawn.
     folder
-        That of the run; pictures go to a folder in it.
+        The folder of the run; the pictures are written to a subfolder.
 
     Returns
     -------
     list of dict
-        For each image its name, the sweep and value drawn, the files, and numbers of matches.
+        For each image its name, the sweep and value that are drawn, the names of the files, and the
+        numbers of keypoints and matches.
     """
     own = [r for r in rows if r["detector"] == settings.detectors[0] and r["budget"] == AT_DEFAULTS]
     if not own:
@@ -77,12 +78,12 @@ def worst_images(rows: Sequence[Record]) -> list[str]:
 
 
 def worst_row(rows: Sequence[Record]) -> Record:
-    """The row with the lowest matching score; of equals the one with the lowest value."""
+    """The row with the lowest matching score; on a tie, the one with the lowest value."""
     return min(rows, key=lambda row: (row["matching_score"], row["value"]))
 
 
 def _draw(job: Task, worker: TaskRunner, folder: Path, stem: str) -> dict[str, Any]:
-    """Draw one pair of views."""
+    """Draw the keypoints and the matches of one pair of views."""
     pair, reference, view = worker.detect_pair(job, worker.settings.detectors[0])
     f = counted(reference, pair.reference_region, pair.view_region, pair.matrix, pair)
     g = counted(view, pair.view_region, pair.reference_region, np.linalg.inv(pair.matrix), pair)
@@ -105,7 +106,10 @@ def _draw(job: Task, worker: TaskRunner, folder: Path, stem: str) -> dict[str, A
 def draw_judged_matches(
     pair: Pair, f: Features, g: Features, matches: Matches, correct: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Both views side by side with a line for each match: blue correct, orange wrong, these on top."""
+    """Draw both views side by side, with blue lines for correct matches and orange ones for wrong matches.
+
+    Wrong matches are drawn on top. Returns an (H, W, 3) uint8 RGB image.
+    """
     (height_a, width_a), (height_b, width_b) = pair.reference.shape, pair.view.shape
     zoom = max(1, MAX_SIDE_PX // (width_a + width_b + GAP_PX))
     size = (zoom * (width_a + GAP_PX + width_b), zoom * max(height_a, height_b))
@@ -123,7 +127,7 @@ def draw_judged_matches(
 
 
 def _thinned(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """At most ``MAX_LINES`` of the rows, evenly chosen."""
+    """At most ``MAX_LINES`` of the rows, evenly spaced."""
     if len(rows) <= MAX_LINES:
         return rows
     return np.asarray(rows[np.linspace(0, len(rows) - 1, MAX_LINES).astype(np.intp)])

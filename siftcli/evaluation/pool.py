@@ -1,7 +1,7 @@
-"""Jobs on the engine of batches: several processes, a dead worker is one job's failure.
+"""Run tasks in several processes; if a worker dies, only its task fails.
 
-Each worker uses one thread, in every library, so that ``jobs`` workers use ``jobs`` cores and the
-results do not depend on how many there are.
+Each worker uses one thread in every library. So N workers use N cores, and the results do not
+depend on N.
 """
 
 from __future__ import annotations
@@ -17,51 +17,51 @@ from .settings import Settings
 from .work import Record, Task, TaskRunner
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Environment by which libraries are told to use one thread; read when they are first imported."""
+"""Environment variables that limit libraries to one thread; read when a library is first imported."""
 
 
 def run_tasks(
-    jobs: Sequence[Task], settings: Settings, processes: int
+    tasks: Sequence[Task], settings: Settings, processes: int
 ) -> Iterator[tuple[Task, list[Record]]]:
-    """Do all jobs; pairs of job and rows in the order of the jobs.
+    """Run all tasks and yield each with its rows, in the order of the tasks.
 
     Parameters
     ----------
-    jobs
-        What to do.
+    tasks
+        The tasks to run.
     settings
-        The run's settings.
+        The settings of the run.
     processes
-        Workers; with 1 the work is done in this process.
+        Number of workers; with 1, the tasks run in this process.
     """
     with _one_thread_in_opencv() if processes == 1 else _one_thread_in_new_processes():
-        yield from LocalPool(_Work(settings), _lost, processes).run(jobs, lambda: False)
+        yield from LocalPool(_Work(settings), _lost, processes).run(tasks, lambda: False)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """Does jobs with a worker that each process makes for itself."""
+    """Run tasks with a :class:`TaskRunner` that each process creates for itself."""
 
     settings: Settings
 
     @cached_property
-    def _worker(self) -> TaskRunner:
+    def _runner(self) -> TaskRunner:
         _set_opencv_threads(1)
         return TaskRunner(self.settings)
 
-    def __call__(self, job: Task) -> list[Record]:
-        return self._worker.run(job)
+    def __call__(self, task: Task) -> list[Record]:
+        return self._runner.run(task)
 
 
-def _lost(job: Task) -> list[Record]:
-    image, sweep, value = job.key
+def _lost(task: Task) -> list[Record]:
+    image, sweep, value = task.key
     reason = "the process that worked on it died; a detector crashed or memory ran out"
     return [{"image": image, "sweep": sweep, "value": value, "detector": None, "error": reason}]
 
 
 @contextmanager
 def _one_thread_in_new_processes() -> Iterator[None]:
-    """Processes that begin meanwhile see one-thread settings in their environment."""
+    """Let processes that start within this context use one thread in every library."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     try:
@@ -75,7 +75,7 @@ def _one_thread_in_new_processes() -> Iterator[None]:
 
 
 def _set_opencv_threads(n: int) -> int:
-    """Tell OpenCV how many threads to use; returns how many it used."""
+    """Set OpenCV's number of threads and return the previous one."""
     from .._cv2 import import_cv2
 
     cv2 = import_cv2()

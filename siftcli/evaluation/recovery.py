@@ -1,4 +1,4 @@
-"""How well the true map is recovered from the matches: what a user of the features gets."""
+"""Measure how well the true map is recovered from the matches."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from ..views.metrics import angle_difference
 from ..views.planar import Matrix, Region, centre_of, jacobians, map_points
 
 CORNER_TOLERANCES_PX = (1, 3, 5, 10)
-"""Corner errors up to which a homography counts as right (the field's usual list)."""
+"""Thresholds on the corner error below which a homography counts as correct (the usual ones)."""
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """The errors of a model fitted to matches; NaN where there is none to compare."""
+    """The errors of a model fitted to the matches; NaN if no model was found."""
 
     rotation_error_deg: float
-    """Of the turn at the centre of the first image."""
+    """Absolute error of the rotation at the centre of the first image, in degrees."""
     scale_error: float
-    """Estimated over true scale there, minus 1, absolute."""
+    """Relative error of the scale at that point: |estimated / true - 1|."""
     corner_error_px: float
-    """Mean distance between the corners of the first image under the estimated and the true map."""
+    """Mean distance in pixels between the image corners under the estimated and under the true map."""
 
 
 def recovery(f: Features, g: Features, matches: Matches, matrix: Matrix, model: str) -> Recovery:
-    """Fit a model to matches and compare it with the truth.
+    """Fit a model to the matches and compare it with the true map.
 
     Parameters
     ----------
     f, g
         Features of the two images.
     matches
-        Putative matches of their rows.
+        Putative matches between them.
     matrix
-        (3, 3) the true map.
+        (3, 3) the true map from the first to the second image.
     model
         ``"similarity"`` or ``"homography"``.
     """
@@ -45,29 +45,29 @@ def recovery(f: Features, g: Features, matches: Matches, matrix: Matrix, model: 
     if found.model is None:
         return Recovery(float("nan"), float("nan"), float("nan"))
     shape = (f.image_size[1], f.image_size[0])
-    turn, scale = turn_and_scale(matrix, centre_of(shape))
-    turn_error = scale_error = float("nan")
+    rotation, scale = rotation_and_scale(matrix, centre_of(shape))
+    rotation_error = scale_error = float("nan")
     if found.rotation_deg is not None:
-        difference = angle_difference(np.deg2rad([found.rotation_deg]), np.deg2rad([turn]))
-        turn_error = float(np.rad2deg(difference[0]))
+        difference = angle_difference(np.deg2rad([found.rotation_deg]), np.deg2rad([rotation]))
+        rotation_error = float(np.rad2deg(difference[0]))
     if found.scale is not None:
         scale_error = abs(found.scale / scale - 1)
-    return Recovery(turn_error, scale_error, corner_error(found.model, matrix, shape))
+    return Recovery(rotation_error, scale_error, corner_error(found.model, matrix, shape))
 
 
-def turn_and_scale(matrix: Matrix, at: tuple[float, float]) -> tuple[float, float]:
-    """The turn (degrees, counter-clockwise on the screen) and the scale of a map at a point.
+def rotation_and_scale(matrix: Matrix, at: tuple[float, float]) -> tuple[float, float]:
+    """The rotation (degrees, counter-clockwise on the screen) and the scale of a map at a point (x, y).
 
-    The turn is that of the polar decomposition of the Jacobian; NaN for a map that mirrors.
+    The rotation is that of the polar decomposition of the Jacobian; NaN if the map mirrors the image.
     """
     ((a, b), (c, d)) = jacobians(matrix, np.array([at]))[0]
     determinant = a * d - b * c
-    turn = np.rad2deg(np.arctan2(b - c, a + d)) if determinant > 0 else np.nan
-    return float(turn), float(np.sqrt(abs(determinant)))
+    rotation = np.rad2deg(np.arctan2(b - c, a + d)) if determinant > 0 else np.nan
+    return float(rotation), float(np.sqrt(abs(determinant)))
 
 
 def corner_error(estimated: Matrix, matrix: Matrix, shape: tuple[int, int]) -> float:
-    """Mean distance in pixels between an image's corners under two maps."""
+    """Mean distance in pixels between the corners of an image (height, width) under two maps."""
     corners = Region.whole(shape).corners
     difference = map_points(estimated, corners) - map_points(matrix, corners)
     return float(np.hypot(difference[:, 0], difference[:, 1]).mean())

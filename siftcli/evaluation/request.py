@@ -1,4 +1,4 @@
-"""A request in the user's words -> the settings and the jobs of an evaluation."""
+"""Turn the user's request into the settings and the tasks of an evaluation."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def make_request(
     tell: Tell = lambda _line: None,
     **options: Any,
 ) -> tuple[Settings, list[Task]]:
-    """Check a request and list its work.
+    """Check a request and list its tasks.
 
     Parameters
     ----------
     inputs
-        Images and folders of images; for a dataset its folder, or the CSV file.
+        Images and folders of images; for a dataset, its folder or CSV file.
     folder
-        Where the results go; images in it are not taken as inputs.
+        Folder for the results; images in it are not used as inputs.
     sweeps
-        Names of sweeps. ``rotation`` stands for turns in the given mode and, if that is
-        ``"rendered"``, for lossless turns by 90, 180 and 270° too.
+        Names of sweeps. ``rotation`` rotates in the given mode; in mode ``"rendered"`` it also adds
+        the lossless rotations by 90, 180 and 270°.
     angles
-        Angles of the rotation sweep in degrees; every 15° when not given.
+        Angles of the rotation sweep in degrees; every 15° by default.
     mode
         ``"rendered"`` or ``"canvas"``.
     detectors
@@ -48,14 +48,19 @@ def make_request(
     dataset
         ``"oxford"``, ``"hpatches"`` or ``"csv"``: pairs of photographs instead of sweeps.
     tell
-        Takes a line on pictures in folders that are not read.
+        Called with a line of text about images in the folders that are not read.
     **options
         ``max_features``, ``seed``, ``stretch`` and ``nodata``, as for :class:`Settings`.
 
     Raises
     ------
     ParameterError, InputError, MissingDependencyError
-        If something cannot be meant, read or used.
+        If the request is inconsistent, an input cannot be read, or a detector is not installed.
+
+    Returns
+    -------
+    settings, tasks
+        The settings, and the tasks in the order in which they are run.
     """
     options["detectors"] = tuple(detectors)
     if dataset is not None:
@@ -67,12 +72,14 @@ def make_request(
     output = Path(os.path.abspath(folder))  # noqa: PTH100  Path.resolve would follow links
     images = [i for i in find_images(inputs, tell=tell) if output not in Path(i.path).absolute().parents]
     if not images:
-        raise InputError(f"{inputs[0]}: holds no image but those of {folder}; name another folder of images")
+        raise InputError(
+            f"{inputs[0]}: holds no images except those of {folder}; choose another folder of images"
+        )
     return settings, plan_sweeps(images, settings)
 
 
 def _values(sweeps: Sequence[str], angles: Sequence[float] | None, mode: str) -> dict[str, tuple[float, ...]]:
-    """Values of each sweep, with rotation in the given mode."""
+    """The values of each sweep; rotation is replaced by the sweep of the given mode."""
     values: dict[str, tuple[float, ...]] = {}
     for name in sweeps:
         if name == "rotation" and mode == "canvas":

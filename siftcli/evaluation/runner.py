@@ -1,4 +1,4 @@
-"""Images, transforms and detectors -> ``results.json`` and ``summary.csv``, resumably."""
+"""Run an evaluation and write ``results.json`` and ``summary.csv``; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .summary import METRICS, Summary, summarise_rows, to_tables
 from .work import Record, Task
 
 SCHEMA = 1
-"""Version of the layout of ``results.json``."""
+"""Version of the schema of ``results.json``."""
 VERSIONED = ("numpy", "numba", "scipy", "opencv-contrib-python", "scikit-image", "pillow")
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished jobs and of all."""
+"""Called with the number of finished tasks and the total."""
 
 
 def plan_sweeps(images: Sequence[ImageFile], settings: Settings) -> list[Task]:
-    """Every transform of every image, image by image."""
+    """Tasks for every transform of every image, image by image."""
     return [Task(image, transform) for image in images for transform in settings.transforms()]
 
 
@@ -47,27 +47,27 @@ def evaluate(
     Parameters
     ----------
     planned
-        What to do, from :func:`plan_sweeps` or a dataset.
+        The tasks, from :func:`plan_sweeps` or a dataset.
     settings
-        Detectors, seed, ratio; its sweeps only name what was planned.
+        Detectors, seed and ratio. Its sweeps are recorded, but do not change the tasks.
     folder
-        Where the results go; a folder that holds the same run unfinished is continued.
+        Folder for the results. If it holds an unfinished run of the same tasks, that run is resumed.
     jobs
-        Processes; the results do not depend on it.
+        Number of processes; it does not change the results.
     overwrite
-        Begin anew whatever the folder holds of an evaluation.
+        Discard any evaluation in the folder and start over.
     progress
-        Called as jobs finish.
+        Called whenever a task finishes.
 
     Returns
     -------
     dict
-        What ``results.json`` holds.
+        The content of ``results.json``.
 
     Raises
     ------
     OutputError
-        If the folder cannot be used.
+        If the folder cannot be written, or holds other files or another evaluation.
     """
     identity = identify(planned, settings)
     store = Store(Path(folder), identity, overwrite=overwrite)
@@ -81,7 +81,7 @@ def evaluate(
 
 
 def identify(planned: Sequence[Task], settings: Settings) -> dict[str, Any]:
-    """Everything that the results depend on, as plain values."""
+    """Everything that the results depend on, as plain values for JSON."""
     files = {job.image.name: job.image.path for job in planned}
     files |= {path: path for job in planned for path in job.transform.files}
     return {
@@ -96,7 +96,7 @@ def identify(planned: Sequence[Task], settings: Settings) -> dict[str, Any]:
 def _finish(
     planned: Sequence[Task], settings: Settings, store: Store, jobs: int, progress: Progress | None
 ) -> dict[Key, list[Record]]:
-    """Rows of every job, done before or now."""
+    """The rows of every task, stored earlier or computed now."""
     finished = store.finished()
     finished = {job.key: finished[job.key] for job in planned if job.key in finished}
     todo = [job for job in planned if job.key not in finished]
@@ -125,7 +125,7 @@ def _results(
 
 
 def failures(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """What failed, once for each image, detector and reason, with the number of jobs."""
+    """The failures, grouped by image, detector and reason, with the number of tasks of each."""
     counts: dict[tuple[str, str | None, str], int] = {}
     for record in records:
         if "error" in record:
@@ -135,7 +135,7 @@ def failures(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def machine() -> dict[str, Any]:
-    """The processor and the system, for whoever compares times."""
+    """The processor and the operating system, which timings depend on."""
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
@@ -154,7 +154,7 @@ def _cpu_name() -> str:
 
 
 def write_csv(path: Path, results: dict[str, Any]) -> None:
-    """Write the summary, one row for each sweep, budget and detector."""
+    """Write the summary as CSV, one row for each sweep, budget and detector."""
     names = [metric.name for metric in METRICS]
     rows = [["sweep", "budget", "detector", "n_images", "n_rows", *names]]
     for s in results["summary"]:
@@ -164,5 +164,5 @@ def write_csv(path: Path, results: dict[str, Any]) -> None:
 
 
 def summaries_of(results: dict[str, Any]) -> list[Summary]:
-    """The summary of a run's rows."""
+    """The summaries of a run, computed from its rows."""
     return summarise_rows(results["rows"])

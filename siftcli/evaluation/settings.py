@@ -1,4 +1,4 @@
-"""What an evaluation is to do, and everything its results depend on."""
+"""The settings of an evaluation: everything that its results depend on besides the images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """An evaluation's settings; two runs with equal settings and images have equal results.
+    """The settings of an evaluation; equal settings and images give equal results.
 
     Raises
     ------
@@ -30,20 +30,20 @@ class Settings:
     sweeps: Mapping[str, Sequence[float]] = field(
         default_factory=lambda: {name: DEFAULT_VALUES[name] for name in DEFAULT_SWEEPS}
     )
-    """Values of each sweep by its name."""
+    """Sweep name -> values."""
     detectors: Sequence[str] = DEFAULT_DETECTORS
     max_features: int | None = None
-    """Features an image of the equal-count table; when not given, for each image the smallest
+    """Features per image in the comparison at equal counts. None uses, for each image, the smallest
     number that any of the detectors finds in the reference."""
     ratio: float = DEFAULT_RATIO
     seed: int = 0
 
     stretch: str = NO_STRETCH
-    """As for :func:`siftcli.detect`; pixels that are left out are filled, and count as picture."""
+    """As for :func:`siftcli.detect`. Invalid pixels are filled, and are not masked out."""
     nodata: float | None = None
 
     datasets: Sequence[str] = ()
-    """Names of the groups of a dataset's pairs, which take the place of sweeps."""
+    """Names of the dataset's groups of pairs, which are evaluated instead of sweeps."""
 
     def __post_init__(self) -> None:
         for name in self.sweeps:
@@ -59,12 +59,12 @@ class Settings:
 
     @classmethod
     def for_dataset(cls, names: Sequence[str], **options: Any) -> Self:
-        """Settings of an evaluation on a dataset's pairs instead of sweeps."""
+        """Settings of an evaluation on a dataset instead of sweeps."""
         return cls(sweeps={}, datasets=tuple(names), **options)
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How images are read."""
+        """Keyword arguments for :func:`siftcli.image.read_image`."""
         return {"stretch": self.stretch, "nodata": self.nodata}
 
     def transforms(self) -> list[Transform]:
@@ -72,7 +72,7 @@ class Settings:
         return [TRANSFORMS[sweep](value) for sweep, values in self.sweeps.items() for value in values]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that identify the settings, with each detector's version and parameters."""
+        """Plain values for JSON, including each detector's version and parameters."""
         made = [detectors.create(name) for name in self.detectors]
         return {
             "sweeps": {name: [float(v) for v in values] for name, values in self.sweeps.items()},

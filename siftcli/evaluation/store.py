@@ -1,7 +1,8 @@
-"""The folder of a run: its settings, and each finished job as one line of a file.
+"""The folder of a run: its settings, and one line of a JSON Lines file for each finished task.
 
-A line is written when its job is done, and a line that a kill cut short is dropped when the run
-goes on; so an interrupted run loses at most the jobs under way.
+A line is appended when its task is finished. If the process was killed in the middle of a line, the
+incomplete line is dropped when the run is resumed. So an interrupted run loses at most the tasks
+that were in progress.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ Key = tuple[Any, ...]
 
 
 class Store:
-    """What a run keeps in its folder.
+    """The stored state of a run.
 
     Parameters
     ----------
     folder
-        Made if needed.
+        The folder of the run, created if needed.
     identity
-        Plain values that the results depend on; a folder begun with others is refused.
+        Plain values that the results depend on. A folder that was started with other values is refused.
     overwrite
-        Begin anew even if the folder holds a run.
+        Discard any run in the folder and start over.
 
     Raises
     ------
     OutputError
-        If the folder holds something else or another run, or cannot be written.
+        If the folder holds other files or another run, or cannot be written.
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
@@ -67,7 +68,7 @@ class Store:
             pictures.rmdir()
 
     def _claim(self, identity: dict[str, Any]) -> None:
-        """Enter the settings into a new folder, or check those of an old one."""
+        """Write the settings to a new folder, or compare them with those of an existing one."""
         path = self.folder / RUN_FILE
         if not path.exists():
             if any(self.folder.iterdir()):
@@ -77,16 +78,18 @@ class Store:
         try:
             found = json.loads(path.read_text())
         except ValueError as error:
-            raise OutputError(f"{path} is not what siftcli wrote; pass --overwrite to begin anew") from error
+            raise OutputError(
+                f"{path} was not written by siftcli or is damaged; pass --overwrite to start over"
+            ) from error
         if found != json.loads(json.dumps(identity)):
             changed = _changed(found, json.loads(json.dumps(identity)))
             raise OutputError(
                 f"{self.folder} holds an evaluation with other settings ({changed}); "
-                "choose another folder, or pass --overwrite to begin anew"
+                "choose another folder, or pass --overwrite to start over"
             )
 
     def finished(self) -> dict[Key, list[Record]]:
-        """Rows of each finished job; jobs in which something failed are not among them."""
+        """The rows of each finished task, without the tasks in which something failed."""
         path = self.folder / FINISHED_FILE
         if not path.exists():
             return {}
@@ -99,18 +102,20 @@ class Store:
             done = {tuple(entry["key"]): entry["records"] for entry in entries}
             return {key: records for key, records in done.items() if not any("error" in r for r in records)}
         except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise OutputError(f"{path} is not what siftcli wrote; pass --overwrite to begin anew") from error
+            raise OutputError(
+                f"{path} was not written by siftcli or is damaged; pass --overwrite to start over"
+            ) from error
 
-    def add(self, job: Task, records: Sequence[Record]) -> None:
-        """Keep a finished job's rows."""
-        line = json.dumps(plain({"key": job.key, "records": records}), allow_nan=False)
+    def add(self, task: Task, records: Sequence[Record]) -> None:
+        """Append the rows of a finished task."""
+        line = json.dumps(plain({"key": task.key, "records": records}), allow_nan=False)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         with os.fdopen(os.open(self.folder / FINISHED_FILE, flags, 0o666), "a") as file:
             file.write(line + "\n")
 
 
 def plain(value: Any) -> Any:
-    """The value with NaN and infinities as null, as JSON wants it."""
+    """Replace NaN and infinities, which JSON lacks, by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -121,12 +126,12 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     write_inside(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode(), overwrite=True)
 
 
 def digest_of(path: str) -> str | None:
-    """A digest of a file's bytes; None where it cannot be read."""
+    """A digest of a file's bytes; None if it cannot be read."""
     try:
         return file_digest(path)
     except OSError:
@@ -134,9 +139,9 @@ def digest_of(path: str) -> str | None:
 
 
 def _changed(found: Any, wanted: Any) -> str:
-    """Names of the top entries, and of those below, that differ."""
+    """The names of the entries that differ, with up to three of their own entries."""
     if not isinstance(found, dict):
-        return "not a table"
+        return "not a JSON object"
     names = []
     for key in _differing(found, wanted):
         a, b = found.get(key), wanted.get(key)
@@ -146,5 +151,5 @@ def _changed(found: Any, wanted: Any) -> str:
 
 
 def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """Keys whose values differ."""
+    """The sorted keys whose values differ."""
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))

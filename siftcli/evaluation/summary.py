@@ -1,7 +1,7 @@
-"""Rows -> tables: means over images, and how sure a difference between two detectors is.
+"""Summarise rows: means over images, and confidence intervals of the differences between detectors.
 
-A figure is the mean over images of each image's mean over a sweep's values, so every image counts
-alike, however many keypoints it has.
+Each metric is first averaged over the values of a sweep for each image, then over the images. So
+every image has the same weight, however many keypoints it has.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the tables."""
+    """A metric, and how it is shown as a column of a table."""
 
     name: str
-    """Name of the rows' field."""
+    """Name of the field in the rows."""
     title: str
     definition: str
     higher_is_better: bool | None = True
-    """None where neither is better."""
+    """None if neither direction is better."""
     decimals: int = 3
 
 
@@ -46,7 +46,7 @@ METRICS = (
     Metric(
         "overlap_repeatability",
         "overlap rep.",
-        "one-to-one pairs of regions with less than 40 % overlap error, the first brought to a radius of "
+        "one-to-one pairs of regions with less than 40 % overlap error, the first scaled to a radius of "
         "30 px, over the smaller number of keypoints",
     ),
     Metric(
@@ -71,39 +71,47 @@ METRICS = (
     Metric(
         "orientation_within_5deg",
         "within 5°",
-        "share of correct matches with an orientation error of at most 5°",
+        "fraction of the correct matches with an orientation error of at most 5°",
     ),
-    Metric("orientation_within_15deg", "within 15°", "the same for 15°"),
-    Metric("precision", "precision", "correct matches over putative matches"),
+    Metric(
+        "orientation_within_15deg",
+        "within 15°",
+        "fraction of the correct matches with an orientation error of at most 15°",
+    ),
+    Metric("precision", "precision", "number of correct matches over number of putative matches"),
     Metric(
         "matching_score",
         "matching score",
-        "places with a correct match (mutual nearest neighbour, ratio test, within 2 px) over the smaller "
-        "number of keypoints",
+        "distinct keypoints with a correct match (mutual nearest neighbour, ratio test, within 2 px) over "
+        "the smaller number of keypoints",
     ),
     *(
-        Metric(f"mma_{t}px", f"MMA {t} px", f"share of putative matches within {t} px of the truth")
+        Metric(f"mma_{t}px", f"MMA {t} px", f"fraction of the putative matches within {t} px of the truth")
         for t in CORNER_TOLERANCES_PX
     ),
     *(
         Metric(
             f"corners_within_{t}px",
             f"homography {t} px",
-            f"share of pairs whose estimated model moves the image corners by at most {t} px from the truth",
+            f"fraction of the pairs whose estimated model has a mean corner error of at most {t} px",
         )
         for t in CORNER_TOLERANCES_PX
     ),
-    Metric("rotation_error_deg", "turn error (°)", "error of the turn recovered from the matches", False),
+    Metric(
+        "rotation_error_deg", "rotation error (°)", "error of the rotation recovered from the matches", False
+    ),
     Metric("scale_error", "scale error", "relative error of the scale recovered from the matches", False, 5),
     Metric("n_correct", "correct matches", "putative matches within 2 px of the truth", True, 0),
-    Metric("n_reference", "keypoints", "keypoints of the reference in what both views see", None, 0),
+    Metric(
+        "n_reference", "keypoints", "keypoints of the reference in the area that both views show", None, 0
+    ),
     Metric("time_s", "time (s)", "median time of detection and description of the view, one thread", False),
 )
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One detector on one sweep at one budget."""
+    """The means of one detector on one sweep at one budget."""
 
     sweep: str
     budget: str
@@ -111,11 +119,11 @@ class Summary:
     n_images: int
     n_rows: int
     means: dict[str, float]
-    """Of each metric; NaN where no row has a value."""
+    """Metric name -> mean; NaN if no row has a value."""
 
 
 def summarise_rows(rows: Sequence[Record]) -> list[Summary]:
-    """The means of each sweep, budget and detector, in the order in which they occur."""
+    """Average the rows of each sweep, budget and detector, in order of first occurrence."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for row in rows:
         groups.setdefault((row["sweep"], row["budget"], row["detector"]), []).append(row)
@@ -135,7 +143,7 @@ def _means(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def per_image(rows: Sequence[Record], metric: str) -> dict[str, float]:
-    """Each image's mean of a metric over its rows; images without a value are left out."""
+    """Image name -> mean of a metric over its rows; images without a value are omitted."""
     values: dict[str, list[float]] = {}
     for row in rows:
         if row.get(metric) is not None and not np.isnan(row[metric]):
@@ -145,7 +153,7 @@ def per_image(rows: Sequence[Record], metric: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much one detector's mean lies above another's, with its bootstrap interval."""
+    """The difference between the means of two detectors, with its bootstrap confidence interval."""
 
     sweep: str
     budget: str
@@ -164,11 +172,11 @@ def differences(rows: Sequence[Record], pairs: Sequence[tuple[str, str]], seed: 
     Parameters
     ----------
     rows
-        Of any number of detectors.
+        The rows of any number of detectors.
     pairs
-        Names of the detector and of the other, whose mean is subtracted.
+        Pairs of detector names; the mean of the second is subtracted from that of the first.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
     """
     groups: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for row in rows:
@@ -186,7 +194,7 @@ def differences(rows: Sequence[Record], pairs: Sequence[tuple[str, str]], seed: 
 def _difference(
     key: tuple[str, str, str, str], rows: Mapping[str, Sequence[Record]], metric: str, seed: int
 ) -> Difference | None:
-    """One difference; None where no image has a value for both."""
+    """One difference; None if no image has a value for both detectors."""
     a, b = (per_image(rows[name], metric) for name in key[2:])
     values = np.array([a[image] - b[image] for image in sorted(a.keys() & b.keys())])
     if not len(values):
@@ -196,7 +204,7 @@ def _difference(
 
 
 def bootstrap_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """The percentile interval (95 %) of the mean of values (N,), resampled with replacement."""
+    """The 95 % percentile bootstrap interval of the mean of values (N,)."""
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(values), size=(BOOTSTRAP_SAMPLES, len(values)))
     means = values[drawn].mean(axis=1)
@@ -205,7 +213,7 @@ def bootstrap_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[floa
 
 
 def best(summaries: Sequence[Summary], metric: Metric) -> set[str]:
-    """Names of the detectors whose mean, as printed, is the best of these summaries."""
+    """The names of the detectors with the best mean, after rounding to the printed decimals."""
     if metric.higher_is_better is None:
         return set()
     sign = 1 if metric.higher_is_better else -1
@@ -215,7 +223,7 @@ def best(summaries: Sequence[Summary], metric: Metric) -> set[str]:
 
 
 def to_tables(rows: Sequence[Record], names: Sequence[str], seed: int) -> Mapping[str, list[dict[str, Any]]]:
-    """Summary, and the first detector's differences from the others, as plain values."""
+    """The summary, and the differences between the first detector and each other, as plain values."""
     pairs = [(names[0], other) for other in names[1:]]
     return {
         "summary": [asdict(s) for s in summarise_rows(rows)],

@@ -1,4 +1,4 @@
-"""The summary as text, for a terminal or a README."""
+"""The summary as Markdown tables."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ HEADLINE = (
     "matching_score",
     "n_reference",
 )
-"""Metrics of the headline table, in order."""
+"""Columns of the main table, in order."""
 
 BUDGET_TITLES = {"default": "at default parameters", "equal": "at equal counts"}
 
 
 def headline_metrics() -> list[Metric]:
-    """The columns of the headline table."""
+    """The metrics of the main table."""
     by_name = {metric.name: metric for metric in METRICS}
     return [by_name[name] for name in HEADLINE]
 
 
 def text_tables(summaries: Sequence[Summary]) -> str:
-    """Markdown tables, one for each sweep and budget; the best value of a column in bold."""
+    """Markdown tables, one for each sweep and budget; the best value of each column is bold."""
     groups: dict[tuple[str, str], list[Summary]] = {}
     for summary in summaries:
         groups.setdefault((summary.sweep, summary.budget), []).append(summary)
@@ -40,7 +40,7 @@ def text_tables(summaries: Sequence[Summary]) -> str:
 
 
 def markdown_table(group: Sequence[Summary]) -> str:
-    """One table: a row a detector, a column a metric."""
+    """One table, with a row for each detector and a column for each metric."""
     metrics = headline_metrics()
     marked = {metric.name: best(group, metric) for metric in metrics}
     lines = [

@@ -1,7 +1,7 @@
-"""What a worker does: one image and one transform, every detector -> rows of results.
+"""Run one task: every detector on one image and one transform.
 
-A worker remembers the last image and the features it detected, so that the reference of a sweep
-is looked at once; what it remembers changes no result.
+A worker caches the last image and the features it detected, so the reference of a sweep is
+processed only once. The cache does not change any result.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .measure import measure
 from .settings import Settings
 
 AT_DEFAULTS, AT_EQUAL_COUNT = "default", "equal"
-"""Values of a row's ``budget``: each detector's own number of features, or the same for all."""
-REMEMBERED_DETECTIONS = 32
-"""Detections kept by a worker: the reference and the view, at both budgets, of a few detectors."""
+"""Values of a row's ``budget``: each detector's own number of features, or the same number for all."""
+CACHED_DETECTIONS = 32
+"""Detections cached by a worker: enough for both views at both budgets with several detectors."""
 
 Record = dict[str, Any]
 
@@ -38,37 +38,37 @@ class Task:
 
     @property
     def key(self) -> tuple[str, str, float]:
-        """What identifies the job among those of a run."""
+        """Identifies the task within a run."""
         return self.image.name, self.transform.sweep, self.transform.value
 
 
 class TaskRunner:
-    """Does jobs one after the other, on one thread."""
+    """Runs tasks one after the other, on one thread."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._source: tuple[str, Interpolated, int] | None = None
-        """The last image's path, the image, and the pages of its file."""
+        """The path of the last image, the image, and the number of pages in its file."""
         self._detections: OrderedDict[Any, tuple[Features, float]] = OrderedDict()
         self._limited: dict[str, tuple[Any, detectors.Detector]] = {}
         self._made: dict[str, detectors.Detector] = {}
 
-    def run(self, job: Task) -> list[Record]:
-        """Rows of every detector and budget; what failed becomes a row with an ``error``."""
-        where: Record = dict(zip(("image", "sweep", "value"), job.key, strict=True))
+    def run(self, task: Task) -> list[Record]:
+        """The rows of every detector and budget; a failure becomes a row with an ``error``."""
+        where: Record = dict(zip(("image", "sweep", "value"), task.key, strict=True))
         try:
-            pair = job.transform.pair(self._read(job.image.path), self.settings.seed)
-        except Exception as error:  # whatever the image did, the others go on
+            pair = task.transform.pair(self._read(task.image.path), self.settings.seed)
+        except Exception as error:  # one bad image must not stop the others
             return [{**where, "detector": None, "error": _reason(error)}]
         where["source_px"] = pair.source_px
         if self._source is not None and (n_pages := self._source[2]) > 1:
             where["n_pages"] = n_pages
         rows = self._default_rows(pair, where)
-        return rows + self._equal_rows(pair, where) if job.transform.equal_counts else rows
+        return rows + self._equal_rows(pair, where) if task.transform.equal_counts else rows
 
-    def detect_pair(self, job: Task, name: str) -> tuple[Pair, Features, Features]:
-        """The views of a job, and what a detector finds in the reference and in the view."""
-        pair = job.transform.pair(self._read(job.image.path), self.settings.seed)
+    def detect_pair(self, task: Task, name: str) -> tuple[Pair, Features, Features]:
+        """The views of a task, and a detector's features of the reference and of the view."""
+        pair = task.transform.pair(self._read(task.image.path), self.settings.seed)
         detector = self._detector(name)
         return pair, self._detect(detector, pair.reference)[0], self._detect(detector, pair.view)[0]
 
@@ -79,12 +79,12 @@ class TaskRunner:
         ]
 
     def _equal_rows(self, pair: Pair, where: Record) -> list[Record]:
-        """Rows with the same number of features for every detector that could count its own."""
+        """Rows at the same number of features, for every detector that did not fail on the reference."""
         counts = {}
         for name in self.settings.detectors:
             try:
                 counts[name] = len(self._detect(self._detector(name), pair.reference)[0])
-            except Exception:  # noqa: S112  recorded among the rows at default parameters
+            except Exception:  # noqa: S112  already recorded in the rows at default parameters
                 continue
         n = self.settings.max_features or min(counts.values(), default=0)
         if n == 0:
@@ -105,7 +105,7 @@ class TaskRunner:
             if limit is not None and detector.ranked:
                 reference, view = reference.select(slice(limit)), view.select(slice(limit))
             row = measure(pair, reference, view, self.settings.ratio)
-        except Exception as error:  # a detector's failure is a result too
+        except Exception as error:  # a failure is recorded as a result
             return {**where, "error": _reason(error)}
         return {**where, **row.to_dict(), "time_s": seconds}
 
@@ -122,26 +122,26 @@ class TaskRunner:
         return self._made[name]
 
     def _adjusted(self, detector: detectors.Detector, n: int, reference: GreyBytes) -> detectors.Detector:
-        """A detector without a response, its threshold adjusted on the reference once."""
+        """A detector without a response, with its threshold adjusted once, on the reference."""
         key = (n, reference.shape, reference.tobytes())
         if self._limited.get(detector.name, (None,))[0] != key:
             self._limited[detector.name] = (key, detector.limited(n, grey_of(reference)))
         return self._limited[detector.name][1]
 
     def _detect(self, detector: detectors.Detector, picture: GreyBytes) -> tuple[Features, float]:
-        """Features of a picture and the seconds it took, remembered for a while."""
+        """The features of an image and the seconds it took, from the cache if possible."""
         key = (detector, picture.shape, picture.tobytes())
         if key not in self._detections:
             grey = grey_of(picture)
             start = time.perf_counter()
             features = detector.detect(grey)
             self._detections[key] = (features, time.perf_counter() - start)
-            if len(self._detections) > REMEMBERED_DETECTIONS:
+            if len(self._detections) > CACHED_DETECTIONS:
                 self._detections.popitem(last=False)
         self._detections.move_to_end(key)
         return self._detections[key]
 
 
 def _reason(error: Exception) -> str:
-    """One line that says what went wrong."""
+    """The error message as one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,1 +1,1 @@
-"""Features of two images to putative matches, and from these to verified ones."""
+"""Match the features of two images, and verify the matches."""

@@ -1,24 +1,24 @@
-"""Whether matches agree with a model better than chance explains: an a-contrario test.
+"""An a-contrario test: whether the inliers of a model are explained by chance.
 
-Moisan and Stival ("A probabilistic criterion to detect rigid point matches between two images
-and estimate the fundamental matrix", IJCV 57(3), 2004, section 3) count how many models of this
-quality are expected among matches that have nothing to do with each other: the number of false
-alarms, NFA. Moulon, Monasse and Marlet ("Adaptive structure from motion with a contrario model
-estimation", ACCV 2012, section 3) extend it to homographies. With the tolerance given,
+Moisan and Stival ("A probabilistic criterion to detect rigid point matches between two images and
+estimate the fundamental matrix", IJCV 57(3), 2004, section 3) estimate how many models of this
+quality are expected among unrelated matches. This is the number of false alarms (NFA). Moulon,
+Monasse and Marlet ("Adaptive structure from motion with a contrario model estimation", ACCV 2012,
+section 3) extend it to homographies. With the tolerance given,
 
     NFA = m · C(n, k) · C(k, s) · p^(k - s)
 
-for k of n independent matches, samples of s matches that give up to m models each, and a
-probability p that a random match falls within the tolerance. C(n, k) · C(k, s) counts the choices
-that a search maximises over.
+for k inliers among n independent matches, minimal samples of s matches that give up to m models each,
+and a probability p that a random match lies within the tolerance. C(n, k) · C(k, s) is the number of
+choices of inliers and samples that a search can make.
 
-Two assumptions of the papers do not hold for real images, and are replaced:
+Two assumptions of the papers do not hold for real images and are replaced:
 
 * Matches are not independent: a keypoint may have several orientations, and one structure several
-  keypoints. Inliers closer to each other than the tolerance, in either image, count once.
-* Points are not uniform over the image. The probability is not only that of the area, but at
-  least what is measured: the share of *wrong* pairs, made by exchanging the partners of matches,
-  that fall within the tolerance as well.
+  keypoints. Inliers that are closer to each other than the tolerance in either image count once.
+* Points are not uniformly distributed over the image. So p is the larger of two values: the
+  probability by area, and the measured fraction of *wrong* pairs within the tolerance. Wrong pairs are
+  made by exchanging the partners of matches.
 """
 
 from __future__ import annotations
@@ -29,17 +29,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 MAX_LOG10_NFA = -3.0
-"""A model is accepted below it: less than one false model is expected among 1,000 unrelated pairs."""
+"""Models are accepted below this: one false model is expected in 1,000 unrelated image pairs."""
 SAMPLE_SIZES = {"similarity": 2, "homography": 4, "fundamental": 7}
 MODELS_PER_SAMPLE = {"similarity": 1, "homography": 1, "fundamental": 3}
-"""Seven matches give up to three fundamental matrices (Hartley and Zisserman, section 11.1.2)."""
+"""Seven matches determine up to three fundamental matrices (Hartley and Zisserman, section 11.1.2)."""
 MIN_SPREAD = 2.0
-"""Standard deviation of the inliers' positions, over the tolerance, below which they determine no model."""
+"""Minimum standard deviation of the inliers' positions, in units of the tolerance."""
 MAX_EXCHANGED = 300
-"""So many matches, evenly spaced in their order, exchange their partners: 89,700 pairs at most."""
+"""Maximum number of matches, evenly spaced, that exchange their partners; 89,700 pairs at most."""
 
 Points = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -49,10 +48,10 @@ Errors = Callable[[Points, Points], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a model."""
+    """The evidence for a model."""
 
     log10_nfa: float
-    """Decimal logarithm of the number of false alarms."""
+    """log₁₀ of the number of false alarms."""
     is_spread: bool
     """Whether the inliers are far enough apart to determine the model."""
 
@@ -66,18 +65,18 @@ def weigh(
     max_error: float,
     image_size: tuple[int, int],
 ) -> Evidence:
-    """Weigh what speaks for a model.
+    """Evaluate the evidence for a model.
 
     Parameters
     ----------
     kind
         ``"similarity"``, ``"homography"`` or ``"fundamental"``.
     errors
-        The errors of pairs of points under the model.
+        A function from points (M, 2) of both images to the errors (M,) in pixels under the model.
     first, second
         (M, 2) matched positions in pixels.
     inliers
-        (M,) whether a match is within ``max_error``.
+        (M,) bool, whether a match is within ``max_error``.
     max_error
         Tolerance in pixels.
     image_size
@@ -97,7 +96,7 @@ def weigh(
 
 
 def log10_false_alarms(kind: str, n: int, k: int, probability: float) -> float:
-    """Decimal logarithm of the NFA of k inliers among n independent matches; not below 0 for k ≤ s."""
+    """log₁₀ of the NFA of k inliers among n independent matches; at least 0 for k ≤ s."""
     s, m = SAMPLE_SIZES[kind], MODELS_PER_SAMPLE[kind]
     if k <= s:
         return math.log10(m) + _log10_choose(max(n, s), s)
@@ -109,9 +108,9 @@ def log10_false_alarms(kind: str, n: int, k: int, probability: float) -> float:
 def probability_of_area(kind: str, max_error: float, image_size: tuple[int, int]) -> float:
     """Probability that a uniformly random point of the second image is within the tolerance.
 
-    For a point map that is the area of the disc over that of the image, π e² / (w h). For a
-    fundamental matrix it is the area of the band along an epipolar line that is at most as long
-    as the diagonal, 2 e √(w² + h²) / (w h) (Moisan and Stival, section 3.2).
+    For a point map, it is the area of a disc over that of the image: π e² / (w h). For a fundamental
+    matrix, it is the area of a band along an epipolar line, which is at most as long as the diagonal:
+    2 e √(w² + h²) / (w h) (Moisan and Stival, section 3.2).
     """
     width, height = image_size
     band = 2 * max_error * math.hypot(width, height)
@@ -120,11 +119,11 @@ def probability_of_area(kind: str, max_error: float, image_size: tuple[int, int]
 
 
 def probability_of_exchange(errors: Errors, first: Points, second: Points, max_error: float) -> float:
-    """Share of wrong pairs within the tolerance: each first point with the partners of all the others.
+    """Fraction of wrong pairs within the tolerance, each point being paired with the other points' partners.
 
-    It is above the share of the area where points crowd, lie on lines or in rows. For a point map
-    all matches exchange partners; for a fundamental matrix the inliers do, because rows of windows
-    agree with lines along them, whichever window is matched to which.
+    It exceeds the probability by area if points are clustered or collinear. For a point map, all
+    matches exchange partners. For a fundamental matrix, only the inliers do, because a row of windows
+    agrees with an epipolar line along it however the windows are matched.
     """
     n = len(first)
     if n < 2:
@@ -135,11 +134,13 @@ def probability_of_exchange(errors: Errors, first: Points, second: Points, max_e
 
 
 def independent(first: Points, second: Points, radius: float) -> Rows:
-    """Rows of matches of which no two are within the radius of each other, in either image.
+    """Select matches so that no two are within the radius of each other in either image.
 
-    Greedy: the earlier row stays. Beforehand one row a cell of that diagonal is kept, so that
-    crowded points have few neighbours.
+    The selection is greedy: the earlier match is kept. First, one match is kept in each grid cell whose
+    diagonal is the radius, so that clustered points have few neighbours. Returns sorted indices.
     """
+    from scipy.spatial import cKDTree  # late: processes that only write matches do not need SciPy
+
     rows = np.arange(len(first))
     for xy in (first, second):
         _, earliest = np.unique(np.floor(xy[rows] * (math.sqrt(2) / radius)), axis=0, return_index=True)
@@ -155,10 +156,10 @@ def independent(first: Points, second: Points, radius: float) -> Rows:
 
 
 def _is_spread(kind: str, xy: Points, max_error: float) -> bool:
-    """Whether points determine a model.
+    """Whether points (M, 2) are spread enough to determine a model.
 
-    On one line they determine a similarity, but neither a homography nor a fundamental matrix;
-    at one place they determine nothing.
+    Collinear points determine a similarity, but neither a homography nor a fundamental matrix.
+    Coincident points determine nothing.
     """
     shorter, longer = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(xy.T, bias=True)), 0))
     return bool((longer if kind == "similarity" else shorter) >= MIN_SPREAD * max_error)

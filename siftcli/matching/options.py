@@ -1,4 +1,4 @@
-"""How matches are searched for, verified and written: names, defaults and ranges, without NumPy."""
+"""Options of matching and verification, with defaults and checks; does not import NumPy."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from dataclasses import dataclass
 from ..errors import ParameterError
 
 DEFAULT_RATIO = 0.8
-"""Largest ratio of the nearest to the second distance (Lowe, section 7.1)."""
+"""Maximum ratio of the nearest to the second-nearest distance (Lowe, section 7.1)."""
 
 MIN_MATCHES = {"similarity": 2, "homography": 4, "fundamental": 8}
-"""Fewest matches that determine each model."""
+"""Minimum number of matches to estimate each model."""
 MODELS = tuple(MIN_MATCHES)
 NO_MODEL = "none"
 MODEL_CHOICES = (*MODELS, NO_MODEL)
 DEFAULT_MODEL = "homography"
 DEFAULT_PAIRS_MODEL = "fundamental"
-"""Of the pairs of a collection: a scene in depth."""
+"""Default model for the image pairs of a collection, which show a scene with depth."""
 DEFAULT_MIN_INLIERS = 15
-"""Fewest inliers of a verified pair of a collection (COLMAP's default too)."""
+"""Minimum number of inliers of a verified pair in a collection (the same default as COLMAP)."""
 DEFAULT_MAX_ERROR = 3.0
-"""Largest error of an inlier, in pixels of the second image."""
+"""Maximum error of an inlier, in pixels of the second image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchOptions:
-    """How matches are searched for and verified.
+    """Options of matching and verification.
 
     Raises
     ------
     ParameterError
-        If a value is out of its range, or guided matching is asked for without a model.
+        If a value is out of range, or guided matching is requested without a model.
     """
 
     ratio: float | None = DEFAULT_RATIO
     """Ratio test, as for :func:`siftcli.match`."""
     mutual: bool = True
-    """Only pairs that are each other's nearest."""
+    """Keep only mutual nearest neighbours."""
     model: str = DEFAULT_MODEL
-    """As for :func:`siftcli.verify`; "none" leaves verification out."""
+    """As for :func:`siftcli.verify`, or "none" for no verification."""
     max_error: float = DEFAULT_MAX_ERROR
-    """Largest error of an inlier in pixels."""
+    """Maximum error of an inlier in pixels."""
     guided: bool = False
-    """Match again among the pairs within ``max_error`` of the model, and verify again."""
+    """After verification, match again among pairs within ``max_error`` of the model, and verify again."""
 
     def __post_init__(self) -> None:
         check_ratio(self.ratio)
@@ -71,19 +71,19 @@ def check_model(model: str, choices: tuple[str, ...]) -> None:
     Raises
     ------
     ParameterError
-        If it is none of the choices.
+        If it is not one of the choices.
     """
     if model not in choices:
         raise ParameterError(f"model must be one of {', '.join(choices)}; got {model!r}")
 
 
 def check_max_error(max_error: float) -> None:
-    """Check the largest error of an inlier.
+    """Check the maximum error of an inlier.
 
     Raises
     ------
     ParameterError
-        If it is not above 0.
+        If it is not a finite number above 0.
     """
     if not 0 < max_error < math.inf:
         raise ParameterError(f"max_error must be above 0 (pixels); got {max_error}")

@@ -1,4 +1,4 @@
-"""Match the features of two images, and verify what was matched."""
+"""Match the features of two images, and verify the matches."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from .verification import Verification, verify
 def search(
     f: Features, g: Features, options: MatchOptions, threads: int | None = None
 ) -> tuple[Matches, Verification | None]:
-    """Match and verify the features of two images; guided, once more by the model found.
+    """Match the features of two images and verify the matches.
+
+    Parameters
+    ----------
+    f, g
+        Features of the first and the second image.
+    options
+        With ``guided``, the accepted model guides a second matching, which is verified again.
+    threads
+        As for :func:`siftcli.match`.
 
     Returns
     -------
     matches, verification
-        No verification when no model was asked for.
+        The verification is None if ``options.model`` is ``"none"``.
     """
     test = {"ratio": options.ratio, "mutual": options.mutual, "threads": threads}
     matches = match(f, g, **test)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""``results.json`` of one or two evaluations -> one self-contained HTML page.
+"""Render ``results.json`` of one or two evaluations as a self-contained HTML page.
 
-``runs`` reads what was saved, ``tables`` and ``charts`` arrange it, the template only renders.
-Every figure on the page comes from the rows of ``results.json``.
+``runs`` reads the saved results, ``tables`` and ``charts`` arrange them, and the template only
+renders. Every number on the page is computed from the rows of ``results.json``.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ PAGE_NAME, COMPARISON_NAME = "report.html", "compare.html"
 def write_report(
     folders: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str] | None = None
 ) -> Path:
-    """Render the page of one evaluation, or of two beside each other.
+    """Render the page of one evaluation, or compare two on one page.
 
     Parameters
     ----------
     folders
-        One folder with ``results.json``, or two: before and after a change.
+        One folder with ``results.json``, or two to compare: before and after a change.
     output
-        The page; when not given ``report.html`` in the folder, for two ``compare.html`` in the
-        current one.
+        Path of the page. The default is ``report.html`` in the folder, or for a comparison
+        ``compare.html`` in the current directory.
 
     Returns
     -------
     Path
-        The page.
+        The path of the page.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def write_report(
         page = render(runs)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
         raise InputError(
-            f"{runs[0].folder}: expected the results of siftcli evaluate, got others "
+            f"{runs[0].folder}: expected results of siftcli evaluate, but they cannot be used "
             f"({type(error).__name__}: {' '.join(str(error).split())[:80]}); evaluate again"
         ) from error
     write = write_inside if output is None else write_output

@@ -1,4 +1,4 @@
-"""Rows -> Plotly figures, as plain values."""
+"""Plotly figures of the rows, as plain values."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Rows = Sequence[Mapping[str, Any]]
 Trace = dict[str, Any]
 
 COLOURS = ("#2f7fd6", "#d9541e", "#e0a100", "#1f9d6b", "#9467bd", "#17a2b8", "#c2458a", "#7a828c")
-"""Legible on white and on near-black."""
+"""Legible on both white and near-black backgrounds."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "dash", "dot")
-"""Besides colour, for print and for the colour-blind."""
-TURNS = ("rotation", "canvas")
-"""Sweeps over all directions, drawn as polar plots too."""
+"""In addition to colour, for print and for colour-blind readers."""
+ROTATION_SWEEPS = ("rotation", "canvas")
+"""Sweeps over the full circle, which are also drawn as polar plots."""
 MIN_VALUES = 4
-"""Sweeps with fewer values have a table and no curve."""
+"""Sweeps with fewer values have a table, but no curve."""
 CURVES = ("repeatability_05px", "matching_score")
 REPEATABILITIES = {
     0.25: "repeatability_025px",
@@ -42,17 +42,17 @@ _BY_NAME = {metric.name: metric for metric in METRICS}
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure of the page."""
+    """A chart on the page."""
 
     key: str
-    """Unique on the page; an HTML id."""
+    """HTML id, unique on the page."""
     title: str
     figure: Mapping[str, Any]
-    """``data`` and ``layout`` of Plotly."""
+    """Plotly's ``data`` and ``layout``."""
 
 
 def styles(detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Line colour and dash of each detector; in a comparison a detector keeps its colour."""
+    """Line style of each detector; in a comparison, both runs of a detector have the same colour."""
     plain = list(dict.fromkeys(name.partition(" · ")[0] for name in detectors))
     found = {}
     for name in detectors:
@@ -65,7 +65,7 @@ def styles(detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def sweep_charts(sweep: str, rows: Rows, detectors: Sequence[str]) -> list[Chart]:
-    """Curves over a sweep's values at default parameters, and polar plots of turns."""
+    """Curves over a sweep's values at default parameters, and polar plots for rotations."""
     own = _by_detector([row for row in rows if row["budget"] == AT_DEFAULTS], detectors)
     values = sorted({row["value"] for found in own.values() for row in found})
     charts = []
@@ -73,14 +73,14 @@ def sweep_charts(sweep: str, rows: Rows, detectors: Sequence[str]) -> list[Chart
         for metric in CURVES:
             means = {name: _over_values(found, metric, values) for name, found in own.items()}
             charts.append(_curve(sweep, metric, values, means))
-            if sweep in TURNS:
+            if sweep in ROTATION_SWEEPS:
                 charts.append(_polar(sweep, metric, values, means))
         charts.append(_over_tolerance(sweep, own))
     return charts
 
 
 def distribution_charts(rows: Rows, detectors: Sequence[str]) -> list[Chart]:
-    """Where localisation and orientation errors lie, summed over a sweep at default parameters."""
+    """Distributions of the localisation and orientation errors of a sweep at default parameters."""
     own = _by_detector([row for row in rows if row["budget"] == AT_DEFAULTS], detectors)
     return [
         _distribution("localisation", "Localisation error", "px", own, LOCALISATION_BINS_PX),
@@ -89,13 +89,13 @@ def distribution_charts(rows: Rows, detectors: Sequence[str]) -> list[Chart]:
 
 
 def cost_charts(rows: Rows, detectors: Sequence[str]) -> list[Chart]:
-    """Keypoints and seconds a view."""
+    """Bar charts of the number of keypoints and the time of each detector."""
     summaries = {
         s.detector: s.means for s in summarise_rows([dict(r) for r in rows if r["budget"] == AT_DEFAULTS])
     }
     named = [name for name in reversed(detectors) if name in summaries]
     charts = []
-    for metric, title in (("n_reference", "Keypoints an image"), ("time_s", "Seconds a view, one thread")):
+    for metric, title in (("n_reference", "Keypoints per image"), ("time_s", "Seconds per view, one thread")):
         colours = [styles(detectors)[name]["color"] for name in named]
         values = [summaries[name][metric] for name in named]
         text = [f"{value:.{_BY_NAME[metric].decimals}f}" for value in values]
@@ -112,7 +112,7 @@ def _by_detector(rows: Rows, detectors: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _over_values(rows: list[Any], metric: str, values: Sequence[float]) -> list[float | None]:
-    """Mean over images at each value."""
+    """The mean over images at each value of the sweep."""
     means = []
     for value in values:
         found = list(per_image([row for row in rows if row["value"] == value], metric).values())
@@ -163,7 +163,7 @@ def _over_tolerance(sweep: str, own: Mapping[str, list[Any]]) -> Chart:
         )
     axis = {"title": {"text": "tolerance (px)"}, "tickvals": list(REPEATABILITIES)}
     layout = {"xaxis": axis, "yaxis": {"range": [0, 1.02]}}
-    return Chart(f"{sweep}-tolerance", "Repeatability over the tolerance", {"data": data, "layout": layout})
+    return Chart(f"{sweep}-tolerance", "Repeatability against tolerance", {"data": data, "layout": layout})
 
 
 def _distribution(
@@ -181,6 +181,6 @@ def _distribution(
         )
     layout = {
         "xaxis": {"title": {"text": f"error ({unit})"}, "range": [0, float(edges[-1])]},
-        "yaxis": {"title": {"text": f"share a bin of {edges[1]:g} {unit}"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": f"fraction per bin of {edges[1]:g} {unit}"}, "rangemode": "tozero"},
     }
     return Chart(f"{key}-errors", title, {"data": data, "layout": layout})

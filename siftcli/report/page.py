@@ -1,4 +1,4 @@
-"""Runs -> the page's parts -> HTML."""
+"""Arrange the parts of the page and render them as HTML."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .runs import Run, compared_rows
 from .tables import ImageEntry, Table
 
 MAX_PICTURE_BYTES = 12_000_000
-"""Pictures are left out of the page beyond this, the best images first."""
+"""Maximum total size of the pictures; those of the best images are omitted first."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One sweep or dataset."""
+    """The tables and charts of one sweep or dataset."""
 
     title: str
     tables: Sequence[Table]
@@ -35,7 +35,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the template writes out."""
+    """Everything that the template renders."""
 
     title: str
     runs: Sequence[Run]
@@ -47,18 +47,18 @@ class Page:
     definitions: Sequence[Metric]
     settings: Sequence[tuple[str, str]]
     source_px: tuple[float, float] | None
-    """Smallest and largest number of source pixels a view pixel of the rendered turns."""
+    """Smallest and largest size of a pixel of the rendered rotations, in source pixels."""
     n_left_out: int
-    """Rows of two runs that have no counterpart in the other."""
+    """Number of rows that occur in only one of two compared runs."""
 
     @property
     def charts(self) -> dict[str, Mapping[str, Any]]:
-        """Every figure by its key."""
+        """Chart key -> Plotly figure."""
         return {chart.key: chart.figure for section in self.sections for chart in section.charts}
 
 
 def render(runs: Sequence[Run]) -> str:
-    """The HTML of one run, or of two to be compared."""
+    """The HTML page of one run, or of two compared runs."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -77,7 +77,7 @@ def render(runs: Sequence[Run]) -> str:
 
 
 def make_page(runs: Sequence[Run]) -> Page:
-    """Arrange the runs' rows into the parts of the page."""
+    """Arrange the rows of the runs into the parts of the page."""
     rows, n_left_out = compared_rows(runs)
     detectors = [name for run in runs for name in run.detectors]
     by_sweep = tables.groups(rows)
@@ -124,7 +124,7 @@ def _section(
 
 
 def _pairs(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Whose difference is shown: the first detector and each other; in a comparison after and before."""
+    """The pairs of detectors to subtract: the first and each other or, in a comparison, after and before."""
     if len(runs) == 1:
         first, *others = runs[0].detectors
         return [(first, other) for other in others]
@@ -133,7 +133,7 @@ def _pairs(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def _pictures(runs: Sequence[Run]) -> dict[str, list[dict[str, Any]]]:
-    """Pictures by image, embedded; as many as the page may hold."""
+    """Image name -> embedded pictures, up to ``MAX_PICTURE_BYTES``."""
     found: dict[str, list[dict[str, Any]]] = {}
     left = MAX_PICTURE_BYTES
     for run in runs:
@@ -146,9 +146,9 @@ def _pictures(runs: Sequence[Run]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _embedded(folder: Path, name: str) -> str:
-    """A picture as a data URL; empty where the file is gone, or is no picture of that folder.
+    """A picture as a data URL; empty if the file is missing or not a WebP picture in that folder.
 
-    The name comes from a file: it must not carry another file of this machine into the page.
+    The name comes from ``results.json``, which may be foreign: it must not pull other files into the page.
     """
     path = folder / PICTURES_FOLDER / Path(name).name
     try:
@@ -161,7 +161,7 @@ def _embedded(folder: Path, name: str) -> str:
 
 
 def _settings(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Names and values of everything that the results depend on."""
+    """The names and values of everything that the results depend on."""
     entries = []
     for run in runs:
         prefix = f"{run.label}: " if run.label else ""
@@ -180,7 +180,7 @@ def _settings(runs: Sequence[Run]) -> list[tuple[str, str]]:
 def _compact(value: Any) -> str:
     """A value as readable text."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_compact(item)}" for key, item in value.items()) or "as they come"
+        return ", ".join(f"{key} {_compact(item)}" for key, item in value.items()) or "defaults"
     if isinstance(value, list):
         return "[" + ", ".join(map(_compact, value)) + "]" if value else "none"
     return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')

@@ -1,4 +1,4 @@
-"""What an evaluation saved, read back."""
+"""Read the saved results of an evaluation."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ MAX_RUNS = 2
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One evaluation."""
+    """One finished evaluation."""
 
     folder: Path
     label: str
-    """What tells its detectors from those of the other run; empty when it is alone."""
+    """Distinguishes its detectors from those of the other run; empty for a single run."""
     results: dict[str, Any]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Its rows, with detectors named as on the page."""
+        """The rows, with the detectors named as on the page."""
         return [{**row, "detector": self.named(row["detector"])} for row in self.results["rows"]]
 
     @property
     def detectors(self) -> list[str]:
-        """Names of its detectors as on the page, in the order of the tables."""
+        """The names of the detectors as on the page, in the order of the tables."""
         return [self.named(name) for name in self.results["settings"]["detectors"]]
 
     def named(self, detector: str) -> str:
@@ -42,12 +42,12 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Read one evaluation, or two to be compared.
+    """Read one evaluation, or two to compare.
 
     Raises
     ------
     ParameterError
-        If there are more.
+        If there are more than two folders.
     InputError
         If a folder holds no finished evaluation.
     """
@@ -81,9 +81,9 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def compared_rows(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], int]:
-    """Rows of all runs, and how many were left out.
+    """The rows of all runs, and the number of omitted rows.
 
-    Of two runs only rows whose image, sweep, value and budget are in both can be compared.
+    Of two runs, only the rows whose image, sweep, value and budget occur in both are compared.
 
     Raises
     ------

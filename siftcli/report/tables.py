@@ -1,4 +1,4 @@
-"""Rows -> the tables of the page, as records that the template writes out."""
+"""The tables of the page, as records that the template renders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATASET_METRICS = (
     "n_correct",
     *(f"corners_within_{t}px" for t in CORNER_TOLERANCES_PX),
 )
-"""Columns of a dataset's table."""
+"""Columns of the table of a dataset."""
 IMAGE_METRICS = (
     "repeatability_05px",
     "repeatability_1px",
@@ -38,28 +38,28 @@ IMAGE_METRICS = (
     "matching_score",
     "n_reference",
 )
-"""Columns of an image's table."""
+"""Columns of the table of an image."""
 MAX_IMAGES = 400
-"""Images listed, the worst first; keeps the page of a large run small."""
+"""Maximum number of images listed, worst first; keeps the page of a large run small."""
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure."""
+    """A cell of a table."""
 
     text: str
     detail: str = ""
-    """An interval."""
+    """A confidence interval."""
     is_best: bool = False
     note: str = ""
-    """"better" or "worse" where an interval excludes zero."""
+    """"better" or "worse" if the interval excludes zero."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a row a detector."""
+    """A table with a row for each detector."""
 
     title: str
     columns: Sequence[Metric]
@@ -67,7 +67,7 @@ class Table:
 
 
 def number(value: float | None, metric: Metric, *, signed: bool = False) -> str:
-    """A figure as printed; a dash where there is none."""
+    """A number as text; a dash if there is none."""
     if value is None or math.isnan(value):
         return "–"
     value = round(value, metric.decimals) + 0.0  # no negative zero
@@ -78,23 +78,23 @@ def number(value: float | None, metric: Metric, *, signed: bool = False) -> str:
 SWEEP_TITLES = {
     "rotation": "Rotation, rendered views",
     "canvas": "Rotation, whole images on a canvas",
-    "lossless": "Rotation, lossless quarter turns",
+    "lossless": "Rotation, lossless multiples of 90°",
     "jpeg": "JPEG compression",
     "oxford": "Oxford affine",
     "hpatches": "HPatches",
-    "hpatches-illumination": "HPatches, changed light",
-    "hpatches-viewpoint": "HPatches, changed view",
+    "hpatches-illumination": "HPatches, illumination changes",
+    "hpatches-viewpoint": "HPatches, viewpoint changes",
     "csv": "Listed pairs",
 }
 
 
 def sweep_title(sweep: str) -> str:
-    """A sweep's or dataset's name as a heading."""
+    """The heading of a sweep or dataset."""
     return SWEEP_TITLES.get(sweep, sweep.capitalize())
 
 
 def groups(rows: Rows) -> dict[str, dict[str, list[Any]]]:
-    """Rows by sweep and budget, in the order in which they occur."""
+    """Sweep -> budget -> rows, in order of first occurrence."""
     found: dict[str, dict[str, list[Any]]] = {}
     for row in rows:
         found.setdefault(row["sweep"], {}).setdefault(row["budget"], []).append(row)
@@ -107,7 +107,7 @@ def columns_of(sweep: str) -> list[Metric]:
 
 
 def headline(sweep: str, budget: str, rows: Rows) -> Table:
-    """The means of every detector, the best value of each column marked."""
+    """The means of every detector, with the best value of each column marked."""
     summaries = summarise_rows([dict(row) for row in rows])
     columns = columns_of(sweep)
     marked = {metric.name: best(summaries, metric) for metric in columns}
@@ -122,7 +122,7 @@ def _cells(summary: Summary, columns: Sequence[Metric], marked: Mapping[str, set
 
 
 def lead(sweep: str, budget: str, rows: Rows, pairs: Sequence[tuple[str, str]], seed: int) -> Table | None:
-    """Differences between pairs of detectors with their intervals; None where there is no pair."""
+    """Differences between pairs of detectors with their intervals; None if there are none."""
     columns = [metric for metric in columns_of(sweep) if metric.higher_is_better is not None]
     found = {(d.detector, d.other, d.metric): d for d in differences([dict(r) for r in rows], pairs, seed)}
     present = [pair for pair in pairs if any(key[:2] == pair for key in found)]
@@ -136,7 +136,7 @@ def lead(sweep: str, budget: str, rows: Rows, pairs: Sequence[tuple[str, str]], 
 
 
 def _pair_title(a: str, b: str) -> str:
-    """``a − b``; in a comparison ``detector: after − before``."""
+    """``a − b``, or in a comparison ``detector: after − before``."""
     (name, _, after), (other, _, before) = a.partition(" · "), b.partition(" · ")
     return f"{name}: {after} − {before}" if after and name == other else f"{a} − {b}"
 
@@ -153,17 +153,17 @@ def _difference_cell(found: Difference | None, metric: Metric) -> Cell:
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """An image, with its table and its pictures if it was drawn."""
+    """An image with its table, and with its pictures if it was drawn."""
 
     name: str
     figures: Sequence[tuple[str, str]]
-    """Titles and values of its own line."""
+    """Titles and values of its summary line."""
     table: Table
     pictures: Sequence[Mapping[str, Any]]
 
 
 def images(rows: Rows, first: str, pictures: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[ImageEntry]:
-    """Images of a sweep at default parameters, those with the lowest repeatability first.
+    """The images of a sweep at default parameters, lowest repeatability first.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def images(rows: Rows, first: str, pictures: Mapping[str, Sequence[Mapping[str, 
     first
         The detector by which images are ranked.
     pictures
-        Drawings by image.
+        Image name -> its pictures.
     """
     by_image: dict[str, list[Any]] = {}
     for row in rows:

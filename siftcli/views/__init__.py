@@ -1,1 +1,1 @@
-"""Views of an image with known geometry, and what is measured on pairs of them."""
+"""Pairs of views of one image with a known map between them, and metrics on such pairs."""

@@ -1,4 +1,4 @@
-"""An image rotated about its centre and resized, on a canvas that holds all of it."""
+"""Rotate and resize an image on a canvas that is large enough to hold all of it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from .rendering import GREY_LEVELS, Interpolated, render
 from .transforms import quarter_turn
 
 MAX_CANVAS_PIXELS = 1 << 28
-"""Largest canvas that a rotated or resized image is drawn on."""
+"""Maximum size of the canvas."""
 
 Matrix = NDArray[np.floating[Any]]
 
 
-def turned(grey: NDArray[np.float32], deg: float, scale: float = 1.0) -> tuple[NDArray[np.float32], Matrix]:
-    """Turn an image about its centre and resize it, on a canvas that holds all of it.
+def rotated(grey: NDArray[np.float32], deg: float, scale: float = 1.0) -> tuple[NDArray[np.float32], Matrix]:
+    """Rotate an image about its centre and resize it, on a canvas that is large enough to hold all of it.
 
     Parameters
     ----------
     grey
-        (H, W) in [0, 1].
+        (H, W) float32 in [0, 1].
     deg
-        Counter-clockwise on the screen. Multiples of 90 at scale 1 move pixels.
+        Rotation in degrees, counter-clockwise on the screen. Multiples of 90 at scale 1 are lossless.
     scale
-        Factor by which the content grows; a smaller one averages over each pixel's footprint.
+        Factor by which the content grows. Below 1, each pixel is the average over its footprint.
 
     Returns
     -------
     image, matrix
-        (H', W') float32 in [0, 1], the outside filled by mirroring, and the map (3, 3) to
-        its pixels.
+        The image, (H', W') float32 in [0, 1], padded by mirroring, and the map (3, 3) from the
+        pixels of ``grey`` to its pixels.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def turned(grey: NDArray[np.float32], deg: float, scale: float = 1.0) -> tuple[N
     canvas = _canvas_shape(shape, deg, scale)
     if canvas[0] * canvas[1] > MAX_CANVAS_PIXELS:
         raise ParameterError(
-            f"the turned image would have {canvas[1]} x {canvas[0]} pixels, more than {MAX_CANVAS_PIXELS}; "
+            f"the rotated image would have {canvas[1]} x {canvas[0]} pixels, more than {MAX_CANVAS_PIXELS}; "
             "choose a smaller --scale or a smaller image"
         )
     matrix = similarity(scale, deg, centre_of(shape), centre_of(canvas))
@@ -59,7 +59,7 @@ def turned(grey: NDArray[np.float32], deg: float, scale: float = 1.0) -> tuple[N
 
 
 def _canvas_shape(shape: tuple[int, int], deg: float, scale: float) -> tuple[int, int]:
-    """(height, width) that hold every pixel of the turned image."""
+    """The smallest (height, width) that holds every pixel of the rotated image."""
     corners = map_points(similarity(scale, deg, (0, 0), (0, 0)), Region.whole(shape).corners)
     width, height = np.ceil(np.ptp(corners, axis=0) - 1e-9).astype(int)  # 1e-9: the sine of 180° is not 0
     return int(height), int(width)

@@ -1,9 +1,9 @@
-"""From two sets of features and the true map between their images to numbers: pure functions.
+"""Metrics that compare the features of two images, given the true map between the images.
 
-A *correspondence* is a pair of keypoints that the true map brings together; a *putative match*
-is a pair that the descriptors propose; a *correct match* is a putative match within the
-tolerance of the truth. Fractions are stored as fractions. A share of nothing is 0 (a detector that
-finds nothing repeats nothing); the median of nothing is NaN.
+A *correspondence* is a pair of keypoints that the true map brings together. A *putative match* is a
+pair with similar descriptors. A *correct match* is a putative match within the tolerance of the true
+position. Fractions are in [0, 1]. A fraction with denominator 0 is 0, because a detector that finds
+nothing repeats nothing. The median of no values is NaN.
 """
 
 from __future__ import annotations
@@ -20,36 +20,38 @@ from ..features import Features, Matches
 from .planar import Matrix, Points, local_scale, map_angles, map_points
 
 TOLERANCES_PX = (0.25, 0.5, 1.0, 1.5, 3.0)
-"""Distances at which repeatability is counted."""
+"""Tolerances at which repeatability is measured."""
 MAX_SCALE_RATIO = 2**0.5
-"""Keypoints correspond only below this ratio of their scales: half an octave."""
+"""Keypoints correspond only if the ratio of their scales is below this: half an octave."""
 LOCALISATION_RADIUS_PX = 1.5
-"""Correspondences up to this distance tell the localisation error."""
+"""The localisation error is measured on correspondences up to this distance."""
 CORRECT_MATCH_PX = 2.0
-"""A putative match within this distance of the truth is correct."""
+"""A putative match is correct within this distance of the true position."""
 MAX_OVERLAP_ERROR = 0.4
 """Regions correspond up to this error (Mikolajczyk et al., IJCV 2005, section 4.1)."""
 NORMALISED_RADIUS_PX = 30.0
-"""Radius to which the overlap criterion brings the first region of each pair (same section)."""
+"""Radius to which the first region of each pair is scaled for the overlap criterion (same section)."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Locations:
-    """Unique keypoints of one image: several orientations at a place are one."""
+    """The K distinct keypoints of one image; several orientations at one position count once."""
 
     xy: Points
+    """(K, 2) positions in pixels."""
     scale: NDArray[Any]
+    """(K,) σ in pixels."""
     of_feature: NDArray[np.intp]
-    """(N,) the location of each feature."""
+    """(N,) the index of each feature's location."""
 
     def __len__(self) -> int:
         return len(self.scale)
 
 
 def locations(features: Features) -> Locations:
-    """The distinct (x, y, σ) of features."""
+    """The distinct (x, y, σ) of the features."""
     rows = np.column_stack([features.xy, features.scale])
     unique, of_feature = np.unique(rows, axis=0, return_inverse=True)
     return Locations(unique[:, :2], unique[:, 2], of_feature.reshape(-1))
@@ -60,23 +62,28 @@ class Correspondences:
     """One-to-one pairs of keypoints, nearest first."""
 
     pairs: NDArray[np.intp]
-    """(C, 2) rows of the first and the second image's keypoints."""
+    """(C, 2) indices of keypoints of the first and of the second image."""
     distance: Floats
-    """(C,) pixels of the second image between the mapped keypoint and its partner."""
+    """(C,) distance in pixels of the second image between the mapped keypoint and its partner."""
 
     def __len__(self) -> int:
         return len(self.pairs)
 
 
 def one_to_one(first: NDArray[np.intp], second: NDArray[np.intp], cost: Floats) -> NDArray[np.intp]:
-    """Rows of candidate pairs, cheapest first, in which each keypoint occurs once.
+    """Choose pairs greedily, cheapest first, so that each keypoint occurs at most once.
 
     Parameters
     ----------
     first, second
-        (K,) keypoints of the two images.
+        (K,) indices of the keypoints of each candidate pair.
     cost
-        (K,); equal costs are taken in the order of ``first``, then ``second``.
+        (K,) cost of each pair; ties are broken by ``first``, then by ``second``.
+
+    Returns
+    -------
+    ndarray
+        Indices of the chosen pairs, cheapest first.
     """
     chosen: list[int] = []
     taken_first: set[int] = set()
@@ -91,7 +98,7 @@ def one_to_one(first: NDArray[np.intp], second: NDArray[np.intp], cost: Floats) 
 
 
 def near_pairs(a: Points, b: Points, radius: float) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """All pairs of points up to ``radius`` apart: rows of ``a``, rows of ``b`` and distances."""
+    """All pairs of points up to ``radius`` apart: indices into ``a``, indices into ``b``, and distances."""
     if not len(a) or not len(b):
         return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0)
     table = cKDTree(a).sparse_distance_matrix(cKDTree(b), radius, output_type="ndarray")
@@ -101,9 +108,10 @@ def near_pairs(a: Points, b: Points, radius: float) -> tuple[NDArray[np.intp], N
 def correspondences(
     first: Locations, second: Locations, matrix: Matrix, tolerance_px: float = max(TOLERANCES_PX)
 ) -> Correspondences:
-    """Keypoints that the true map brings within ``tolerance_px`` and below √2 in scale.
+    """Find keypoints that the true map brings within ``tolerance_px``, with a scale ratio below √2.
 
-    One-to-one, nearest first; so those of a smaller tolerance are the ones with a smaller distance.
+    Pairs are one-to-one, nearest first. So the correspondences at a smaller tolerance are those with a
+    smaller distance.
     """
     i, j, distance = near_pairs(map_points(matrix, first.xy), second.xy, tolerance_px)
     ratio = first.scale[i] * local_scale(matrix, first.xy[i]) / second.scale[j]
@@ -114,21 +122,21 @@ def correspondences(
 
 
 def share(part: float, whole: float) -> float:
-    """A fraction; 0 of nothing."""
+    """``part / whole``, or 0 if ``whole`` is 0."""
     return float(part / whole) if whole else 0.0
 
 
 def repeatability(found: Correspondences, n_first: int, n_second: int) -> dict[float, float]:
-    """Correspondences over the smaller count, at each tolerance in pixels."""
+    """Number of correspondences over the smaller number of keypoints, at each tolerance in pixels."""
     smaller = min(n_first, n_second)
     return {t: share(int(np.sum(found.distance <= t)), smaller) for t in TOLERANCES_PX}
 
 
 def overlap_repeatability(first: Locations, second: Locations, matrix: Matrix) -> float:
-    """Repeatability by the overlap of regions, one-to-one, least error first.
+    """Repeatability by the overlap of regions; pairs are one-to-one, smallest error first.
 
-    A keypoint's region is a circle of radius proportional to σ; its image under the map is taken
-    as the circle of equal area (exact for a similarity).
+    A keypoint's region is a circle with radius proportional to σ. Its image under the map is
+    approximated by a circle of equal area, which is exact for a similarity.
     """
     i, j, distance = near_pairs(map_points(matrix, first.xy), second.xy, NORMALISED_RADIUS_PX)
     ratio = second.scale[j] / (first.scale[i] * local_scale(matrix, first.xy[i]))
@@ -139,9 +147,10 @@ def overlap_repeatability(first: Locations, second: Locations, matrix: Matrix) -
 
 
 def overlap_error(distance_px: Floats, ratio: Floats) -> Floats:
-    """1 - intersection over union of circles of 30 px and ``ratio`` · 30 px, centres this far apart.
+    """1 - intersection over union of two circles with radii 30 px and ``ratio`` · 30 px.
 
-    Only the sizes are normalised, not the distance: otherwise normalising would change nothing.
+    Only the radii are normalised, not the distance of the centres. Otherwise the normalisation would
+    have no effect.
     """
     r, s = np.broadcast_to(NORMALISED_RADIUS_PX, ratio.shape), NORMALISED_RADIUS_PX * ratio
     d = np.clip(distance_px, np.abs(r - s) + 1e-12, r + s)
@@ -153,51 +162,55 @@ def overlap_error(distance_px: Floats, ratio: Floats) -> Floats:
 
 
 def localisation_errors(found: Correspondences) -> Floats:
-    """Distances in pixels over correspondences within 1.5 px."""
+    """The distances in pixels of the correspondences within 1.5 px."""
     return found.distance[found.distance <= LOCALISATION_RADIUS_PX]
 
 
 def angle_difference(a: NDArray[Any], b: NDArray[Any]) -> Floats:
-    """The angle between directions given in radians, in [0, π]."""
+    """The angle between two directions in radians, in [0, π]."""
     return np.asarray(np.abs((np.asarray(a, np.float64) - b + np.pi) % (2 * np.pi) - np.pi))
 
 
 def match_distances(f: Features, g: Features, matches: Matches, matrix: Matrix) -> Floats:
-    """Distance (M,) in the second image from where each match should be."""
+    """(M,) distance in pixels of each match from its true position in the second image."""
     i, j = matches.pairs.T
     difference = map_points(matrix, f.xy[i]) - g.xy[j]
     return np.asarray(np.hypot(difference[:, 0], difference[:, 1]))
 
 
 def orientation_errors_deg(f: Features, g: Features, pairs: NDArray[Any], matrix: Matrix) -> Floats:
-    """Degrees between the true and the found orientation, for pairs (M, 2) of features."""
+    """(M,) error of the orientation in degrees, for pairs (M, 2) of features."""
     i, j = pairs.T
     expected = map_angles(matrix, f.xy[i], f.orientation[i])
     return np.rad2deg(angle_difference(g.orientation[j], expected))
 
 
 def matching_score(correct: NDArray[Any], first: Locations, second: Locations) -> float:
-    """Places with a correct match, over the smaller number of places.
+    """Number of locations with a correct match, over the smaller number of locations.
 
     Parameters
     ----------
     correct
-        (M, 2) pairs of features whose match is correct; of several at a place one counts.
+        (M, 2) pairs of features whose match is correct; several at one location count once.
+    first, second
+        The locations of both images.
     """
-    places = [np.unique(side.of_feature[rows]) for side, rows in zip((first, second), correct.T, strict=True)]
-    return share(min(map(len, places)), min(len(first), len(second)))
+    matched = [
+        np.unique(side.of_feature[rows]) for side, rows in zip((first, second), correct.T, strict=True)
+    ]
+    return share(min(map(len, matched)), min(len(first), len(second)))
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two detectors' features of the same images are the same."""
+    """How well the features of two detectors agree on the same images."""
 
     found_in_b: float
-    """Share of A's features that B found too."""
+    """Fraction of A's features that B found too."""
     found_in_a: float
-    """Share of B's features that A found too."""
+    """Fraction of B's features that A found too."""
     descriptor_cosine: float
-    """Median cosine of the descriptors of A's features and B's nearest counterparts."""
+    """Median cosine similarity between the descriptors of A's features and of their counterparts in B."""
     n_a: int
     n_b: int
 
@@ -209,9 +222,9 @@ def counterparts(
     max_scale_ratio: float = 2**0.25,
     max_angle_deg: float = 15.0,
 ) -> NDArray[np.intp]:
-    """For each feature of A (N,) the row of its nearest counterpart in B, or -1.
+    """(N,) for each feature of A, the index of its nearest counterpart in B, or -1.
 
-    A counterpart lies within a pixel, a quarter octave and 15°.
+    By default a counterpart lies within one pixel, a quarter octave and 15°.
     """
     i, j, distance = near_pairs(a.xy, b.xy, max_distance_px)
     ratio = a.scale[i].astype(np.float64) / b.scale[j]
@@ -225,7 +238,7 @@ def counterparts(
 
 
 def agreement(pairs: Sequence[tuple[Features, Features]]) -> Agreement:
-    """Compare two detectors' features of some images, pooled over the images.
+    """Compare the features of two detectors, pooled over the images.
 
     Parameters
     ----------
@@ -249,17 +262,17 @@ def agreement(pairs: Sequence[tuple[Features, Features]]) -> Agreement:
 
 
 def descriptor_cosines(a: NDArray[Any], b: NDArray[Any]) -> Floats:
-    """Cosine (M,) of the angles between descriptors (M, 128), row by row; 0 where one is zero."""
+    """(M,) cosine similarity of descriptors (M, 128), row by row; 0 if one of them is zero."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.asarray(np.einsum("nk,nk->n", a, b) / np.where(norms > 0, norms, 1))
 
 
 def median(values: Floats) -> float:
-    """The median; NaN of nothing."""
+    """The median; NaN if there are no values."""
     return float(np.median(values)) if len(values) else float("nan")
 
 
 def quantile(values: Floats, q: float) -> float:
-    """The quantile, interpolated; NaN of nothing."""
+    """The interpolated quantile; NaN if there are no values."""
     return float(np.quantile(values, q)) if len(values) else float("nan")

@@ -1,9 +1,8 @@
-"""A small camera: views of a source image, sampled exactly and quantised as a sensor would.
+"""Render views of a source image as a camera would: resampled, with noise, quantised to 8 bits.
 
-The source is a cubic spline through its samples, in double precision. Each pixel of a view is
-the average of that spline over the pixel's footprint, taken at a grid of points placed
-symmetrically about the pixel's centre: no coordinate is rounded, and turned and unturned views
-are equally sharp.
+The source is interpolated by a cubic spline in double precision. Each pixel of a view is the average
+of the spline over the pixel's footprint, sampled on a grid that is symmetric about the pixel's centre.
+No coordinate is rounded, and rotated views are as sharp as unrotated ones.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ GREY_LEVELS = 255.0
 NOISE_LEVELS = 1.0
 """Standard deviation of the noise of every rendered view, in grey levels (a clean 8-bit camera)."""
 SAMPLES_PER_SOURCE_PX = 1.5
-"""Points a footprint is averaged over, a source pixel and direction."""
+"""Samples per source pixel and axis in the average over a footprint."""
 MIN_SAMPLES = 2
-"""Fewest points a footprint and direction, so that upsampled views are averaged too."""
+"""Minimum number of samples per axis, so that upsampled views are averaged too."""
 SPLINE_ORDER = 3
 BORDER = "mirror"
-"""What lies outside the source: its mirror image, the edge sample not repeated."""
+"""The source is padded by mirroring, without repeating the edge sample."""
 
 Levels = NDArray[np.float64]
-"""(H, W) in grey levels, 0 to 255, not rounded."""
+"""(H, W) float64 in grey levels from 0 to 255, not rounded."""
 GreyBytes = NDArray[np.uint8]
-"""(H, W) as a camera delivers it."""
+"""(H, W) uint8."""
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolated:
-    """An image to take views of."""
+    """A source image, interpolated by a cubic spline."""
 
     grey: NDArray[np.float32]
     """(H, W) in [0, 1]."""
@@ -51,17 +50,17 @@ class Interpolated:
 
     @cached_property
     def levels(self) -> Levels:
-        """The image in grey levels."""
+        """(H, W) the image in grey levels."""
         return GREY_LEVELS * self.grey.astype(np.float64)
 
     @cached_property
     def coefficients(self) -> NDArray[np.float64]:
-        """The cubic spline's coefficients (H, W)."""
+        """(H, W) coefficients of the cubic spline."""
         return np.asarray(ndimage.spline_filter(self.levels, SPLINE_ORDER, mode=BORDER))
 
     @cached_property
     def key(self) -> str:
-        """A digest of the pixels: what random numbers are drawn for, whatever the file is called."""
+        """A digest of the pixels, which seeds the random numbers whatever the file's name is."""
         digest = hashlib.blake2b(np.ascontiguousarray(self.grey).tobytes(), digest_size=16)
         digest.update(repr(self.shape).encode())
         return digest.hexdigest()
@@ -70,20 +69,20 @@ class Interpolated:
 def render(
     source: Interpolated, to_source: Matrix, shape: tuple[int, int], source_px: float, *, average: bool = True
 ) -> Levels:
-    """A view (H, W) of the source, without noise.
+    """Render a view (H, W) of the source, without noise.
 
     Parameters
     ----------
     source
-        The image looked at.
+        The source image.
     to_source
-        (3, 3) from the view's pixels to the source's.
+        (3, 3) map from pixels of the view to pixels of the source.
     shape
         (height, width) of the view.
     source_px
-        Source pixels a view pixel, by which the number of samples is chosen.
+        Width of a view pixel in source pixels, which determines the number of samples.
     average
-        Average over each pixel's footprint; else the spline at its centre.
+        Average over each pixel's footprint. If False, sample the spline at the pixel's centre.
     """
     n = max(MIN_SAMPLES, math.ceil(SAMPLES_PER_SOURCE_PX * source_px)) if average else 1
     offsets = (np.arange(n) + 0.5) / n - 0.5
@@ -98,7 +97,7 @@ def render(
 def _spline(
     source: Interpolated, to_source: Matrix, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The source's spline at view positions."""
+    """Evaluate the source's spline at positions of the view."""
     (a, b, c), (d, e, f), (g, h, i) = to_source
     w = g * x + h * y + i
     position = np.stack([(d * x + e * y + f) / w, (a * x + b * y + c) / w])
@@ -110,17 +109,17 @@ def _spline(
 
 
 def photograph(levels: Levels, rng: np.random.Generator, noise_levels: float = NOISE_LEVELS) -> GreyBytes:
-    """The view as a camera delivers it: Gaussian noise, then 8 bits."""
+    """Add Gaussian noise and quantise to 8 bits."""
     return quantised(levels + noise_levels * rng.standard_normal(levels.shape))
 
 
 def quantised(levels: NDArray[Any]) -> GreyBytes:
-    """Grey levels rounded to 8 bits."""
+    """Round grey levels to 8 bits."""
     return np.asarray(np.rint(levels).clip(0, GREY_LEVELS).astype(np.uint8))
 
 
 def random_for(seed: int, source: Interpolated, *labels: object) -> np.random.Generator:
-    """Random numbers for one picture: the same in any process and any order of work."""
+    """A random generator for one image, independent of the process and of the order of work."""
     text = "/".join([str(seed), source.key, *map(str, labels)])
     return np.random.default_rng(
         np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), np.uint32)
@@ -128,5 +127,5 @@ def random_for(seed: int, source: Interpolated, *labels: object) -> np.random.Ge
 
 
 def grey_of(picture: GreyBytes) -> NDArray[np.float32]:
-    """A picture (H, W) as detectors take it: in [0, 1]."""
+    """Convert to (H, W) float32 in [0, 1], as detectors expect."""
     return picture.astype(np.float32) / np.float32(GREY_LEVELS)

@@ -1,6 +1,6 @@
-"""Every way in which an image is looked at again, with the exact map to the new view.
+"""The transforms of an evaluation, each with the exact map to the new view.
 
-Angles are in degrees, counter-clockwise on the screen: a turn by DEG takes an orientation θ to
+Angles are in degrees, counter-clockwise on the screen. A rotation by DEG changes an orientation θ to
 θ − DEG.
 """
 
@@ -20,34 +20,34 @@ from .planar import Matrix, Region, centre_of, map_points, similarity
 from .rendering import GREY_LEVELS, GreyBytes, Interpolated, photograph, quantised, random_for, render
 
 MAX_ZOOM_SIDE = 640
-"""Largest side of the finer view of a zoom, which needs more room than other views."""
+"""Maximum side of the finer view of a zoom, which covers more of the source than other views."""
 SUPPORT_SIGMAS = 4.5
-"""Radius, in σ, of what a keypoint is computed from: 3 windows of 1.5 σ (Lowe, section 5)."""
+"""Radius in σ of the support of a keypoint: 3 times the window of 1.5 σ (Lowe, section 5)."""
 TILT_FOCAL = 1.5
 """Focal length of the tilted camera, in view sides."""
 
 
 class Rotation(Rendered):
-    """The view turned: square crops inside the image, no artificial border."""
+    """Rotation of a square crop inside the image, without an artificial border."""
 
     sweep, unit = "rotation", "°"
 
     def matrix(self, frame: Frame) -> Matrix:
-        """The turn about the view's centre."""
+        """The rotation about the centre of the view."""
         return similarity(1.0, self.value, centre_of(frame.shape), centre_of(frame.shape))
 
     def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
-        """The scene, turned before it is sampled."""
+        """The scene, rotated before it is sampled."""
         return photograph(frame.levels(source, self.value), rng)
 
 
 class Perspective(Rendered):
-    """The scene's plane tilted about the vertical axis by up to 40°, seen by a pinhole camera."""
+    """The image plane tilted about the vertical axis by up to 40°, seen by a pinhole camera."""
 
     sweep, unit = "perspective", "°"
 
     def matrix(self, frame: Frame) -> Matrix:
-        """The tilt, the view's centre staying where it is."""
+        """The tilt about the centre of the view."""
         cos, sin = math.cos(math.radians(self.value)), math.sin(math.radians(self.value))
         x, y = centre_of(frame.shape)
         centred = np.array([[cos, 0, 0], [0, 1, 0], [sin / (TILT_FOCAL * frame.side), 0, 1]])
@@ -61,22 +61,22 @@ class Perspective(Rendered):
 
 
 class Blur(Rendered):
-    """Gaussian blur of this σ in view pixels, before noise and rounding."""
+    """Gaussian blur with σ in view pixels, before noise and rounding."""
 
     sweep, unit = "blur", " px"
 
     def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
-        """The reference's levels, blurred."""
+        """The reference without its noise, blurred."""
         return photograph(ndimage.gaussian_filter(frame.levels(source), self.value, mode="mirror"), rng)
 
 
 class Noise(Rendered):
-    """Gaussian noise of this many grey levels instead of 1."""
+    """Gaussian noise with a standard deviation of this many grey levels instead of 1."""
 
     sweep, unit = "noise", " levels"
 
     def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
-        """The reference's levels with more noise."""
+        """The reference with other noise."""
         return photograph(frame.levels(source), rng, self.value)
 
 
@@ -86,40 +86,40 @@ class Jpeg(Rendered):
     sweep = "jpeg"
 
     def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
-        """A second photograph, packed and unpacked."""
+        """The reference with other noise, compressed and decompressed."""
         packed = io.BytesIO()
         Image.fromarray(photograph(frame.levels(source), rng)).save(packed, "JPEG", quality=int(self.value))
         return np.asarray(Image.open(packed))
 
 
 class Brightness(Rendered):
-    """Grey levels added, clipped as a sensor clips."""
+    """A constant added to the grey levels, clipped as by a sensor."""
 
     sweep, unit = "brightness", " levels"
 
     def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
-        """The reference's levels, brighter or darker."""
+        """The reference, brighter or darker."""
         return photograph(frame.levels(source) + self.value, rng)
 
 
 class Contrast(Rendered):
-    """Contrast multiplied by this about middle grey, clipped."""
+    """Contrast about middle grey multiplied by a factor, clipped."""
 
     sweep, unit = "contrast", "×"
 
     def view(self, source: Interpolated, frame: Frame, rng: np.random.Generator) -> GreyBytes:
-        """The reference's levels, stretched or squeezed."""
+        """The reference with more or less contrast."""
         middle = GREY_LEVELS / 2
         return photograph(middle + self.value * (frame.levels(source) - middle), rng)
 
 
 class Scale(Transform):
-    """Zoom: the content grows by this factor; the coarser view has fewer pixels, both see the same."""
+    """Zoom by a factor. Both views show the same area; the coarser one has fewer pixels."""
 
     sweep, unit = "scale", "×"
 
     def pair(self, source: Interpolated, seed: int = 0) -> Pair:
-        """Two views of different pixel size."""
+        """Two views with different pixel sizes."""
         reference, view = self.frames(source)
         return Pair(
             reference=reference_of(reference, source, seed),
@@ -131,7 +131,7 @@ class Scale(Transform):
         )
 
     def frames(self, source: Interpolated) -> tuple[Frame, Frame]:
-        """The reference and the view; the finer of both uses the source at most pixel by pixel."""
+        """The frames of the reference and the view; the finer one has pixels of at least one source pixel."""
         room = min(source.shape) - 2 * SOURCE_BORDER_PX
         ratio = max(self.value, 1 / self.value)
         require_room(room / ratio, source)
@@ -142,12 +142,12 @@ class Scale(Transform):
 
 
 class Lossless(Transform):
-    """The whole image turned by a multiple of 90° by moving pixels."""
+    """Lossless rotation of the whole image by a multiple of 90°."""
 
     sweep, unit, equal_counts = "lossless", "°", False
 
     def pair(self, source: Interpolated, seed: int = 0) -> Pair:
-        """The image and the same pixels turned."""
+        """The image, and the same pixels rotated."""
         reference = quantised(source.levels)
         view = np.ascontiguousarray(np.rot90(reference, self._quarters()))
         return _whole_pair(reference, view, quarter_turn(source.shape, self._quarters()))
@@ -155,13 +155,13 @@ class Lossless(Transform):
     def _quarters(self) -> int:
         if self.value % 90:
             raise InputError(
-                f"only multiples of 90° turn without loss; got {self.value:g}°: use mode rendered"
+                f"only multiples of 90° rotate without loss; got {self.value:g}°: use mode rendered"
             )
         return int(self.value // 90) % 4
 
 
 class Mirror(Transform):
-    """The whole image mirrored left to right by moving pixels; descriptors do not survive it."""
+    """The whole image mirrored left to right, without loss; SIFT descriptors are not invariant to this."""
 
     sweep, equal_counts = "mirror", False
 
@@ -170,26 +170,26 @@ class Mirror(Transform):
 
     @property
     def label(self) -> str:
-        """The sweep's name; there is no value."""
+        """The name of the sweep, which has no value."""
         return self.sweep
 
     def pair(self, source: Interpolated, seed: int = 0) -> Pair:
-        """The image and the same pixels mirrored."""
+        """The image, and the same pixels mirrored."""
         reference = quantised(source.levels)
         matrix = np.array([[-1.0, 0, source.shape[1] - 1], [0, 1, 0], [0, 0, 1]])
         return _whole_pair(reference, np.ascontiguousarray(reference[:, ::-1]), matrix)
 
 
 class Canvas(Transform):
-    """The whole image turned on an enlarged canvas, the outside filled by mirroring.
+    """The whole image rotated on an enlarged canvas, padded by mirroring.
 
-    Multiples of 90° move pixels; other angles interpolate the reference with a cubic spline.
+    Multiples of 90° are lossless; other angles interpolate the reference with a cubic spline.
     """
 
     sweep, unit, equal_counts = "canvas", "°", False
 
     def pair(self, source: Interpolated, seed: int = 0) -> Pair:
-        """The image and its canvas, with the part that shows the image."""
+        """The image and the canvas, with the region of the canvas that shows the image."""
         if self.value % 90 == 0:
             return replace(Lossless(self.value).pair(source, seed), support_sigmas=SUPPORT_SIGMAS)
         shape = self.canvas_shape(source.shape)
@@ -199,7 +199,7 @@ class Canvas(Transform):
         return replace(_whole_pair(reference, view, matrix), support_sigmas=SUPPORT_SIGMAS)
 
     def canvas_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) that hold every pixel of the turned image."""
+        """The smallest (height, width) that holds every pixel of the rotated image."""
         corners = map_points(similarity(1.0, self.value, (0, 0), (0, 0)), Region.whole(shape).corners)
         width, height = np.ceil(np.ptp(corners, axis=0) - 1e-9).astype(int)
         return int(height), int(width)
@@ -207,15 +207,15 @@ class Canvas(Transform):
 
 def quarter_turn(shape: tuple[int, int], quarters: int) -> Matrix:
     """The map of ``numpy.rot90`` (counter-clockwise on the screen) for an image of (height, width)."""
-    turned = shape if quarters % 2 == 0 else shape[::-1]
+    rotated = shape if quarters % 2 == 0 else shape[::-1]
     return (
-        np.round(2 * similarity(1.0, 90.0 * quarters, centre_of(shape), centre_of((turned[0], turned[1]))))
+        np.round(2 * similarity(1.0, 90.0 * quarters, centre_of(shape), centre_of((rotated[0], rotated[1]))))
         / 2
     )
 
 
 def _whole_pair(reference: GreyBytes, view: GreyBytes, matrix: Matrix) -> Pair:
-    """Views of a whole image, of which everything counts."""
+    """A pair of views of the whole image, without a margin."""
     region = Region.whole((reference.shape[0], reference.shape[1]))
     return Pair(reference, view, matrix, region, region.mapped(matrix), margin_px=0.0)
 
@@ -226,4 +226,4 @@ TRANSFORMS: dict[str, type[Transform]] = {
         Rotation, Lossless, Mirror, Canvas, Scale, Blur, Noise, Jpeg, Brightness, Contrast, Perspective,
     )
 }  # fmt: skip
-"""Every transform by its sweep's name."""
+"""Name of the sweep -> transform."""

@@ -25,7 +25,7 @@ from ..matching.search import search
 from ..matching.verification import Verification
 from ..params import SiftParams
 from ..views import metrics
-from ..views.canvas import turned
+from ..views.canvas import rotated
 from ..views.planar import Region, map_points
 from ..views.transforms import SUPPORT_SIGMAS
 from .match_request import check_request, is_feature_file
@@ -275,7 +275,7 @@ def _turned_side(
     if isinstance(content, Features) or (rotate is None and scale is None):
         return _side(source, content, how), Turn()
     deg, factor = rotate or 0.0, 1.0 if scale is None else scale
-    grey, matrix = turned(content.grey, deg, factor)
+    grey, matrix = rotated(content.grey, deg, factor)
     canvas = replace(
         content, grey=grey, input_size=grey.shape[::-1], left_out=_turned_flags(content, deg, factor)
     )
@@ -296,7 +296,7 @@ def _turned_flags(picture: Picture, deg: float, scale: float) -> NDArray[np.bool
     """Pixels of the turned picture that a pixel left out has a share in."""
     if picture.left_out is None:
         return None
-    share, _ = turned(picture.left_out.astype(np.float32), deg, scale)
+    share, _ = rotated(picture.left_out.astype(np.float32), deg, scale)
     return share > LEAST_SHARE
 
 

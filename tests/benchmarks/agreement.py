@@ -1,8 +1,8 @@
-"""``python tests/benchmarks/agreement.py IMAGE...``: how far siftcli agrees with OpenCV."""
+"""Measure the agreement of siftcli with OpenCV: ``python tests/benchmarks/agreement.py IMAGE...``."""
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 from siftcli import detectors
 from siftcli.image import read_image
@@ -11,13 +11,16 @@ from siftcli.views.metrics import Agreement, agreement
 OURS, THEIRS = "siftcli-classic", "opencv-precise"
 
 
-def main(arguments: list[str]) -> None:
-    """Print the agreement of the classic preset and OpenCV's precise mode, for each image and pooled."""
+def main() -> None:
+    """Print the agreement of the classic preset with OpenCV's precise mode, for each image and pooled."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    options = parser.parse_args()
     ours, theirs = detectors.create(OURS), detectors.create(THEIRS)
     pairs = []
-    print(f"| image | of {THEIRS}'s found | of {OURS}'s found | descriptor cosine | {OURS} | {THEIRS} |")
+    print(f"| image | {THEIRS} found by {OURS} | {OURS} found by {THEIRS} | cosine | {OURS} | {THEIRS} |")
     print("|---" * 6 + "|")
-    for path in arguments:
+    for path in options.images:
         picture = read_image(path)
         pairs.append((ours.detect(picture.grey), theirs.detect(picture.grey)))
         print(_line(picture.name, agreement(pairs[-1:])), flush=True)
@@ -30,4 +33,4 @@ def _line(name: str, a: Agreement) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

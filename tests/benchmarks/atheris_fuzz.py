@@ -1,17 +1,25 @@
-"""Coverage-guided fuzzing of the image loader and the readers; ``pip install atheris`` first.
+"""Coverage-guided fuzzing of the image loader and the readers; needs ``pip install atheris``.
 
     python tests/benchmarks/atheris_fuzz.py FOLDER -max_total_time=600
 
-It fills an empty FOLDER with whole files, keeps what it finds there,
-and stops at the first input that raises anything but ``SiftcliError``.
+An empty FOLDER is first filled with valid files. New inputs that reach more code are kept there. The
+script stops at the first input that raises anything but ``SiftcliError``. Options are those of libFuzzer.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
 import tempfile
 from pathlib import Path
+
+if __name__ == "__main__":  # before the imports, which need Atheris
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    FOLDER = parser.parse_known_args()[0].folder
 
 import atheris
 
@@ -21,7 +29,7 @@ with atheris.instrument_imports(include=["siftcli.formats", "siftcli.image"]):
     from siftcli.image import read_image
     from siftcli.image.quiet import quiet_decoders
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
+sys.path.insert(0, str(Path(__file__).parents[1]))  # shared modules of the tests
 sys.path.insert(0, str(Path(__file__).parents[1] / "robustness"))
 import hostile
 from test_fuzz import GOOD
@@ -31,7 +39,7 @@ TARGET = Path(tempfile.mkdtemp()) / "x"
 
 
 def one_input(data: bytes) -> None:
-    """The first byte chooses the reader, the rest is the file."""
+    """Read one input: the first byte selects the reader, the rest is the file."""
     if not data:
         return
     TARGET.write_bytes(data[1:])
@@ -41,7 +49,7 @@ def one_input(data: bytes) -> None:
 
 
 def fill(folder: Path) -> None:
-    """Give it whole files to begin with."""
+    """Write valid files to start from."""
     for name, data in hostile.seeds().items():
         (folder / name).write_bytes(bytes([len(NAMES)]) + data)
     for name in NAMES:
@@ -50,8 +58,7 @@ def fill(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        if Path(argument).is_dir() and not any(Path(argument).iterdir()):
-            fill(Path(argument))
+    if FOLDER.is_dir() and not any(FOLDER.iterdir()):
+        fill(FOLDER)
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

@@ -1,6 +1,6 @@
-"""Time and memory of the matcher beside OpenCV's brute-force matcher, in one process.
+"""Compare the time of the matcher with that of OpenCV's brute-force matcher, in one process.
 
-Run it as a script: ``python tests/benchmarks/bench_matching.py [--threads 2] [--large 50000]``.
+python tests/benchmarks/bench_matching.py [--threads 2] [--large 50000]
 """
 
 import argparse
@@ -15,7 +15,7 @@ from siftcli.matching.nearest import match
 
 
 def sift_like(n, seed):
-    """Features with random descriptors of SIFT's norm, 512, and clipping."""
+    """Features with random descriptors that are clipped and scaled to norm 512, like SIFT's."""
     rng = np.random.default_rng(seed)
     vectors = rng.exponential(1, (n, 128)).astype(np.float32)
     for _ in range(2):
@@ -35,7 +35,7 @@ def _seconds(work):
 
 
 def bench_matching(n=8000, threads=2, repetitions=7):
-    """Median seconds of both, taken in turns: {"siftcli_s", "opencv_s", "speedup"}."""
+    """Median seconds of both in alternating runs: {"siftcli_s", "opencv_s", "speedup"}."""
     cv2 = import_cv2()
     cv2.setNumThreads(threads)
     f, g = sift_like(n, 1), sift_like(n, 2)
@@ -62,7 +62,7 @@ def bench_large(n, threads=2):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--large", type=int, help="measure only n × n of this size, in a fresh process")
     options = parser.parse_args()

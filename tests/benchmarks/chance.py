@@ -1,19 +1,19 @@
-"""Models between unrelated pictures that are accepted, and right ones of related pictures that are lost.
+"""Count accepted models of unrelated images, and rejected correct models of related images.
 
     python tests/benchmarks/chance.py FOLDER... [--alike SCENE=SCENE] [--sample N] ...
 
-A folder with ``images/`` is one scene, and with ``sparse/`` (a COLMAP text model) its cameras are
-known. In other folders pictures whose names begin with the same letters show one scene. All ordered
-pairs of different scenes are unrelated, but for those that --alike names.
+A folder with ``images/`` is one scene. If it also has ``sparse/``, a COLMAP text model, its cameras are
+known. In other folders, images whose names start with the same letters show one scene. All ordered pairs
+of different scenes are unrelated, except those given by --alike.
 
-A model of related pictures counts as right if it agrees with what is known:
+A model of related images counts as correct if it agrees with the known geometry:
 
-* with cameras: the pose of a fundamental matrix is off by 10 degrees at most; a point map takes a
-  grid over its inliers to within twice the tolerance of their epipolar lines (median);
-* of a picture and its own turned and resized copies (for scenes of one picture): four of five
-  inliers are within twice the tolerance of the true map;
-* else: four of five inliers are within twice the tolerance of the model found in the other direction.
-  Two directions can agree on what is wrong, so what is lost is listed, to be looked at.
+* With known cameras: the pose error of a fundamental matrix is at most 10 degrees. A point map takes a
+  grid over its inliers to within twice the tolerance of their epipolar lines (median).
+* For an image and its own rotated and resized copies (scenes of one image): 80 % of the inliers are
+  within twice the tolerance of the true map.
+* Otherwise: 80 % of the inliers are within twice the tolerance of the model of the reverse direction.
+  Both directions can be wrong in the same way, so rejected models are listed for inspection.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ import siftcli
 from siftcli._cv2 import import_cv2
 from siftcli.features import Features, Matches
 from siftcli.image import read_image
+from siftcli.matching.estimators import ERRORS
 from siftcli.matching.options import MODELS
-from siftcli.matching.verification import _ERRORS, fit, matched_points, verify
-from siftcli.views.canvas import turned
+from siftcli.matching.verification import fit, matched_points, verify
+from siftcli.views.canvas import rotated
 
 SUFFIXES = {".png", ".jpg"}
 COPIES = ((30, 1.0), (90, 1.0), (200, 0.5), (0, 2.0))
-"""Turns (degrees) and scales of a picture's own copies."""
+"""Rotations (degrees) and scales of the copies of an image."""
 MAX_POSE_ERROR_DEG = 10
 MIN_SHARE = 0.8
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Calibration and pose of a picture: x ~ K (R X + t), pixels from the centre of the first."""
+    """Calibration and pose of an image: x ~ K (R X + t); (0, 0) is the centre of the top-left pixel."""
 
     calibration: np.ndarray
     rotation: np.ndarray
@@ -56,7 +57,7 @@ class Camera:
 
 @dataclass
 class Tally:
-    """What became of the models of one kind."""
+    """Outcomes of the models of one kind."""
 
     counts: Counter = field(default_factory=Counter)
     listed: list = field(default_factory=list)
@@ -67,7 +68,7 @@ def lines_of(path: Path) -> list[list[str]]:
 
 
 def cameras_of(folder: Path) -> dict[str, Camera]:
-    """The PINHOLE cameras of a COLMAP text model, by the names of their images."""
+    """Image name -> its PINHOLE camera in a COLMAP text model."""
     calibrations = {}
     for number, _, _, _, fx, fy, cx, cy in lines_of(folder / "cameras.txt"):
         calibrations[number] = np.array(
@@ -95,7 +96,7 @@ def true_fundamental(a: Camera, b: Camera) -> np.ndarray:
 
 
 def pose_error(model: np.ndarray, a: Camera, b: Camera, first: np.ndarray, second: np.ndarray) -> float:
-    """The larger of the errors of the turn and of the direction of the translation, in degrees."""
+    """The larger of the errors of the rotation and of the direction of translation, in degrees."""
     u, _, vt = np.linalg.svd(b.calibration.T @ model @ a.calibration)
     rays = [
         np.column_stack([xy, np.ones(len(xy))]) @ np.linalg.inv(camera.calibration).T
@@ -104,22 +105,22 @@ def pose_error(model: np.ndarray, a: Camera, b: Camera, first: np.ndarray, secon
     points = [np.ascontiguousarray(ray[:, :2]) for ray in rays]
     _, rotation, direction, _ = import_cv2().recoverPose(u @ np.diag([1.0, 1, 0]) @ vt, *points, np.eye(3))
     true_rotation, true_direction = relative(a, b)
-    turn = np.arccos(np.clip((np.trace(rotation.T @ true_rotation) - 1) / 2, -1, 1))
+    rotation_error = np.arccos(np.clip((np.trace(rotation.T @ true_rotation) - 1) / 2, -1, 1))
     cosine = abs(direction[:, 0] @ true_direction) / np.linalg.norm(true_direction)
-    return float(np.rad2deg(max(turn, np.arccos(min(cosine, 1)))))
+    return float(np.rad2deg(max(rotation_error, np.arccos(min(cosine, 1)))))
 
 
 def grid_error(model: np.ndarray, a: Camera, b: Camera, first: np.ndarray) -> float:
-    """Median distance in pixels of a mapped grid over the inliers from its epipolar lines."""
+    """Median distance in pixels between a mapped grid over the inliers and its epipolar lines."""
     axes = [np.linspace(low, high, 5) for low, high in zip(first.min(0), first.max(0), strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     mapped = grid @ model[:, :2].T + model[:, 2]
-    errors = _ERRORS["fundamental"](grid, mapped[:, :2] / mapped[:, 2:], true_fundamental(a, b))
+    errors = ERRORS["fundamental"](grid, mapped[:, :2] / mapped[:, 2:], true_fundamental(a, b))
     return float(np.median(errors))
 
 
-class Pictures:
-    """The pictures of all scenes, and their features."""
+class Images:
+    """The images of all scenes, and their features."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
@@ -138,7 +139,7 @@ class Pictures:
             known = cameras_of(folder / "sparse")
             self.cameras |= {folder / "images" / name: camera for name, camera in known.items()}
 
-    @cache  # noqa: B019 - lives as long as the script
+    @cache  # noqa: B019 - the object lives as long as the script
     def features(self, path: Path) -> Features:
         limits = {
             "max_image_size": self.arguments.max_image_size,
@@ -162,54 +163,56 @@ class Pictures:
         return siftcli.match(f, g, ratio=self.arguments.ratio)
 
 
-def judge_unrelated(pictures: Pictures, tallies: dict[str, Tally]) -> None:
-    error = pictures.arguments.max_error
-    for a, b in pictures.unrelated():
-        f, g = pictures.features(a), pictures.features(b)
-        matches = pictures.match(f, g)
+def judge_unrelated(images: Images, tallies: dict[str, Tally]) -> None:
+    error = images.arguments.max_error
+    for a, b in images.unrelated():
+        f, g = images.features(a), images.features(b)
+        matches = images.match(f, g)
         for kind, tally in tallies.items():
             found = verify(f, g, matches, kind, error)
             tally.counts["pairs"] += 1
             tally.counts["fitted"] += found.log10_nfa is not None
             if found.model is not None:
                 tally.counts["accepted"] += 1
-                tally.listed.append(f"accepted: {told(a, b, found, matches)}")
+                tally.listed.append(f"accepted: {described(a, b, found, matches)}")
 
 
-def judge_related(pictures: Pictures, tallies: dict[str, Tally]) -> None:
-    for a, b, f, g, known in related(pictures):
-        matches = pictures.match(f, g)
+def judge_related(images: Images, tallies: dict[str, Tally]) -> None:
+    for a, b, f, g, known in related(images):
+        matches = images.match(f, g)
         for kind, tally in tallies.items():
-            model, _ = fit(f, g, matches, kind, pictures.arguments.max_error)
+            model, _ = fit(f, g, matches, kind, images.arguments.max_error)
             tally.counts["pairs"] += 1
             if model is None:
                 continue
-            found = verify(f, g, matches, kind, pictures.arguments.max_error)
-            is_right = known(kind, model, *matched_points(f, g, matches))
-            outcome = f"{'right' if is_right else 'other'}, {'lost' if found.model is None else 'accepted'}"
+            found = verify(f, g, matches, kind, images.arguments.max_error)
+            is_correct = known(kind, model, *matched_points(f, g, matches))
+            outcome = (
+                f"{'correct' if is_correct else 'other'}, {'rejected' if found.model is None else 'accepted'}"
+            )
             tally.counts["fitted"] += 1
             tally.counts[outcome] += 1
-            if outcome == "right, lost":
-                tally.listed.append(f"lost: {told(a, b, found, matches)}")
+            if outcome == "correct, rejected":
+                tally.listed.append(f"rejected: {described(a, b, found, matches)}")
 
 
-def related(pictures: Pictures) -> Iterator[tuple]:
-    """Names and features of related pictures, and what tells whether a model of them is right."""
-    error = pictures.arguments.max_error
-    for scene in pictures.scenes.values():
+def related(images: Images) -> Iterator[tuple]:
+    """Names and features of related images, and a function that checks a model of them."""
+    error = images.arguments.max_error
+    for scene in images.scenes.values():
         for a, b in permutations(scene, 2):
-            f, g = pictures.features(a), pictures.features(b)
-            if a in pictures.cameras and b in pictures.cameras:
-                known = by_cameras(pictures.cameras[a], pictures.cameras[b], error)
+            f, g = images.features(a), images.features(b)
+            if a in images.cameras and b in images.cameras:
+                known = by_cameras(images.cameras[a], images.cameras[b], error)
             else:
-                known = by_the_other_direction(f, g, pictures.match(g, f), error)
+                known = by_the_other_direction(f, g, images.match(g, f), error)
             yield a, b, f, g, known
         if len(scene) == 1:
             grey = read_image(scene[0]).grey
             for deg, scale in COPIES:
-                copy, matrix = turned(grey, deg, scale)
-                name = Path(f"{scene[0].name} turned by {deg}°, scale {scale}")
-                limits = {"max_features": pictures.arguments.max_features}
+                copy, matrix = rotated(grey, deg, scale)
+                name = Path(f"{scene[0].name} rotated by {deg}°, scale {scale}")
+                limits = {"max_features": images.arguments.max_features}
                 yield (
                     scene[0],
                     name,
@@ -221,7 +224,7 @@ def related(pictures: Pictures) -> Iterator[tuple]:
 
 def by_cameras(a: Camera, b: Camera, max_error: float):
     def known(kind, model, first, second):
-        near = _ERRORS[kind](first, second, model) <= max_error
+        near = ERRORS[kind](first, second, model) <= max_error
         if kind == "fundamental":
             return pose_error(model, a, b, first[near], second[near]) <= MAX_POSE_ERROR_DEG
         return grid_error(model, a, b, first[near]) <= 2 * max_error
@@ -231,8 +234,8 @@ def by_cameras(a: Camera, b: Camera, max_error: float):
 
 def by_map(matrix: np.ndarray, max_error: float):
     def known(kind, model, first, second):
-        near = _ERRORS[kind](first, second, model) <= max_error
-        errors = _ERRORS["homography"](first[near], second[near], matrix)
+        near = ERRORS[kind](first, second, model) <= max_error
+        errors = ERRORS["homography"](first[near], second[near], matrix)
         return np.mean(errors <= 2 * max_error) >= MIN_SHARE
 
     return known
@@ -241,15 +244,15 @@ def by_map(matrix: np.ndarray, max_error: float):
 def by_the_other_direction(f: Features, g: Features, back: Matches, max_error: float):
     def known(kind, model, first, second):
         other, _ = fit(g, f, back, kind, max_error)
-        near = _ERRORS[kind](first, second, model) <= max_error
+        near = ERRORS[kind](first, second, model) <= max_error
         if other is None:
             return False
-        return np.mean(_ERRORS[kind](second[near], first[near], other) <= 2 * max_error) >= MIN_SHARE
+        return np.mean(ERRORS[kind](second[near], first[near], other) <= 2 * max_error) >= MIN_SHARE
 
     return known
 
 
-def told(a: Path, b: Path, found: siftcli.Verification, matches: Matches) -> str:
+def described(a: Path, b: Path, found: siftcli.Verification, matches: Matches) -> str:
     count = f"{found.n_inliers} of {len(matches)} matches"
     return f"{a.parent.parent.name}/{a.name} {b.name}: {found.kind}, {count}, log10 NFA {found.log10_nfa:.1f}"
 
@@ -266,18 +269,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--alike", action="append", default=[], metavar="SCENE=SCENE")
-    parser.add_argument("--sample", type=int, help="so many unrelated pairs, drawn at random (the same ones)")
+    parser.add_argument(
+        "--sample", type=int, help="number of unrelated pairs, drawn at random with a fixed seed"
+    )
     parser.add_argument("--max-features", type=int)
     parser.add_argument("--max-image-size", type=int, default=800)
     parser.add_argument("--ratio", type=float, default=0.8)
     parser.add_argument("--max-error", type=float, default=3.0)
-    pictures = Pictures(parser.parse_args())
+    images = Images(parser.parse_args())
     tallies = {kind: Tally() for kind in MODELS}
-    judge_unrelated(pictures, tallies)
+    judge_unrelated(images, tallies)
     report("unrelated", tallies, ("pairs", "fitted", "accepted"))
     tallies = {kind: Tally() for kind in MODELS}
-    judge_related(pictures, tallies)
-    outcomes = tuple(f"{what}, {then}" for what in ("right", "other") for then in ("accepted", "lost"))
+    judge_related(images, tallies)
+    outcomes = tuple(f"{what}, {then}" for what in ("correct", "other") for then in ("accepted", "rejected"))
     report("related", tallies, ("pairs", "fitted", *outcomes))
 
 

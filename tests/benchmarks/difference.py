@@ -1,11 +1,11 @@
-"""``python tests/benchmarks/difference.py``: two pictures of how siftcli and its peers differ.
+"""Draw how siftcli differs from other detectors: ``python tests/benchmarks/difference.py``.
 
-``turn IMAGE... -o FILE.png`` draws the keypoints of an image that are found again after a turn, and those
-that are lost, for siftcli and a peer at equal counts. Of the images given it draws the typical one: that
-whose difference in repeatability is the median (of an even number, the smaller of the two in the middle).
+``turn IMAGE... -o FILE.png`` draws which keypoints of an image are repeated after a rotation and which are
+lost, for siftcli and another detector at equal counts. Of the given images it draws the typical one, with
+the median difference in repeatability (for an even number, the lower of the two medians).
 
-``bars ROWS.json -o FILE.png`` draws the repeatability under every change as bars, from the rows that
-``python tests/benchmarks/trials.py --rows ROWS.json`` keeps.
+``bars ROWS.json -o FILE.png`` draws the repeatability under every transform as bars, from the rows saved
+by ``python tests/benchmarks/trials.py --rows ROWS.json``.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from siftcli.views.transforms import Rotation
 
 OWN, PEER = "siftcli", "opencv-precise"
 TITLES = {OWN: "siftcli", PEER: "OpenCV, precise"}
-TURN_DEG = 30.0
+ROTATION_DEG = 30.0
 WITHIN_PX = 0.5
 
 PANEL_PX = 520
-"""Side of a view, drawn."""
-FINENESS = 2
-"""Circles are drawn this much larger, then reduced: smooth lines."""
+"""Side of a drawn view."""
+SUPERSAMPLING = 2
+"""Circles are drawn larger by this factor and then reduced, for smooth lines."""
 RADIUS_SIGMAS = 2.0
 """Radius of a circle, in units of σ."""
 FONT_PX = 22
 INK, GRID, PAPER = (36, 41, 47), (216, 222, 228), (255, 255, 255)
 N_COLOURS = 64
-"""Colours that are kept of a photograph, for a small file."""
+"""Number of colours in the file, which keeps it small."""
 
 BARS_WIDTH, BARS_HEIGHT = 1800, 690
 BARS_LEFT, BARS_TOP, BARS_BOTTOM = 70, 130, 60
 BARS_FONT_PX, VALUE_FONT_PX = 28, 21
 GROUP_SHARE = 0.9
-"""Share of its place that a group of bars fills."""
+"""Fraction of its space that a group of bars fills."""
 BARS = {
     "opencv": ("OpenCV", (190, 207, 220)),
     "opencv-precise": (TITLES[PEER], (128, 160, 186)),
@@ -63,34 +63,34 @@ BARS = {
     "colmap": ("COLMAP", (36, 78, 115)),
     "vlfeat": ("VLFeat", (14, 41, 66)),
     "default": (TITLES[OWN], (230, 130, 0)),
-    "default, cut by its threshold": ("cut likewise", (247, 194, 118)),
+    "default, limited by threshold": ("siftcli, by threshold", (247, 194, 118)),
 }
-"""Settings of the trials with their titles and colours, told apart with any colour vision."""
+"""Settings of the trials with their titles and colours, distinguishable with any colour vision."""
 
 
 @dataclass(frozen=True, eq=False)
 class Repeated:
-    """Keypoints of a reference, and which of them a view repeats."""
+    """Keypoints of a reference, and which of them are repeated in a view."""
 
     keypoints: metrics.Locations
-    again: NDArray[np.bool_]
-    """(N,) whether a keypoint of the view lies within ``WITHIN_PX`` of where it should."""
+    is_repeated: NDArray[np.bool_]
+    """(N,) whether the view has a keypoint within ``WITHIN_PX`` of the true position."""
 
 
 def repeated(pair: Pair, reference: Features, view: Features) -> Repeated:
-    """Which keypoints of the reference the view repeats: the correspondences of the evaluation."""
+    """Find the keypoints of the reference that are repeated in the view, as in the evaluation."""
     f = counted(reference, pair.reference_region, pair.view_region, pair.matrix, pair)
     g = counted(view, pair.view_region, pair.reference_region, np.linalg.inv(pair.matrix), pair)
     first = metrics.locations(f)
     found = metrics.correspondences(first, metrics.locations(g), pair.matrix)
-    again = np.zeros(len(first), bool)
-    again[found.pairs[found.distance <= WITHIN_PX, 0]] = True
-    return Repeated(first, again)
+    is_repeated = np.zeros(len(first), bool)
+    is_repeated[found.pairs[found.distance <= WITHIN_PX, 0]] = True
+    return Repeated(first, is_repeated)
 
 
-def look(path: str) -> tuple[Pair, list[Repeated]]:
-    """The turned pair of an image, and what the peer and siftcli repeat of it at equal counts."""
-    pair = Rotation(TURN_DEG).pair(Interpolated(read_image(path).grey))
+def compare(path: str) -> tuple[Pair, list[Repeated]]:
+    """The rotated pair of an image, and the keypoints that OpenCV and siftcli repeat at equal counts."""
+    pair = Rotation(ROTATION_DEG).pair(Interpolated(read_image(path).grey))
     reference, view = grey_of(pair.reference), grey_of(pair.view)
     whole = [detectors.create(name, threads=1) for name in (PEER, OWN)]
     smallest = min(len(detector.detect(reference)) for detector in whole)
@@ -99,43 +99,47 @@ def look(path: str) -> tuple[Pair, list[Repeated]]:
 
 
 def typical(gains: Sequence[float]) -> int:
-    """Which of the gains is the median; of an even number, the smaller of the two in the middle."""
+    """The index of the median gain; for an even number, of the lower of the two medians."""
     return int(np.argsort(gains, kind="stable")[(len(gains) - 1) // 2])
 
 
 def draw_turn(pair: Pair, both: Sequence[Repeated]) -> Image.Image:
-    """The reference twice, with what the peer and what siftcli repeat; a caption above each."""
+    """Draw the reference twice, with the keypoints that OpenCV and siftcli repeat, below captions."""
     head = 3 * FONT_PX + GAP_PX
     canvas = Image.new("RGB", (2 * PANEL_PX + 2 * GAP_PX, head + PANEL_PX), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT_PX)
     for column, (name, one) in enumerate(zip((PEER, OWN), both, strict=True)):
-        left, n, n_again = column * (PANEL_PX + 2 * GAP_PX), len(one.again), int(one.again.sum())
-        pen.text((left, 0), f"{TITLES[name]}: {n} keypoints, turned by {TURN_DEG:g}°", INK, font)
-        _legend(
-            pen, (left, 1.5 * FONT_PX), CORRECT_COLOUR, f"{n_again} found again within {WITHIN_PX:g} px", font
+        left, n, n_repeated = (
+            column * (PANEL_PX + 2 * GAP_PX),
+            len(one.is_repeated),
+            int(one.is_repeated.sum()),
         )
-        _legend(pen, (left + 0.7 * PANEL_PX, 1.5 * FONT_PX), WRONG_COLOUR, f"{n - n_again} lost", font)
+        pen.text((left, 0), f"{TITLES[name]}: {n} keypoints, rotated by {ROTATION_DEG:g}°", INK, font)
+        _legend(
+            pen, (left, 1.5 * FONT_PX), CORRECT_COLOUR, f"{n_repeated} repeated within {WITHIN_PX:g} px", font
+        )
+        _legend(pen, (left + 0.7 * PANEL_PX, 1.5 * FONT_PX), WRONG_COLOUR, f"{n - n_repeated} lost", font)
         canvas.paste(_panel(pair, one), (left, head))
     return canvas.quantize(N_COLOURS, dither=Image.Dither.NONE)
 
 
 def _panel(pair: Pair, one: Repeated) -> Image.Image:
-    """A pair's reference, faint, with a circle a keypoint: those that are lost on top."""
-    side = FINENESS * PANEL_PX
+    """Draw a faint reference with a circle for each keypoint; those that are lost are on top."""
+    side = SUPERSAMPLING * PANEL_PX
     zoom = side / pair.reference.shape[0]
     panel = Image.fromarray(pair.reference // 2 + 80).resize((side, side)).convert("RGB")
     pen = ImageDraw.Draw(panel)
-    for colour, rows in ((CORRECT_COLOUR, one.again), (WRONG_COLOUR, ~one.again)):
+    for colour, rows in ((CORRECT_COLOUR, one.is_repeated), (WRONG_COLOUR, ~one.is_repeated)):
         for xy, scale in zip(one.keypoints.xy[rows], one.keypoints.scale[rows], strict=True):
             centre = tuple(zoom * (xy + 0.5))
             radius = zoom * RADIUS_SIGMAS * scale
-            pen.circle(centre, radius + FINENESS, outline=INK, width=5 * FINENESS)
-            pen.circle(centre, radius, outline=colour, width=3 * FINENESS)
-    return panel.reduce(FINENESS)
+            pen.circle(centre, radius + SUPERSAMPLING, outline=INK, width=5 * SUPERSAMPLING)
+            pen.circle(centre, radius, outline=colour, width=3 * SUPERSAMPLING)
+    return panel.reduce(SUPERSAMPLING)
 
 
 def draw_bars(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
-    """Mean repeatability under every change: a group of bars a sweep, a bar a setting."""
+    """Draw the mean repeatability with a group of bars for each sweep and a bar for each setting."""
     names = [name for name in BARS if any(row["setting"] == name for row in rows)]
     canvas = Image.new("RGB", (BARS_WIDTH, BARS_HEIGHT), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(BARS_FONT_PX)
@@ -161,7 +165,7 @@ def draw_bars(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
 
 
 def _group(pen: ImageDraw.ImageDraw, sides: tuple[float, float], values: Mapping[str, float]) -> None:
-    """The bars of a sweep between two columns of the picture, each with its value above."""
+    """Draw the bars of a sweep between two columns of the picture, each below its value."""
     room = (sides[1] - sides[0]) * (1 - GROUP_SHARE) / 2
     edges = np.linspace(sides[0] + room, sides[1] - room, len(values) + 1)
     font = ImageFont.load_default(VALUE_FONT_PX)
@@ -172,7 +176,7 @@ def _group(pen: ImageDraw.ImageDraw, sides: tuple[float, float], values: Mapping
 
 
 def _height(value: float) -> float:
-    """The row of the picture at which a bar of this value ends."""
+    """The row of the top of a bar with this value."""
     bottom = BARS_HEIGHT - BARS_BOTTOM
     return bottom - (bottom - BARS_TOP) * value
 
@@ -184,27 +188,27 @@ def _mean_repeatability(rows: Sequence[Mapping[str, Any]], name: str) -> float:
 def _legend(
     pen: ImageDraw.ImageDraw, at: tuple[float, float], colour: tuple[int, int, int], text: str, font: Any
 ) -> None:
-    """A square of a colour and what it stands for."""
+    """Draw a coloured square and its meaning."""
     x, y = at
     pen.rectangle([x, y + 0.2 * font.size, x + font.size, y + 1.2 * font.size], colour)
     pen.text((x + 1.4 * font.size, y), text, INK, font)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Draw one of the pictures."""
+    """Draw one of the two pictures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("picture", choices=("turn", "bars"))
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images, or the file of rows")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images, or the file with the rows")
     parser.add_argument("-o", "--output", required=True, metavar="FILE.png")
     options = parser.parse_args(arguments)
     if options.picture == "turn":
-        looked = [look(path) for path in options.inputs]
-        gains = [float(own.again.mean() - peer.again.mean()) for _, (peer, own) in looked]
+        compared = [compare(path) for path in options.inputs]
+        gains = [float(own.is_repeated.mean() - peer.is_repeated.mean()) for _, (peer, own) in compared]
         for path, gain in zip(options.inputs, gains, strict=True):
             print(f"{gain:+.3f} {path}")
-        picture = draw_turn(*looked[typical(gains)])
+        picture = draw_turn(*compared[typical(gains)])
     else:
         rows = [row for path in options.inputs for row in json.loads(Path(path).read_text())]
         picture = draw_bars([row for row in rows if row["budget"] == AT_EQUAL_COUNTS])

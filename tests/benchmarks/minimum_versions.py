@@ -1,13 +1,14 @@
-"""The lowest versions that pyproject.toml allows, as pins.
+"""Print the lowest versions that pyproject.toml allows, as pins.
 
     python tests/benchmarks/minimum_versions.py > pins.txt
 
-What a user may have installed is what advisories must be looked up for:
+Users may have any of these versions, so security advisories are looked up for them:
 ``pip-audit --no-deps --disable-pip -r pins.txt`` (``pip install pip-audit``; it asks PyPI).
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import tomllib
 from pathlib import Path
@@ -17,7 +18,7 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9-]+)(?:>=([0-9.]+))?")
 
 
 def pins() -> list[str]:
-    """``name==version`` for every requirement of siftcli and of its extras, but for developers' tools."""
+    """``name==version`` for every requirement of siftcli and of its extras except ``dev``."""
     project = tomllib.loads(PROJECT.read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(r for name in extras if name != "dev" for r in extras[name])]
@@ -27,4 +28,5 @@ def pins() -> list[str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     print("\n".join(pins()))

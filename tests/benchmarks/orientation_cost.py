@@ -1,16 +1,15 @@
-"""What an orientation costs, by the histogram and by the network.
+"""Measure the cost of an orientation, by the histogram and by the network.
 
     python tests/benchmarks/orientation_cost.py IMAGE...
 
-The time a keypoint is that of the stage alone, on one thread, over all keypoints of an image: the
-processor time of this thread, the least of several runs, so that other programs hardly matter.
+Only the orientation stage is timed, on one thread, over all keypoints of an image. The result is the
+minimum processor time of several runs, so other programs have little influence.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from siftcli.image import read_image
@@ -30,8 +29,8 @@ STAGES: dict[str, AssignOrientations] = {
 }
 
 
-def time_a_keypoint(path: str, threads: Threads) -> tuple[int, dict[str, float], dict[str, int]]:
-    """Keypoints of an image; microseconds a keypoint and orientations found by each stage."""
+def time_per_keypoint(path: str, threads: Threads) -> tuple[int, dict[str, float], dict[str, int]]:
+    """Number of keypoints of an image; microseconds per keypoint and number of orientations of each stage."""
     params, octaves = SiftParams(), gaussian_octaves(read_image(path).grey, SiftParams(), threads)
     found = [(o, refine(o, find_extrema(o, params, threads), params, threads)[0]) for o in octaves]
     n = max(sum(len(keypoints) for _, keypoints in found), 1)
@@ -44,17 +43,20 @@ def time_a_keypoint(path: str, threads: Threads) -> tuple[int, dict[str, float],
     return n, times, counts
 
 
-def main(paths: Sequence[str]) -> None:
+def main() -> None:
     """Print a line for each image."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    options = parser.parse_args()
     print(
         "| image | keypoints | histogram, µs (orientations) | learned, µs (orientations) |\n|---|---|---|---|"
     )
     with Threads(1) as threads:
-        for path in paths:
-            n, times, counts = time_a_keypoint(path, threads)
+        for path in options.images:
+            n, times, counts = time_per_keypoint(path, threads)
             cells = (f"{times[name]:.1f} ({counts[name]})" for name in STAGES)
             print(f"| {Path(path).name} | {n} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,11 +1,12 @@
-"""Reconstruction with COLMAP's mapper: siftcli's features beside COLMAP's own.
+"""Compare reconstructions by COLMAP's mapper from siftcli's and from COLMAP's own features.
 
     python tests/benchmarks/reconstruction.py IMAGES [--max-features N] [--seeds K] [-- OPTIONS]
 
-OPTIONS are those of siftcli detect.
+OPTIONS are those of ``siftcli detect``. The script needs pycolmap.
 
-Needs pycolmap. One camera for all images; one thread; medians over the seeds 0 to K - 1. Rows: COLMAP's
-features and matcher; siftcli's features and matcher; siftcli's features, COLMAP's matcher.
+All images share one camera, and everything runs on one thread. The values are medians over the seeds 0 to
+K - 1. The rows are: COLMAP's features and matcher; siftcli's features and matcher; siftcli's features with
+COLMAP's matcher.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 
 COLUMNS = ("images", "points", "observations/image", "track length", "error px")
 _FORMATS = ("{:.0f}", "{:.0f}", "{:.1f}", "{:.3f}", "{:.4f}")
@@ -29,6 +29,8 @@ def siftcli(*arguments: str) -> None:
 
 
 def colmap_features(images: Path, database: Path, limit: int) -> None:
+    import pycolmap
+
     options = pycolmap.FeatureExtractionOptions(use_gpu=False, num_threads=1)
     options.sift.max_num_features = limit
     pycolmap.extract_features(
@@ -37,13 +39,17 @@ def colmap_features(images: Path, database: Path, limit: int) -> None:
 
 
 def colmap_matches(database: Path) -> None:
+    import pycolmap
+
     pycolmap.set_random_seed(0)
     options = pycolmap.FeatureMatchingOptions(use_gpu=False, num_threads=1)
     pycolmap.match_exhaustive(database, matching_options=options)
 
 
 def reconstruct(images: Path, database: Path, seed: int) -> tuple[float, ...]:
-    """Images, points, observations an image, track length and mean error (px) of the largest model."""
+    """Images, points, observations per image, track length and mean error (px) of the largest model."""
+    import pycolmap
+
     pycolmap.set_random_seed(seed)
     options = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,6 +79,8 @@ def databases(images: Path, folder: Path, limit: int, options: list[str]) -> dic
 
 
 def n_features(database: Path) -> float:
+    import pycolmap
+
     with pycolmap.Database.open(database) as opened:
         return float(
             np.median([opened.num_keypoints_for_image(i.image_id) for i in opened.read_all_images()])
@@ -86,6 +94,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     given, options = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
+    import pycolmap
+
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR
     with tempfile.TemporaryDirectory() as folder:
         made = databases(given.images, Path(folder), given.max_features, options)

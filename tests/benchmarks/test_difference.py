@@ -1,4 +1,4 @@
-"""The pictures of the difference: what they call found again, and that they show it."""
+"""The script that draws how siftcli differs from other detectors."""
 
 import json
 
@@ -10,12 +10,12 @@ from PIL import Image
 from siftcli import detect
 
 
-def test_a_keypoint_is_found_again_where_it_is_and_not_where_it_is_missing(unchanged):
+def test_a_keypoint_is_repeated_where_the_view_has_it_and_not_elsewhere(unchanged):
     features = detect(unchanged.reference)
     rest = features.select(features.xy[:, 0] < 100)
     one = difference.repeated(unchanged, features, rest)
-    assert 0 < one.again.sum() < len(one.again)
-    assert np.array_equal(one.again, one.keypoints.xy[:, 0] < 100)
+    assert 0 < one.is_repeated.sum() < len(one.is_repeated)
+    assert np.array_equal(one.is_repeated, one.keypoints.xy[:, 0] < 100)
 
 
 def test_the_typical_image_has_the_median_gain():
@@ -23,7 +23,7 @@ def test_the_typical_image_has_the_median_gain():
     assert difference.typical([0.3, 0.1, 0.2, 0.4]) == 2
 
 
-def test_a_picture_shows_what_is_found_and_what_is_lost(unchanged):
+def test_a_picture_shows_repeated_and_lost_keypoints(unchanged):
     features = detect(unchanged.reference)
     all_of_it, half = (
         difference.repeated(unchanged, features, features.select(slice(n)))

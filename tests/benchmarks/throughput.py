@@ -1,8 +1,8 @@
-"""Images a second beside a plain OpenCV loop, and memory early and late.
+"""Compare images per second with a plain OpenCV loop, and measure memory early and late in a batch.
 
     python tests/benchmarks/throughput.py
 
-Both are commands timed whole, in turn: they start, read files, detect, describe and write npz files.
+Both are timed as whole commands, alternately: they start, read files, detect, describe and write npz files.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from siftcli.params import SiftParams
 from siftcli.workflows import detect as batch
 from siftcli.workflows.detect_plan import make_plan
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
+sys.path.insert(0, str(Path(__file__).parents[1]))  # shared modules of the tests
 from batches import command, make_images
 
 EARLY = 200
-"""Images after which memory is looked at first."""
+"""Number of images after which memory is first measured."""
 
 
 def seconds(*args: str) -> float:
-    """How long a command takes."""
+    """The duration of a command in seconds."""
     start = time.perf_counter()
     subprocess.run(args, check=True)
     return time.perf_counter() - start
 
 
 def peaks_mb(images: Path, out: Path, jobs: int | None) -> tuple[float, float]:
-    """Memory of all processes of a batch at its most, in 10⁶ bytes: until image 200, and until the last."""
+    """Peak memory of all processes of a batch in 10⁶ bytes, up to image 200 and up to the last."""
     found = []
     plan = make_plan([str(images)], output=str(out))
     for n, _ in enumerate(batch.run(plan, SiftParams(), jobs=jobs), 1):
@@ -54,7 +54,9 @@ def _peak_mb(pid: int | None) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--side", type=int, default=480, help="pixels, times 0.8 to 1.25")
     parser.add_argument("--rounds", type=int, default=1)

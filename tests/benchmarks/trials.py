@@ -1,11 +1,11 @@
-"""``python tests/benchmarks/trials.py IMAGE...``: what a change of parameters does to every transform.
+"""Compare settings of the detector on every transform: ``python tests/benchmarks/trials.py IMAGE...``.
 
-The settings tried stand in ``SETTINGS``; add a line to try another, ``--only`` to try a few. Images are
-split by their place in the list: tune on one half (``--half tune``), report on the other (``--half
-report``). A row is the mean over images and values of a sweep; sweeps are those of ``siftcli evaluate``
-at fewer values. ``--equal`` adds a table at equal counts: for each pair of views every setting is brought
-to the smallest number that any of them finds in the reference, as ``siftcli evaluate`` does.
-``--by-value`` adds tables with a column for each value of a sweep, ``--rows`` keeps every row as JSON.
+The settings are listed in ``SETTINGS``; ``--only`` selects some of them. To avoid overfitting, tune on
+half of the images (``--half tune``) and report the others (``--half report``). The sweeps are those of
+``siftcli evaluate`` with fewer values, and a row is the mean over images and values. ``--equal`` adds a
+table at equal counts, as in ``siftcli evaluate``: for each pair of views, every setting is limited to the
+smallest number of features that any of them finds in the reference. ``--by-value`` adds tables with a
+column for each value of a sweep, and ``--rows`` saves all rows as JSON.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Trial(Siftcli):
 
 
 class ThresholdedTrial(Trial):
-    """The same, brought to equal counts as detectors without a response are: by its contrast threshold."""
+    """The same, limited by its contrast threshold, like detectors without a response."""
 
     ranked = False
 
     def limited(self, n: int, grey: Grey) -> Detector:
-        """With the threshold at which about ``n`` features remain in ``grey``."""
+        """A copy with the threshold at which about ``n`` features remain in ``grey``."""
 
         def at(threshold: float) -> Trial:
             return Trial(self.params.override(contrast_threshold=threshold).to_dict())
@@ -71,13 +71,14 @@ class ThresholdedTrial(Trial):
         return at(threshold_for_count(lambda threshold: len(at(threshold).detect(grey)), n, start))
 
 
-class CutInEachPicture(Detector):
-    """A detector without a response, its threshold adjusted in every picture, so that as many remain in each.
+class LimitedInEachImage(Detector):
+    """A detector without a response, with its threshold adjusted for every image.
 
-    Those with a response have as many in each too. In the protocol the threshold is that of the reference.
+    So every image has about the same number of features, as with detectors that have a response. In the
+    evaluation, the threshold is adjusted on the reference only.
     """
 
-    name = "cut in each picture"
+    name = "limited in each image"
     ranked = False
 
     def __init__(self, whole: Detector, n: int | None = None) -> None:
@@ -85,39 +86,39 @@ class CutInEachPicture(Detector):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Those of the detector, and how many remain."""
-        return {**self.whole.parameters, "in_each_picture": self.n}
+        """Those of the detector, and the number of features."""
+        return {**self.whole.parameters, "in_each_image": self.n}
 
     def detect(self, grey: Grey) -> Features:
         """All features, or about ``n``."""
         return (self.whole if self.n is None else self.whole.limited(self.n, grey)).detect(grey)
 
     def limited(self, n: int, grey: Grey) -> Detector:
-        """The same detector, which finds about ``n`` features whatever the picture."""
-        return CutInEachPicture(self.whole, n)
+        """A copy of the detector that finds about ``n`` features in every image."""
+        return LimitedInEachImage(self.whole, n)
 
 
-def _cut_in_each_picture(name: str) -> Detector:
-    return CutInEachPicture(detectors.create(name, threads=1))
+def _limited_in_each_image(name: str) -> Detector:
+    return LimitedInEachImage(detectors.create(name, threads=1))
 
 
 CLASSIC = SiftParams.classic().to_dict()
 DIRECT = {"doubling": "direct", "assumed_variance": 0.0}
 
 Setting = Mapping[str, Any] | str | Callable[[], Detector]
-"""Overrides of the default parameters, the name of a detector, or what makes one."""
+"""Changes to the default parameters, the name of a detector, or a function that creates one."""
 
 SETTINGS: Mapping[str, Setting] = {
     **{name: name for name in ("opencv", "opencv-precise", "scikit-image", "colmap", "vlfeat")},
-    "scikit-image, cut in each picture": partial(_cut_in_each_picture, "scikit-image"),
-    "colmap, cut in each picture": partial(_cut_in_each_picture, "colmap"),
+    "scikit-image, limited in each image": partial(_limited_in_each_image, "scikit-image"),
+    "colmap, limited in each image": partial(_limited_in_each_image, "colmap"),
     "classic": CLASSIC,
     "classic, t = 0": CLASSIC | DIRECT,
     "classic, t = -0.3": CLASSIC | DIRECT | {"assumed_variance": -0.3},
     "classic, t = -0.6": CLASSIC | DIRECT | {"assumed_variance": -0.6},
     "classic, t = 0, ranked by response · σ": CLASSIC | DIRECT | {"response_power": 1.0},
     "default": {},
-    "default, cut by its threshold": partial(ThresholdedTrial, {}),
+    "default, limited by threshold": partial(ThresholdedTrial, {}),
     "default, no least-squares fit": {"refinement": "lowe"},
     "default, one round of the fit": {"fit_tolerance": 0.0},
     "default, fit of 0.3σ": {"fit_window": 0.3},
@@ -138,7 +139,7 @@ SETTINGS: Mapping[str, Setting] = {
     "default, 26 neighbours": {"nearest_only": False},
     "default, fit until 0.01 samples": {"fit_tolerance": 0.01},
     "default, fit until 0.05 samples": {"fit_tolerance": 0.05},
-    "default, contrast from 0.039 whatever the size": {
+    "default, contrast from 0.039 at every scale": {
         "contrast_threshold": 0.039,
         "response_threshold": 0.0,
         "response_excess": False,
@@ -147,9 +148,9 @@ SETTINGS: Mapping[str, Setting] = {
     "default, response by √roundness": {"roundness_power": 0.5},
     "default, response by roundness": {"roundness_power": 1.0},
     "default, response by roundness^1.5": {"roundness_power": 1.5},
-    "default, no less response at the border": {"border_reach": 0.0},
-    "default, less response within 8σ of the border": {"border_reach": 8.0},
-    "default, response whatever σ": {"response_power": 0.0},
+    "default, response not reduced at the border": {"border_reach": 0.0},
+    "default, response reduced within 8σ of the border": {"border_reach": 8.0},
+    "default, response independent of σ": {"response_power": 0.0},
     "default, response by σ": {"response_power": 1.0},
     "default, response by σ^1.5": {"response_power": 1.5},
     "default, response by σ^2.5": {"response_power": 2.5},
@@ -183,13 +184,13 @@ SWEEPS: Mapping[str, Sequence[Transform]] = {
 }
 
 CELL = (("repeatability_05px", ".3f"), ("matching_score", ".3f"), ("n_correct", ".0f"))
-"""What a cell of a sweep shows: columns of the rows, and how they are written."""
+"""Fields that a cell of a sweep shows, with their formats."""
 
 AT_DEFAULTS, AT_EQUAL_COUNTS = "defaults", "equal counts"
 
 
-class Looker:
-    """Looks at the views of one image with some settings; what it remembers changes no result."""
+class Trials:
+    """Runs some settings on the views of one image; detections are cached."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.detectors = {name: detector_of(SETTINGS[name]) for name in names}
@@ -197,12 +198,12 @@ class Looker:
         self._found: dict[Any, Features] = {}
 
     def rows(self, pair: Pair, *, equal: bool) -> list[dict[str, Any]]:
-        """A row of measurements a setting."""
+        """A row of metrics for each setting."""
         limit = self._smallest_count(pair.reference) if equal else None
         rows = []
         for name in self.detectors if limit != 0 else ():
             reference, view = (
-                self._look(name, picture, limit, pair) for picture in (pair.reference, pair.view)
+                self._features(name, picture, limit, pair) for picture in (pair.reference, pair.view)
             )
             rows.append({"setting": name, **measure(pair, reference, view).to_dict()})
         return rows
@@ -210,8 +211,8 @@ class Looker:
     def _smallest_count(self, reference: GreyBytes) -> int:
         return min(len(self._detect(detector, reference)) for detector in self.detectors.values())
 
-    def _look(self, name: str, picture: GreyBytes, limit: int | None, pair: Pair) -> Features:
-        """What a setting finds in a picture: all of it, or as much as ``limit`` features of the reference."""
+    def _features(self, name: str, picture: GreyBytes, limit: int | None, pair: Pair) -> Features:
+        """The features of an image with a setting: all, or limited to ``limit`` features of the reference."""
         detector = self.detectors[name]
         if limit is None:
             return self._detect(detector, picture)
@@ -230,39 +231,39 @@ class Looker:
 
 
 def try_on_image(path: str, names: Sequence[str], equal: bool = False, seed: int = 0) -> list[dict[str, Any]]:
-    """Some settings on all transforms of one image, at defaults and perhaps at equal counts: a row each."""
-    source, looker, rows = Interpolated(read_image(path).grey), Looker(names), []
+    """Run some settings on all transforms of one image, at defaults and optionally at equal counts."""
+    source, settings, rows = Interpolated(read_image(path).grey), Trials(names), []
     for sweep, transforms in SWEEPS.items():
         for transform in transforms:
             pair = transform.pair(source, seed)
             for budget in (AT_DEFAULTS, AT_EQUAL_COUNTS)[: 1 + equal]:
                 where = {"image": Path(path).name, "sweep": sweep, "value": transform.value, "budget": budget}
-                rows += [where | row for row in looker.rows(pair, equal=budget == AT_EQUAL_COUNTS)]
+                rows += [where | row for row in settings.rows(pair, equal=budget == AT_EQUAL_COUNTS)]
     return rows
 
 
 def detector_of(setting: Setting) -> Detector:
-    """What a setting stands for."""
+    """The detector of a setting."""
     if isinstance(setting, str):
         return detectors.create(setting, threads=1)
     return Trial(setting) if isinstance(setting, Mapping) else setting()
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown row a setting, a column a sweep."""
-    of_turns = [row for row in rows if row["sweep"] == "turn"]
+    """A Markdown table with a row for each setting and a column for each sweep."""
+    of_rotations = [row for row in rows if row["sweep"] == "turn"]
     return _markdown(
         {
-            "keypoints": _means(of_turns, "n_reference", ".0f"),
-            "localisation (px)": _means(of_turns, "localisation_median_px", ".3f"),
-            "orientation (°)": _means(of_turns, "orientation_median_deg", ".2f"),
+            "keypoints": _means(of_rotations, "n_reference", ".0f"),
+            "localisation (px)": _means(of_rotations, "localisation_median_px", ".3f"),
+            "orientation (°)": _means(of_rotations, "orientation_median_deg", ".2f"),
             **{sweep: _cells([row for row in rows if row["sweep"] == sweep]) for sweep in SWEEPS},
         }
     )
 
 
 def table_by_value(rows: Sequence[Mapping[str, Any]], sweep: str) -> str:
-    """A Markdown row a setting, a column a value of one sweep."""
+    """A Markdown table with a row for each setting and a column for each value of one sweep."""
     values = [transform.value for transform in SWEEPS[sweep]]
     return _markdown(
         {
@@ -273,7 +274,7 @@ def table_by_value(rows: Sequence[Mapping[str, Any]], sweep: str) -> str:
 
 
 def _markdown(columns: Mapping[str, Mapping[str, str]]) -> str:
-    """Columns of cells by setting -> a table."""
+    """Column title -> setting -> cell, as a Markdown table."""
     lines = ["| " + " | ".join(["setting", *columns]) + " |", "|---" * (1 + len(columns)) + "|"]
     for name in dict.fromkeys(name for column in columns.values() for name in column):
         lines.append(f"| {name} | " + " | ".join(column.get(name, "") for column in columns.values()) + " |")
@@ -287,7 +288,7 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _means(rows: Sequence[Mapping[str, Any]], column: str, form: str) -> dict[str, str]:
-    """The mean of a column for each setting, as text."""
+    """Setting -> mean of a field, as text."""
     values: dict[str, list[float]] = {}
     for row in rows:
         values.setdefault(row["setting"], []).append(row[column])
@@ -295,25 +296,25 @@ def _means(rows: Sequence[Mapping[str, Any]], column: str, form: str) -> dict[st
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Try the settings and print the tables."""
+    """Run the settings and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE")
-    parser.add_argument("--half", choices=("tune", "report"), help="every other image, or the others")
+    parser.add_argument("--half", choices=("tune", "report"), help="use every other image, or the others")
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), metavar="SETTING", help="default: all")
-    parser.add_argument("--equal", action="store_true", help="a second table, at equal counts")
+    parser.add_argument("--equal", action="store_true", help="add a table at equal counts")
     parser.add_argument(
-        "--by-value", nargs="+", choices=list(SWEEPS), default=[], metavar="SWEEP", help="a column a value"
+        "--by-value", nargs="+", choices=list(SWEEPS), default=[], metavar="SWEEP", help="add tables by value"
     )
-    parser.add_argument("--rows", metavar="FILE", type=Path, help="every row measured, as JSON")
+    parser.add_argument("--rows", metavar="FILE", type=Path, help="save all rows as JSON")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
     images = options.images[{"tune": 0, "report": 1}.get(options.half, 0) :: 2 if options.half else 1]
     names = options.only or [name for name, s in SETTINGS.items() if not isinstance(s, str) or _installed(s)]
-    look = partial(try_on_image, names=names, equal=options.equal)
+    run = partial(try_on_image, names=names, equal=options.equal)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        rows = [row for rows in pool.map(look, images) for row in rows]
+        rows = [row for rows in pool.map(run, images) for row in rows]
     if options.rows:
         options.rows.write_text(json.dumps(rows))
     print("Each cell: repeatability within 0.5 px / matching score / correct matches\n")

@@ -1,4 +1,4 @@
-"""A photograph read, and its features written in every format: ``python tests/benchmarks/writers.py``.
+"""Time reading an image and writing its features in every format: ``python tests/benchmarks/writers.py``.
 
 The photograph is a sample image enlarged as by ``siftcli bench --megapixels``.
 """

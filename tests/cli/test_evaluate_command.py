@@ -97,7 +97,7 @@ def test_images_of_the_results_are_not_taken(image):
     Image.new("L", (50, 50)).save(out / "drawn.png")
     _, jobs = make_request([str(image.parent)], str(out), sweeps=["mirror"])
     assert [job.image.name for job in jobs] == ["a.png"]
-    with pytest.raises(InputError, match="holds no image but"):
+    with pytest.raises(InputError, match="holds no images except"):
         make_request([str(out)], str(out), sweeps=["mirror"])
 
 

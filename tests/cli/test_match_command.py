@@ -17,7 +17,7 @@ from siftcli.drawing.matches import INLIER_COLOUR, MAX_LINES, OUTLIER_COLOUR, dr
 from siftcli.errors import InputError, ParameterError
 from siftcli.features import Matches
 from siftcli.matching.options import MatchOptions
-from siftcli.views.canvas import turned
+from siftcli.views.canvas import rotated
 from siftcli.views.planar import map_points
 from siftcli.workflows.match_images import match_images
 
@@ -49,7 +49,7 @@ def printed_json(capfd, *args):
 @pytest.mark.parametrize("deg", [0, 90, 180, 270, -90, 450])
 def test_quarter_turns_move_pixels(deg):
     grey = np.random.default_rng(0).random((7, 10)).astype(np.float32)
-    picture, matrix = turned(grey, deg)
+    picture, matrix = rotated(grey, deg)
     np.testing.assert_array_equal(picture, np.rot90(grey, deg // 90))
     x, y = map_points(matrix, np.array([[9.0, 2.0]]))[0]
     assert picture[round(y), round(x)] == grey[2, 9]
@@ -60,7 +60,7 @@ def test_quarter_turns_move_pixels(deg):
 def test_the_canvas_holds_all_of_the_image_and_the_map_is_that_of_the_pixels(deg, scale, height, width):
     y, x = np.mgrid[:height, :width]
     grey = (0.2 + 0.6 * (x / width + y / height) / 2).astype(np.float32)  # a plane, which splines keep
-    picture, matrix = turned(grey, deg, scale)
+    picture, matrix = rotated(grey, deg, scale)
     corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
     mapped = map_points(matrix, corners)
     assert (mapped > -0.5 - 1e-6).all()
@@ -75,7 +75,7 @@ def test_the_canvas_holds_all_of_the_image_and_the_map_is_that_of_the_pixels(deg
 
 def test_a_canvas_too_large_is_refused():
     with pytest.raises(ParameterError, match="smaller --scale"):
-        turned(np.zeros((2000, 2000), np.float32), 10, 20)
+        rotated(np.zeros((2000, 2000), np.float32), 10, 20)
 
 
 # --- known truth ----------------------------------------------------------------------------------------

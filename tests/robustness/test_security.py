@@ -329,7 +329,7 @@ def test_a_finished_file_of_something_else_is_told(tmp_path):
     store = Store(tmp_path / "run", {"a": 1})
     for text in ("{}\n", "[]\n", "7\n", '{"key": 3, "records": 1}\n', "[" * 5000 + "\n"):
         (tmp_path / "run" / FINISHED_FILE).write_text(text)
-        with pytest.raises(OutputError, match="begin anew"):
+        with pytest.raises(OutputError, match="start over"):
             store.finished()
 
 

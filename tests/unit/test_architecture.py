@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
@@ -99,3 +101,12 @@ def test_files_are_short():
     n_lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES.values()}
     assert {path.name: n for path, n in n_lines.items() if n > LONGEST_FILE} == {}
     assert median(n_lines.values()) <= USUAL_FILE
+
+
+def test_the_pair_matcher_starts_without_scipy_evaluation_and_views():
+    program = (
+        "import sys, siftcli.workflows.match_collection\n"
+        "print(*({'scipy', 'siftcli.evaluation', 'siftcli.views'} & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

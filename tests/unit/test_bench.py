@@ -197,7 +197,7 @@ def test_bench_command_prints_tables_and_writes_what_it_measured(tmp_path):
     arguments = ["bench", str(CHELSEA), "--sizes", "0.05", "--made", "resized,tiled", "--pairs", "1"]
     result = CliRunner().invoke(siftcli, [*arguments, "--process", "-o", str(output)])
     assert result.exit_code == 0, result.output
-    for title in ("resized; runs of each: 1", "tiled; runs", "First image", "Arithmetic floor", "In short"):
+    for title in ("resized; runs per detector: 1", "tiled; runs", "First image", "Roofline", "Summary"):
         assert title in result.stdout
     document = json.loads(output.read_text())
     assert {row["way"] for row in document["rows"]} == {"resized", "tiled"}

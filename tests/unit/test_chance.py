@@ -24,8 +24,9 @@ from siftcli.matching.chance import (
     probability_of_area,
     probability_of_exchange,
 )
+from siftcli.matching.estimators import ERRORS
 from siftcli.matching.options import MODELS
-from siftcli.matching.verification import _ERRORS, _NAMES, fit, verify
+from siftcli.matching.verification import MODEL_NAMES, fit, verify
 from siftcli.workflows import match_collection as collection
 
 SAMPLES = Path(__file__).parents[2] / "sample_images"
@@ -68,7 +69,7 @@ def test_probabilities_of_the_tolerance_are_areas():
 
 
 def test_the_measured_probability_is_the_area_s_where_points_are_uniform_and_larger_where_they_crowd():
-    errors = partial(_ERRORS["homography"], model=np.eye(3))
+    errors = partial(ERRORS["homography"], model=np.eye(3))
     uniform = random_points(300)
     area = probability_of_area("homography", 10.0, SIZE)
     # 89,700 pairs of which 91 are expected; at the borders a disc is cut
@@ -213,7 +214,7 @@ def test_unrelated_photographs_have_no_model(capfd, names, model):
         assert result[key] is None
     told = re.fullmatch(NOT_VERIFIED, result["reason"])
     if told is None:
-        assert result["reason"] == f"no {_NAMES[model]} fits the {result['n_matches']} matches"
+        assert result["reason"] == f"no {MODEL_NAMES[model]} fits the {result['n_matches']} matches"
     else:
         assert (int(told[1]), int(told[2])) == (result["n_inliers"], result["n_matches"])
         assert result["n_inliers"] >= chance.SAMPLE_SIZES[model]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from siftcli.errors import InputError, MissingDependencyError, OutputError, ParameterError
 from siftcli.evaluation import datasets, pool, runner, summary
-from siftcli.evaluation.recovery import corner_error, turn_and_scale
+from siftcli.evaluation.recovery import corner_error, rotation_and_scale
 from siftcli.evaluation.settings import Settings
 from siftcli.evaluation.store import FINISHED_FILE
 from siftcli.evaluation.work import Task, TaskRunner
@@ -228,7 +228,7 @@ def test_best_is_what_is_printed_as_best():
 
 def test_turn_and_corners_of_a_known_map():
     turn = similarity(2.0, 40.0, (10, 20), (5, 6))
-    assert turn_and_scale(turn, (3, 3)) == pytest.approx((40.0, 2.0))
+    assert rotation_and_scale(turn, (3, 3)) == pytest.approx((40.0, 2.0))
     shifted = similarity(2.0, 40.0, (10, 20), (8, 10))
     assert corner_error(shifted, turn, (50, 60)) == pytest.approx(5.0)
 

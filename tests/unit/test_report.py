@@ -112,7 +112,9 @@ def test_only_what_two_runs_share_is_compared(before, tmp_path):
     assert "4 pairs" not in found.sections[0].tables[0].title
     # Of 2 images, 2 detectors and 2 budgets: 4 views in one run, 1 in the other.
     assert found.n_left_out == 2 * 2 * 2 * (4 + 1)
-    assert "40 results that only one" in own_html(write_report([before, fewer], tmp_path / "page.html"))
+    assert "40 results that occur in only one" in own_html(
+        write_report([before, fewer], tmp_path / "page.html")
+    )
     other = evaluate(tmp_path / "other", 0, {"noise": [9]})
     with pytest.raises(InputError, match="in common"):
         write_report([before, other], tmp_path / "page.html")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from siftcli.errors import InputError
-from siftcli.views.pairs import Frame, turnable_frame
+from siftcli.views.pairs import Frame, rotatable_frame
 from siftcli.views.planar import Region, map_angles, map_points
 from siftcli.views.rendering import Interpolated
 from siftcli.views.transforms import (
@@ -96,7 +96,7 @@ def test_ground_truth_against_rendered_blobs(transform, blob_source):
 
 def test_a_quarter_turn_of_the_camera_is_a_quarter_turn_of_the_view():
     source = texture((300, 340))
-    frame = turnable_frame(source)
+    frame = rotatable_frame(source)
     np.testing.assert_allclose(frame.levels(source, 90), np.rot90(frame.levels(source)), atol=1e-8)
     np.testing.assert_allclose(frame.levels(source, 180), np.rot90(frame.levels(source), 2), atol=1e-8)
 
@@ -109,7 +109,7 @@ def test_a_turn_takes_orientations_down_by_its_angle():
 
 def test_no_view_is_sharper_than_another():
     source = texture((500, 500))
-    frame = turnable_frame(source)
+    frame = rotatable_frame(source)
 
     def sharpness(deg: float) -> float:
         levels = frame.levels(source, deg)
@@ -160,14 +160,14 @@ def test_every_view_has_noise_of_one_grey_level():
     ("side", "view_side", "source_px"), [(300, 209, 1), (512, 256, 1.4), (1411, 400, 2.5)]
 )
 def test_views_shrink_the_source_where_it_is_large_enough(side, view_side, source_px):
-    frame = turnable_frame(Interpolated(np.zeros((side, side + 7), np.float32)))
+    frame = rotatable_frame(Interpolated(np.zeros((side, side + 7), np.float32)))
     assert frame.side == view_side
     assert frame.source_px == pytest.approx(source_px, abs=0.02)
 
 
 def test_turned_views_stay_inside_the_source():
     source = texture((150, 400))
-    frame = turnable_frame(source)
+    frame = rotatable_frame(source)
     for deg in range(0, 360, 15):
         corners = map_points(frame.to_source(source, deg), Region.whole(frame.shape).corners)
         assert Region.whole(source.shape).depth(corners).min() >= 1.99
