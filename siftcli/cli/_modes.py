@@ -193,7 +193,7 @@ def check_options(ctx: click.Context) -> None:
     ParameterError
         If there is one; the message names it as it was typed.
     """
-    for need, names in TABLE[str(ctx.info_name)].items():
+    for need, names in TABLE[str(ctx.command.name)].items():
         if need.is_met(ctx.params):
             continue
         for option in _options_given(ctx):

@@ -23,7 +23,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     return [one_size.convert(name, param, ctx) for name in (text or "").split(",") if name.strip()]
 
 
-@click.command(cls=Command, short_help="Compare the speed with OpenCV's SIFT.")
+@click.command("bench", cls=Command, short_help="Compare the speed with OpenCV's SIFT.")
 @click.argument("inputs", metavar="[IMAGE...]", nargs=-1)
 @click.option(
     "--sizes",

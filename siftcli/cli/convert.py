@@ -12,7 +12,7 @@ from ._options import camera_options, overwrite_option, quiet_option
 from ._output import complain, note, progress
 
 
-@click.command(cls=Command, short_help="Convert feature files from one format to another.")
+@click.command("convert", cls=Command, short_help="Convert feature files from one format to another.")
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 @click.option(

@@ -27,7 +27,7 @@ _PLAN = ("mask", "mask_optional", "overwrite", "image_root", "page")
 _COLLECTION = ("append", "camera", "camera_model", "pose_priors")
 
 
-@click.command(cls=Command, short_help="Find SIFT features in images.")
+@click.command("detect", cls=Command, short_help="Find SIFT features in images.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
     "-o",

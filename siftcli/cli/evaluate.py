@@ -31,7 +31,9 @@ from ._types import WholeNumber
 Progress = Callable[[int, int], None]
 
 
-@click.command(cls=Command, short_help="Compare detectors under rotation and other changes of images.")
+@click.command(
+    "evaluate", cls=Command, short_help="Compare detectors under rotation and other changes of images."
+)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
     "-o",

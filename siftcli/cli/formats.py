@@ -10,7 +10,7 @@ from ._options import json_option
 from ._output import print_json, say
 
 
-@click.command(cls=Command, short_help="List the formats that are read and written.")
+@click.command("formats", cls=Command, short_help="List the formats that are read and written.")
 @json_option
 def command(as_json: bool) -> None:
     """List the formats that are read and written, and what each of them cannot store."""

@@ -10,7 +10,7 @@ from ._options import json_option
 from ._output import print_json, print_table, say, summary_rows
 
 
-@click.command(cls=Command, short_help="Show what a feature file contains.")
+@click.command("info", cls=Command, short_help="Show what a feature file contains.")
 @click.argument("file", metavar="FILE")
 @click.option(
     "--format",

@@ -34,7 +34,7 @@ from ._types import WholeNumber
 _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "threads")
 
 
-@click.command(cls=Command, short_help="Match two images and recover the rotation between them.")
+@click.command("match", cls=Command, short_help="Match two images and recover the rotation between them.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="[B]", required=False)
 @click.option(

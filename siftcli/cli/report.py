@@ -9,7 +9,9 @@ from ._options import quiet_option
 from ._output import note
 
 
-@click.command(cls=Command, short_help="Write an evaluation's report again, or compare two evaluations.")
+@click.command(
+    "report", cls=Command, short_help="Write an evaluation's report again, or compare two evaluations."
+)
 @click.argument("folders", metavar="DIR [DIR2]", nargs=-1, required=True)
 @click.option(
     "-o",

@@ -13,7 +13,7 @@ from ._output import note, progress, say_nothing
 from ._types import WholeNumber
 
 
-@click.command(cls=Command, short_help="Train the network that finds orientations.")
+@click.command("train-orientation", cls=Command, short_help="Train the network that finds orientations.")
 @click.argument("inputs", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
     "-o",

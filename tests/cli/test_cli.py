@@ -73,7 +73,7 @@ def test_help_imports_nothing_heavy(args):
 def test_every_command_is_listed_and_described():
     for name, summary in COMMANDS.items():
         command = siftcli.get_command(None, name)
-        assert command.name is not None
+        assert command.name == name
         assert command.get_short_help_str() == summary
         assert all(option.help for option in command.params if option.param_type_name == "option")
 
@@ -166,7 +166,7 @@ def test_parameters_reach_the_detector(folder):
         "--edge-threshold",
         "9",
     ]
-    given += ["--first-octave", "0", "--upright", "--max-orientations", "2", "--rootsift", "--threads", "1"]
+    given += ["--first-octave", "0", "--max-orientations", "2", "--rootsift", "--threads", "1"]
     given += ["--max-features", "9", "--selection", "even", "--dsp"]
     assert run(["detect", "a.png", "-o", "x.npz", *given]) == 0
     features = load("x.npz")
@@ -175,7 +175,9 @@ def test_parameters_reach_the_detector(folder):
     assert (params.edge_threshold, params.first_octave, params.max_orientations) == (9, 0, 2)
     assert (params.max_features, params.selection, params.dsp) == (9, "even", True)
     assert features.descriptor_kind == "rootsift"
-    assert not features.orientation.any()
+    assert features.orientation.any()
+    assert run(["detect", "a.png", "-o", "y.npz", "--upright"]) == 0
+    assert not load("y.npz").orientation.any()
 
 
 def test_json(folder, capsys):
@@ -318,7 +320,7 @@ def make_bad_files(folder):
         (["a.png", "-o", "x.txt"], 2, "expected a suffix"),
         (["a.png", "-o", "missing/x.npz"], 2, "not a folder; make it first"),
         (["a.png", "--draw", "x.jpg"], 2, "expected a .png"),
-        (["a.png", "sub", "-o", "x.npz"], 2, "name a folder"),
+        (["a.png", "sub", "-o", "x.npz"], 2, "several images need a folder"),
         (["a.png", "--mask-optional"], 2, "--mask"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

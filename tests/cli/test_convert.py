@@ -96,7 +96,7 @@ def test_stems_that_collide_are_refused_before_any_work(here, capfd):
     ("args", "said"),
     [
         (["in/a.png", "-o", "f.npz", "--append"], "--append expects a collection"),
-        (["in/a.png", "-o", "-", "--format", "hloc"], "many images"),
+        (["in/a.png", "-o", "-", "--format", "hloc"], "hloc is a collection"),
         (["in", "-o", "in", "--format", "hloc"], "expected a file"),
         (["in", "-o", "missing/f.h5"], "make it first"),
         (["in", "-o", "f.db", "--camera", "two"], "two"),
@@ -295,7 +295,7 @@ def test_matches_of_features_elsewhere_into_a_database(here, capfd):
         (["f.h5", "-o", "f.h5"], 2, "contains the features"),
         (["f.h5", "-o", "m.csv"], 2, ".h5 or .db"),
         (["f.h5", "-o", "-"], 2, "standard output"),
-        (["f.h5", "g.h5", "-o", "m.h5"], 2, "second input"),
+        (["f.h5", "g.h5", "-o", "m.h5"], 2, "got g.h5 too"),
         (["f.h5", "-o", "m.h5", "--rotate", "3"], 2, "--rotate"),
         (["f.h5", "-o", "m.h5", "--sigma", "1.7"], 2, "--sigma"),
         (["missing.h5", "-o", "m.h5"], 1, "no such file"),

@@ -82,7 +82,7 @@ def test_another_page(here, capsys):
     assert "siftcli: in/one.png: expected a page from 1 to 1, got 2; " in capsys.readouterr().err
     for page in ("0", "-1", "two", "1.5", "١"):
         assert run(["detect", "in/s.tif", "--page", page]) == 2
-        assert "expected a page, at least 1, or all" in capsys.readouterr().err
+        assert "expected a whole number of at least 1, or all" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -181,7 +181,7 @@ def test_match_takes_a_page_of_both(here, capsys):
     assert json.loads(out)["n_features_b"] == len(detect(PAGES[2]))
     assert err == ""
     assert run(["match", "in/s.tif", "t.tif", "--page", "all"]) == 2
-    assert "expected a page, at least 1; got 'all'" in capsys.readouterr().err
+    assert "expected a whole number of at least 1; got 'all'" in capsys.readouterr().err
 
 
 def test_evaluate_says_that_the_first_was_taken(here, capsys):

@@ -219,7 +219,13 @@ def test_bench_command_speaks_json():
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--sizes", "x"], ["--sizes", "0"], ["--made", "cut"], ["--made", ","], ["--detectors", "surf"]],
+    [
+        ["--sizes", "x"],
+        ["--sizes", "0"],
+        ["--sizes", "1", "--made", "cut"],
+        ["--made", ","],
+        ["--detectors", "surf"],
+    ],
     ids=" ".join,
 )
 def test_wrong_use_is_told(wrong):
