@@ -17,7 +17,7 @@ from PIL import Image
 import siftcli
 from siftcli.__main__ import run
 from siftcli.errors import InputError
-from siftcli.io.work_list import IMAGE_SUFFIXES
+from siftcli.io.suffixes import IMAGE_SUFFIXES
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged tags
 
