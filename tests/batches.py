@@ -1,4 +1,4 @@
-"""What the tests of batches share: many small images, and an output as plain values that can be compared."""
+"""Helpers for tests of batches: many small images, and the content of an output as plain values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTPUTS = {"npz": "out", "hloc": "out.h5", "colmap-db": "out.db", "parquet": "ou
 
 
 def make_images(folder: Path, n: int, side: int = 96) -> Path:
-    """Crops, turned and scaled, of the sample images, in a tree of folders of twenty."""
+    """Write rotated and scaled crops of the sample images, in folders of twenty."""
     rng = np.random.default_rng(8)
     pictures = [Image.open(path).convert("RGB") for path in SAMPLES if "16" not in path.name]
     pictures = [picture.resize((5 * side // 2, 5 * side // 2)) for picture in pictures]
@@ -46,7 +46,7 @@ def detect(*args: str, **options) -> subprocess.CompletedProcess[str]:
 
 
 def content(path: Path) -> dict[str, object]:
-    """Everything that an output holds, by name, in values that can be compared."""
+    """Name -> comparable value of everything in an output."""
     if path.suffix == ".h5":
         return _content_of_hdf5(path)
     if path.suffix == ".db":

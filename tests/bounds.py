@@ -1,4 +1,4 @@
-"""Bounds that a hostile file must not break: a time for each case, and memory beyond what there is."""
+"""Limits of time and memory that a hostile file must not exceed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 HANG_S = 60
-"""A case that takes longer counts as a hang; the slowest takes a second on a busy machine."""
+"""A case that takes longer counts as a hang; the slowest one takes a second on a busy machine."""
 MEMORY_BYTES = 512 << 20
-"""What a case may take of address space beyond what the process has when it begins."""
+"""Address space that a case may use in addition to that of the process at its start."""
 LONGEST_MESSAGE = 1000
 
 
 @contextlib.contextmanager
 def bounded(memory: int = MEMORY_BYTES) -> Iterator[None]:
-    """Let no allocation go beyond the bound: it fails with MemoryError, which is no refusal."""
+    """Make allocations beyond the limit fail with MemoryError."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory, before[1]))
@@ -31,7 +31,7 @@ def bounded(memory: int = MEMORY_BYTES) -> Iterator[None]:
 
 @contextlib.contextmanager
 def timed(seconds: int = HANG_S) -> Iterator[None]:
-    """Fail what takes longer."""
+    """Raise TimeoutError after this many seconds."""
 
     def fail(*_: object) -> None:
         raise TimeoutError(f"more than {seconds} s")
@@ -46,7 +46,7 @@ def timed(seconds: int = HANG_S) -> Iterator[None]:
 
 
 def assert_one_clear_line(message: str, name: str) -> None:
-    """It names the file, says something after that, and has no line break; memory was not what stopped it."""
+    """Check that a message is one line, names the file, gives a reason, and is not about memory."""
     assert name in message
     assert "\n" not in message
     assert len(name) + 10 < len(message) < LONGEST_MESSAGE
@@ -55,7 +55,7 @@ def assert_one_clear_line(message: str, name: str) -> None:
 
 
 def assert_valid(features) -> None:
-    """Every number is finite and in its range."""
+    """Check that every value is finite and within its range."""
     for column in (features.xy, features.scale, features.orientation, features.response):
         assert np.isfinite(column).all()
     assert ((features.orientation >= 0) & (features.orientation < np.float32(2 * np.pi))).all()

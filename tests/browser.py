@@ -1,4 +1,4 @@
-"""A headless Chromium at the other end of two pipes: what the page does, without a driver to install."""
+"""Control a headless Chromium through two pipes, without a driver."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ TIMEOUT_S = 60
 
 
 def find_browser() -> str | None:
-    """Path of an installed Chromium."""
+    """The path of an installed Chromium; None if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """One page, spoken to by the DevTools protocol."""
+    """One page, controlled by the DevTools protocol."""
 
     def __init__(self, path: str, profile: Path) -> None:
         their_end, self._to = os.pipe()
         self._from, our_end = os.pipe()
         high = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (their_end, our_end)]
-        shell = f'exec "$0" "$@" 3<&{high[0]} 4>&{high[1]}'  # the descriptors that the protocol wants
+        shell = f'exec "$0" "$@" 3<&{high[0]} 4>&{high[1]}'  # the protocol uses descriptors 3 and 4
         command = ["bash", "-c", shell, path, *ARGUMENTS, f"--user-data-dir={profile}"]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, pass_fds=high, stdout=quiet, stderr=quiet)
@@ -61,7 +61,7 @@ class Browser:
         os.close(self._from)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method and return its result; events on the way are kept."""
+        """Call a method and return its result; events that arrive meanwhile are stored."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -83,23 +83,23 @@ class Browser:
         return json.loads(message)
 
     def open(self, page: Path) -> None:
-        """Load a page from disk and wait until it has."""
+        """Open a page from disk and wait until it is loaded."""
         self.call("Page.navigate", url=page.resolve().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; a promise is awaited."""
+        """Evaluate a JavaScript expression; a promise is awaited."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
     def complaints(self) -> list[dict[str, Any]]:
-        """Errors and warnings of the console, and exceptions."""
+        """Console messages, log entries and uncaught exceptions."""
         methods = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
         return [event["params"] for event in self.events if event["method"] in methods]
 
     def requests(self) -> list[str]:
-        """Every address that was asked for."""
+        """The URLs of all requests."""
         found = [e["params"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
         return [request["request"]["url"] for request in found]

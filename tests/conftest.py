@@ -1,4 +1,4 @@
-"""What several tests share: the sample images, and images made of blobs whose answer is known."""
+"""Shared fixtures: the sample images, and synthetic images with known keypoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siftcli.sift.octave import Strip
 from siftcli.views.pairs import Pair
 from siftcli.views.planar import Region
 
-# A busy machine, or a kernel that is compiled first, is no failure.
+# No deadline: the machine may be busy, and kernels are compiled on first use.
 settings.register_profile("siftcli", deadline=None)
 settings.load_profile("siftcli")
 
@@ -24,7 +24,7 @@ SAMPLES = sorted(
 
 
 def octave_of(levels, sigma=1.6) -> Strip:
-    """An octave, whole, of these levels (S + 3, H, W) and of step 1."""
+    """A whole octave with step 1 from levels (S + 3, H, W)."""
     n_levels, height, width = np.shape(levels)
     levels = np.pad(np.asarray(levels, np.float32), [(0, 0), (0, 0), (0, 2 * LANES - width % LANES)])
     return Strip(
@@ -41,7 +41,7 @@ def octave_of(levels, sigma=1.6) -> Strip:
 
 @pytest.fixture(scope="session")
 def unchanged() -> Pair:
-    """A pair of views that are the same picture, cropped from a sample."""
+    """A pair of identical views, cropped from a sample image."""
     camera = next(path for path in SAMPLES if path.name == "camera.png")
     picture = np.rint(255 * grey(camera)[60:260, 100:300]).astype(np.uint8)
     region = Region.whole(picture.shape)

@@ -1,7 +1,6 @@
-"""The features of each sample image in a small file; renewed by ``python tests/golden.py``.
+"""Golden files: a summary of the features of each sample image. ``python tests/golden.py`` rewrites them.
 
-A change to the algorithm changes them, on purpose or not: the file is renewed with the change that
-explains it.
+Rewrite them only together with a change of the algorithm that explains the new values.
 """
 
 from __future__ import annotations
@@ -20,14 +19,15 @@ PRESETS = ("default", "classic")
 N_STRONGEST = 50
 
 COUNT_TOLERANCE = 0.005
-"""Share of the features that may come or go: rounding, which the compiler and the processor's
-instructions decide, acts on the few that are at a threshold."""
+"""Maximum relative change of the number of features. Rounding depends on the compiler and the processor,
+and affects the few features that are at a threshold."""
 SUM_TOLERANCE = 0.005
-"""Relative, of the sums; with the features they are of."""
+"""Maximum relative change of the sums over all features."""
 TOLERANCES = {"x": 0.01, "y": 0.01, "scale": 0.01, "orientation": 0.01, "response": 1e-4, "descriptor": 30}
-"""Pixels, pixels, pixels, radians, grey, and units summed over the 128 numbers of a descriptor."""
+"""In pixels, pixels, pixels, radians, grey values, and the sum of the 128 values of a descriptor."""
 N_MISSING = 1
-"""Of the strongest that may have no counterpart: one of several orientations may fall below the ratio."""
+"""Number of the strongest features without a counterpart that is allowed: a secondary orientation may
+fall below the peak ratio."""
 
 
 def sample_images() -> list[Path]:
@@ -39,7 +39,7 @@ def golden_file(image: Path) -> Path:
 
 
 def describe(image: Path) -> dict[str, Any]:
-    """What is remembered of an image: counts, sums and the strongest features of each preset."""
+    """The golden values of an image: counts, sums and the strongest features of each preset."""
     return {preset: _summary(siftcli.detect(image, siftcli.SiftParams.preset(preset))) for preset in PRESETS}
 
 
@@ -60,25 +60,25 @@ def _rounded(column: np.ndarray) -> list[float]:
 
 
 def differences(found: dict[str, Any], golden: dict[str, Any]) -> list[str]:
-    """What is further apart than the tolerances; empty when nothing is."""
-    said = []
+    """Descriptions of all differences beyond the tolerances."""
+    found_differences = []
     for preset in PRESETS:
         f, g = found[preset], golden[preset]
         if abs(f["n"] - g["n"]) > COUNT_TOLERANCE * g["n"]:
-            said.append(f"{preset}: {f['n']} features, not {g['n']}")
+            found_differences.append(f"{preset}: {f['n']} features, not {g['n']}")
         for name, total in g["sums"].items():
             if abs(f["sums"][name] - total) > SUM_TOLERANCE * abs(total):
-                said.append(f"{preset}: the sum of {name} is {f['sums'][name]}, not {total}")
+                found_differences.append(f"{preset}: the sum of {name} is {f['sums'][name]}, not {total}")
         n = _n_missing(f["strongest"], g["strongest"])
         if n > N_MISSING:
-            said.append(
+            found_differences.append(
                 f"{preset}: {n} of the {len(g['strongest']['x'])} strongest features have no counterpart"
             )
-    return said
+    return found_differences
 
 
 def _n_missing(found: dict[str, list[float]], golden: dict[str, list[float]]) -> int:
-    """How many of the golden features have no counterpart within all tolerances."""
+    """Number of golden features without a counterpart within all tolerances."""
     near = np.ones((len(golden["x"]), len(found["x"])), bool)
     for name, tolerance in TOLERANCES.items():
         away = np.abs(np.subtract.outer(golden[name], found[name]))

@@ -1,6 +1,6 @@
-"""Bad images, generated: every format whole, cut off, with other bytes, and headers that lie.
+"""Generate hostile images: every format truncated, corrupted, or with false headers.
 
-A case is a kind, a file name and the bytes; the same ones in every run.
+A case has a kind, a file name and the bytes. The cases are the same in every run.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from conftest import texture
 from PIL import Image
 
 N_CUTS, N_FLIPS, N_FILLS, N_INSERTIONS = 14, 24, 6, 4
-"""Cases of each kind that are made of every whole file."""
+"""Number of cases of each kind that are made from every valid file."""
 THIN = range(1, 41)
-"""Lengths of the images of one row or column."""
+"""Lengths of the images with one row or column."""
 THIN_KINDS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP", "pgm": "PPM"}
 ORIENTATION, EXIF_POINTER = 0x0112, 0x8769
 
 
 class Case(NamedTuple):
-    """A file that may be anything."""
+    """One file."""
 
     kind: str
     name: str
@@ -42,7 +42,7 @@ def cases() -> Iterator[Case]:
         yield from make()
 
 
-# --- whole files -----------------------------------------------------------------------------------------
+# --- valid files -----------------------------------------------------------------------------------------
 
 GREY = np.rint(texture((28, 36), seed=9, smoothness=0.8) * 255).astype(np.uint8)
 RGB = np.dstack([GREY, GREY, GREY[::-1]])
@@ -86,7 +86,7 @@ _WITHOUT_LOSS = {"jpeg2000": {"level": 0}, "jpegxl": {"lossless": True}, "webp":
 
 
 def _tiffs() -> dict[str, bytes]:
-    """TIFF files of the compressions, layouts and types of sample that Pillow and OpenCV do not write."""
+    """TIFF files with compressions, layouts and sample types that Pillow and OpenCV cannot write."""
     floats = (DEEP / 65535).astype(np.float16)
     codecs = {
         f"{codec}-tiles.tif": _tiff(
@@ -113,7 +113,7 @@ def _tiffs() -> dict[str, bytes]:
 
 
 def camera_raw(samples: np.ndarray) -> bytes:
-    """A DNG file: a black thumbnail, and in its sub-directory the samples behind a colour filter."""
+    """A DNG file: a black thumbnail, and in its sub-directory the samples of a colour filter array."""
     camera = [(50706, 1, 4, bytes([1, 4, 0, 0]), True), (50708, 2, 5, "test", True), (50778, 3, 1, 21, True)]
     identity = [number for i in range(9) for number in (int(i % 4 == 0), 1)]
     camera += [(50721, 10, 9, identity, True), (50728, 5, 3, [1] * 6, True)]
@@ -131,7 +131,7 @@ def camera_raw(samples: np.ndarray) -> bytes:
 
 
 def _newer() -> dict[str, bytes]:
-    """JPEG of more than 8 bits, JPEG 2000, JPEG XL, AVIF, HEIC, a deep animation, bit masks."""
+    """JPEG with more than 8 bits, JPEG 2000, JPEG XL, AVIF, HEIC, a 16-bit animation, and bit masks."""
     heic = io.BytesIO()
     pillow_heif.from_bytes("RGB", RGB.shape[1::-1], RGB.tobytes()).save(heic)
     return {
@@ -161,7 +161,7 @@ def _masked_bmp() -> bytes:
 
 @cache
 def seeds() -> dict[str, bytes]:
-    """Whole files, by name: each format in the kinds of samples that it has."""
+    """Name -> valid file, for each format with each of its sample types."""
     transparent = np.dstack([RGB, np.zeros_like(GREY)])
     floats = (DEEP / 65535).astype(np.float32)
     tiff = _tiffs() | {
@@ -207,18 +207,18 @@ def seeds() -> dict[str, bytes]:
 
 
 def whole_files() -> Iterator[Case]:
-    """Each file as it is, under its own suffix and under others."""
+    """Each valid file, with its own suffix and with wrong ones."""
     for name, data in seeds().items():
         yield Case("whole", name, data)
         for suffix in (".png", ".jpg", ".tif", ".npz"):
             yield Case("wrong suffix", f"{name}{suffix}", data)
 
 
-# --- other bytes -----------------------------------------------------------------------------------------
+# --- corruption -----------------------------------------------------------------------------------------
 
 
 def damaged_files() -> Iterator[Case]:
-    """Each file cut off, with bytes changed, overwritten and put in."""
+    """Each file truncated, and with bits flipped, bytes overwritten and bytes inserted."""
     for number, (name, data) in enumerate(seeds().items()):
         rng = np.random.default_rng(number)
         yield from (Case("cut off", name, data[:n]) for n in _lengths(len(data)))
@@ -229,13 +229,13 @@ def damaged_files() -> Iterator[Case]:
 
 
 def _lengths(n: int) -> list[int]:
-    """Within the header, all over the file, and just before its end."""
+    """Lengths that end in the header, throughout the file, and just before its end."""
     head = [1, 4, 9, 17, 30]
     return [*head, *(n * i // 8 for i in range(1, 8)), n - 2, n - 1][:N_CUTS]
 
 
 def _flipped(data: bytes, rng: np.random.Generator) -> bytes:
-    """One to six bits of bytes changed, half of them among the first two hundred bytes."""
+    """Flip one to six bits, in half of the cases within the first 200 bytes."""
     changed = bytearray(data)
     reach = min(len(data), 200) if rng.random() < 0.5 else len(data)
     for at in rng.integers(0, reach, rng.integers(1, 7)):
@@ -257,7 +257,7 @@ def _inserted(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def thin_images() -> Iterator[Case]:
-    """One row or column of 1 to 40 pixels, in every format."""
+    """Images with one row or column of 1 to 40 pixels, in every format."""
     for n in THIN:
         row = np.tile(GREY[0], 2)[np.newaxis, :n]
         for shape, array in (("row", row), ("column", np.ascontiguousarray(row.T))):
@@ -278,7 +278,7 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 def tiff_file(tags: list[tuple[int, int, int]], order: str = "<") -> bytes:
-    """A file of one directory of single values: (tag, type 3 or 4, value)."""
+    """A TIFF file with one directory of single values: (tag, type 3 or 4, value)."""
     entries = b"".join(
         struct.pack(order + "HHI", tag, kind, 1)
         + (struct.pack(order + "HH", value, 0) if kind == 3 else struct.pack(order + "I", value))
@@ -312,7 +312,7 @@ def _claims(width: int, height: int) -> Iterator[tuple[str, bytes]]:
 
 
 def lying_headers() -> Iterator[Case]:
-    """Headers that claim more, or less, than any image has, or two things at once."""
+    """Headers with impossible sizes, or with contradictory ones."""
     for size in ((100_000, 100_000), (2**31 - 1, 2**31 - 1), (30_000, 6_000), (0, 0), (0, 7), (2**32 - 1, 1)):
         for name, data in _claims(min(size[0], 2**31 - 1), min(size[1], 2**31 - 1)):
             yield Case("lying header", f"{size[0]}x{size[1]}-{name}", data)
@@ -335,7 +335,7 @@ def lying_headers() -> Iterator[Case]:
 
 
 def bombs() -> Iterator[Case]:
-    """Small files that would swell to 64 MiB where nobody looks for them."""
+    """Small files with a part that decompresses to 64 MiB."""
     text = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1 << 26), 9))
     yield Case("bomb", "text-bomb.png", _with_chunk("grey.png", text))
     yield Case(
@@ -348,11 +348,11 @@ def bombs() -> Iterator[Case]:
 
 
 STATED, CODED = 16, 700
-"""Sides of the picture that a header states, and of the stream in it."""
+"""Sides in pixels of the image according to the header, and of the image in the stream."""
 
 
 def swollen() -> Iterator[Case]:
-    """Streams that hold a larger picture, or more bytes, than the header around them states."""
+    """Streams with a larger image, or more bytes, than the surrounding header states."""
     large = np.zeros((CODED, CODED, 3), np.uint8)
     streams = {
         (7, "jpeg"): imagecodecs.jpeg_encode(large),
@@ -386,7 +386,7 @@ def swollen() -> Iterator[Case]:
 def tiff_of_stream(
     stream: bytes, compression: int, channels: int, more: list[tuple[int, tuple[int, ...]]] | None = None
 ) -> bytes:
-    """A file of one tile of ``STATED`` pixels a side that holds this stream."""
+    """A TIFF file with one tile of ``STATED`` × ``STATED`` pixels that holds this stream."""
     tags = {256: (STATED,), 257: (STATED,), 258: (8,) * channels, 259: (compression,), 277: (channels,)}
     tags |= {
         262: (2 if channels == 3 else 1,),
@@ -416,7 +416,7 @@ def _with_chunk(name: str, chunk: bytes) -> bytes:
 
 
 def broken_exif() -> Iterator[Case]:
-    """Whole pictures whose EXIF block is damaged: the pixels are there."""
+    """Images with valid pixels and a damaged EXIF block."""
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     exif[EXIF_POINTER] = {0xA405: 35, 0x9003: "2026:01:01 00:00:00"}
@@ -439,7 +439,7 @@ ODD_VALUES = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "1e38": 1e38, "tiny
 
 
 def odd_samples() -> Iterator[Case]:
-    """Floats that are no grey values, and kinds of samples that few programs write."""
+    """Floating-point values that are not grey values, and rare sample types."""
     floats = (DEEP / 65535).astype(np.float32)
     for name, value in ODD_VALUES.items():
         for dtype in (np.float32, np.float64):
@@ -453,7 +453,7 @@ def odd_samples() -> Iterator[Case]:
             buffer = io.BytesIO()
             try:
                 image.convert(mode).save(buffer, kind)
-            except (OSError, ValueError):  # a format that has no such samples
+            except (OSError, ValueError):  # the format does not support this mode
                 continue
             yield Case("odd samples", f"{mode.replace(';', '')}.{suffix}", buffer.getvalue())
     for dtype in (np.int8, np.int16, np.int32):

@@ -1,4 +1,4 @@
-"""Kill batches at random moments and take them up again; with 2,000 images: ``python tests/killing.py``."""
+"""Kill batches at random moments and resume them; with 2,000 images: ``python tests/killing.py``."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def whole_command(images: Path, output: Path) -> subprocess.Popen[bytes]:
 
 
 def forked(images: Path, output: Path) -> Any:
-    """The same in a process that need not import anything first, and does the work itself."""
+    """The same in a forked process that has all imports already, with one worker."""
     return _forked("detect", str(images), "-o", str(output), *ARGUMENTS)
 
 
 def forked_match(source: str, target: str) -> Any:
-    """All pairs of a collection, in such a process."""
+    """Match all pairs of a collection in a forked process."""
     return _forked("match", "--pairs", "exhaustive", source, "-o", target, "--min-inliers", "8")
 
 
@@ -47,7 +47,7 @@ def _exit_with(args: list[str]) -> None:
 
 
 def seconds(start: Callable[[Path, Path], Any], images: Path, output: Path) -> float:
-    """How long an undisturbed run takes, which must succeed."""
+    """The duration of an uninterrupted run, which must succeed."""
     begin = time.perf_counter()
     assert end(start(images, output)) == 0
     return time.perf_counter() - begin
@@ -62,7 +62,7 @@ def run_and_kill(
     within_s: float,
     seed: int,
 ) -> int:
-    """Kill at moments each as likely; then let it finish. How many kills struck."""
+    """Kill runs at uniformly random moments, then let one finish; returns how many were killed in time."""
     rng = np.random.default_rng(seed)
     struck = 0
     for _ in range(n_kills):
@@ -77,7 +77,7 @@ def run_and_kill(
 
 
 def end(process: Any) -> int:
-    """Wait for it; its status, negative for a signal."""
+    """Wait for a process and return its status, which is negative for a signal."""
     if isinstance(process, subprocess.Popen):
         return process.wait()
     process.join()
@@ -98,14 +98,14 @@ def main() -> None:
             for path in (whole, killed):
                 path.parent.mkdir(exist_ok=True)
             total_s = seconds(whole_command, images, whole)
-            # later runs have less to do: waits of a part of the whole, so that all strike
+            # resumed runs have less to do: wait for only a part of the total time
             within_s = 1.5 + total_s / options.kills
             struck = run_and_kill(
                 whole_command, images, killed, n_kills=options.kills, within_s=within_s, seed=options.seed
             )
             assert content(whole) == content(killed), kind
             print(
-                f"{kind}: {struck} kills of {options.kills} struck; equal to an undisturbed run", flush=True
+                f"{kind}: {struck} of {options.kills} runs killed; equal to an uninterrupted run", flush=True
             )
 
 

@@ -1,7 +1,7 @@
-"""TIFF pictures whose right grey is known: each way in which samples are stored, as other programs write it.
+"""TIFF images with known grey values, for every way of storing samples, written by other programs.
 
-What the right grey is stands here once more, from the samples that are written and nothing of siftcli.
-``python tests/known_truth.py`` reads all pictures and prints how many of each kind are right.
+The expected values are computed from the written samples, independently of siftcli.
+``python tests/known_truth.py`` reads all images and prints how many of each kind are read correctly.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ UNIT = np.dstack([texture((HEIGHT, WIDTH), seed=seed, smoothness=1.5) for seed i
 """Red, green and blue in [0, 1]."""
 ALPHA = texture((HEIGHT, WIDTH), seed=4).astype(np.float64)
 EXACT = 2e-7
-"""Two units in the last place of a float32 below 1."""
+"""Two units in the last place of a float32 near 1."""
 LOSSY = 0.04
-"""What compression with loss may change, at a quality of 95 and without less colour than brightness."""
+"""Tolerance for lossy compression at quality 95, without chroma subsampling."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """A file, and what reading it must give."""
+    """A file, and the expected result of reading it."""
 
     kind: str
     name: str
     data: bytes
     grey: np.ndarray | None = None
-    """(H, W), as it is shown; None if it is to be refused."""
+    """(H, W) expected grey values, as displayed; None if the file must be refused."""
     tolerance: float = EXACT
     said: str = ""
-    """What the refusal says."""
+    """Expected part of the error message."""
     page: int = 0
     n_pages: int = 1
 
 
 def grey_of(rgb: np.ndarray) -> np.ndarray:
-    """(H, W) of (H, W), (H, W, 1) or (H, W, 3), in [0, 1]."""
+    """Grey values (H, W) of an array (H, W), (H, W, 1) or (H, W, 3), in [0, 1]."""
     if rgb.ndim == 2 or rgb.shape[2] == 1:
         return rgb.reshape(rgb.shape[:2]).astype(np.float64)
     return np.einsum("yxc,c->yx", rgb.astype(np.float64), [0.299, 0.587, 0.114])
@@ -64,7 +64,7 @@ def over_white(grey: np.ndarray, alpha: np.ndarray, premultiplied: bool = False)
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """The picture as EXIF says that it is shown: the sides at which row 0 and column 0 stand."""
+    """The image as displayed with an EXIF orientation."""
     return {
         1: lambda a: a,
         2: np.fliplr,
@@ -87,7 +87,7 @@ def tiff(array: np.ndarray, photometric: str | int = "minisblack", **options: ob
 
 
 def quantised(unit: np.ndarray, bits: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Samples of a type, and their values over its full scale."""
+    """Samples of a type, and their values relative to full scale."""
     if kind == "f":
         stored = unit.astype(f"f{bits // 8}")
         return stored, stored.astype(np.float64)
@@ -110,7 +110,7 @@ PLAIN = ("lzw", "deflate", "adobe_deflate", "packbits", "zstd", "lzma")
 
 
 def sample_formats() -> Iterator[Known]:
-    """Each type of sample, in both orders and both kinds of file, in strips, tiles and planes."""
+    """Each sample type in both byte orders, in TIFF and BigTIFF, in strips, tiles and planes."""
     for (bits, kind), order, layout, colours in product(WHOLE + FLOATS, "<>", LAYOUTS, (1, 3, "planes")):
         stored, unit = quantised(UNIT if colours != 1 else UNIT[:, :, 0], bits, kind)
         name = f"{kind}{bits}-{order}-{layout}-{colours}.tif"
@@ -134,7 +134,7 @@ def _type_name(bits: int, kind: str) -> str:
 
 
 def packed(stored: np.ndarray, bits: int, order: str, photometric: int | None = None) -> bytes:
-    """A file of samples of any width, one after the other without a gap, every row at a whole byte."""
+    """A file with samples of any width, packed without gaps; each row starts at a whole byte."""
     rows = stored.reshape(stored.shape[0], -1).astype(np.uint64)
     planes = (rows[:, :, None] >> np.arange(bits - 1, -1, -1, dtype=np.uint64)) & np.uint64(1)
     body = np.packbits(planes.reshape(len(rows), -1).astype(np.uint8), axis=1).tobytes()
@@ -153,7 +153,7 @@ def _float24(order: str) -> tuple[bytes, np.ndarray]:
 def raw_tiff(
     body: bytes, shape: tuple[int, ...], tags: dict[int, tuple[int, ...]], order: str = "<", then: bytes = b""
 ) -> bytes:
-    """A file of one strip and one directory, every tag of type SHORT or, if it must be, LONG."""
+    """A file with one strip and one directory; tags have type SHORT or, if needed, LONG."""
     height, width = shape[:2]
     tags = {256: (width,), 257: (height,), 259: (1,), 277: (len(tags[258]),), 278: (height,), **tags}
     tags = dict(sorted({**tags, 273: (8,), 279: (len(body),)}.items()))
@@ -174,7 +174,7 @@ def raw_tiff(
 
 
 def compressions() -> Iterator[Known]:
-    """Each compression without loss, with and without a predictor, on several types of sample."""
+    """Each lossless compression, with and without a predictor, for several sample types."""
     types = [(8, "u"), (16, "u"), (32, "u"), (16, "i"), (32, "f")]
     for compression, (bits, kind), layout, order in product(PLAIN, types, LAYOUTS, "<>"):
         for predictor in (False, True) if compression not in ("packbits",) else (False,):
@@ -254,11 +254,11 @@ def colour_spaces() -> Iterator[Known]:
 
 
 def _luma_and_lab() -> Iterator[Known]:
-    """YCbCr without subsampling, and neutral L*a*b*: their grey is that of the sRGB value."""
+    """YCbCr without subsampling, and neutral L*a*b*; the expected grey is that of the sRGB value."""
     rgb = np.rint(UNIT * 255).astype(np.uint8)
     ycbcr = np.asarray(Image.fromarray(rgb).convert("YCbCr"))
     for order in "<>":
-        # Each of the three is rounded to 8 bits; blue takes the most of it, 1.772 / 2.
+        # Each channel is rounded to 8 bits; the error is largest for blue, 1.772 / 2.
         data = raw_tiff(ycbcr.tobytes(), rgb.shape, {258: (8,) * 3, 262: (6,), 530: (1, 1)}, order)
         yield Known("TIFF: YCbCr", f"ycbcr-{order}.tif", data, grey_of(rgb / 255), 1.5 / 255)
     for wide, icc in product((False, True), (False, True)):
@@ -280,7 +280,7 @@ def _neutral_lab(wide: bool, icc: bool) -> tuple[bytes, np.ndarray]:
 
 
 def extra_samples() -> Iterator[Known]:
-    """Alpha of both kinds, and samples without a meaning, which are no alpha."""
+    """Both kinds of alpha, and unspecified extra samples, which are not alpha."""
     types = [(8, "u"), (16, "u"), (16, "i"), (32, "f")]
     layouts = ("strips", "planes")
     for (bits, kind), extra, colours, layout in product(types, (0, 1, 2), (1, 3), layouts):
@@ -301,7 +301,7 @@ def extra_samples() -> Iterator[Known]:
     yield Known("TIFF: unspecified", "rgb-and-two.tif", data, grey_of(unit[:, :, :3]))
 
 
-def turns() -> Iterator[Known]:
+def orientations() -> Iterator[Known]:
     """Each EXIF orientation."""
     for orientation, (bits, kind) in product(range(1, 9), [(8, "u"), (16, "u"), (32, "f")]):
         stored, unit = quantised(UNIT, bits, kind)
@@ -314,7 +314,7 @@ def turns() -> Iterator[Known]:
 
 
 def directories() -> Iterator[Known]:
-    """Thumbnails and masks beside the picture, in the chain and in sub-directories; stacks."""
+    """Thumbnails and masks next to the image, in the chain and in sub-directories; stacks."""
     stored, unit = quantised(UNIT, 8, "u")
     small, grey = np.ascontiguousarray(stored[::3, ::3]), grey_of(unit)
 
@@ -345,7 +345,7 @@ def directories() -> Iterator[Known]:
 
 
 def tags_that_come_twice() -> Iterator[Known]:
-    """A harmless tag, and one that says how the pixels are stored, with one value and with two."""
+    """A duplicated tag: a harmless one, and one that defines the storage, with equal and different values."""
     stored, unit = quantised(UNIT[:, :, 0], 16, "u")
     body = stored.astype("<u2").tobytes()
     for name, tag, values, said in (
@@ -365,7 +365,7 @@ def tags_that_come_twice() -> Iterator[Known]:
 
 
 def refused() -> Iterator[Known]:
-    """Kinds that have no one grey, or that no decoder reads safely."""
+    """Kinds without a unique grey value, or without a safe decoder."""
     kind = "TIFF: no grey, or no safe decoder"
     stored, _ = quantised(UNIT, 8, "u")
     yield Known(kind, "complex.tif", tiff(UNIT[:, :, 0].astype(np.complex64)), said="complex")
@@ -389,7 +389,7 @@ TIFF_MAKERS: tuple[Callable[[], Iterator[Known]], ...] = (
     compressions,
     colour_spaces,
     extra_samples,
-    turns,
+    orientations,
     directories,
     tags_that_come_twice,
     refused,
@@ -402,7 +402,7 @@ OUTCOMES = ("right", "refused", "wrong", "refused without its kind", "crash")
 
 
 def all_pictures() -> Iterator[Known]:
-    """Every picture, of every format."""
+    """All images of all formats."""
     from known_truth_others import OTHER_MAKERS
 
     for make in TIFF_MAKERS + OTHER_MAKERS:
@@ -410,13 +410,13 @@ def all_pictures() -> Iterator[Known]:
 
 
 def outcome(case: Known, folder: Path) -> str:
-    """How a picture is read: one of ``OUTCOMES``."""
+    """The outcome of reading an image: one of ``OUTCOMES``."""
     path = folder / case.name
     path.write_bytes(case.data)
     try:
         grey = read_image(path, **({"page": case.page} if case.page else {})).grey
     except InputError as error:
-        # The kind of a valid picture that is refused must be named, not called damage.
+        # The error for a valid image must name its kind, and not call it damaged.
         named = case.said in str(error) if case.said else "damaged" not in str(error)
         return "refused" if named else "refused without its kind"
     except Exception:

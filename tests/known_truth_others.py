@@ -1,4 +1,4 @@
-"""Pictures of known grey in every format but TIFF; see ``known_truth``."""
+"""Images with known grey values in all formats except TIFF; see ``known_truth``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORIENTATION = 0x0112
 
 
 def png(samples: np.ndarray, depth: int, colour: int, before: bytes = b"", interlaced: bool = False) -> bytes:
-    """A file of (H, W, C) samples; ``before`` stands between header and pixels."""
+    """A PNG file of (H, W, C) samples; ``before`` is inserted between header and pixels."""
     height, width = samples.shape[:2]
     head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
     body = b"".join(map(_lines, _passes(samples), [depth] * 7)) if interlaced else _lines(samples, depth)
@@ -33,7 +33,7 @@ def png(samples: np.ndarray, depth: int, colour: int, before: bytes = b"", inter
 
 
 def _passes(samples: np.ndarray) -> list[np.ndarray]:
-    """Adam7."""
+    """The seven passes of Adam7 interlacing."""
     starts = (
         (0, 0, 8, 8),
         (0, 4, 8, 8),
@@ -47,7 +47,7 @@ def _passes(samples: np.ndarray) -> list[np.ndarray]:
 
 
 def _lines(samples: np.ndarray, depth: int) -> bytes:
-    """Rows without a filter."""
+    """Unfiltered rows."""
     rows = samples.reshape(samples.shape[0], -1)
     if depth >= 8:
         return b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in rows)
@@ -58,7 +58,7 @@ def _lines(samples: np.ndarray, depth: int) -> bytes:
 
 
 def png_kinds() -> Iterator[Known]:
-    """Each depth and type of colour, with and without a transparent value, plain and interlaced."""
+    """Each depth and colour type, with and without a transparent value, plain and interlaced."""
     for depth, interlaced in product((1, 2, 4, 8, 16), (False, True)):
         top = 2**depth - 1
         grey = np.rint(UNIT[:, :, :1] * top).astype(int)
@@ -100,12 +100,12 @@ def png_palettes() -> Iterator[Known]:
             before += png_chunk(b"tRNS", alpha[:2].tobytes())
         index = np.rint(UNIT[:, :, :1] * (2**depth - 1)).astype(int)
         known = over_white(grey_of(palette[index[:, :, 0]] / 255), alpha[index[:, :, 0]] / 255)
-        # Pillow rounds nothing here: the values are those of the palette.
+        # The values are those of the palette, without rounding.
         yield Known("PNG: palette", f"p{depth}-{transparent}.png", png(index, depth, PALETTE, before), known)
 
 
 def png_extras() -> Iterator[Known]:
-    """A megabyte of text, EXIF and animations."""
+    """Megabytes of text, EXIF orientations and animations."""
     grey = np.rint(UNIT[:, :, :1] * 255).astype(int)
     text = zlib.compress(np.random.default_rng(7).integers(65, 91, 3 << 20, dtype=np.uint8).tobytes())
     for kind, head in ((b"zTXt", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0"), (b"iCCP", b"k\0\0")):
@@ -128,7 +128,7 @@ def _exif(orientation: int) -> bytes:
 
 
 def _animated_png(depth: int, colour: int) -> Iterator[Known]:
-    """Three frames: the picture, a part that replaces some of it, and a part that is laid over."""
+    """Three frames: the image, a part that replaces pixels, and a part that is blended over."""
     top = 2**depth - 1
     unit = {GREY: UNIT[:, :, :1], RGB: UNIT, RGBA: np.dstack([UNIT, np.ones((HEIGHT, WIDTH))])}[colour]
     canvas = np.rint(unit * top).astype(int)
@@ -159,7 +159,7 @@ def _animated_png(depth: int, colour: int) -> Iterator[Known]:
 
 
 def bmp_kinds() -> Iterator[Known]:
-    """Each depth that Pillow writes, and bit masks of several widths and orders, from both sides."""
+    """Each depth that Pillow writes, and bit masks of several widths and orders, top-down and bottom-up."""
     rgb = np.rint(UNIT * 255).astype(np.uint8)
     for mode in ("1", "L", "P", "RGB"):
         image = Image.fromarray(rgb).convert(mode)
@@ -178,7 +178,7 @@ def bmp_kinds() -> Iterator[Known]:
     }
     for (name, (bits, fields)), upwards in product(masks.items(), (False, True)):
         data, known = _masked_bmp(bits, fields, upwards)
-        # Some programs round to 8 bits; here nothing is rounded.
+        # Some programs round to 8 bits; siftcli does not.
         yield Known("BMP: bit masks", f"{name}-{upwards}.bmp", data, known)
 
 
@@ -202,7 +202,7 @@ def _masked_bmp(bits: int, masks: tuple[int, ...], upwards: bool) -> tuple[bytes
 
 
 def pnm_kinds() -> Iterator[Known]:
-    """Bits, grey and colours, plain and raw, with several maxima."""
+    """Bilevel, grey and colour, plain and raw, with several maximum values."""
     for colours, maximum, plain in product((1, 3), (1, 15, 255, 1000, 4095, 65535), (False, True)):
         values = np.rint(UNIT[:, :, :colours] * maximum).astype(int)
         number = {(1, True): 2, (3, True): 3, (1, False): 5, (3, False): 6}[colours, plain]
@@ -227,7 +227,7 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def jpeg_kinds() -> Iterator[Known]:
-    """Grey, RGB and CMYK, sequential and progressive, whole and without an end mark; EXIF; 12 bits."""
+    """Grey, RGB and CMYK, sequential and progressive, with and without an end marker; EXIF; 12 bits."""
     rgb = np.rint(UNIT * 255).astype(np.uint8)
     for mode, progressive, restarts in product(("L", "RGB", "CMYK"), (False, True), (0, 1)):
         options = {
@@ -270,7 +270,7 @@ def _deep_jpeg() -> Iterator[Known]:
 
 
 def webp_kinds() -> Iterator[Known]:
-    """Without and with loss, with alpha, turned, and animated."""
+    """Lossless and lossy, with alpha, with EXIF orientation, and animated."""
     rgb = np.rint(UNIT * 255).astype(np.uint8)
     alpha = np.rint(ALPHA * 255).astype(np.uint8)
     known = grey_of(rgb / 255)
@@ -301,7 +301,7 @@ def newer_kinds() -> Iterator[Known]:
         data = imagecodecs.jpegxl_encode(stored, lossless=True, bitspersample=bits)
         yield Known("JPEG XL", f"{colours}-{bits}.jxl", data, known)
         if colours == 3 and bits in (8, 10, 12):
-            # Brightness and colours are stored with these bits, each rounded.
+            # Luma and chroma are each rounded to this number of bits.
             data = imagecodecs.avif_encode(stored, level=100, bitspersample=bits, pixelformat="444")
             yield Known("AVIF", f"{bits}.avif", data, known, 2 / 2**bits)
     stored = UNIT.astype(np.float32)
@@ -328,7 +328,7 @@ def newer_kinds() -> Iterator[Known]:
 
 
 class _Bits:
-    """Numbers of a JPEG XL header, lowest bit first."""
+    """Reads the bits of a JPEG XL header, lowest bit first."""
 
     def __init__(self, data: bytes) -> None:
         self.value, self.at = int.from_bytes(data, "little"), 0
@@ -339,12 +339,12 @@ class _Bits:
         return found
 
     def choose(self, *ways: int) -> None:
-        """Pass over a number of which two bits say how many bits it has."""
+        """Skip a number whose length in bits is selected by two bits."""
         self.take(ways[self.take(2)])
 
 
 def turned_jxl(data: bytes, orientation: int) -> bytes:
-    """Put an orientation into the header of a codestream of 10-bit RGB that has none."""
+    """Insert an orientation into the header of a 10-bit RGB codestream that has none."""
     bits = _Bits(data[2:])
     sides = [5] * 4 if bits.take(1) else [9, 13, 18, 30]
     take_side = (lambda: bits.take(5)) if sides[0] == 5 else (lambda: bits.choose(*sides))
@@ -352,13 +352,13 @@ def turned_jxl(data: bytes, orientation: int) -> bytes:
     if bits.take(3) == 0:
         take_side()
     start = bits.at
-    assert bits.take(2) == 0  # neither all as usual, nor with further fields
+    assert bits.take(2) == 0  # neither all defaults nor extra fields
     middle = bits.at
     assert bits.take(1) == 0
     bits.choose(0, 0, 0, 6)
     bits.take(1)
     bits.choose(0, 0, 4, 12)
-    assert bits.take(3) == 0  # the colours are stated, by numbers
+    assert bits.take(3) == 0  # the colour encoding is given by numbers
     for _ in range(3):
         bits.choose(0, 0, 4, 6)
     assert bits.take(1) == 0
@@ -393,7 +393,7 @@ def _heic() -> Iterator[Known]:
 
 
 def refused() -> Iterator[Known]:
-    """Formats that are named, and not read."""
+    """Formats that are recognised but not supported."""
     rgb = Image.fromarray(np.rint(UNIT * 255).astype(np.uint8))
     stored = np.asarray(rgb)
     for name, data, said in (

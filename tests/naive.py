@@ -1,4 +1,4 @@
-"""A slow, obviously right twin of each kernel: plain loops, straight from the formulas."""
+"""A slow, obviously correct twin of each kernel: plain loops that follow the formulas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.polynomial import polynomial
 
 
 def mirrored(i: int, n: int) -> int:
-    """Index of sample i of a row of n that is mirrored at its ends without repeating them."""
+    """Index of sample i in a row of n samples, padded by mirroring without repeating the ends."""
     while not 0 <= i < n:
         i = -i if i < 0 else 2 * (n - 1) - i
         if n == 1:
@@ -18,7 +18,7 @@ def mirrored(i: int, n: int) -> int:
 
 
 def blur_1d(row, positions, taps_at_integers, taps_at_halves):
-    """Values at whole or half positions of a row, with the taps of that phase."""
+    """Values at integer or half-integer positions of a row, with the taps of that phase."""
     values = []
     for position in positions:
         half = int(2 * position) % 2
@@ -35,7 +35,7 @@ def blur_1d(row, positions, taps_at_integers, taps_at_halves):
 
 
 def positions(n: int, change: str) -> list[float]:
-    """Where the samples of a doubled, kept or halved row lie in the source."""
+    """Positions in the source of the samples of a doubled, unchanged or halved row."""
     if change == "double":
         return [i / 2 for i in range(2 * n - 1)]
     if change == "keep":
@@ -44,7 +44,7 @@ def positions(n: int, change: str) -> list[float]:
 
 
 def blur(image, change, kernel):
-    """The separable blur on the doubled, kept or halved grid, in double precision."""
+    """The separable blur on the doubled, unchanged or halved grid, in double precision."""
     image = np.asarray(image, float)
     columns = [blur_1d(column, positions(len(column), change), *kernel) for column in image.T]
     rows = [blur_1d(row, positions(len(row), change), *kernel) for row in np.array(columns).T]
@@ -52,9 +52,11 @@ def blur(image, change, kernel):
 
 
 def extrema(levels, threshold, nearest_only=False, least_roundness=0.0):
-    """All (DoG index, row, column) that no neighbour exceeds or falls below: of 26, or of 8 and 97 % of 2.
+    """All (DoG index, row, column) of extrema among 26 neighbours.
 
-    With a least roundness, those that have it by central differences.
+    With ``nearest_only``, they are compared with 8 neighbours and with 97 % of the two nearest in scale.
+
+    With a least roundness, only those that have it, computed by central differences.
     """
     dog = levels[1:] - levels[:-1]
     found = []
@@ -107,7 +109,7 @@ def interpolate(dog, candidate, max_offset, max_moves):
         dys = (b[2, 2, 1] + b[0, 0, 1] - b[2, 0, 1] - b[0, 2, 1]) / 4
         offset = -np.linalg.solve([[dxx, dxy, dxs], [dxy, dyy, dys], [dxs, dys, dss]], gradient)
         if np.all(np.abs(offset) <= max_offset):
-            # The place again, at the refined scale: a parabola along scale, then a quadratic in x and y.
+            # Refit the position at the refined scale: a parabola along scale, then a quadratic in x and y.
             o = offset[2]
             plane = b[1] + o * (b[2] - b[0]) / 2 + o**2 * (b[2] + b[0] - 2 * b[1]) / 2
             slope = np.array([plane[1, 2] - plane[1, 0], plane[2, 1] - plane[0, 1]]) / 2
@@ -128,7 +130,7 @@ def interpolate(dog, candidate, max_offset, max_moves):
 
 
 def settle(dog, sample, max_offset, max_moves, least_roundness, tolerance, spread, n_rounds=12):
-    """(x, y, level, value, roundness) where the least-squares fits stay, or the filter that removes it."""
+    """(x, y, level, value, roundness) where the least-squares fits converge, or the name of the filter."""
     s, y, x = sample
     offset = np.zeros(3)
     for _ in range(n_rounds):
@@ -198,7 +200,7 @@ def least_squares_fit(dog, s, y, x, offset, spread, n_planes):
 
 
 def merge_same_places(refined, distance):
-    """Means of the groups that are connected by neighbours within the distance and of one sign."""
+    """Means of the groups that are connected by neighbours within the distance and with equal sign."""
     groups: list[list[int]] = []
     for i, a in enumerate(refined):
         near = [
@@ -215,7 +217,7 @@ def gradient(level, y, x):
 
 
 def isotropic_gradient(level, y, x):
-    """Differences of the sums of three samples on either side, with weights 1 4 1."""
+    """Differences of the weighted sums of three samples on either side, with weights 1, 4, 1."""
     near, weights = np.array(level[y - 1 : y + 2, x - 1 : x + 2], float), np.array([1, 4, 1])
     return weights @ (near[:, 2] - near[:, 0]), weights @ (near[2] - near[0])
 
@@ -266,12 +268,12 @@ def bilinear(level, x, y):
 
 
 def descriptor(level, x, y, sigma, orientation, cell_width, clip, rootsift):
-    """The 4 × 4 × 8 descriptor from gradients on a turned grid, before rounding to bytes."""
+    """The 4 × 4 × 8 descriptor from gradients on a rotated grid, before rounding to bytes."""
     return normalised(cells_of(level, x, y, sigma, orientation, cell_width), clip, rootsift)
 
 
 def cells_of(level, x, y, sigma, orientation, cell_width, samples_per_cell=6):
-    """The 4 × 4 × 8 sums of gradients on a turned grid."""
+    """The 4 × 4 × 8 sums of gradients on a rotated grid."""
     spacing, n = cell_width / samples_per_cell * sigma, 5 * samples_per_cell
     c, s = math.cos(orientation), math.sin(orientation)
 

@@ -1,4 +1,4 @@
-"""Slow, obviously right twins of the layers (one sample at a time) and of the learned stage."""
+"""Slow, obviously correct twins of the layers (one sample at a time) and of the learned stage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def convolve(x, weights, bias, stride):
 
 
 def convolve_backward(dy, x, weights, stride):
-    """Every product of the forward pass passes ∂L/∂y on to its two factors."""
+    """Every product of the forward pass propagates ∂L/∂y to its two factors."""
     dx, dweights, dbias = np.zeros(x.shape), np.zeros(weights.shape), np.zeros(len(weights))
     for k, i, j in np.ndindex(dy.shape):
         dbias[k] += dy[k, i, j]
@@ -64,7 +64,7 @@ def cross_entropy(y, target):
 
 
 def grey(level, x, y):
-    """The bilinear interpolation of a level (H, W); outside it the nearest point of its edge."""
+    """Bilinear interpolation of a level (H, W), extended by its edge values."""
     height, width = level.shape
     x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
     j, i = min(int(x), width - 2), min(int(y), height - 2)

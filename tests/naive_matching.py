@@ -1,10 +1,10 @@
-"""A slow, obviously right twin of the matcher: all distances in float64, one row at a time."""
+"""A slow, obviously correct twin of the matcher: all distances in float64, one row at a time."""
 
 import numpy as np
 
 
 def brute_force_match(f, g, ratio=0.8, mutual=True, allowed=None):
-    """The (M, 2) pairs of ``siftcli.match`` by definition; ``allowed`` (N, K) says which may compete."""
+    """The (M, 2) pairs of ``siftcli.match`` by definition; ``allowed`` (N, K) marks the candidates."""
     if len(f) == 0 or len(g) == 0:
         return np.empty((0, 2), int)
     a, b = f.descriptors.astype(float), g.descriptors.astype(float)

@@ -1,4 +1,4 @@
-"""Photographs with chosen EXIF tags, for tests."""
+"""Write photographs with given EXIF tags."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def angle(degrees: int, minutes: int, quarters_of_a_second: int) -> tuple[IFDRat
 
 SYDNEY = {"north": "S", "latitude": angle(33, 51, 217), "east": "E", "longitude": angle(151, 12, 49),
           "below": b"\0", "altitude": ratio(247, 2)}  # fmt: skip
-"""In numbers that float32, in which COLMAP reads them, holds exactly."""
+"""Values that are exact in float32, as which COLMAP reads them."""
 SYDNEY_POSITION = (-(33 + 51 / 60 + 54.25 / 3600), 151 + 12 / 60 + 12.25 / 3600, 123.5)
 
 
@@ -53,7 +53,7 @@ def write_photograph(
     gps: dict[str, Any] | None = None,
     **tags: Any,
 ) -> Path:
-    """Write a picture, or a piece of a sample image, with these tags; values as Pillow takes them."""
+    """Write an image, or a crop of a sample image, with these EXIF tags as Pillow expects them."""
     exif = Image.Exif()
     if orientation is not None:
         exif[ExifTags.Base.Orientation] = orientation

@@ -26,9 +26,12 @@ class Table:
 
 
 def warm_table(measured: Measured) -> Table:
-    """The warm runs of one image: a row for each number of threads and detector."""
+    """The warm runs of one image: a row for each number of threads and detector.
+
+    The total is detection and description together.
+    """
     heads = (
-        "detector", "threads", "features", "detect\nms", "detect +\ndescribe, ms", "Mpx/s", "µs per\nfeature",
+        "detector", "threads", "features", "detect\nms", "total\nms", "Mpx/s", "µs per\nfeature",
         "ratio", "quartiles",
     )  # fmt: skip
     least, most = (pick(row.n_pairs for row in measured.rows) for pick in (min, max))
