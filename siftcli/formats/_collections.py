@@ -7,7 +7,6 @@ that after a kill every image is there whole or not at all.
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -48,13 +47,13 @@ class Writer(Protocol):
     def has(self, name: str) -> bool:
         """Whether the features of this image are there, complete."""
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
-        """Write the features of an image, whole or not at all; ``origin``: what they were made from."""
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
+        """Write the features of an image, whole or not at all; ``provenance``: what they were made from."""
 
     def settings(self) -> str | None:
         """What the collection was begun with; None if it does not say, empty if it holds nothing yet."""
 
-    def origin(self, name: str) -> str | None:
+    def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it does not say."""
 
     def close(self) -> None:
@@ -80,20 +79,6 @@ class Reader(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
-
-
-class Closing(ABC):
-    """A context that ends in ``close``."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish."""
 
 
 def check_collection(
@@ -175,16 +160,3 @@ def _readable(path: str | PathLike[str], format: str | None) -> Format:
     if not entry.can_read:
         raise InputError(f"{os.fspath(path)}: {entry.name} files are written only; name another")
     return entry
-
-
-def refuse_replacing(path: Path, name: str) -> OutputError:
-    """Make the error of features that are there already."""
-    return OutputError(f"{path}: {name} has features already; pass --overwrite to replace them")
-
-
-def unknown_image(path: Path, name: str, names: list[str]) -> InputError:
-    """Make the error of an image that a collection does not hold."""
-    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return InputError(
-        f"{path}: expected the name of one of its {len(names)} images, got {name!r}; has {shown}"
-    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ._collections import Closing, unknown_image
+from ._base import Closing, unknown_image
 from ._record import FeatureFile
 from ._registry import FAILURES, FAILURES_HEADER, FORMATS, PAIR_FAILURES, PAIR_FAILURES_HEADER, Format
 

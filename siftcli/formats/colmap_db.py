@@ -19,7 +19,8 @@ from .._version import __version__
 from ..errors import InputError, OutputError
 from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, Features
 from . import _colmap_schema as schema
-from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._base import Closing, refuse_replacing, unknown_image
+from ._collections import WriteOptions
 from ._colmap_camera import Camera, check_camera, group_of, guessed
 from ._colmap_priors import write_prior
 from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
@@ -110,14 +111,14 @@ class ColmapWriter(Closing):
             found = self.connection.execute(query, (_SETTINGS,)).fetchone()
         return None if found is None else str(found[0])
 
-    def origin(self, name: str) -> str | None:
+    def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it does not say."""
         with schema.errors(self.path):
             query = "SELECT origin FROM siftcli_images WHERE name = CAST(? AS TEXT)"
             found = self.connection.execute(query, (os.fsencode(name),)).fetchone()
         return None if found is None or found[0] is None else str(found[0])
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
         """Write the features of an image that was planned."""
         if self.has(name) and not self.options.overwrite:
             raise refuse_replacing(self.path, name)
@@ -125,7 +126,7 @@ class ColmapWriter(Closing):
             raise OutputError(f"{self.path}: {name} was not planned; name it in the options of the writer")
         with schema.errors(self.path), schema.transaction(self.connection):
             self._record_ids()
-            self._write_rows(name, in_stored_frame(features), origin)
+            self._write_rows(name, in_stored_frame(features), provenance)
         self.unrecorded.clear()
         self.known.add(name)
 
@@ -139,7 +140,7 @@ class ColmapWriter(Closing):
             "INSERT OR REPLACE INTO siftcli_images VALUES (CAST(? AS TEXT), ?, ?, NULL)", self.unrecorded
         )
 
-    def _write_rows(self, name: str, stored: Features, origin: str) -> None:
+    def _write_rows(self, name: str, stored: Features, provenance: str) -> None:
         """Write everything that belongs to an image, in the place of what it had: one transaction."""
         image_id, replaced = self.ids[name], self.has(name)
         if name in self.known:
@@ -152,7 +153,7 @@ class ColmapWriter(Closing):
         self.connection.execute(
             "INSERT INTO siftcli_images SELECT name, image_id, camera_id, ? FROM images "
             "WHERE image_id = ? ON CONFLICT(name) DO UPDATE SET origin = excluded.origin",
-            (origin or None, image_id),
+            (provenance or None, image_id),
         )
 
     def _write_image(self, name: str, size: tuple[int, int]) -> None:

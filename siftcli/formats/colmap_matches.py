@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..features import Matches
 from ..matching.verification import Verification
 from . import _colmap_schema as schema
-from ._collections import Closing
+from ._base import Closing
 from ._matches import FoundIn, PairMatches, other_options
 from .colmap_text import HALF_PIXEL
 

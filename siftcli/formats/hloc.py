@@ -21,7 +21,8 @@ from .._version import __version__
 from ..errors import InputError, OutputError, StorageError
 from ..features import Features
 from ..io.writing import temporary_name
-from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._base import Closing, refuse_replacing, unknown_image
+from ._collections import WriteOptions
 from ._conventions import in_stored_frame, unit_length
 from ._journaled import JournaledFile, finish_interrupted
 from ._record import FeatureFile
@@ -33,7 +34,7 @@ CONVENTION = (
     "degrees clockwise on the screen; descriptors of unit length in Lowe's order"
 )
 _COMPLETE = "complete"
-_ORIGIN = "siftcli_origin"
+_PROVENANCE = "siftcli_origin"
 _SETTINGS = "siftcli_settings"
 MAKER = "siftcli"
 _NAMES = ("keypoints", "descriptors", "scores", "scales", "oris", "image_size")
@@ -163,12 +164,12 @@ class HlocWriter(Closing):
         with _errors(self.path):
             return text_attribute(self.file, _SETTINGS)
 
-    def origin(self, name: str) -> str | None:
+    def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it does not say."""
         with _errors(self.path):
-            return text_attribute(self.file[key(name)], _ORIGIN)
+            return text_attribute(self.file[key(name)], _PROVENANCE)
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
         """Write the features of an image."""
         if self.has(name) and not self.overwrite:
             raise refuse_replacing(self.path, name)
@@ -179,8 +180,8 @@ class HlocWriter(Closing):
             for dataset, array in _arrays(in_stored_frame(features)).items():
                 group.create_dataset(dataset, data=array)
             group.attrs["descriptor_kind"] = np.bytes_(features.descriptor_kind)
-            if origin or _ORIGIN in group.attrs:
-                group.attrs[_ORIGIN] = np.bytes_(origin.encode("ascii"))
+            if provenance or _PROVENANCE in group.attrs:
+                group.attrs[_PROVENANCE] = np.bytes_(provenance.encode("ascii"))
             group.attrs[_COMPLETE] = True
             self.file.flush()
             self.storage.commit()

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from ..errors import OutputError
-from ._collections import Closing
+from ._base import Closing
 from ._conventions import DESCRIPTOR_NORM
 from ._matches import FoundIn, PairMatches, other_options
 from .hloc import (

@@ -24,11 +24,11 @@ from ..features import Features, array_fields
 from ._record import METADATA_KEYS, FeatureFile, build, metadata, parse_json
 
 _AS_JSON = ("params", "removed")
-_ORIGIN = "origin"
+_PROVENANCE = "origin"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip
 _UNIX = 3
 _SMALL_BYTES = 1 << 26
-_MAX_ORIGIN_BYTES = 1 << 16
+_MAX_PROVENANCE_BYTES = 1 << 16
 _MOST_COMPRESSION = 100
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -45,23 +45,23 @@ _DAMAGE = (
 """What reading a damaged file raises."""
 
 
-def encode(features: Features, origin: str = "") -> bytes:
-    """Encode features as an npz file; ``origin`` says, in ASCII, what they were made from."""
+def encode(features: Features, provenance: str = "") -> bytes:
+    """Encode features as an npz file; ``provenance`` says, in ASCII, what they were made from."""
     arrays = {f.name: getattr(features, f.name) for f in array_fields()}
     for name, value in metadata(features).items():
         arrays[name] = np.array(json.dumps(value) if name in _AS_JSON else value)
-    if origin:
-        arrays[_ORIGIN] = np.array(origin.encode("ascii"))
+    if provenance:
+        arrays[_PROVENANCE] = np.array(provenance.encode("ascii"))
     return write_arrays(arrays)
 
 
-def read_origin(path: Path) -> str | None:
+def read_provenance(path: Path) -> str | None:
     """What the features of a file were made from; None where it does not say, or is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(f"{_ORIGIN}.npy").file_size > _MAX_ORIGIN_BYTES:
+            if archive.getinfo(f"{_PROVENANCE}.npy").file_size > _MAX_PROVENANCE_BYTES:
                 return None
-            value = _member(archive, f"{_ORIGIN}.npy").tolist()
+            value = _member(archive, f"{_PROVENANCE}.npy").tolist()
     except (*_DAMAGE, KeyError):
         return None
     return value.decode("ascii", "replace") if isinstance(value, bytes) else None

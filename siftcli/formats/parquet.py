@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from ..errors import InputError, OutputError
 from ..features import DESCRIPTOR_LENGTH, Features
 from ..io.writing import write_inside
-from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._base import Closing, refuse_replacing, unknown_image
+from ._collections import WriteOptions
 from ._record import CONVENTION, SCALAR_COLUMNS, FeatureFile, build, metadata, parse_json
 
 IS_FOLDER = True
 _KEY = b"siftcli"
-_ORIGIN = b"siftcli_origin"
+_PROVENANCE = b"siftcli_origin"
 _SUFFIX = ".parquet"
 _PART = re.compile(r"part-[0-9a-f]{32}\.parquet|\.siftcli-[0-9a-f]{16}\.tmp")
 _ROW_BYTES = 160
@@ -65,22 +66,22 @@ class ParquetWriter(Closing):
     def settings(self) -> str | None:
         """What the folder was begun with, as one of its files says it; empty in an empty folder."""
         file = next(self.path.glob(f"*{_SUFFIX}"), None)
-        origin = "" if file is None else _origin(file)
-        if not origin:
-            return origin
-        found = parse_json(origin).get("settings")
+        provenance = "" if file is None else _provenance(file)
+        if not provenance:
+            return provenance
+        found = parse_json(provenance).get("settings")
         return None if found is None else json.dumps(found, sort_keys=True)
 
-    def origin(self, name: str) -> str | None:
+    def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it does not say."""
-        return _origin(self.path / file_name(name))
+        return _provenance(self.path / file_name(name))
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
         """Write the features of an image."""
         if self.has(name) and not self.overwrite:
             raise refuse_replacing(self.path, name)
         sink = pa.BufferOutputStream()
-        pq.write_table(_table(name, features, origin), sink)
+        pq.write_table(_table(name, features, provenance), sink)
         write_inside(self.path / file_name(name), sink.getvalue().to_pybytes(), overwrite=True)
 
     def close(self) -> None:
@@ -138,14 +139,14 @@ def _head(schema: pa.Schema) -> Any:
     return parse_json((schema.metadata or {})[_KEY])
 
 
-def _origin(path: Path) -> str | None:
+def _provenance(path: Path) -> str | None:
     try:
-        return (pq.read_schema(path).metadata or {})[_ORIGIN].decode("ascii", "replace")  # type: ignore[no-any-return]
+        return (pq.read_schema(path).metadata or {})[_PROVENANCE].decode("ascii", "replace")  # type: ignore[no-any-return]
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError):
         return None
 
 
-def _table(name: str, features: Features, origin: str) -> pa.Table:
+def _table(name: str, features: Features, provenance: str) -> pa.Table:
     n = len(features)
     # a table of text must be UTF-8; the exact name of a file that is not is in the schema
     image = pa.array([name.encode("utf-8", "replace").decode()] * n, pa.string())
@@ -156,8 +157,8 @@ def _table(name: str, features: Features, origin: str) -> pa.Table:
     columns["descriptor"] = pa.FixedSizeListArray.from_arrays(values, DESCRIPTOR_LENGTH)
     head = json.dumps({"name": name, "features": metadata(features)})
     texts = {_KEY: head.encode(), b"convention": CONVENTION.encode()}
-    if origin:
-        texts[_ORIGIN] = origin.encode("ascii")
+    if provenance:
+        texts[_PROVENANCE] = provenance.encode("ascii")
     return pa.table(columns).replace_schema_metadata(texts)
 
 

@@ -89,7 +89,7 @@ def unsupported(got: str, advice: str = "convert it to 8-bit or 16-bit grey or R
     return BadImageError(f"{got} cannot be read; {advice}")
 
 
-def turn_of(tag: object) -> int:
+def valid_orientation(tag: object) -> int:
     """The EXIF orientation, 1 to 8; 1 for a tag that is none."""
     return int(tag) if isinstance(tag, int) and 1 <= tag <= 8 else 1
 

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, turn_of, unsupported
+from .decoded import (
+    BadImageError,
+    Decoded,
+    check_page,
+    check_size,
+    damage,
+    truncated,
+    unsupported,
+    valid_orientation,
+)
 from .pillow import decode_pillow
 
 _END = b"\xff\xd9"
@@ -122,7 +131,7 @@ def _orientation(data: bytes) -> int:
             exif = Image.Exif()
             try:
                 exif.load(body)
-                return turn_of(exif.get(ExifTags.Base.Orientation, 1))
+                return valid_orientation(exif.get(ExifTags.Base.Orientation, 1))
             except Exception:  # damaged EXIF is no reason to refuse the pixels
                 return 1
     return 1

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, turn_of
+from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, valid_orientation
 
 _PIL_LOCK = threading.Lock()
 _PILLOWS_PIXELS = 80_000_000
@@ -101,7 +101,7 @@ def load(image: Image.Image) -> None:
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation; damaged EXIF is no reason to refuse the pixels."""
     try:
-        return turn_of(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return valid_orientation(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow raises many kinds
         return 1
 

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from ..io.limits import require_memory
-from .decoded import Decoded, check_page, check_size, damage, truncated, turn_of, unsupported
+from .decoded import Decoded, check_page, check_size, damage, truncated, unsupported, valid_orientation
 from .raw import decode_raw
 from .tiff_colours import samples_of
 from .tiff_directories import Directory, full_pictures
@@ -48,7 +48,7 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
         check_size(chosen.size)
         _check_memory(tags)
         samples, full_scale, premultiplied = samples_of(read_pixels(tags, data), tags)
-        turn = turn_of(tags.tags.valueof(_ORIENTATION, 1))
+        turn = valid_orientation(tags.tags.valueof(_ORIENTATION, 1))
         nodata = _nodata(tags)
     return Decoded(samples, full_scale, turn, len(pictures), premultiplied, nodata)
 

@@ -64,7 +64,7 @@ class PairOutcome:
     n_inliers: int | None = None
     """None when no model was asked for."""
     is_verified: bool = False
-    was_there: bool = False
+    skipped: bool = False
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class PairOutcome:
         head = {"schema": SCHEMA, "image_a": self.names[0], "image_b": self.names[1]}
         if self.error is not None:
             return {**head, "error": self.error}
-        if self.was_there:
+        if self.skipped:
             return {**head, "was_there": True}
         counts = {"n_matches": self.n_matches, "n_inliers": self.n_inliers}
         return {**head, **counts, "is_verified": self.is_verified}
@@ -284,7 +284,7 @@ def _settled(plan: PairPlan, writer: MatchWriter) -> dict[NamePair, PairOutcome]
         except SiftcliError as error:
             settled[pair] = PairOutcome(pair, error=str(error))
             continue
-        settled[pair] = PairOutcome(pair, was_there=True)
+        settled[pair] = PairOutcome(pair, skipped=True)
         if record is not None:
             records[pair] = record
     for pair in stale_pairs(plan, records):

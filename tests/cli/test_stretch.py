@@ -294,9 +294,9 @@ def test_the_stretch_is_among_the_settings_that_a_run_must_share(here, capsys, o
     assert run([*args, "--stretch", "minmax"]) == 0
     assert "2 kept as they were" in capsys.readouterr().err
     assert run([*args, "--stretch", "percentile"]) == 2
-    assert "stretch minmax there, percentile now" in capsys.readouterr().err
+    assert "stretch was minmax, is now percentile" in capsys.readouterr().err
     assert run([*args[:-1], "7", "--stretch", "minmax"]) == 2
-    assert "nodata nan there, 7.0 now" in capsys.readouterr().err
+    assert "nodata was nan, is now 7.0" in capsys.readouterr().err
 
 
 def test_drawings_show_the_stretched_picture(here):

@@ -133,7 +133,7 @@ def test_other_settings_are_refused(here, capsys, output):
     before = content(Path(output))
     assert go("in", "-o", output, "--sigma", "1.9") == 2
     err = capsys.readouterr().err
-    assert "other settings (sigma 1.7 there, 1.9 now)" in err
+    assert "other settings (sigma was 1.7, is now 1.9)" in err
     assert "--overwrite to redo all" in err
     assert content(Path(output)) == before
     assert go("in", "-o", output, "--sigma", "1.9", "--overwrite") == 0
@@ -229,7 +229,7 @@ def test_an_interruption_finishes_what_is_in_hand(tmp_path, jobs):
     os.killpg(process.pid, signal.SIGINT)  # to all processes, as a terminal sends it
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "run the same command again to go on" in err
+    assert "run the same command again to resume" in err
     n = len(list(tmp_path.glob("out/*/*.npz")))
     assert 1 <= n < 200
     assert f"{200 - n} not begun" in err
