@@ -138,7 +138,7 @@ def test_same_size_and_time_at_another_path_are_not_taken_for_the_same(here, cap
     assert Path("a/1.pgm").stat().st_size == Path("b/1.pgm").stat().st_size
     assert go("a", "-o", "x.db") == 0
     assert go("b", "-o", "x.db") == 2
-    assert "other pictures of the same names" in capsys.readouterr().err
+    assert "other images of the same names" in capsys.readouterr().err
 
 
 def test_an_image_that_changed_in_its_place_is_redone(here, capsys, output):
