@@ -1,4 +1,4 @@
-"""What is asked of two images: which outputs and combinations of options there are, without NumPy."""
+"""Checks of the options for matching two images; importing this module does not load NumPy."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def check_request(
     scale: float | None = None,
     draw: bool = False,
 ) -> None:
-    """Find what is wrong with a request before any work.
+    """Check the options before any work.
 
     Raises
     ------
     ParameterError
-        If the options, or their combination, cannot be meant.
+        If an option is out of range, or options contradict each other.
     """
     turned = rotate is not None or scale is not None
     if b is None and not turned:
         raise ParameterError("expected two inputs, or one with --rotate or --scale; got one without")
     if turned and is_feature_file(a if b is None else b):
         raise ParameterError(
-            "--rotate and --scale turn an image, got a feature file; give the image it was made from"
+            "--rotate and --scale need an image, got a feature file; give the image it was made from"
         )
     if draw and (is_feature_file(a) or is_feature_file(b)):
         raise ParameterError("--draw needs both images, got a feature file; give the image it was made from")

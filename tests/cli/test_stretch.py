@@ -226,7 +226,7 @@ def test_matching_a_turned_picture_with_a_hole():
     assert result.verification.rotation_deg == pytest.approx(30, abs=0.05)
     assert result.verification.n_inliers > 50
     # No feature of the turned picture lies where the hole is.
-    back = np.linalg.inv(result.turn.matrix)
+    back = np.linalg.inv(result.transform.matrix)
     x, y = (result.b.features.xy @ back[:2, :2].T + back[:2, 2]).T
     assert not ((x > 88) & (x < 131) & (y > 98) & (y < 121)).any()
 
