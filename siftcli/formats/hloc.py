@@ -154,7 +154,7 @@ class HlocWriter(Closing):
         self.storage, self.file = open_in_steps(path)
 
     def has(self, name: str) -> bool:
-        """Whether the features of this image are there, complete."""
+        """Whether it has the complete features of this image."""
         with _errors(self.path):
             group = self.file.get(key(name))
             return isinstance(group, h5py.Group) and "keypoints" in group and is_complete(group)
@@ -165,7 +165,7 @@ class HlocWriter(Closing):
             return text_attribute(self.file, _SETTINGS)
 
     def provenance(self, name: str) -> str | None:
-        """What the features of an image were made from; None if it does not say."""
+        """What the features of an image were made from; None if it is not recorded."""
         with _errors(self.path):
             return text_attribute(self.file[key(name)], _PROVENANCE)
 

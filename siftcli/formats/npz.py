@@ -1,7 +1,7 @@
 """npz, the native format: the arrays of ``Features`` by their names, and its metadata.
 
-A zip of npy arrays, not compressed (descriptors hardly shrink) and without a clock in
-it: the same features give the same bytes. Lists and dictionaries are JSON text.
+A zip archive of npy arrays, uncompressed (descriptors hardly shrink) and with a fixed date, so that
+equal features give equal bytes. Lists and dictionaries are JSON text.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _DAMAGE = (
     OverflowError,
     TypeError,
 )
-"""What reading a damaged file raises."""
+"""Exceptions raised for damaged files."""
 
 
 def encode(features: Features, provenance: str = "") -> bytes:
-    """Encode features as an npz file; ``provenance`` says, in ASCII, what they were made from."""
+    """Encode features as an npz file, with their ``provenance`` as ASCII text."""
     arrays = {f.name: getattr(features, f.name) for f in array_fields()}
     for name, value in metadata(features).items():
         arrays[name] = np.array(json.dumps(value) if name in _AS_JSON else value)
@@ -56,7 +56,7 @@ def encode(features: Features, provenance: str = "") -> bytes:
 
 
 def read_provenance(path: Path) -> str | None:
-    """What the features of a file were made from; None where it does not say, or is damaged."""
+    """What the features of a file were made from; None if it is not recorded, or the file is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(f"{_PROVENANCE}.npy").file_size > _MAX_PROVENANCE_BYTES:
@@ -113,7 +113,7 @@ def _check_volume(archive: zipfile.ZipFile, n_bytes: int) -> None:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """One array, allocated only after its header agrees with the bytes that are there."""
+    """Read one array; it is allocated only if its header agrees with the size of its data."""
     data = archive.read(name)
     stream = io.BytesIO(data)
     version = npy.read_magic(stream)
