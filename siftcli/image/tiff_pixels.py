@@ -1,4 +1,4 @@
-"""Strips and tiles of a TIFF picture -> its samples; nothing is missing in silence, and nothing swells."""
+"""Decoding strips and tiles of a TIFF; missing data and oversized tiles are errors."""
 
 from __future__ import annotations
 
