@@ -85,8 +85,8 @@ def bytes_of(descriptors: Array) -> NDArray[np.uint8]:
 
 def wrapped(angle: Array) -> NDArray[np.float32]:
     """Angles in radians as float32 in [0, 2π)."""
-    turned = np.mod(angle.astype(np.float64), TWO_PI).astype(np.float32)
-    return np.asarray(np.where(turned >= np.float32(TWO_PI), np.float32(0), turned))
+    angles = np.mod(angle.astype(np.float64), TWO_PI).astype(np.float32)
+    return np.asarray(np.where(angles >= np.float32(TWO_PI), np.float32(0), angles))
 
 
 def octave_of(scale: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -35,8 +35,8 @@ _SCAN, _APP1 = 0xDA, 0xE1
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 _N_COEFFICIENTS = 64
 _STEPS = (0, 73, 101, 147, 199, 229)
-# Bits that a scan would read if it were not complete: none, ones, zeros, and five mixtures. Some decode to
-# another picture, whatever the code's words are, unless all that could be missing is of one kind.
+# Bits appended to a scan that may be incomplete: none, ones, zeros, and five mixtures. If the scan does read
+# them, some of these decode to a different picture.
 _FILLINGS = (b"", b"\xff\x00" * 64, *(bytes(step * i % 251 for i in range(64)) for step in _STEPS))
 
 

@@ -70,7 +70,7 @@ MAX_FILE_BYTES = Limit("MAX_FILE_BYTES", 1 << 32, "bytes of a feature file (of o
 MAX_MEMORY = Limit(
     "MAX_MEMORY", _memory_of_the_machine, "bytes that an image may need, as estimated from its size"
 )
-PIPE_WAIT_S = Limit("PIPE_WAIT_S", 60, "seconds without data after which reading a pipe is given up")
+PIPE_WAIT_S = Limit("PIPE_WAIT_S", 60, "seconds without a byte after which a pipe is given up")
 
 LIMITS = (MAX_PIXELS, MAX_IMAGE_BYTES, MAX_FEATURES, MAX_FILE_BYTES, MAX_MEMORY, PIPE_WAIT_S)
 

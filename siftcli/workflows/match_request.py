@@ -31,10 +31,10 @@ def check_request(
     ParameterError
         If an option is out of range, or options contradict each other.
     """
-    turned = rotate is not None or scale is not None
-    if b is None and not turned:
+    is_transformed = rotate is not None or scale is not None
+    if b is None and not is_transformed:
         raise ParameterError("expected two inputs, or one with --rotate or --scale; got one without")
-    if turned and is_feature_file(a if b is None else b):
+    if is_transformed and is_feature_file(a if b is None else b):
         raise ParameterError(
             "--rotate and --scale need an image, got a feature file; give the image it was made from"
         )
