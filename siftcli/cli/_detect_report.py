@@ -12,7 +12,7 @@ from ._hints import Hints
 from ._output import complain, note, print_json, print_table, progress, say, summary_rows
 
 if TYPE_CHECKING:
-    from ..workflows.detect import Outcome
+    from ..workflows.detect_image import Outcome
     from ..workflows.detect_plan import Plan
 
 
@@ -38,7 +38,7 @@ class Reporter:
         return f", {self.n_kept} kept as they were{unknown if self.n_unknown else ''}" if self.n_kept else ""
 
     def __call__(self, outcome: Outcome) -> None:
-        self.n_kept += outcome.was_there
+        self.n_kept += outcome.skipped
         self.n_unknown += not outcome.is_known
         self.n_done += 1
         if outcome.error is not None:
@@ -120,6 +120,6 @@ def conclude(report: Reporter, output: str | None, *, is_interrupted: bool) -> i
     if plan.failures_folder is not None and (plan.is_batch or report.n_kept) and not report.quiet:
         note(f"{len(plan.jobs)} images, {len(report.failed)} failed{report.kept}{left} -> {output}")
     if is_interrupted:
-        complain(f"interrupted{left}; {plan.how_to_go_on}" if report.n_left else "interrupted")
+        complain(f"interrupted{left}; {plan.resume_hint}" if report.n_left else "interrupted")
         return INTERRUPTED_STATUS
     return 1 if report.failed else 0

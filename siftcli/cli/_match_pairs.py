@@ -83,7 +83,7 @@ def _conclude(plan: PairPlan, results: list[PairOutcome], *, quiet: bool, is_int
 
 
 def _counts(results: list[PairOutcome]) -> str:
-    kept = sum(outcome.was_there for outcome in results)
+    kept = sum(outcome.skipped for outcome in results)
     failed = sum(outcome.error is not None for outcome in results)
     verified = sum(outcome.is_verified for outcome in results)
     text = f"{len(results)} pairs, {verified} verified, {failed} failed"

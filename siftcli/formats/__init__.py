@@ -1,10 +1,10 @@
-"""Saving and loading features: a registry, and a module for each format.
+"""Saving and loading features: a registry, and one module per format.
 
-The module of a format of one image a file has ``encode(features) -> bytes`` and
-``decode(bytes) -> FeatureFile`` (``encode_pair`` and ``decode_pair`` where two files belong
-together); that of a collection has ``open_writer`` and ``open_reader``. They are imported when first
-used. Units and conventions are converted in these modules and nowhere else. To add one, write
-its module and name it in ``FORMATS``.
+The module of a format with one file per image has ``encode(features) -> bytes`` and
+``decode(bytes) -> FeatureFile``, or ``encode_pair`` and ``decode_pair`` if two files belong together.
+The module of a collection has ``open_writer`` and ``open_reader``. Modules are imported when they are
+first used. Units and conventions are converted in these modules only. To add a format, write its module
+and register it in ``FORMATS``.
 """
 
 from __future__ import annotations
@@ -64,33 +64,33 @@ __all__ = [
 
 
 def encode(features: Features, name: str) -> bytes:
-    """Encode features as a file of that format.
+    """Encode features as the content of a file in the named format.
 
     Raises
     ------
     OutputError
-        If the format is unknown, or is not a single file.
+        If the format is unknown, or needs more than one file, or is a collection.
     """
     codec = format_of("", name).codec
     if not hasattr(codec, "encode"):
-        raise OutputError(f"{name} is more than one file or holds many images; give it a name with -o")
+        raise OutputError(f"{name} needs several files or is a collection; give an output with -o")
     return bytes(codec.encode(features))
 
 
 def save(
     features: Features, path: str | PathLike[str], format: str | None = None, *, overwrite: bool = False
 ) -> None:
-    """Save features to a file, whole or not at all.
+    """Save features to a file, completely or not at all.
 
     Parameters
     ----------
     features
-        What to save.
+        Features of one image.
     path
-        The file; its suffix names the format. In a collection (``.h5``, ``.db``, ``.parquet``)
-        the features are those of the image ``features.image_name``.
+        The file; its suffix determines the format. A collection (``.h5``, ``.db``, ``.parquet``) is
+        created with one image, ``features.image_name``.
     format
-        Name of the format, one of ``FORMATS``; from the suffix when not given.
+        Name of the format, one of ``FORMATS``; by default chosen by the suffix.
     overwrite
         Whether an existing file is replaced.
 
@@ -113,7 +113,9 @@ def save(
 def save_inside(
     features: Features, path: str | PathLike[str], format: str, *, overwrite: bool = False
 ) -> None:
-    """Save features to a file in a folder that siftcli fills; as :func:`save`, but through no link.
+    """Save features as :func:`save` does, but replace links instead of following them.
+
+    For files in a folder whose names siftcli chose.
 
     Raises
     ------
@@ -122,8 +124,8 @@ def save_inside(
     """
     entry = format_of(path, format)
     files = _files(path, entry)
-    if there := [file for file in files if os.path.lexists(file) and not overwrite]:
-        raise OutputError(f"{os.fspath(there[0])} exists; pass --overwrite to replace it")
+    if existing := [file for file in files if os.path.lexists(file) and not overwrite]:
+        raise OutputError(f"{os.fspath(existing[0])} exists; pass --overwrite to replace it")
     for file, data in zip(files, _parts(features, path, entry), strict=True):
         write_inside(file, data, overwrite=overwrite)
 
@@ -134,14 +136,14 @@ def _files(path: str | PathLike[str], entry: Format) -> list[str | PathLike[str]
 
 
 def _parts(features: Features, path: str | PathLike[str], entry: Format) -> list[bytes]:
-    """The content of each of the files."""
+    """Content of each file."""
     if entry.companion(path) is None:
         return [entry.codec.encode(features)]
     return list(entry.codec.encode_pair(features))
 
 
 def _save_alone(features: Features, path: str | PathLike[str], entry: Format, *, overwrite: bool) -> None:
-    """Make a collection of one image."""
+    """Create a collection with one image."""
     from ._collections import WriteOptions, open_writer
 
     if not features.image_name:
@@ -157,29 +159,29 @@ def load(path: str | PathLike[str], format: str | None = None, *, image: str | N
     Parameters
     ----------
     path
-        The file; its suffix names the format.
+        The file; its suffix determines the format.
     format
         As for :func:`save`.
     image
-        Name of the image, for a collection of more than one.
+        Name of the image, for a collection of several images.
 
     Returns
     -------
     Features
-        Exactly as saved in siftcli's own formats (npz, csv, json, jsonl, parquet). What another
-        format does not carry is 1 (sign), 0 (response, orientation) or reconstructed from the
-        scale (octave); an unknown ``image_size`` is (0, 0).
+        Exactly as saved, in siftcli's own formats (npz, csv, json, jsonl, parquet). Values that
+        another format does not store are 1 (sign), 0 (response, orientation) or derived from the
+        scale (octave). An unknown ``image_size`` is (0, 0).
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or of another format, or the image is not in it.
+        If the file is missing, damaged or of another format, or does not contain the image.
     """
     return inspect(path, format, image=image).features
 
 
 def inspect(path: str | PathLike[str], format: str | None = None, *, image: str | None = None) -> FeatureFile:
-    """Load features and what their file says about itself: format, version, convention.
+    """Load features together with the format, version and convention of their file.
 
     Parameters and errors are those of :func:`load`.
     """
@@ -190,7 +192,7 @@ def inspect(path: str | PathLike[str], format: str | None = None, *, image: str 
         _check_there(name)
         raise InputError(str(error)) from error
     if not entry.can_read:
-        raise InputError(f"{name}: {entry.name} files are written only; load the file they were made from")
+        raise InputError(f"{name}: {entry.name} files cannot be read; load the features from another format")
     if entry.is_collection:
         return _inspect_in_collection(name, entry, image)
     content = _decoded(name, path, entry)
@@ -232,7 +234,7 @@ def _inspect_in_collection(name: str, entry: Format, image: str | None) -> Featu
 
 
 def _check_there(name: str) -> None:
-    """Say that a file is missing before its suffix is complained of."""
+    """Report a missing file before an unknown suffix."""
     _read(name)
 
 

@@ -23,7 +23,7 @@ from ._record import parse_json
 
 _SUFFIX = ".sift.feat"
 _MAX_ID = 2**32 - 2
-"""View ids are of 32 bits, of which the largest means none."""
+"""View ids have 32 bits; the largest value means "none"."""
 _SHOWN = 3
 
 
@@ -33,14 +33,14 @@ class Views:
     Raises
     ------
     InputError
-        If it cannot be read, or is no JSON with views that each have an id of their own and a path.
+        If it cannot be read, or is not JSON with views that have a unique id and a path.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         folder = Path(os.path.abspath(path)).parent  # noqa: PTH100  Path.absolute leaves ".."
         self.images: dict[str, str] = {}
-        """Path of the image of each view id, absolute."""
+        """View id to the absolute path of its image."""
         for view_id, image in _views(path):
             if view_id in self.images:
                 raise InputError(f"{path}: expected each view once, got {view_id} twice; export it again")
@@ -52,14 +52,14 @@ class Views:
         Parameters
         ----------
         name
-            Name of the image; a view fits whose path ends in it, with or without the image's suffix.
+            Name of the image. A view matches if its path ends in it, with or without the image's suffix.
         file
-            The image itself, if it is known: the view of just this path fits better.
+            Path of the image, if known; a view with exactly this path is preferred.
 
         Raises
         ------
         InputError
-            If no view fits, or several do.
+            If no view matches, or several do.
         """
         path = None if file is None else os.path.abspath(file)  # noqa: PTH100
         found = [view for view in self._by_name.get(_last(name), ()) if self.images[view] == path]
@@ -76,7 +76,7 @@ class Views:
         return f"{found[0]}{_SUFFIX}"
 
     def check_distinct(self, files: Mapping[str, str | None]) -> None:
-        """Check that no two images, given by their names with their files, are of one view.
+        """Check that no two images, given as name to path, match the same view.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Views:
         for name, file in files.items():
             try:
                 target = self.file_name(name, file)
-            except InputError:  # told when it is written
+            except InputError:  # reported when it is written
                 continue
             if target in taken:
                 raise InputError(
@@ -96,14 +96,14 @@ class Views:
             taken[target] = name
 
     def image_names(self, stems: Iterable[str], folder: str | None) -> dict[str, str]:
-        """Names of the images of files, relative to their folder if that is given and holds them.
+        """Names of the images of feature files, relative to ``folder`` if it contains them.
 
         Otherwise they are relative to the folder that the images of all views share.
 
         Raises
         ------
         InputError
-            If a file is of no view, or two are of one.
+            If a file matches no view, or two match the same.
         """
         names: dict[str, str] = {}
         for stem in stems:
@@ -121,7 +121,7 @@ class Views:
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        """Views by the last part of their image's path, and by that without its suffix."""
+        """Views by the file name of their image, with and without its suffix."""
         views: dict[str, list[str]] = defaultdict(list)
         for view, image in self.images.items():
             for last in {PurePosixPath(image).name, PurePosixPath(image).stem}:
@@ -137,7 +137,7 @@ def _views(path: str) -> Iterable[tuple[str, str]]:
         raise InputError(f"{path}: expected an .sfm file of AliceVision: {error or 'too large'}") from error
     views = content.get("views") if isinstance(content, dict) else None
     if not isinstance(views, list) or not views:
-        raise InputError(f"{path}: expected an .sfm file of AliceVision with views, found none; name another")
+        raise InputError(f"{path}: expected an .sfm file of AliceVision with views, found none; give another")
     for view in views:
         view_id, image = (view.get("viewId"), view.get("path")) if isinstance(view, dict) else (None, None)
         if not _is_id(view_id) or not isinstance(image, str) or not image or "\0" in image:
@@ -159,7 +159,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _posix(path: str) -> str:
-    """A path of a file that Windows may have written, with slashes."""
+    """Convert a Windows path to forward slashes."""
     return PureWindowsPath(path).as_posix() if re.match(r"[A-Za-z]:[\\/]|\\\\", path) else path
 
 
@@ -174,6 +174,6 @@ def _fits(image: str, name: str) -> bool:
 
 
 def _relative(image: str, folder: str, other: str) -> str:
-    """A path relative to a folder, or if it is not in it to another, that has it."""
+    """Return a path relative to ``folder`` if it is inside, else to ``other``."""
     path = PurePosixPath(image)
     return str(path.relative_to(folder if path.is_relative_to(folder) else other))

@@ -1,13 +1,12 @@
-"""Files and folders that hold the features of many images: what every kind of them offers.
+"""Collections: files and folders that store the features of many images.
 
-A writer finishes each image in one step (a transaction, a flush with a mark, a rename), so
-that after a kill every image is there whole or not at all.
+A writer finishes every image in one step (a transaction, a journaled commit, a rename), so that after a
+kill each image is either complete or missing.
 """
 
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -26,9 +25,9 @@ class WriteOptions:
     """How a collection is opened for writing."""
 
     images: Mapping[str, str | None] = field(default_factory=dict)
-    """Every image that may be written: its name, and its file if there is one (for EXIF)."""
+    """Names of all images that may be written, with their files, if any, for EXIF tags."""
     overwrite: bool = False
-    """Replace the collection; with ``append`` only the features of images that it has."""
+    """Replace the collection; with ``append``, replace features of existing images."""
     append: bool = False
     """Add to an existing collection."""
     camera: str = DEFAULT_CAMERA
@@ -36,29 +35,29 @@ class WriteOptions:
     camera_model: str = DEFAULT_CAMERA_MODEL
     """COLMAP's camera model."""
     pose_priors: bool = True
-    """Whether a COLMAP database gets the position and gravity that EXIF tells; COLMAP 3.10 to 3.13 cannot
-    open a file that has them."""
+    """Whether a COLMAP database gets position and gravity from EXIF tags; COLMAP 3.10 to 3.13 cannot open
+    a file that has them."""
     settings: str = ""
-    """What features of a new collection are made with, in ASCII, so that it can be taken up again."""
+    """Settings recorded in a new collection, in ASCII, so that an interrupted run can resume."""
 
 
 class Writer(Protocol):
-    """An open collection that takes features."""
+    """A collection open for writing."""
 
     def has(self, name: str) -> bool:
-        """Whether the features of this image are there, complete."""
+        """Whether the collection has the complete features of this image."""
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
-        """Write the features of an image, whole or not at all; ``origin``: what they were made from."""
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
+        """Write the features of an image, and what they were made from, completely or not at all."""
 
     def settings(self) -> str | None:
-        """What the collection was begun with; None if it does not say, empty if it holds nothing yet."""
+        """Settings recorded in the collection; None if there are none, empty if it has no image yet."""
 
-    def origin(self, name: str) -> str | None:
-        """What the features of an image were made from; None if it does not say."""
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
 
     def close(self) -> None:
-        """Finish."""
+        """Close the collection."""
 
     def __enter__(self) -> Self: ...
 
@@ -66,7 +65,7 @@ class Writer(Protocol):
 
 
 class Reader(Protocol):
-    """An open collection that gives features."""
+    """A collection open for reading."""
 
     def names(self) -> list[str]:
         """Names of its images, sorted."""
@@ -75,31 +74,17 @@ class Reader(Protocol):
         """Read the features of an image."""
 
     def close(self) -> None:
-        """Finish."""
+        """Close the collection."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
 
 
-class Closing(ABC):
-    """A context that ends in ``close``."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish."""
-
-
 def check_collection(
     path: str | PathLike[str], entry: Format, *, overwrite: bool = False, append: bool = False
 ) -> None:
-    """Check, before any work, that a collection can be written.
+    """Check that a collection can be written.
 
     Raises
     ------
@@ -133,7 +118,7 @@ def open_writer(
     Raises
     ------
     InputError, OutputError
-        If what is there is not such a collection, or may not be changed.
+        If an existing file is not such a collection, or may not be changed.
     """
     options = options or WriteOptions()
     entry = format_of(path, format)
@@ -173,18 +158,5 @@ def _readable(path: str | PathLike[str], format: str | None) -> Format:
     except OutputError as error:
         raise InputError(str(error)) from error
     if not entry.can_read:
-        raise InputError(f"{os.fspath(path)}: {entry.name} files are written only; name another")
+        raise InputError(f"{os.fspath(path)}: {entry.name} files cannot be read; give another file")
     return entry
-
-
-def refuse_replacing(path: Path, name: str) -> OutputError:
-    """Make the error of features that are there already."""
-    return OutputError(f"{path}: {name} has features already; pass --overwrite to replace them")
-
-
-def unknown_image(path: Path, name: str, names: list[str]) -> InputError:
-    """Make the error of an image that a collection does not hold."""
-    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return InputError(
-        f"{path}: expected the name of one of its {len(names)} images, got {name!r}; has {shown}"
-    )

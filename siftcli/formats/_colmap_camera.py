@@ -1,4 +1,4 @@
-"""A first guess of the camera of an image, as COLMAP makes it: size, focal length, centre."""
+"""Initial guess of an image's camera, as COLMAP makes it: size, focal length, centre."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._exif import read_exif
 from ._registry import CAMERA_CHOICES, CAMERA_MODELS
 
 DEFAULT_FOCAL_FACTOR = 1.2
-"""COLMAP's guess of a focal length that it does not know, over the larger side."""
+"""COLMAP's guess of an unknown focal length, as a multiple of the larger side."""
 _PARAMETERS = {
     "SIMPLE_PINHOLE": (1, 0),
     "PINHOLE": (2, 0),
@@ -25,7 +25,7 @@ _PARAMETERS = {
     "SIMPLE_RADIAL_FISHEYE": (1, 1),
     "RADIAL_FISHEYE": (1, 2),
 }
-"""For each model the numbers of focal lengths and of distortion parameters."""
+"""For each model the number of focal lengths and of distortion parameters."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Camera:
     height: int
     params: bytes
     prior_focal_length: bool
-    """Whether the focal length was read, not guessed."""
+    """Whether the focal length was read from EXIF, not guessed."""
 
 
 def check_camera(options: WriteOptions) -> None:
@@ -46,7 +46,7 @@ def check_camera(options: WriteOptions) -> None:
     Raises
     ------
     ParameterError
-        If there is none of that name.
+        If a name is unknown.
     """
     if options.camera not in CAMERA_CHOICES:
         raise ParameterError(f"camera must be one of {', '.join(CAMERA_CHOICES)}; got {options.camera!r}")
@@ -68,7 +68,7 @@ def guessed(size: tuple[int, int], path: str | None, model: str) -> Camera:
 
 
 def group_of(name: str, sharing: str) -> str:
-    """Name the images that share a camera with this one have in common."""
+    """Name of the group of images that share a camera with this one."""
     if sharing == "single":
         return ""
     return str(PurePosixPath(name).parent) if sharing == "per-folder" else name

@@ -24,17 +24,17 @@ _TABLE = (
     "pose_priors(corr_data_id, corr_sensor_id, corr_sensor_type)",
 )
 _GRAVITY = {1: (0, 1, 0), 3: (0, -1, 0), 6: (1, 0, 0), 8: (-1, 0, 0)}
-"""Down in the stored picture (x right, y down), for each EXIF orientation that is a turn; COLMAP has none
+"""Down in the stored picture (x right, y down), for each EXIF orientation that is a rotation; COLMAP has none
 for the mirrored ones."""
 _UNDEFINED, _WGS84 = -1, 0
 """COLMAP's coordinate systems of a position."""
 
 
 def write_prior(connection: sqlite3.Connection, image_id: int, exif: Exif, *, replace: bool) -> None:
-    """Write the prior of an image from its EXIF, if that says anything; the caller opens the transaction.
+    """Write the pose prior of an image if EXIF has any; the caller opens the transaction.
 
-    The table is made for the first prior. One that is there stays, unless ``replace``; with a covariance,
-    which no EXIF has, it is a measurement of the user's and stays in any case.
+    The table is created for the first prior. An existing prior is kept unless ``replace`` is true. One with
+    a covariance, which EXIF never has, is the user's own measurement and is always kept.
     """
     columns = schema.columns(connection, "pose_priors")
     whose = f"corr_data_id = {image_id} AND corr_sensor_type = {schema.CAMERA_SENSOR}"
@@ -60,7 +60,7 @@ def write_prior(connection: sqlite3.Connection, image_id: int, exif: Exif, *, re
 def _row(
     connection: sqlite3.Connection, image_id: int, exif: Exif, columns: set[str]
 ) -> dict[str, int | bytes | None]:
-    """Values of the columns; none if EXIF says nothing. COLMAP takes NULL for zero, so the unknown is NaN."""
+    """Values of the columns; empty if EXIF has none. COLMAP reads NULL as zero, so unknowns are NaN."""
     row: dict[str, int | bytes | None] = {
         "position": _blob(exif.position, 3),
         "position_covariance": _blob(None, 9),

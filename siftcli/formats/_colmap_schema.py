@@ -1,8 +1,8 @@
-"""The tables of a COLMAP database, as plain SQLite: those of a new file, and a look at those of an old one.
+"""The tables of a COLMAP database in plain SQLite.
 
-A new file has the six tables that every version of COLMAP reads (4.x migrates it when it opens it), and
-``pose_priors`` as soon as there is one.
-A file made by COLMAP 4.x has rigs and frames besides, without whose rows its mapper fails.
+A new file has the six tables that every version of COLMAP reads (4.x migrates it on opening), and
+``pose_priors`` with the first prior. A file made by COLMAP 4.x has tables of rigs and frames too;
+its mapper fails without rows in them.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ CREATE TABLE two_view_geometries (pair_id INTEGER PRIMARY KEY NOT NULL, rows INT
     cols INTEGER NOT NULL, data BLOB, config INTEGER NOT NULL, F BLOB, E BLOB, H BLOB, qvec BLOB, tvec BLOB);
 """
 _NOT_THE_FILES_FAULT = ("locked", "readonly", "full", "disk I/O", "unable to open")
-"""Words of SQLite's about the disk and other programs."""
+"""Words in SQLite's messages about the disk or other programs."""
 NOTES = "CREATE TABLE IF NOT EXISTS siftcli (name TEXT PRIMARY KEY NOT NULL, value TEXT)"
-"""What siftcli writes down for itself; COLMAP ignores a table that it does not know."""
+"""Table for siftcli's own records; COLMAP ignores unknown tables."""
 
 
 JOURNAL = """
 CREATE TABLE IF NOT EXISTS siftcli_images (
     name TEXT PRIMARY KEY NOT NULL, image_id INTEGER NOT NULL, camera_id INTEGER NOT NULL, origin TEXT)
 """
-"""The ids that each image was given before any was written, and what its features were made from."""
+"""Planned ids of each image, and the provenance of its features."""
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
-    """Open an existing COLMAP database; what a killed writer left half done is undone.
+    """Open an existing COLMAP database; a transaction left by a killed writer is rolled back.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
                     raise
-                # A writer was killed in the midst of a transaction, which only another writer can undo.
+                # A writer was killed during a transaction, which only another writer can roll back.
                 connect(path, write=True).close()
                 _check_tables(path, connection)
     except BaseException:
@@ -86,7 +86,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """Make an empty COLMAP database, whole or not at all; what is there is replaced."""
+    """Create an empty COLMAP database, completely or not at all; an existing file is replaced."""
     temporary = temporary_name(path)
     try:
         connection = _connection(temporary, "rwc")
@@ -105,9 +105,9 @@ def create(path: Path) -> sqlite3.Connection:
 def _connection(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-    connection.text_factory = os.fsdecode  # a name is data: its bytes need not be UTF-8
+    connection.text_factory = os.fsdecode  # image names need not be UTF-8
     connection.execute("PRAGMA trusted_schema = OFF")
-    # A column may be computed: nothing that is read can be larger than the file it is in.
+    # A column may be computed: limit values to the size of the file.
     largest = max(_SMALL_BYTES, path.stat().st_size if path.is_file() else 0)
     if mode == "ro":
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(largest, 2**31 - 1))
@@ -115,7 +115,7 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
-    """A view in the place of a table could compute for ever; a trigger could change other tables."""
+    """Refuse views in place of tables, which could run forever, and triggers, which could change tables."""
     kinds = dict(connection.execute("SELECT name, type FROM sqlite_master WHERE type != 'index'"))
     missing = [table for table in TABLES if kinds.get(table) != "table"]
     if missing:
@@ -126,7 +126,7 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into one line."""
+    """Convert SQLite's exceptions into one-line errors."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -144,7 +144,7 @@ def _damaged(path: Path, error: BaseException) -> InputError:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing, on the disk when it ends."""
+    """A transaction, on the disk when the context ends."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -155,7 +155,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def finish(connection: sqlite3.Connection) -> None:
-    """Close; commits that COLMAP's write-ahead log still holds go into the file itself."""
+    """Close, after moving commits from COLMAP's write-ahead log into the file."""
     with contextlib.suppress(sqlite3.Error):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -172,7 +172,7 @@ def pair_id(first: int, second: int) -> int:
 
 
 def remove_features(connection: sqlite3.Connection, image_id: int) -> None:
-    """Remove an image's features, and the matches and geometries of its pairs, which are void then."""
+    """Remove an image's features, and the matches and geometries of its pairs, which become invalid."""
     for table in ("keypoints", "descriptors"):
         connection.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))
     for table in ("matches", "two_view_geometries"):

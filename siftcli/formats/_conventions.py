@@ -1,4 +1,4 @@
-"""Other systems' conventions and the project's: descriptor order, angles, unit length, frames.
+"""Conversion between conventions: descriptor order, angles, unit length, frames.
 
 The project's descriptor order is "U": index [y][x][k], bin k for gradients of direction
 θ − 45°·k. VLFeat's order "V" steps the other way round.
@@ -17,9 +17,9 @@ from ..features import DESCRIPTOR_LENGTH, Features
 from ..params import SiftParams
 from ._record import FeatureFile
 
-TURN = 2 * np.pi
+TWO_PI = 2 * np.pi
 UNKNOWN_SIZE = (0, 0)
-"""``image_size`` of features whose file does not say it."""
+"""``image_size`` of features whose file does not contain it."""
 DESCRIPTOR_NORM = 512
 """Length that a descriptor of unit length has in bytes (Lowe; VLFeat and COLMAP do the same)."""
 NORM_TOLERANCE = 0.01
@@ -62,7 +62,7 @@ def unit_rows(descriptors: Array) -> tuple[NDArray[np.bool_], NDArray[np.float64
 def bytes_of(descriptors: Array) -> NDArray[np.uint8]:
     """(N, 128) of whole numbers from 0 to 255, or else of unit length, as bytes.
 
-    All rows must be of one kind. Nothing is rounded but what unit length makes fractions of.
+    All rows must be of the same kind. Only rows of unit length are rounded.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def bytes_of(descriptors: Array) -> NDArray[np.uint8]:
 
 def wrapped(angle: Array) -> NDArray[np.float32]:
     """Angles in radians as float32 in [0, 2π)."""
-    turned = np.mod(angle.astype(np.float64), TURN).astype(np.float32)
-    return np.asarray(np.where(turned >= np.float32(TURN), np.float32(0), turned))
+    angles = np.mod(angle.astype(np.float64), TWO_PI).astype(np.float32)
+    return np.asarray(np.where(angles >= np.float32(TWO_PI), np.float32(0), angles))
 
 
 def octave_of(scale: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -112,16 +112,15 @@ def foreign(
     image_name: str = "",
     descriptor_kind: str = "sift",
 ) -> FeatureFile:
-    """Make features of what another system's file carries, after checking it.
+    """Build features from the file of another program, after checking its values.
 
-    Descriptors are bytes, or of unit length: their values tell.
-    What it does not carry is 1 (scale, sign), 0 (orientation, response, descriptors) or
-    reconstructed from the scale (octave).
+    Whether descriptors are bytes or of unit length follows from their values. Columns that are None
+    become 1 (scale, sign), 0 (orientation, response, descriptors) or are derived from the scale (octave).
 
     Raises
     ------
     InputError
-        If a number is not finite, or out of its range.
+        If a number is not finite, or out of range.
     """
     n = len(xy)
     scale = _finite(np.ones(n) if scale is None else scale, "scale")
@@ -158,9 +157,9 @@ def _require(valid: Any, name: str, expected: str) -> None:
 
 
 def in_stored_frame(features: Features) -> Features:
-    """Undo the EXIF orientation: features as they lie in the pixels that the file stores.
+    """Undo the EXIF orientation: features in the frame of the stored pixels.
 
-    A mirrored picture has mirrored descriptors: rows in reverse, and bin k where 8 − k was.
+    Mirroring an image reverses the rows of its descriptors, and bin k becomes bin 8 − k.
     """
     tag = features.exif_orientation
     if tag == 1:

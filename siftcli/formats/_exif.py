@@ -1,7 +1,7 @@
-"""What the EXIF tags of an image file say of the camera: focal length, orientation, position.
+"""EXIF tags of the camera: focal length, orientation, position.
 
-Tags by their numbers and names in the standard (CIPA DC-008, 4.6.4 to 4.6.6). A value that is damaged,
-not finite or out of its range is as good as none.
+Tags have the numbers and names of the standard (CIPA DC-008, 4.6.4 to 4.6.6). Values that are damaged,
+not finite or out of range are treated as missing.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ Tags = Mapping[int, Any]
 
 @dataclass(frozen=True)
 class Exif:
-    """What a file says; None for what it does not."""
+    """Values of the tags; None for missing ones."""
 
     orientation: int | None = None
-    """1 to 8: how the stored pixels are to be turned."""
+    """1 to 8: how to rotate and mirror the stored pixels for display."""
     focal_35mm_mm: float | None = None
-    """Focal length that has the same angle of view on a 35 mm film."""
+    """Focal length with the same angle of view on 35 mm film, in mm."""
     focal_px: float | None = None
-    """Focal length in pixels of a picture with ``sides``."""
+    """Focal length in pixels, for an image with ``sides``."""
     sides: tuple[int, int] | None = None
-    """Shorter and longer side of the picture as EXIF states them, or else the file's own."""
+    """Shorter and longer side in pixels, from EXIF or else from the file."""
     position: tuple[float, float, float] | None = None
     """Latitude and longitude in degrees (north and east positive), altitude in m."""
 
     def focal_length_px(self, size: tuple[int, int]) -> float | None:
-        """Focal length in pixels of a picture of this stored size, as COLMAP takes it from EXIF.
+        """Focal length in pixels for an image of this stored size, computed as COLMAP does.
 
-        The 35 mm focal length is an angle of view and holds for the picture at any size. The other
-        holds for the size that the camera wrote: a picture of another size is resized or cropped. One
-        that was turned a quarter has the same sides.
+        The 35 mm focal length is an angle of view and applies to an image of any size. The other one
+        applies only to the size that the camera wrote, as an image of another size has been resized or
+        cropped. A rotation by 90° keeps the sides.
         """
         if self.focal_35mm_mm is not None:
             return self.focal_35mm_mm / DIAGONAL_35MM * math.hypot(*size)
@@ -54,9 +54,9 @@ class Exif:
 
 
 def read_exif(path: str) -> Exif:
-    """Read the EXIF tags of an image file; empty ones if it has none, or is no image.
+    """Read the EXIF tags of an image file; all are None if it has none or is not an image.
 
-    Of a PNG those before its pixels are read, as COLMAP does.
+    In a PNG only tags stored before the pixels are read, as COLMAP does.
     """
     if not os.path.isfile(path):  # noqa: PTH113  a pipe can be read only once; Path.is_file raises for long names
         return Exif()

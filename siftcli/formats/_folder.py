@@ -1,4 +1,4 @@
-"""A folder of feature files, one an image, read as a collection."""
+"""Reading a folder of feature files, one per image, as a collection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ._collections import Closing, unknown_image
+from ._base import Closing, unknown_image
 from ._record import FeatureFile
 from ._registry import FAILURES, FAILURES_HEADER, FORMATS, PAIR_FAILURES, PAIR_FAILURES_HEADER, Format
 
@@ -28,7 +28,7 @@ class FolderReader(Closing):
     Raises
     ------
     InputError
-        If there is no such file, or two of one image.
+        If there is no feature file, or an image has two.
     """
 
     def __init__(self, path: Path, entry: Format | None) -> None:
@@ -69,4 +69,4 @@ class FolderReader(Closing):
         return replace(content, features=replace(content.features, image_name=name))
 
     def close(self) -> None:
-        """Do nothing: every file is closed."""
+        """Do nothing: no file is left open."""

@@ -1,10 +1,10 @@
-"""A file that HDF5 writes to, changed in whole steps: a kill or a full disk leaves the last step's state.
+"""A journaled file for HDF5: after a kill or on a full disk it has the state of the last commit.
 
-The HDF5 library writes its tables of contents in many small pieces and cannot read a file in which
-some are missing; on a full disk it crashes. So it is given this file: what it writes stays in
-memory until ``commit``, which puts new bytes behind the old end, where nothing refers to them yet,
-then the changes to old bytes into a journal beside the file, then into their place. A journal that
-a kill left behind is finished by who opens the file next.
+The HDF5 library writes its index in many small pieces. It cannot read a file in which some are missing,
+and it crashes on a full disk. Here everything it writes stays in memory until ``commit``. That appends
+new bytes after the old end of the file, where nothing refers to them yet, writes the changes to old
+bytes to a journal beside the file, and then applies them. A journal left by a killed process is applied
+when the file is next opened.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..io.writing import temporary_name
 
 PAGE_BYTES = 4096
 _HEAD = struct.Struct("<8sQQQ")
-"""Magic, inode of the file, its size after the step, number of pages."""
+"""Magic, inode of the file, its size after the commit, number of changes."""
 _ENTRY = struct.Struct("<QQ")
 """Offset and length."""
 _MAGIC = b"siftcli1"
@@ -30,7 +30,7 @@ _LARGEST_BYTES = 1 << 60
 
 
 class JournaledFile(io.RawIOBase):
-    """A file object for h5py, locked against other writers and readers of HDF5 while it is open.
+    """A file object for h5py; while it is open, other processes cannot open it with HDF5.
 
     Raises
     ------
@@ -53,16 +53,16 @@ class JournaledFile(io.RawIOBase):
         self.pages: dict[int, bytearray] = {}
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, as any file does."""
+        """Set the position; returns the new one."""
         self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
         return self.position
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self.position
 
     def readinto(self, buffer: object) -> int:
-        """Read what was written last, committed or not."""
+        """Read into a buffer, including changes that are not yet committed."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         n = max(0, min(len(view), self.size - self.position))
         done = 0
@@ -75,7 +75,7 @@ class JournaledFile(io.RawIOBase):
         return n
 
     def write(self, data: object) -> int:
-        """Keep bytes for the next commit."""
+        """Store bytes in memory for the next commit."""
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
         done = 0
         while done < len(view):
@@ -90,7 +90,7 @@ class JournaledFile(io.RawIOBase):
         return done
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the size that the next commit gives the file."""
+        """Set the size of the file after the next commit."""
         self.size = self.position if size is None else size
         return self.size
 
@@ -103,7 +103,7 @@ class JournaledFile(io.RawIOBase):
         Raises
         ------
         OSError
-            If the disk is full or fails; the file is as it was.
+            If the disk is full or fails; the file is unchanged.
         """
         old, new = {}, {}
         for page, data in sorted(self.pages.items()):
@@ -129,7 +129,7 @@ class JournaledFile(io.RawIOBase):
         self.pages.clear()
 
     def close(self) -> None:
-        """Close it; what was not committed is dropped."""
+        """Close the file; uncommitted changes are lost."""
         if not self.closed:
             super().close()
             os.close(self.descriptor)
@@ -154,12 +154,12 @@ class JournaledFile(io.RawIOBase):
 
 
 def finish_interrupted(path: Path) -> None:
-    """Finish the step that a kill cut short, unless another process is at it.
+    """Apply the journal of a killed process, unless another process has the file open.
 
     Raises
     ------
     OSError
-        If it cannot be.
+        If the file cannot be opened or written.
     """
     if os.path.lexists(_journal_of(path)):
         with contextlib.suppress(BlockingIOError):
@@ -171,7 +171,7 @@ def _journal_of(path: Path) -> Path:
 
 
 def _finish(descriptor: int, journal: Path) -> None:
-    """Put a journal's changes into their place; one of a file that was replaced since is dropped."""
+    """Apply a journal; discard it if the file has been replaced since."""
     try:
         opened = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -191,7 +191,7 @@ def _finish(descriptor: int, journal: Path) -> None:
 
 
 def _read_changes(stream: io.BufferedReader, n: int, size: int, journal: Path) -> dict[int, bytes]:
-    """All changes of a journal, checked before the first is made."""
+    """Read all changes of a journal and check them before the first is applied."""
     changes = {}
     for _ in range(n):
         entry = stream.read(_ENTRY.size)
@@ -203,7 +203,7 @@ def _read_changes(stream: io.BufferedReader, n: int, size: int, journal: Path) -
 
 
 def _bad_journal(journal: Path) -> OSError:
-    return OSError(errno.EINVAL, f"its journal {journal.name} is damaged (remove that to go on)")
+    return OSError(errno.EINVAL, f"its journal {journal.name} is damaged (remove the journal to continue)")
 
 
 def _write_at(descriptor: int, changes: dict[int, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Where the matches of many pairs of images go: what every kind of file offers."""
+"""Files that store the matches of many pairs of images."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class FoundIn:
-    """Which features the matches of a pair were found in; empty where it was not recorded."""
+    """The features in which the matches of a pair were found; fields are empty if not recorded."""
 
     names: tuple[str, str]
     digests: tuple[str, str] = ("", "")
-    """Of the features of each, as of :func:`features_digest`."""
+    """Digest of each image's features, from :func:`features_digest`."""
     source: str = ""
     """Absolute path of the collection."""
 
     def to_json(self) -> str:
-        """Write it as one line of ASCII."""
+        """Encode it as one line of ASCII."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | None) -> Self | None:
-        """Read it; None where there is none, or something else."""
+        """Decode it; None if there is no text, or it is not such a record."""
         try:
             found = json.loads(text or "null")
             (a, b), (digest_a, digest_b) = found["names"], found["digests"]
@@ -50,7 +50,7 @@ class FoundIn:
 
 
 def features_digest(features: Features) -> str:
-    """A digest of all that matches and models depend on."""
+    """Digest of everything that matches and models depend on."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     digest.update(f"{features.descriptor_kind} {features.image_size} {len(features)}".encode())
     for array in (features.xy, features.scale, features.orientation, features.descriptors):
@@ -60,15 +60,15 @@ def features_digest(features: Features) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairMatches:
-    """The matches of one pair, and what a model says of them."""
+    """The matches of one pair, and their verification."""
 
     names: tuple[str, str]
     n_features: tuple[int, int]
     matches: Matches
     verification: Verification | None
-    """None when no model was asked for."""
+    """None if no model was requested."""
     min_inliers: int
-    """Fewest inliers with which a pair counts as verified."""
+    """Fewest inliers for which a pair counts as verified."""
     found_in: FoundIn | None = None
 
     @property
@@ -79,22 +79,22 @@ class PairMatches:
 
 
 class MatchWriter(Protocol):
-    """An open file that takes matches."""
+    """A file of matches open for writing."""
 
     def has(self, first: str, second: str) -> bool:
-        """Whether this pair is there, complete."""
+        """Whether the file has the complete matches of this pair."""
 
     def found_in(self, first: str, second: str) -> FoundIn | None:
-        """What a pair that is there was found in; None if the file itself holds the features.
+        """The features in which an existing pair was found.
 
-        Then its matches go when they are replaced.
+        None if the file itself stores the features: replacing these removes their matches.
         """
 
     def write(self, found: PairMatches) -> None:
-        """Write a pair, whole or not at all."""
+        """Write a pair, completely or not at all."""
 
     def close(self) -> None:
-        """Finish."""
+        """Close the file."""
 
     def __enter__(self) -> Self: ...
 
@@ -107,21 +107,20 @@ def match_writer(path: Path, format: str | None, *, options: str, overwrite: boo
     Parameters
     ----------
     path
-        ``matches.h5``, or a COLMAP database that has the images and their features.
+        ``matches.h5``, or a COLMAP database with the images and their features.
     format
-        ``"hloc"`` or ``"colmap-db"``; from the suffix when not given.
+        ``"hloc"`` or ``"colmap-db"``; by default chosen by the suffix.
     options
-        What the matches are searched with, as text: pairs that are there are kept if they were
-        found with the same.
+        Matching options as text. Existing pairs are kept if they were found with the same options.
     overwrite
-        Whether matches that are there are replaced.
+        Whether existing matches are replaced.
 
     Raises
     ------
     OutputError
-        If the format holds no matches, or the file has some of other options.
+        If the format cannot store matches, or the file has matches found with other options.
     InputError
-        If what is there is of another kind.
+        If an existing file is of another kind.
     """
     entry = format_of(path, format)
     writer: MatchWriter
@@ -139,5 +138,5 @@ def match_writer(path: Path, format: str | None, *, options: str, overwrite: boo
 
 
 def other_options(path: Path) -> OutputError:
-    """Make the error of matches that were found with other options."""
+    """Return the error for matches that were found with other options."""
     return OutputError(f"{path} has matches found with other options; pass --overwrite to replace them")

@@ -1,4 +1,4 @@
-"""Text files of numbers: read with every count checked, written so that they read back exactly."""
+"""Text files of numbers: counts are checked on reading, and writing loses no digits."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LONGEST_TOKEN = 64
 
 
 def numbers(data: bytes) -> NDArray[np.float64]:
-    """All numbers of a text, between white space of any kind.
+    """All numbers in a text, separated by white space.
 
     Raises
     ------
     InputError
-        If something else is among them.
+        If the text contains anything else.
     """
     tokens = data.split()
     try:
@@ -40,12 +40,12 @@ def _culprit(tokens: list[bytes]) -> str:
 
 
 def table(data: bytes, n_columns: int) -> NDArray[np.float64]:
-    """(N, n_columns) numbers, a row a line; none in an empty text.
+    """(N, n_columns) numbers, one row per line; N is 0 for an empty text.
 
     Raises
     ------
     InputError
-        If a line has another count.
+        If a line has a different number of columns.
     """
     lines = data.splitlines()
     wrong = next((i for i, line in enumerate(lines) if len(line.split()) != n_columns), None)
@@ -57,12 +57,12 @@ def table(data: bytes, n_columns: int) -> NDArray[np.float64]:
 
 
 def counted(data: bytes, n_columns: int) -> NDArray[np.float64]:
-    """(N, n_columns) numbers below a header ``N 128``.
+    """(N, n_columns) numbers after a header ``N 128``.
 
     Raises
     ------
     InputError
-        If the header is another, or more or fewer numbers follow.
+        If the header is different, or is followed by more or fewer numbers.
     """
     values = numbers(data)
     if len(values) < 2:
@@ -74,7 +74,7 @@ def counted(data: bytes, n_columns: int) -> NDArray[np.float64]:
 
 
 def rows(values: NDArray[np.float64], n: float, n_columns: int) -> NDArray[np.float64]:
-    """(n, n_columns) of exactly so many numbers.
+    """Reshape to (n, n_columns), if there are exactly as many numbers.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def rows(values: NDArray[np.float64], n: float, n_columns: int) -> NDArray[np.fl
 
 
 def lines(columns: Sequence[NDArray[Any]], descriptors: NDArray[Any] | None = None) -> list[str]:
-    """Lines of numbers, floats the shortest that read back as the same float32."""
+    """Lines of numbers, with the fewest digits that give the same float32."""
     texts = [shortest(np.asarray(column, dtype=np.float32)) for column in columns]
     frames = [" ".join(frame) for frame in zip(*texts, strict=True)]
     if descriptors is None:
@@ -101,5 +101,5 @@ def integer_lines(descriptors: NDArray[Any]) -> list[str]:
 
 
 def text(content: Sequence[str]) -> bytes:
-    """A file of these lines."""
+    """Encode lines as a file."""
     return "".join(line + "\n" for line in content).encode("ascii")

@@ -1,6 +1,6 @@
-"""What every format of siftcli's own carries: columns, metadata, and their validation.
+"""Content of siftcli's own formats: columns, metadata, and their validation.
 
-Columns keep the project's convention; nothing is converted here.
+Columns are in the project's convention; nothing is converted here.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _LARGEST_ORIENTATION = np.float32(2 * np.pi)
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """What a feature file holds."""
+    """Content of a feature file."""
 
     features: Features
     format: str
     version: str
-    """Version of siftcli that wrote it; empty when the file does not say."""
+    """Version of siftcli that wrote it; empty if it is not recorded."""
     convention: str
     """The convention of the numbers in the file."""
 
 
 def metadata(features: Features) -> dict[str, Any]:
-    """Everything but the rows, in plain types for JSON."""
+    """Everything except the rows, in plain types for JSON."""
     return {
         "convention": CONVENTION,
         "version": __version__,
@@ -71,12 +71,12 @@ def shortest(column: NDArray[np.float32]) -> list[str]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON of a file that may be damaged.
+    """Parse JSON from a file that may be damaged.
 
     Raises
     ------
     InputError
-        If it is not valid JSON, or is nested beyond all reason.
+        If it is not valid JSON, or is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -85,7 +85,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def build(columns: Mapping[str, Any], meta: Any, format_name: str) -> FeatureFile:
-    """Make features of what a file holds, after checking it.
+    """Build features from the content of a file, after checking it.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def build(columns: Mapping[str, Any], meta: Any, format_name: str) -> FeatureFil
     Raises
     ------
     InputError
-        If something is missing, of another kind or length, or out of its range.
+        If something is missing, of a wrong type or length, or out of range.
     """
     if not isinstance(meta, Mapping):
         raise InputError("expected an object of metadata")
@@ -140,7 +140,7 @@ def _checked_columns(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 
 
 def _column(values: Any, name: str, kind: Mapping[str, Any], n: int) -> NDArray[Any]:
-    """Values in the field's own type, if none is changed by it beyond float32 rounding."""
+    """Convert values to the field's type; only float32 rounding may change them."""
     array = np.asarray(values)
     dtype = np.dtype(kind["dtype"])
     expected = (n, *kind["shape"])

@@ -1,4 +1,4 @@
-"""What formats there are, what each carries, and which module knows it; without NumPy."""
+"""Registry of formats: what each stores and which module handles it. Importing it does not load NumPy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTENT = (
     "image name",
     "parameters",
 )
-"""What a file may carry besides positions."""
+"""What a file may store besides positions."""
 
 
 CAMERA_CHOICES = ("single", "per-folder", "per-image")
@@ -52,34 +52,34 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     module: str
-    """Module of this package that knows it."""
+    """Module of this package that handles it."""
     is_binary: bool
     read_by: str
     """Programs that read it."""
     lacks: tuple[str, ...] = ()
-    """What of ``CONTENT`` it cannot carry."""
+    """Entries of ``CONTENT`` that it cannot store."""
     can_read: bool = True
     is_collection: bool = False
     """Whether one file (or folder) holds the features of many images."""
     companions: Mapping[str, str] = field(default_factory=dict)
-    """Suffixes (or "" for any) of frames to those of the descriptors that come with them in a second file."""
+    """Suffix of the file of frames ("" for any) to the suffix of its file of descriptors."""
     stored_frame: bool = False
-    """Whether its readers do not turn images by their EXIF orientation: coordinates are those of the stored
-    pixels."""
+    """Whether programs that read it ignore the EXIF orientation, so that coordinates are in the frame of the
+    stored pixels."""
     rootsift: bool = False
-    """Whether its readers expect RootSIFT."""
+    """Whether programs that read it expect RootSIFT."""
     replaces_suffix: bool = False
-    """In a folder ``<stem of the image><suffix>``; otherwise ``<name of the image><suffix>``."""
+    """Whether files in a folder are named ``<stem><suffix>`` instead of ``<image name><suffix>``."""
     file_suffix: str = ""
     """Suffix of files in a folder, if it is not the first of ``suffixes``."""
     package: str = ""
-    """Module that must be importable, if it is not among the requirements."""
+    """Optional package that it needs."""
     extra: str = ""
-    """Extra of siftcli that installs it."""
+    """Extra of siftcli that installs this package."""
 
     @property
     def codec(self) -> Any:
-        """The format's module, imported now.
+        """The format's module, imported on first use.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Format:
 
     @property
     def loss(self) -> str:
-        """One line on what it cannot carry; empty if it carries all."""
+        """One line on what it cannot store; empty if it stores everything."""
         if not self.lacks:
             return ""
         *first, last = self.lacks
@@ -108,7 +108,7 @@ class Format:
         return str(path.with_suffix(suffix)) if self.replaces_suffix else image_name + suffix
 
     def companion(self, path: str | PathLike[str]) -> Path | None:
-        """The second file that comes with this one."""
+        """Path of the file of descriptors that belongs to this file; None if there is none."""
         second = self.companions.get(Path(path).suffix.lower(), self.companions.get(""))
         return None if second is None else Path(path).with_suffix(second)
 
@@ -117,12 +117,12 @@ _NOTHING_ELSE = ("response", "sign", "octave", "image size", "image name", "para
 _UNIT = ("sign", "octave", "parameters")
 
 FAILURES, FAILURES_HEADER = "failures.csv", ("image", "reason")
-"""What a batch leaves beside its outputs, which is no feature file."""
+"""The list of failed images that a batch writes beside its outputs."""
 PAIR_FAILURES, PAIR_FAILURES_HEADER = "match-failures.csv", ("image_a", "image_b", "reason")
-"""The same of the pairs of a collection."""
+"""The list of failed pairs of a collection."""
 DEFAULT_FORMAT = "npz"
 MATCH_COLLECTIONS = ("colmap-db", "hloc")
-"""Formats that hold the matches of many pairs."""
+"""Formats that store the matches of many pairs."""
 FORMATS = {
     entry.name: entry
     for entry in (
@@ -225,7 +225,7 @@ FORMATS = {
 
 
 def format_of(path: str | PathLike[str], name: str | None = None) -> Format:
-    """Find the format of that name, or else of the path's suffix.
+    """Find a format by its name, or by the suffix of a path.
 
     Raises
     ------

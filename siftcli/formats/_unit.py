@@ -1,4 +1,4 @@
-"""What hloc's and HPatches' files share: arrays by their names, descriptors of unit length."""
+"""Reading named arrays with descriptors of unit length, as in files of hloc and HPatches."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def features_of(
     *,
     image_name: str = "",
 ) -> FeatureFile:
-    """Make features of ``keypoints`` (N, 2), ``descriptors`` (N, 128) and, where there, the rest.
+    """Build features from ``keypoints`` (N, 2), ``descriptors`` (N, 128) and optional arrays.
 
     Raises
     ------
     InputError
-        If an array is of another kind or shape, or descriptors are not of unit length.
+        If an array has a wrong type or shape, or descriptors are not of unit length.
     """
     xy = _numeric(arrays, "keypoints", None)
     if xy.ndim != 2 or xy.shape[1] < 2:
@@ -61,9 +61,7 @@ def _bytes(descriptors: NDArray[Any]) -> NDArray[np.uint8]:
     is_unit, norm = unit_rows(descriptors)
     if not is_unit.all():
         row = int(np.argmin(is_unit))
-        raise InputError(
-            f"expected SIFT descriptors of unit length; row {row} is none (length {norm[row]:g})"
-        )
+        raise InputError(f"expected SIFT descriptors of unit length; row {row} is not (length {norm[row]:g})")
     return in_bytes(descriptors)
 
 

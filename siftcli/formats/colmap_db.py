@@ -2,8 +2,8 @@
 
 Keypoints have six columns as COLMAP writes them: x, y and σ·[cos θ, −sin θ; sin θ, cos θ];
 (0.5, 0.5) is the centre of the top-left pixel of the stored image: COLMAP does not apply the EXIF
-orientation, it keeps it as the gravity of a pose prior. All that belongs to an image is written, and
-replaced, in one transaction; it is complete when it has keypoints.
+orientation, it keeps it as the gravity of a pose prior. Everything that belongs to an image is written,
+or replaced, in one transaction; an image is complete if it has keypoints.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from .._version import __version__
 from ..errors import InputError, OutputError
 from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, Features
 from . import _colmap_schema as schema
-from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._base import Closing, refuse_replacing, unknown_image
+from ._collections import WriteOptions
 from ._colmap_camera import Camera, check_camera, group_of, guessed
 from ._colmap_priors import write_prior
 from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
@@ -46,8 +47,8 @@ def open_reader(path: Path) -> ColmapReader:
 class ColmapWriter(Closing):
     """Writes images with their cameras and features.
 
-    Ids are those of the sorted list of images that was planned, so they do not depend on which
-    is finished first; images that the database has already keep theirs.
+    Ids follow the sorted list of planned images, so they do not depend on which image is finished
+    first. Images that the database already has keep their ids.
     """
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
@@ -88,7 +89,7 @@ class ColmapWriter(Closing):
         self.unrecorded = [(os.fsencode(name), self.ids[name], self.camera_ids[name]) for name in new]
 
     def _planned(self, known: dict[str, int]) -> dict[str, tuple[int, int]]:
-        """Image and camera ids that an earlier run gave to images, unless COLMAP has used them since."""
+        """Image and camera ids planned by an earlier run, unless COLMAP has used them since."""
         query = "SELECT name, image_id, camera_id FROM siftcli_images"
         taken = {number: name for name, number in known.items()}
         return {
@@ -98,34 +99,34 @@ class ColmapWriter(Closing):
         }
 
     def has(self, name: str) -> bool:
-        """Whether the features of this image are there, complete."""
+        """Whether it has the complete features of this image."""
         with schema.errors(self.path):
             query = "SELECT 1 FROM keypoints JOIN images USING (image_id) WHERE name = CAST(? AS TEXT)"
             return self.connection.execute(query, (os.fsencode(name),)).fetchone() is not None
 
     def settings(self) -> str | None:
-        """What the database was begun with; None if it does not say."""
+        """Settings recorded in the database; None if there are none."""
         with schema.errors(self.path):
             query = "SELECT value FROM siftcli WHERE name = ?"
             found = self.connection.execute(query, (_SETTINGS,)).fetchone()
         return None if found is None else str(found[0])
 
-    def origin(self, name: str) -> str | None:
-        """What the features of an image were made from; None if it does not say."""
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
         with schema.errors(self.path):
             query = "SELECT origin FROM siftcli_images WHERE name = CAST(? AS TEXT)"
             found = self.connection.execute(query, (os.fsencode(name),)).fetchone()
         return None if found is None or found[0] is None else str(found[0])
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
-        """Write the features of an image that was planned."""
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
+        """Write the features of a planned image."""
         if self.has(name) and not self.options.overwrite:
             raise refuse_replacing(self.path, name)
         if name not in self.ids:
             raise OutputError(f"{self.path}: {name} was not planned; name it in the options of the writer")
         with schema.errors(self.path), schema.transaction(self.connection):
             self._record_ids()
-            self._write_rows(name, in_stored_frame(features), origin)
+            self._write_rows(name, in_stored_frame(features), provenance)
         self.unrecorded.clear()
         self.known.add(name)
 
@@ -134,13 +135,13 @@ class ColmapWriter(Closing):
         schema.finish(self.connection)
 
     def _record_ids(self) -> None:
-        """Keep the ids that were planned, with the first image that is written."""
+        """Record the planned ids together with the first image that is written."""
         self.connection.executemany(
             "INSERT OR REPLACE INTO siftcli_images VALUES (CAST(? AS TEXT), ?, ?, NULL)", self.unrecorded
         )
 
-    def _write_rows(self, name: str, stored: Features, origin: str) -> None:
-        """Write everything that belongs to an image, in the place of what it had: one transaction."""
+    def _write_rows(self, name: str, stored: Features, provenance: str) -> None:
+        """Write everything that belongs to an image, replacing what it had; called in a transaction."""
         image_id, replaced = self.ids[name], self.has(name)
         if name in self.known:
             schema.remove_features(self.connection, image_id)
@@ -152,7 +153,7 @@ class ColmapWriter(Closing):
         self.connection.execute(
             "INSERT INTO siftcli_images SELECT name, image_id, camera_id, ? FROM images "
             "WHERE image_id = ? ON CONFLICT(name) DO UPDATE SET origin = excluded.origin",
-            (origin or None, image_id),
+            (provenance or None, image_id),
         )
 
     def _write_image(self, name: str, size: tuple[int, int]) -> None:
@@ -169,7 +170,7 @@ class ColmapWriter(Closing):
             self._write_frame(self.ids[name], camera_id)
 
     def _camera_id(self, name: str, size: tuple[int, int]) -> int:
-        """The camera of a new image, written when its first image is."""
+        """Camera id of a new image. The camera is written together with its first image."""
         camera_id = int(self.camera_ids[name])
         found = self._camera_size(camera_id)
         if found is None:
@@ -184,9 +185,9 @@ class ColmapWriter(Closing):
         return camera_id
 
     def _renew_camera(self, name: str, size: tuple[int, int]) -> None:
-        """Guess the camera of an image that is replaced anew, if it is its own.
+        """Guess the camera of a replaced image again, if no other image shares it.
 
-        One that another program has set (a calibrated one) is kept as long as the size is the same.
+        A camera set by another program, for example a calibrated one, is kept if the size is the same.
         """
         query = "SELECT camera_id FROM images WHERE image_id = ?"
         (camera_id,) = self.connection.execute(query, (self.ids[name],)).fetchone()
@@ -226,7 +227,7 @@ class ColmapWriter(Closing):
         self.connection.execute("INSERT OR REPLACE INTO siftcli VALUES (?, ?)", note)
 
     def _camera_text(self, camera_id: int) -> str:
-        """A camera's row as text; noted when it is written, it tells later whether another has changed it."""
+        """A camera's row as text. Stored when it is written, to notice later changes by other programs."""
         query = "SELECT model, width, height, params, prior_focal_length FROM cameras WHERE camera_id = ?"
         return repr(self.connection.execute(query, (camera_id,)).fetchone())
 
@@ -236,7 +237,7 @@ class ColmapWriter(Closing):
         return note is not None and note[0] == self._camera_text(camera_id)
 
     def _write_frame(self, image_id: int, camera_id: int) -> None:
-        """COLMAP 4: each image is the only one of its frame, of the rig that its camera alone makes."""
+        """COLMAP 4: each image is in its own frame, of a rig that consists of its camera."""
         sensor = (camera_id, schema.CAMERA_SENSOR)
         query = "SELECT rig_id FROM rigs WHERE ref_sensor_id = ? AND ref_sensor_type = ?"
         (rig_id,) = self.connection.execute(query, sensor).fetchone()
@@ -279,7 +280,7 @@ class ColmapReader(Closing):
             return sorted(str(name) for (name,) in self.connection.execute(query))
 
     def read(self, name: str) -> FeatureFile:
-        """Read the features of an image; its descriptors are RootSIFT unless siftcli noted otherwise.
+        """Read the features of an image; its descriptors are RootSIFT unless siftcli recorded otherwise.
 
         Raises
         ------
@@ -339,12 +340,12 @@ class ColmapReader(Closing):
 
 
 def array_of(path: Path, table: str, row: tuple[Any, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Make an array (rows, cols) of a row's ``rows, cols, data``.
+    """Return the array (rows, cols) stored in a row ``rows, cols, data``.
 
     Raises
     ------
     InputError
-        If the data are not of that size.
+        If the data do not have that size.
     """
     n, cols, data = row
     data = b"" if data is None else data

@@ -1,8 +1,8 @@
 """Matches and verified two-view geometries in a COLMAP database.
 
-A pair's two rows are written in one transaction, those of a tried pair without matches too
-(config 1), so that no one tries it again. Models are in COLMAP's pixels, where the centre of the
-top-left one is (0.5, 0.5), and columns are in the order of the images' ids.
+The two rows of a pair are written in one transaction. A pair without matches gets rows too (config 1),
+so that it is not tried again. Models are in COLMAP's pixel coordinates, where the centre of the
+top-left pixel is (0.5, 0.5). Columns of matches are in the order of the image ids.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ..errors import InputError
 from ..features import Matches
 from ..matching.verification import Verification
 from . import _colmap_schema as schema
-from ._collections import Closing
+from ._base import Closing
 from ._matches import FoundIn, PairMatches, other_options
 from .colmap_text import HALF_PIXEL
 
 DEGENERATE, UNCALIBRATED, PLANAR_OR_PANORAMIC = 1, 3, 6
-"""COLMAP's kinds of a two-view geometry. A homography fits a plane as well as a camera that only turns."""
+"""COLMAP's kinds of two-view geometry. A homography describes a plane or a purely rotating camera."""
 _OPTIONS = "match options"
 
 
@@ -50,13 +50,13 @@ class ColmapMatchWriter(Closing):
         return found is None or found[0] != options
 
     def has(self, first: str, second: str) -> bool:
-        """Whether this pair is there."""
+        """Whether the database has this pair."""
         with schema.errors(self.path):
             query = "SELECT 1 FROM matches WHERE pair_id = ?"
             return self.connection.execute(query, (self._pair_id(first, second),)).fetchone() is not None
 
     def found_in(self, first: str, second: str) -> FoundIn | None:
-        """Nothing: the features are in the same file, and their matches are removed with them."""
+        """Return None: the same file stores the features, and replacing them removes their matches."""
 
     def write(self, found: PairMatches) -> None:
         """Write a pair."""
@@ -83,7 +83,7 @@ class ColmapMatchWriter(Closing):
         return schema.pair_id(self.ids[first], self.ids[second])
 
     def _check_counts(self, found: PairMatches) -> None:
-        """Rows are those of the features that were matched: the database must hold the same."""
+        """Check that the database has the features that were matched, as matches are row numbers."""
         for name, n in zip(found.names, found.n_features, strict=True):
             query = "SELECT rows FROM keypoints WHERE image_id = ?"
             row = self.connection.execute(query, (self.ids[name],)).fetchone()
@@ -116,7 +116,7 @@ def _rows(matches: Matches, chosen: NDArray[np.bool_] | None, is_swapped: bool) 
 
 
 def _in_colmap_pixels(model: NDArray[np.float64], kind: str, is_swapped: bool) -> bytes:
-    """The model between positions of which each is HALF_PIXEL more in x and y."""
+    """The model for positions shifted by HALF_PIXEL in x and y."""
     back = np.array([[1, 0, -HALF_PIXEL], [0, 1, -HALF_PIXEL], [0, 0, 1]])
     if kind == "fundamental":
         moved = back.T @ model @ back

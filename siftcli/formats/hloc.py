@@ -21,7 +21,8 @@ from .._version import __version__
 from ..errors import InputError, OutputError, StorageError
 from ..features import Features
 from ..io.writing import temporary_name
-from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._base import Closing, refuse_replacing, unknown_image
+from ._collections import WriteOptions
 from ._conventions import in_stored_frame, unit_length
 from ._journaled import JournaledFile, finish_interrupted
 from ._record import FeatureFile
@@ -33,7 +34,7 @@ CONVENTION = (
     "degrees clockwise on the screen; descriptors of unit length in Lowe's order"
 )
 _COMPLETE = "complete"
-_ORIGIN = "siftcli_origin"
+_PROVENANCE = "siftcli_origin"
 _SETTINGS = "siftcli_settings"
 MAKER = "siftcli"
 _NAMES = ("keypoints", "descriptors", "scores", "scales", "oris", "image_size")
@@ -49,7 +50,7 @@ H5_ERRORS = (
     OverflowError,
     AttributeError,
 )
-"""What h5py raises on damaged files."""
+"""Exceptions that h5py raises for damaged files."""
 
 
 def open_writer(path: Path, options: WriteOptions) -> HlocWriter:
@@ -77,12 +78,12 @@ def open_file(path: Path, mode: str) -> h5py.File:
 
 
 def key(name: str) -> str:
-    """An image's name as that of a group.
+    """Return an image's name as the name of a group.
 
     Raises
     ------
     OutputError
-        If no group can have that name: h5py takes UTF-8 only.
+        If it cannot be the name of a group; h5py accepts UTF-8 only.
     """
     try:
         name.encode()
@@ -94,7 +95,7 @@ def key(name: str) -> str:
 
 
 def create(path: Path, attributes: Mapping[str, str]) -> None:
-    """Make an empty file, whole or not at all: a kill must not leave one that cannot be opened."""
+    """Create an empty file, completely or not at all, so that a kill leaves no unreadable file."""
     temporary = temporary_name(path)
     try:
         with open_file(temporary, "x") as file:
@@ -106,7 +107,7 @@ def create(path: Path, attributes: Mapping[str, str]) -> None:
 
 
 def open_in_steps(path: Path) -> tuple[JournaledFile, h5py.File]:
-    """Open an existing file to be changed: what is written is there after ``commit`` of the first.
+    """Open an existing file for changes, which ``commit`` of the journaled file makes permanent.
 
     Raises
     ------
@@ -125,15 +126,15 @@ def open_in_steps(path: Path) -> tuple[JournaledFile, h5py.File]:
 
 
 def close_in_steps(storage: JournaledFile, file: h5py.File) -> None:
-    """Close a file of :func:`open_in_steps`."""
+    """Close a file opened by :func:`open_in_steps`."""
     file.close()
-    with contextlib.suppress(OSError):  # what is written of each image is there already
+    with contextlib.suppress(OSError):  # complete images have been committed already
         storage.commit()
     storage.close()
 
 
 def cannot_write(path: Path, name: str, error: Exception) -> OutputError:
-    """Make the error of something that HDF5, or the disk, does not take."""
+    """Return the error for something that cannot be written."""
     kind = StorageError if isinstance(error, OSError | RuntimeError) else OutputError
     return kind(f"{path}: {name} cannot be written ({_reason(error)})")
 
@@ -143,7 +144,7 @@ def _no_name(name: str) -> OutputError:
 
 
 class HlocWriter(Closing):
-    """Writes a group an image, with a mark that it is complete, in one step."""
+    """Writes one group per image, marked as complete, in one step."""
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         self.path, self.overwrite = path, options.overwrite
@@ -153,22 +154,22 @@ class HlocWriter(Closing):
         self.storage, self.file = open_in_steps(path)
 
     def has(self, name: str) -> bool:
-        """Whether the features of this image are there, complete."""
+        """Whether it has the complete features of this image."""
         with _errors(self.path):
             group = self.file.get(key(name))
             return isinstance(group, h5py.Group) and "keypoints" in group and is_complete(group)
 
     def settings(self) -> str | None:
-        """What the file was begun with; None if it does not say."""
+        """Settings recorded in the file; None if there are none."""
         with _errors(self.path):
             return text_attribute(self.file, _SETTINGS)
 
-    def origin(self, name: str) -> str | None:
-        """What the features of an image were made from; None if it does not say."""
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
         with _errors(self.path):
-            return text_attribute(self.file[key(name)], _ORIGIN)
+            return text_attribute(self.file[key(name)], _PROVENANCE)
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
         """Write the features of an image."""
         if self.has(name) and not self.overwrite:
             raise refuse_replacing(self.path, name)
@@ -179,8 +180,8 @@ class HlocWriter(Closing):
             for dataset, array in _arrays(in_stored_frame(features)).items():
                 group.create_dataset(dataset, data=array)
             group.attrs["descriptor_kind"] = np.bytes_(features.descriptor_kind)
-            if origin or _ORIGIN in group.attrs:
-                group.attrs[_ORIGIN] = np.bytes_(origin.encode("ascii"))
+            if provenance or _PROVENANCE in group.attrs:
+                group.attrs[_PROVENANCE] = np.bytes_(provenance.encode("ascii"))
             group.attrs[_COMPLETE] = True
             self.file.flush()
             self.storage.commit()
@@ -197,7 +198,9 @@ class HlocReader(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with contextlib.suppress(OSError):  # read-only: what cannot be read is told
+        with contextlib.suppress(
+            OSError
+        ):  # for example a read-only file; errors of reading are reported below
             finish_interrupted(path)
         self.file = open_file(path, "r")
         self.n_bytes = path.stat().st_size
@@ -239,7 +242,7 @@ class HlocReader(Closing):
 
 
 def is_complete(group: h5py.Group) -> bool:
-    """Whether a group was finished; those of other programs have no mark and count as finished."""
+    """Whether a group is complete. Groups of other programs have no mark and count as complete."""
     if _COMPLETE not in group.attrs:
         return True
     mark = group.attrs.get_id(_COMPLETE)
@@ -249,8 +252,8 @@ def is_complete(group: h5py.Group) -> bool:
 def text_attribute(item: Any, name: str) -> str | None:
     """Read an attribute of fixed-length text, or None without one.
 
-    Texts of variable length are neither written nor read: the HDF5 library can loop for ever
-    on a damaged heap of them.
+    Texts of variable length are neither written nor read: a damaged heap of them can make the HDF5
+    library loop forever.
     """
     if name not in item.attrs:
         return None
@@ -261,24 +264,24 @@ def text_attribute(item: Any, name: str) -> str | None:
 
 
 def read_dataset(dataset: Any, n_bytes: int) -> NDArray[Any]:
-    """Read an array of a file of so many bytes, unless it claims more than such a file can hold.
+    """Read an array, unless it is larger than a file of ``n_bytes`` can store.
 
     Raises
     ------
     InputError
-        If it does, is no array of numbers, or lies in another file.
+        If it is too large, not an array of numbers, or stored in another file.
     """
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iuf" or dataset.shape is None:
         raise InputError("expected arrays of numbers")
     if dataset.is_virtual or dataset.external:
-        raise InputError("expected arrays in the file itself, got one that lies in another")
+        raise InputError("expected arrays in the file itself, got one stored in another")
     if dataset.nbytes > max(_SMALL_BYTES, _MOST_COMPRESSION * n_bytes):
         raise InputError(f"it claims an array of {dataset.nbytes} bytes in a file of {n_bytes}")
     return np.asarray(dataset[()])
 
 
 def _remove_datasets(group: h5py.Group) -> None:
-    """Remove all that a group says of its image; the groups in it are those of others."""
+    """Remove the datasets of a group's image, but not subgroups, which belong to other images."""
     for name in list(group):
         is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
         if not (is_own and isinstance(group[name], h5py.Group)):
@@ -298,7 +301,7 @@ def _arrays(features: Features) -> dict[str, NDArray[Any]]:
 
 @contextlib.contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Turn what a damaged file raises into one line."""
+    """Convert exceptions for a damaged file into one-line errors."""
     try:
         yield
     except InputError as error:

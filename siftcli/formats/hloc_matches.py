@@ -1,9 +1,9 @@
-"""hloc's ``matches.h5``: a group ``name0/name1`` a pair, with ``/`` inside a name replaced by ``-``.
+"""hloc's ``matches.h5``: one group ``name0/name1`` per pair, with ``/`` in names replaced by ``-``.
 
 ``matches0`` (N0,) is the row in the second image, -1 for none; int32, because hloc's int16 ends at
 32,767. ``matching_scores0`` (N0,) is (d₀·d₁ + 1)/2 as of hloc's nearest-neighbour matcher. With a model
 only matches that agree with it are written, and none of a pair that was not verified. The attribute
-``siftcli_found_in`` says in which features they were found.
+``siftcli_found_in`` records the features in which they were found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from ..errors import OutputError
-from ._collections import Closing
+from ._base import Closing
 from ._conventions import DESCRIPTOR_NORM
 from ._matches import FoundIn, PairMatches, other_options
 from .hloc import (
@@ -44,12 +44,12 @@ def _flat(name: str) -> str:
 
 
 def check_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
-    """Check that no two pairs have the same group: hloc looks for a pair in both orders.
+    """Check that no two pairs share a group; hloc looks for a pair in both orders.
 
     Raises
     ------
     OutputError
-        If two have, or the two images of one cannot be told apart.
+        If two do, or the two images of a pair get the same name.
     """
     taken: dict[tuple[str, ...], tuple[str, str]] = {}
     for pair in pairs:
@@ -60,7 +60,7 @@ def check_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def same_group(path: Path, one: tuple[str, str], other: tuple[str, str]) -> OutputError:
-    """Make the error of two pairs (or one, given twice) that would share a group."""
+    """Return the error for two pairs that would share a group."""
     alike = [(a, b) for a in one for b in other if a != b and _flat(a) == _flat(b)]
     first, second = alike[0] if alike else (" and ".join(one), " and ".join(other))  # of a damaged file
     return OutputError(
@@ -70,7 +70,7 @@ def same_group(path: Path, one: tuple[str, str], other: tuple[str, str]) -> Outp
 
 
 class HlocMatchWriter(Closing):
-    """Writes a group a pair, with a mark that it is complete, in one step."""
+    """Writes one group per pair, marked as complete, in one step."""
 
     def __init__(self, path: Path, *, options: str, overwrite: bool) -> None:
         self.path = path
@@ -84,11 +84,11 @@ class HlocMatchWriter(Closing):
         self.file.attrs[_OPTIONS] = np.bytes_(options)
 
     def has(self, first: str, second: str) -> bool:
-        """Whether this pair is there, complete, in either order."""
+        """Whether the file has this complete pair, in either order."""
         return self._group(first, second) is not None
 
     def found_in(self, first: str, second: str) -> FoundIn | None:
-        """What a pair that is there was found in."""
+        """The features in which an existing pair was found."""
         group = self._group(first, second)
         found = None if group is None else FoundIn.from_json(text_attribute(group, _FOUND_IN))
         return found or FoundIn((first, second))
@@ -101,7 +101,7 @@ class HlocMatchWriter(Closing):
         return None
 
     def write(self, found: PairMatches) -> None:
-        """Write a pair, in the place of what is there of it in either order."""
+        """Write a pair, replacing an existing one in either order."""
         matches, found_model = found.matches, found.verification
         kept = np.ones(len(matches), bool)
         if found_model is not None:

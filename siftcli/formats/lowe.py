@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..features import DESCRIPTOR_LENGTH, Features
-from ._conventions import TURN, foreign
+from ._conventions import TWO_PI, foreign
 from ._numbers import counted, lines, text
 from ._record import FeatureFile
 
@@ -23,7 +23,7 @@ _PER_LINE = 20
 def encode(features: Features) -> bytes:
     """Encode features as a ``.key`` file."""
     theta = features.orientation.astype(np.float64)
-    angle = np.where(theta > np.pi, TURN - theta, -theta)
+    angle = np.where(theta > np.pi, TWO_PI - theta, -theta)
     frames = lines([features.xy[:, 1], features.xy[:, 0], features.scale, angle])
     content = [f"{len(features)} {DESCRIPTOR_LENGTH}"]
     for frame, descriptor in zip(frames, features.descriptors.tolist(), strict=True):

@@ -1,7 +1,7 @@
 """npz, the native format: the arrays of ``Features`` by their names, and its metadata.
 
-A zip of npy arrays, not compressed (descriptors hardly shrink) and without a clock in
-it: the same features give the same bytes. Lists and dictionaries are JSON text.
+A zip archive of npy arrays, uncompressed (descriptors hardly shrink) and with a fixed date, so that
+equal features give equal bytes. Lists and dictionaries are JSON text.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ..features import Features, array_fields
 from ._record import METADATA_KEYS, FeatureFile, build, metadata, parse_json
 
 _AS_JSON = ("params", "removed")
-_ORIGIN = "origin"
+_PROVENANCE = "origin"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip
 _UNIX = 3
 _SMALL_BYTES = 1 << 26
-_MAX_ORIGIN_BYTES = 1 << 16
+_MAX_PROVENANCE_BYTES = 1 << 16
 _MOST_COMPRESSION = 100
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -42,26 +42,26 @@ _DAMAGE = (
     OverflowError,
     TypeError,
 )
-"""What reading a damaged file raises."""
+"""Exceptions raised for damaged files."""
 
 
-def encode(features: Features, origin: str = "") -> bytes:
-    """Encode features as an npz file; ``origin`` says, in ASCII, what they were made from."""
+def encode(features: Features, provenance: str = "") -> bytes:
+    """Encode features as an npz file, with their ``provenance`` as ASCII text."""
     arrays = {f.name: getattr(features, f.name) for f in array_fields()}
     for name, value in metadata(features).items():
         arrays[name] = np.array(json.dumps(value) if name in _AS_JSON else value)
-    if origin:
-        arrays[_ORIGIN] = np.array(origin.encode("ascii"))
+    if provenance:
+        arrays[_PROVENANCE] = np.array(provenance.encode("ascii"))
     return write_arrays(arrays)
 
 
-def read_origin(path: Path) -> str | None:
-    """What the features of a file were made from; None where it does not say, or is damaged."""
+def read_provenance(path: Path) -> str | None:
+    """What the features of a file were made from; None if it is not recorded, or the file is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(f"{_ORIGIN}.npy").file_size > _MAX_ORIGIN_BYTES:
+            if archive.getinfo(f"{_PROVENANCE}.npy").file_size > _MAX_PROVENANCE_BYTES:
                 return None
-            value = _member(archive, f"{_ORIGIN}.npy").tolist()
+            value = _member(archive, f"{_PROVENANCE}.npy").tolist()
     except (*_DAMAGE, KeyError):
         return None
     return value.decode("ascii", "replace") if isinstance(value, bytes) else None
@@ -113,7 +113,7 @@ def _check_volume(archive: zipfile.ZipFile, n_bytes: int) -> None:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """One array, allocated only after its header agrees with the bytes that are there."""
+    """Read one array; it is allocated only if its header agrees with the size of its data."""
     data = archive.read(name)
     stream = io.BytesIO(data)
     version = npy.read_magic(stream)

@@ -1,7 +1,7 @@
-"""parquet: a folder with a file an image, one row a keypoint, read by pyarrow as one table.
+"""parquet: a folder with one file per image and one row per keypoint; pyarrow reads it as one table.
 
-A single file would not do: its footer is written last and does not survive a kill. The metadata of an
-image (and its name, when it has no keypoint) is in the schema of its file, under ``siftcli``.
+A single file would be lost after a kill, because its footer is written last. Metadata and the image name
+are in the schema of each file, under ``siftcli``.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from ..errors import InputError, OutputError
 from ..features import DESCRIPTOR_LENGTH, Features
 from ..io.writing import write_inside
-from ._collections import Closing, WriteOptions, refuse_replacing, unknown_image
+from ._base import Closing, refuse_replacing, unknown_image
+from ._collections import WriteOptions
 from ._record import CONVENTION, SCALAR_COLUMNS, FeatureFile, build, metadata, parse_json
 
 IS_FOLDER = True
 _KEY = b"siftcli"
-_ORIGIN = b"siftcli_origin"
+_PROVENANCE = b"siftcli_origin"
 _SUFFIX = ".parquet"
 _PART = re.compile(r"part-[0-9a-f]{32}\.parquet|\.siftcli-[0-9a-f]{16}\.tmp")
 _ROW_BYTES = 160
@@ -44,13 +45,13 @@ def open_reader(path: Path) -> ParquetReader:
 
 
 def file_name(image_name: str) -> str:
-    """Name of an image's file: a digest, because the image's name is data."""
+    """Name of an image's file: a digest, as the image name may not be a valid file name."""
     digest = hashlib.sha256(image_name.encode("utf-8", "surrogateescape")).hexdigest()
     return f"part-{digest[:32]}{_SUFFIX}"
 
 
 class ParquetWriter(Closing):
-    """Writes a file an image, whole or not at all."""
+    """Writes one file per image, completely or not at all."""
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         self.path, self.overwrite = path, options.overwrite
@@ -59,32 +60,32 @@ class ParquetWriter(Closing):
         path.mkdir(exist_ok=True)
 
     def has(self, name: str) -> bool:
-        """Whether the features of this image are there, complete."""
+        """Whether it has the complete features of this image."""
         return (self.path / file_name(name)).exists()
 
     def settings(self) -> str | None:
-        """What the folder was begun with, as one of its files says it; empty in an empty folder."""
+        """Settings recorded in one of the files; empty if the folder is empty."""
         file = next(self.path.glob(f"*{_SUFFIX}"), None)
-        origin = "" if file is None else _origin(file)
-        if not origin:
-            return origin
-        found = parse_json(origin).get("settings")
+        provenance = "" if file is None else _provenance(file)
+        if not provenance:
+            return provenance
+        found = parse_json(provenance).get("settings")
         return None if found is None else json.dumps(found, sort_keys=True)
 
-    def origin(self, name: str) -> str | None:
-        """What the features of an image were made from; None if it does not say."""
-        return _origin(self.path / file_name(name))
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
+        return _provenance(self.path / file_name(name))
 
-    def write(self, name: str, features: Features, origin: str = "") -> None:
+    def write(self, name: str, features: Features, provenance: str = "") -> None:
         """Write the features of an image."""
         if self.has(name) and not self.overwrite:
             raise refuse_replacing(self.path, name)
         sink = pa.BufferOutputStream()
-        pq.write_table(_table(name, features, origin), sink)
+        pq.write_table(_table(name, features, provenance), sink)
         write_inside(self.path / file_name(name), sink.getvalue().to_pybytes(), overwrite=True)
 
     def close(self) -> None:
-        """Do nothing: every file is closed."""
+        """Do nothing: no file is left open."""
 
 
 class ParquetReader(Closing):
@@ -125,7 +126,7 @@ class ParquetReader(Closing):
         return replace(content, features=replace(content.features, image_name=name))
 
     def close(self) -> None:
-        """Do nothing: every file is closed."""
+        """Do nothing: no file is left open."""
 
     def _name(self, path: Path) -> str:
         try:
@@ -138,16 +139,16 @@ def _head(schema: pa.Schema) -> Any:
     return parse_json((schema.metadata or {})[_KEY])
 
 
-def _origin(path: Path) -> str | None:
+def _provenance(path: Path) -> str | None:
     try:
-        return (pq.read_schema(path).metadata or {})[_ORIGIN].decode("ascii", "replace")  # type: ignore[no-any-return]
+        return (pq.read_schema(path).metadata or {})[_PROVENANCE].decode("ascii", "replace")  # type: ignore[no-any-return]
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError):
         return None
 
 
-def _table(name: str, features: Features, origin: str) -> pa.Table:
+def _table(name: str, features: Features, provenance: str) -> pa.Table:
     n = len(features)
-    # a table of text must be UTF-8; the exact name of a file that is not is in the schema
+    # text columns must be UTF-8; the exact name, if it is not UTF-8, is in the schema
     image = pa.array([name.encode("utf-8", "replace").decode()] * n, pa.string())
     columns: dict[str, pa.Array] = {"image": image.dictionary_encode()}
     columns |= {axis: pa.array(features.xy[:, i]) for i, axis in enumerate("xy")}
@@ -156,8 +157,8 @@ def _table(name: str, features: Features, origin: str) -> pa.Table:
     columns["descriptor"] = pa.FixedSizeListArray.from_arrays(values, DESCRIPTOR_LENGTH)
     head = json.dumps({"name": name, "features": metadata(features)})
     texts = {_KEY: head.encode(), b"convention": CONVENTION.encode()}
-    if origin:
-        texts[_ORIGIN] = origin.encode("ascii")
+    if provenance:
+        texts[_PROVENANCE] = provenance.encode("ascii")
     return pa.table(columns).replace_schema_metadata(texts)
 
 
@@ -178,7 +179,7 @@ def _check_volume(found: Any, n_bytes: int) -> None:
 
 
 def _remove_parts(path: Path) -> None:
-    """Remove the files of an earlier run; a folder with anything else in it is left alone."""
+    """Remove the files of an earlier run; refuse a folder that contains other files."""
     files = list(path.iterdir())
     others = [file.name for file in files if not _PART.fullmatch(file.name) or file.is_dir()]
     if others:

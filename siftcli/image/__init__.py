@@ -1,11 +1,11 @@
-"""File or array -> float32 grey in [0, 1], and the way back to input pixels.
+"""Reading images: file or array to float32 grey in [0, 1], and coordinates back to input pixels.
 
 * Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), computed sample by sample
-  without rounding, so that it commutes exactly with turning and mirroring.
-* Whole numbers are divided by their full scale; float images are taken as they are.
-* Transparent pixels are laid over white, as a viewer shows them: the hidden colour
-  of a fully transparent pixel has no effect.
-* A faint picture can be stretched; pixels without a value are then left out (:mod:`.stretch`).
+  without rounding, so that it commutes exactly with rotating and mirroring.
+* Integer samples are divided by their full scale; float samples are used unchanged.
+* Transparent pixels are blended with white, as viewers do: the hidden colour of a fully
+  transparent pixel has no effect.
+* Images of low contrast can be stretched; pixels without a value are then left out (:mod:`.stretch`).
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ def read_image(
         with the extra ``heif``, of a camera's raw file with the extra ``raw``; or an array (H, W) or
         (H, W, C), C = 1 to 4 (grey, grey and alpha, RGB, RGBA), of bool, uint8, uint16 or float.
     exif_orientation
-        ``"apply"`` turns the picture as its EXIF tag says, ``"ignore"`` takes the stored pixels.
+        ``"apply"`` rotates and mirrors the image by its EXIF tag, ``"ignore"`` uses the stored pixels.
     max_image_size
         Reduce a larger image to this longest side, in pixels, by averaging areas; at least 16.
     page
-        Which picture of a stack or animation, from 0; thumbnails, masks and reduced copies do not count.
+        Page of a stack or animation, from 0; thumbnails, masks and reduced copies do not count.
     stretch
         ``"none"``; ``"minmax"`` maps the smallest grey value to 0 and the largest to 1;
         ``"percentile"`` does so with the 0.1 and 99.9 percentiles, and clips what lies beyond.
@@ -85,12 +85,12 @@ def read_image(
     Returns
     -------
     Picture
-        The grey image, and what is needed to come back to input pixels.
+        The grey image, and what is needed to convert coordinates to input pixels.
 
     Raises
     ------
     InputError
-        If the image cannot be read, has no such page, or its samples are not of a supported kind or range.
+        If the image cannot be read, has no such page, or its samples have an unsupported type or range.
     ParameterError
         If an option is not one of those above.
     """
@@ -117,13 +117,13 @@ def read_mask(source: ImageSource, picture: Picture, *, stored_frame: bool = Fal
     ----------
     source
         Path or array of the picture's size before reduction. Zero (black in every channel, or
-        fully transparent) is ignored, anything else is kept. If the mask has an EXIF orientation
-        of its own, it is turned by that first.
+        fully transparent) is ignored, anything else is kept. The mask's own EXIF orientation, if
+        any, is applied first.
     picture
-        What it masks.
+        The masked picture.
     stored_frame
-        Whether the mask lies on the pixels that the image's file stores, and is turned with them;
-        otherwise it lies on the picture as it was turned.
+        Whether the mask is in the frame of the stored pixels, so that the picture's EXIF orientation
+        is applied to it too.
 
     Returns
     -------
@@ -136,9 +136,9 @@ def read_mask(source: ImageSource, picture: Picture, *, stored_frame: bool = Fal
         If the mask cannot be read or its size is not the picture's.
     """
     name, decoded = _load(source)
-    samples = _turned(decoded.samples, decoded.exif_orientation)
+    samples = _oriented(decoded.samples, decoded.exif_orientation)
     if stored_frame:
-        samples = _turned(samples, picture.exif_orientation)
+        samples = _oriented(samples, picture.exif_orientation)
     n_colours = samples.shape[2] - _has_alpha(samples)
     allowed = np.asarray((samples[:, :, :n_colours] != 0).any(axis=2))
     if _has_alpha(samples):
@@ -147,7 +147,7 @@ def read_mask(source: ImageSource, picture: Picture, *, stored_frame: bool = Fal
     if size != picture.input_size:
         raise InputError(
             f"{name or 'the mask'}: expected a mask of the image's {size_text(picture.input_size)} pixels, "
-            f"got {size_text(size)}; make it of the image's size"
+            f"got {size_text(size)}; resize it"
         )
     rows, columns = (
         nearest(n, m, picture.reduction) for n, m in zip(allowed.shape, picture.grey.shape, strict=True)
@@ -173,7 +173,7 @@ def check_max_image_size(value: int | None) -> int | None:
 
 
 def count_pages(path: str | PathLike[str]) -> int:
-    """Pages (frames) of an image file, the first of which is decoded.
+    """Count the pages (frames) of an image file; the first is decoded.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def _grey(
     if stretch == NO_STRETCH and left_out is None:
         return _plain_grey(decoded, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        # In double precision: of values far from 0, such as kelvins, single precision would keep few digits.
+        # In double precision: for values far from 0, such as kelvins, single precision keeps few digits.
         return stretched(_plain_grey(decoded, np.float64), left_out, stretch, name or "the image")
 
 
@@ -251,7 +251,7 @@ def _plain_grey(decoded: Decoded, dtype: type[np.floating[Any]]) -> NDArray[Any]
         values = np.arange(np.iinfo(samples.dtype).max + 1) / decoded.full_scale
         return np.take(values.astype(dtype), samples[:, :, 0])
     grey = np.empty(samples.shape[:2], dtype)
-    # In double precision, a few rows at a time: of a large image that is a small part of its memory.
+    # In double precision, a few rows at a time, to save memory.
     n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])
     for first in range(0, len(grey), n_rows):
         rows = slice(first, first + n_rows)
@@ -275,8 +275,8 @@ def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
     """
     if samples.shape[2] < 3:
         return np.asarray(np.divide(samples[:, :, 0], full_scale, dtype=np.float64))
-    # Sums of 8-bit samples are whole numbers that single precision holds, and their quotients lie so far from
-    # the middle of two of its numbers that they round to the same ones.
+    # Sums of 8-bit samples are exact in single precision, and their quotients round to the same numbers as in
+    # double precision: none is close to halfway between two float32.
     dtype = np.float32 if samples.dtype == np.uint8 and not _has_alpha(samples) else np.float64
     total = np.zeros(samples.shape[:2], dtype)
     for channel, weight in enumerate(GREY_WEIGHTS):
@@ -286,7 +286,7 @@ def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
 
 def _check_float(samples: NDArray[Any], name: str) -> None:
     if samples.size == 0:
-        return  # told by the stretch
+        return  # reported by stretched()
     low, high = float(samples.min()), float(samples.max())
     label = name or "the image"
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -302,11 +302,11 @@ def _check_float(samples: NDArray[Any], name: str) -> None:
 
 
 def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    return np.ascontiguousarray(_turned(array, orientation))
+    return np.ascontiguousarray(_oriented(array, orientation))
 
 
-def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn an array (y, x, ...) to how its EXIF orientation shows it."""
+def _oriented(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation to an array (y, x, ...)."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
     flip_y = orientation in (3, 4, 7, 8)

@@ -1,4 +1,4 @@
-"""BMP: by Pillow; those whose samples are told by bit masks, of any width and order, are read here.
+"""BMP: by Pillow, except for files with bit masks, which are read here.
 
 The headers are those of Microsoft's BITMAPINFOHEADER, BITMAPV4HEADER and BITMAPV5HEADER.
 """
@@ -67,7 +67,7 @@ def _masks(data: bytes, header_bytes: int, compression: int) -> tuple[int, ...]:
 
 
 def _is_run(mask: int) -> bool:
-    """Whether the bits of a mask are neighbours."""
+    """Whether the bits of a mask are contiguous."""
     lowest = mask & -mask
     return mask != 0 and (mask + lowest) & mask == 0
 

@@ -1,4 +1,4 @@
-"""What decoders have in common: the samples that they give, the sizes and the damage that they refuse."""
+"""Common parts of the decoders: their result, checks of size and page, and errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import SiftcliError
 from ..io.limits import MAX_PIXELS, require_memory
 
 DECODING_BYTES = 64
-"""Memory that decoding takes a pixel, at most: RGBA of 8 bytes a sample, and its grey in double precision."""
+"""Peak memory per pixel, in bytes: RGBA with 8 bytes per sample, and grey in double precision."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class BadImageError(Exception):
 
 
 def check_size(size: tuple[int, int], pixel_bytes: int = DECODING_BYTES) -> None:
-    """Refuse an image for its size, before it is decoded.
+    """Refuse an image that is too large, before it is decoded.
 
     Parameters
     ----------
     size
         (width, height) in pixels.
     pixel_bytes
-        Memory that decoding takes a pixel.
+        Memory needed per pixel, in bytes.
 
     Raises
     ------
     BadImageError, InputError
-        If it has no pixel, too many, or needs too much memory.
+        If it has no pixels, too many, or needs too much memory.
     """
     width, height = size
     if width < 1 or height < 1:
@@ -66,37 +66,37 @@ def check_size(size: tuple[int, int], pixel_bytes: int = DECODING_BYTES) -> None
 
 
 def check_page(page: int, n_pages: int) -> None:
-    """Refuse a page that is not there.
+    """Refuse a page that does not exist.
 
     Raises
     ------
     BadImageError
-        If ``page`` is not one of 0 to ``n_pages`` - 1; people are told the numbers from 1.
+        If ``page`` is not one of 0 to ``n_pages`` - 1; the message counts from 1.
     """
     if not 0 <= page < n_pages:
-        raise BadImageError(f"expected a page from 1 to {n_pages}, got {page + 1}; name one of these")
+        raise BadImageError(f"expected a page from 1 to {n_pages}, got {page + 1}; choose one of these")
 
 
 def truncated(reason: object) -> BadImageError:
-    """Make the error of a damaged image."""
+    """Return the error for a damaged image."""
     return BadImageError(
         f"the image is truncated or damaged ({' '.join(str(reason).split())}); copy or export it again"
     )
 
 
 def unsupported(got: str, advice: str = "convert it to 8-bit or 16-bit grey or RGB") -> BadImageError:
-    """Make the error of a valid image of a kind that is not read."""
+    """Return the error for a valid image of an unsupported kind."""
     return BadImageError(f"{got} cannot be read; {advice}")
 
 
-def turn_of(tag: object) -> int:
-    """The EXIF orientation, 1 to 8; 1 for a tag that is none."""
+def valid_orientation(tag: object) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 for an invalid tag."""
     return int(tag) if isinstance(tag, int) and 1 <= tag <= 8 else 1
 
 
 @contextmanager
 def damage() -> Iterator[None]:
-    """Tell whatever a decoder raises as damage: on hostile bytes that may be nearly anything."""
+    """Report any exception of a decoder as damage; damaged files can raise nearly anything."""
     try:
         yield
     except (BadImageError, SiftcliError, MemoryError):

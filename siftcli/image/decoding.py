@@ -1,6 +1,6 @@
-"""Image file -> samples, exactly as stored; everything that is said about files that cannot be read.
+"""Decoding image files to samples exactly as stored, and errors for files that cannot be read.
 
-The file's first bytes name its format, and with it the module that decodes it, which is loaded then.
+The first bytes of a file determine its format and so the decoder, which is imported on first use.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _Decoder = Callable[[bytes, int], Decoded]
 
 
 def decode(path: str | PathLike[str], page: int = 0) -> Decoded:
-    """Decode a picture of an image file.
+    """Decode one page of an image file.
 
     Parameters
     ----------
     path
-        The file; its format is told from its content, not from its suffix.
+        The file. Its format is recognised by its content, not by its suffix.
     page
-        Which of its full pictures or frames, from 0.
+        Page or frame, from 0.
 
     Returns
     -------
     Decoded
-        Whole or float samples.
+        Integer or float samples.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, truncated, not an image, of a kind that is not read, or larger
+        If the file is missing, empty, truncated, not an image, of an unsupported kind, or larger
         than ``MAX_PIXELS``, or has no such page.
     """
     name = os.fspath(path)
@@ -51,14 +51,14 @@ def decode(path: str | PathLike[str], page: int = 0) -> Decoded:
 
 
 def _read(name: str) -> tuple[bytes, _Decoder]:
-    """Read a file whole, if its head is that of an image, and choose the decoder."""
+    """Read a whole file, if its first bytes are those of an image, and choose the decoder."""
     try:
         data = read_bytes(name, MAX_IMAGE_BYTES, _decoder)
         return data, _decoder(data)
     except FileNotFoundError as error:
         raise BadImageError("no such file; check the path") from error
     except IsADirectoryError as error:
-        raise BadImageError(f"expected {EXPECTED}, got a folder; name a file in it") from error
+        raise BadImageError(f"expected {EXPECTED}, got a folder; give a file in it") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadImageError(f"cannot be read ({reason}); check the path and its permissions") from error

@@ -1,7 +1,7 @@
 """HEIC by pillow-heif (the extra ``heif``), AVIF by Pillow, and of more than 8 bits by libavif.
 
-Turns that the file states as properties of the picture (``irot``, ``imir``) are part of it in HEIC;
-the EXIF orientation is then only a note (ISO/IEC 23008-12).
+In HEIC, rotation and mirroring stated as properties of the picture (``irot``, ``imir``) are part of it, and
+the EXIF orientation is only informative (ISO/IEC 23008-12).
 """
 
 from __future__ import annotations

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, turn_of, unsupported
+from .decoded import (
+    BadImageError,
+    Decoded,
+    check_page,
+    check_size,
+    damage,
+    truncated,
+    unsupported,
+    valid_orientation,
+)
 from .pillow import decode_pillow
 
 _END = b"\xff\xd9"
@@ -26,8 +35,8 @@ _SCAN, _APP1 = 0xDA, 0xE1
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 _N_COEFFICIENTS = 64
 _STEPS = (0, 73, 101, 147, 199, 229)
-# Bits that a scan would read if it were not complete: none, ones, zeros, and five mixtures. Some decode to
-# another picture, whatever the code's words are, unless all that could be missing is of one kind.
+# Bits appended to a scan that may be incomplete: none, ones, zeros, and five mixtures. If the scan does read
+# them, some of these decode to a different picture.
 _FILLINGS = (b"", b"\xff\x00" * 64, *(bytes(step * i % 251 for i in range(64)) for step in _STEPS))
 
 
@@ -122,7 +131,7 @@ def _orientation(data: bytes) -> int:
             exif = Image.Exif()
             try:
                 exif.load(body)
-                return turn_of(exif.get(ExifTags.Base.Orientation, 1))
+                return valid_orientation(exif.get(ExifTags.Base.Orientation, 1))
             except Exception:  # damaged EXIF is no reason to refuse the pixels
                 return 1
     return 1

@@ -38,7 +38,7 @@ class Header:
     """What the beginning of a codestream states."""
 
     size: tuple[int, int]
-    """(width, height), before the turn."""
+    """(width, height), before the orientation is applied."""
     orientation: int
     bits: int
     is_float: bool

@@ -1,4 +1,4 @@
-"""A grey image as it is detected in, and the way back to input pixels."""
+"""A grey image ready for detection, and the conversion of coordinates to input pixels."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class Picture:
     reduction: float = 1.0
     """Side of a pixel of ``grey``, in input pixels."""
     left_out: NDArray[np.bool_] | None = None
-    """(H, W) pixels of ``grey`` that have no value, and were filled; None when there are none."""
+    """(H, W) pixels of ``grey`` without a value, which were filled; None if there are none."""
     n_pages: int = 1
     """Pages (frames) of the file."""
 
     @property
     def label(self) -> str:
-        """What to call it in an error."""
+        """How error messages refer to it."""
         return self.name or "the image"
 
     def to_input_frame(self, features: Features) -> Features:
-        """Features found in ``grey``, in input pixels."""
+        """Convert features found in ``grey`` to input pixels."""
         if self.reduction == 1:
             return replace(features, image_size=self.input_size)
         origin = [
@@ -55,7 +55,7 @@ class Picture:
         )
 
     def reduced(self, max_image_size: int | None) -> Picture:
-        """Reduce a larger picture to this longest side, in pixels; coordinates stay those of the input."""
+        """Reduce a larger image to this longest side, in pixels; coordinates stay in input pixels."""
         height, width = self.grey.shape
         reduction = max(height, width) / (max_image_size or math.inf)
         if reduction <= 1:
@@ -68,7 +68,7 @@ class Picture:
         )
 
     def looks_faint(self, n_features: int, max_features: int | None) -> bool:
-        """Whether few features were found, though more were wanted, in a small part of the range."""
+        """Whether few features were found in an image that uses a small part of its range."""
         return n_features != max_features and looks_faint(self.grey, self.left_out, n_features)
 
     def require_size(self, size: tuple[int, int]) -> None:
@@ -77,7 +77,7 @@ class Picture:
         Raises
         ------
         InputError
-            If the size is another.
+            If the sizes differ.
         """
         if tuple(size) != self.input_size:
             raise InputError(
@@ -87,5 +87,5 @@ class Picture:
 
 
 def size_text(size: tuple[int, ...]) -> str:
-    """Width and height for people."""
+    """Width and height as text."""
     return " x ".join(str(n) for n in size)

@@ -1,4 +1,4 @@
-"""8-bit images, by Pillow, for which a truncated file is an error."""
+"""Decoding 8-bit images with Pillow; a truncated file is an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, turn_of
+from .decoded import BadImageError, Decoded, check_page, check_size, damage, truncated, valid_orientation
 
 _PIL_LOCK = threading.Lock()
 _PILLOWS_PIXELS = 80_000_000
@@ -92,23 +92,23 @@ def _is_view(data: bytes, frame: int, first: Image.Image) -> bool:
 
 
 def load(image: Image.Image) -> None:
-    """Decode; some plug-ins check the size once more."""
+    """Decode the pixels. Some plug-ins check the size again, so Pillow's limit is lifted."""
     is_large = image.width * image.height > _PILLOWS_PIXELS
     with without_pillows_limit() if is_large else nullcontext():
         image.load()
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation; damaged EXIF is no reason to refuse the pixels."""
+    """The EXIF orientation; 1 if EXIF is damaged, as the pixels are still usable."""
     try:
-        return turn_of(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return valid_orientation(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow raises many kinds
         return 1
 
 
 @contextmanager
 def without_pillows_limit() -> Iterator[None]:
-    """Lift Pillow's limit, which is the whole process's, for as short as may be."""
+    """Lift Pillow's limit on pixels, which is global to the process, for a short time."""
     with _PIL_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

@@ -1,4 +1,4 @@
-"""Portable pixmaps, which are plain arrays: read with the maximum that they state."""
+"""PGM and PPM files, scaled by the maximum they state."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _raw_samples(body: memoryview, n: int, full_scale: int) -> NDArray[Any]:
 
 
 def _plain_samples(body: bytes, n: int) -> NDArray[Any]:
-    """Up to n whole numbers of a text, part by part: as Python's objects they take many times its size."""
+    """Up to n whole numbers in a text, parsed in parts, because Python integers take much memory."""
     text, parts, start, found = re.sub(rb"#[^\r\n]*", b"", body), [np.empty(0, np.uint16)], 0, 0
     try:
         while found < n and start < len(text):

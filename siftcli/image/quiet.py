@@ -1,4 +1,4 @@
-"""What libraries that decode images print past Python is discarded: an error is told once."""
+"""Discard what image libraries print to standard error themselves, so that errors appear once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STDERR = 2
 
 
 class _Silence:
-    """A standard error that leads nowhere while at least one thread is inside."""
+    """Redirects standard error to the null device while at least one thread is inside."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,8 +54,8 @@ _silence = _Silence()
 def quiet_decoders() -> Iterator[None]:
     """Discard what libtiff and libpng write to standard error, and Pillow's warnings.
 
-    For a program: the whole process writes nowhere meanwhile. ``siftcli.detect`` never does this,
-    as other threads of its caller may have something to say.
+    For programs only, as it silences the whole process. ``siftcli.detect`` does not use it, because other
+    threads of its caller may print.
     """
     _silence.begin()
     try:

@@ -9,8 +9,8 @@ import numpy as np
 
 from .decoded import BadImageError, Decoded, check_page, check_size, truncated, unsupported
 
-_TURNS = {0: 1, 3: 3, 5: 8, 6: 6}
-"""EXIF orientation of each turn that LibRaw knows."""
+_ORIENTATIONS = {0: 1, 3: 3, 5: 8, 6: 6}
+"""EXIF orientation for each rotation code of LibRaw."""
 
 
 def decode_raw(data: bytes, page: int = 0) -> Decoded:
@@ -56,4 +56,4 @@ def _developed(rawpy: Any, data: bytes) -> Decoded:
             highlight_mode=rawpy.HighlightMode.Clip,
             output_color=rawpy.ColorSpace.sRGB,
         )
-    return Decoded(np.asarray(samples), 65535, _TURNS.get(sizes.flip, 1))
+    return Decoded(np.asarray(samples), 65535, _ORIENTATIONS.get(sizes.flip, 1))

@@ -1,4 +1,4 @@
-"""An image reduced by averaging areas, and where its pixels lie among those of the whole one."""
+"""Reducing an image by averaging areas, and the positions of reduced pixels in the original."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-9
-"""What a sum of shares of pixels may be off."""
+"""Rounding error of a sum of pixel weights."""
 
 
 def _reduced_side(n: int, reduction: float) -> int:
-    """Whole reduced pixels in n; the rounding error of the division must not lose the last."""
+    """Number of whole reduced pixels in n, tolerant to rounding in the division."""
     return max(1, int(n / reduction + 1e-6))
 
 
 def reduced_origin(n: int, m: int, reduction: float) -> float:
-    """Where the m reduced pixels begin among n.
+    """Position at which the m reduced pixels start among n pixels.
 
-    They are centred, and equally large in x and y: the reduction then commutes with
-    turning. Less than half a reduced pixel is left out on either side.
+    They are centred, and equally large in x and y, so that reduction commutes with rotations by 90°.
+    Less than half a reduced pixel is lost on either side.
     """
     return (n - m * reduction) / 2
 
@@ -51,5 +51,5 @@ def nearest(n: int, m: int, reduction: float) -> NDArray[np.intp]:
 
 
 def touched(flags: NDArray[np.bool_], reduction: float) -> NDArray[np.bool_]:
-    """Reduced pixels that any pixel with a flag has a share in."""
+    """Flag reduced pixels to which any flagged pixel contributes."""
     return reduced(flags.astype(np.float32), reduction) > _ROUNDING

@@ -1,9 +1,9 @@
-"""Faint pictures: grey values stretched over the whole range, and the pixels that are left out.
+"""Contrast stretching of faint images, and pixels that are left out.
 
 A camera's 12 bits in a 16-bit file, or a thermal picture, use a small part of the range that the
 contrast threshold refers to. A linear stretch maps the smallest grey value to 0 and the largest to
-1, or those between which all but the darkest and the brightest 0.1 % of the pixels lie. It depends
-on the values only, not on where they are, so that it commutes exactly with turning and mirroring.
+1, or maps the 0.1 and 99.9 percentiles. It depends on the values only, not on their positions, so that it
+commutes exactly with rotating and mirroring.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..errors import InputError, ParameterError
 NO_STRETCH = "none"
 STRETCHES = (NO_STRETCH, "minmax", "percentile")
 PERCENTILES = (0.1, 99.9)
-"""What ``"percentile"`` maps to 0 and 1; a few dead or hot pixels do not move them."""
+"""Percentiles that ``"percentile"`` maps to 0 and 1; a few dead or hot pixels do not affect them."""
 
 FEW_FEATURES = 10
-"""Fewer than this in a faint picture are a reason to name the stretch."""
+"""Fewer features than this in a faint image cause a hint about the stretch."""
 FAINT_RANGE = 0.25
-"""Share of the range below which a picture is called faint."""
+"""Fraction of the range below which an image is called faint."""
 
 Flags = NDArray[np.bool_]
 
@@ -44,7 +44,7 @@ def check_stretch(stretch: str, nodata: float | None) -> None:
 
 
 def plain_nodata(nodata: float | None) -> float | str | None:
-    """The value as it is recorded: equal to itself, and JSON."""
+    """The value for JSON; NaN and infinity become text."""
     return nodata if nodata is None or math.isfinite(nodata) else str(nodata)
 
 
@@ -66,7 +66,7 @@ def stretched(grey: NDArray[Any], left_out: Flags | None, stretch: str, label: s
     Parameters
     ----------
     grey
-        (H, W) float; changed.
+        (H, W) float; modified in place.
     left_out
         (H, W); None when no pixel is left out.
     stretch
@@ -112,7 +112,7 @@ def _limits(valid: NDArray[Any], stretch: str) -> tuple[float, float]:
 
 
 DISTANCE_BYTES = 24
-"""Memory that the distances take a pixel, meanwhile."""
+"""Peak memory per pixel of :func:`distance_to`, in bytes."""
 
 
 def distance_to(left_out: Flags) -> NDArray[np.float32]:

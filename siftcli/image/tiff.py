@@ -1,4 +1,4 @@
-"""TIFF: the directories choose the picture, tifffile reads its tags, imagecodecs its pixels."""
+"""TIFF: siftcli reads the directories, tifffile the tags of a page, imagecodecs its pixels."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import logging
 from typing import Any
 
 from ..io.limits import require_memory
-from .decoded import Decoded, check_page, check_size, damage, truncated, turn_of, unsupported
+from .decoded import Decoded, check_page, check_size, damage, truncated, unsupported, valid_orientation
 from .raw import decode_raw
 from .tiff_colours import samples_of
 from .tiff_directories import Directory, full_pictures
 from .tiff_pixels import read_pixels
 
-# tifffile logs what is told here in one line; with a handler of its own that does not reach the terminal.
+# tifffile also logs what is reported here as an error; this handler keeps it off the terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _CANON_RAW = slice(8, 10), b"CR"
 _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 _ORIENTATION, _GDAL_NODATA = 274, 42113
 _BLACK_IS_ZERO, _RGB = 1, 2
-# Everything on which the pixels depend.
+# All tags on which the pixels depend.
 _STRUCTURE = {
     256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325,
     332, 338, 339, 347, 529, 530, 532, 32997, 32998, 50674,
 }  # fmt: skip
 _COPIES, _GREY_BYTES = 4, 32
-"""How often a sample is held while a strip is unpacked, and what a pixel's grey takes."""
+"""Copies of each sample while strips are unpacked, and bytes per pixel of the grey image."""
 
 
 def decode_tiff(data: bytes, page: int = 0) -> Decoded:
@@ -35,7 +35,7 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
     Raises
     ------
     BadImageError
-        If it is damaged, too large, has no such page or samples of a kind that is not read.
+        If it is damaged, too large, has no such page, or has samples of an unsupported kind.
     """
     if data[_CANON_RAW[0]] == _CANON_RAW[1]:
         return decode_raw(data, page)
@@ -49,9 +49,9 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
         check_size(chosen.size)
         _check_memory(tags)
         samples, full_scale, premultiplied = samples_of(read_pixels(tags, data), tags)
-        turn = turn_of(tags.tags.valueof(_ORIENTATION, 1))
+        orientation = valid_orientation(tags.tags.valueof(_ORIENTATION, 1))
         nodata = _nodata(tags)
-    return Decoded(samples, full_scale, turn, len(pictures), premultiplied, nodata)
+    return Decoded(samples, full_scale, orientation, len(pictures), premultiplied, nodata)
 
 
 def _nodata(tags: Any) -> float | None:
@@ -87,7 +87,7 @@ def _tags(data: bytes, chosen: Directory) -> Any:
 
 
 def pixel_bytes(n_samples: int, sample_bytes: int) -> int:
-    """Memory that decoding takes a pixel, at most."""
+    """Peak memory of decoding per pixel, in bytes."""
     return _COPIES * n_samples * sample_bytes + _GREY_BYTES
 
 

@@ -1,4 +1,4 @@
-"""Strips and tiles of a TIFF picture -> its samples; nothing is missing in silence, and nothing swells."""
+"""Decoding strips and tiles of a TIFF; missing data and oversized tiles are errors."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _decode(tags: Any, segment: bytes, number: int) -> Any:
 
 
 def _decode_picture(tags: Any, segment: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
-    """A strip or tile that is a picture of its own; its header is checked before it is decoded."""
+    """Decode a strip or tile that is itself an image file, after checking its header."""
     import tifffile
 
     out = np.empty(shape if shape[2] > 1 else shape[:2], tags.dtype)

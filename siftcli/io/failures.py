@@ -1,4 +1,4 @@
-"""The list of what failed, beside the outputs."""
+"""The list of failures beside the outputs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .writing import write_inside
 
 
 def write_failures(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write what failed, and why. Without any, an old list is removed.
+    """Write which images failed, and why. Without failures an old list is removed.
 
-    A name that begins like a formula has an apostrophe before it.
+    Names that start like a formula get an apostrophe in front.
     """
     cells = [[cell(value) for value in row] for row in rows]
     if not cells:

@@ -1,7 +1,7 @@
-"""What siftcli refuses because of its size, and how each limit is raised.
+"""Limits on the size of inputs.
 
-A limit is raised (or lowered) by an environment variable, which holds for every command, for the
-Python API and for the processes of a batch; a Dask cluster's workers need it in theirs.
+Every limit can be changed with an environment variable. It applies to all commands, to the Python API
+and to the processes of a batch. Workers of a Dask cluster need the variable in their own environment.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _LARGEST = 1 << 62
 
 @dataclass(frozen=True)
 class Limit:
-    """A number that an environment variable can replace."""
+    """A limit that an environment variable can change."""
 
     name: str
     default: int | Callable[[], int]
     doc: str
-    """What it limits, with the unit."""
+    """What is limited, with its unit."""
 
     @property
     def variable(self) -> str:
@@ -34,12 +34,12 @@ class Limit:
 
     @property
     def value(self) -> int:
-        """What holds now.
+        """The limit that applies now.
 
         Raises
         ------
         ParameterError
-            If the variable is no whole number of at least 1.
+            If the variable is not a whole number of at least 1.
         """
         text = os.environ.get(self.variable)
         if text is None:
@@ -50,16 +50,16 @@ class Limit:
 
     @property
     def how_to_raise(self) -> str:
-        """The end of an error's line."""
+        """The end of an error message."""
         return f"or raise {self.variable}, which is {self.value}"
 
 
 def _memory_of_the_machine() -> int:
-    """Physical memory in bytes, or what a control group leaves of it."""
+    """Physical memory in bytes, or the limit of the control group if it is lower."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         return min(physical, int(_CONTROL_GROUP.read_text()))
-    except (OSError, ValueError):  # no such group, or "max"
+    except (OSError, ValueError):  # no control group, or its limit is "max"
         return physical
 
 
@@ -76,24 +76,33 @@ LIMITS = (MAX_PIXELS, MAX_IMAGE_BYTES, MAX_FEATURES, MAX_FILE_BYTES, MAX_MEMORY,
 
 
 def check_limits() -> None:
-    """Check every variable, before any work.
+    """Check all environment variables.
 
     Raises
     ------
     ParameterError
-        If one is no whole number of at least 1.
+        If one is not a whole number of at least 1.
     """
     for limit in LIMITS:
         _ = limit.value
 
 
 def require_memory(n_bytes: int, what: str, advice: str) -> None:
-    """Refuse what would need more memory than there may be.
+    """Refuse a step that would need more memory than the limit.
+
+    Parameters
+    ----------
+    n_bytes
+        Estimated memory, in bytes.
+    what
+        The step; the error message begins with it.
+    advice
+        What the user can do instead.
 
     Raises
     ------
     InputError
-        If it would; the message begins with ``what``.
+        If the estimate exceeds ``MAX_MEMORY``.
     """
     if n_bytes > MAX_MEMORY.value:
         raise InputError(

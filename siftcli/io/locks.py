@@ -1,6 +1,7 @@
-"""One run at a time into an output, by ``flock``: the kernel frees it when a process dies, however it dies.
+"""Locks that keep two runs from writing to the same output.
 
-Some network file systems ignore it.
+They use ``flock``, which the kernel releases when a process ends, even if it is killed. Some network
+file systems ignore it.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from ..errors import OutputError
 
 @contextlib.contextmanager
 def locked(output: Path, *, is_folder: bool) -> Iterator[None]:
-    """Hold an output while the context lasts.
+    """Lock an output while the context is active.
 
     Parameters
     ----------
     output
-        A folder, which is locked itself, or a collection, which may be replaced meanwhile: a
-        hidden file beside it is locked, and removed at the end.
+        A folder or a collection.
     is_folder
-        Which of these.
+        Whether it is a folder, which is locked itself. A collection may be replaced during the run,
+        so a hidden file beside it is locked instead, and removed at the end.
 
     Raises
     ------
     OutputError
-        If another run holds it, or it cannot be opened.
+        If another run has locked it, or it cannot be opened.
     """
     path = output if is_folder else output.absolute().with_name(f".{output.name}.lock")
     try:
@@ -49,12 +50,12 @@ def locked(output: Path, *, is_folder: bool) -> Iterator[None]:
         yield
     finally:
         if not is_folder:
-            path.unlink(missing_ok=True)  # while it is held: who waits for a new name makes a new file
+            path.unlink(missing_ok=True)  # still locked: a run that waits for it will create a new file
         os.close(descriptor)
 
 
 def _lock_file(path: Path) -> int:
-    """Open the file that the name stands for; a run that ends may have removed the one just opened."""
+    """Open and lock the lock file; try again if a finishing run has just removed the one opened."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:

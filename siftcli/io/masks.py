@@ -1,7 +1,7 @@
-"""Which mask belongs to which image: one for all, or a folder of them, by name.
+"""Finding the mask of each image: one mask for all images, or a folder of masks found by name.
 
 In a folder the mask of ``sub/a.jpg`` is ``sub/a.jpg.png``, ``sub/a.jpg.mask.png``, ``sub/a.png`` or
-``sub/a.mask.png``. Where two of these exist, or one would serve two images, nothing is guessed.
+``sub/a.mask.png``. It is an error if two of these exist, or if one mask fits two images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .work_list import ImageFile
 _TAILS = (".png", ".mask.png")
 
 Masks = dict[str, Path | None]
-"""Masks by the names of their images."""
+"""Image name to mask; None for an image without a mask."""
 
 
 def find_masks(images: Sequence[ImageFile], mask: str, *, is_optional: bool) -> tuple[list[ImageFile], Masks]:
@@ -26,26 +26,31 @@ def find_masks(images: Sequence[ImageFile], mask: str, *, is_optional: bool) -> 
     Parameters
     ----------
     images
-        The images; those that are masks themselves are dropped.
+        The images. Those that are masks themselves are removed from the result.
     mask
-        A mask for all of them, or a folder of masks.
+        A mask for all images, or a folder of masks.
     is_optional
-        Whether an image may have no mask in the folder; otherwise it gets ``NAME.png``, and
-        fails when that is read.
+        Whether images may lack a mask in the folder. Otherwise such an image is assigned the missing
+        file ``NAME.png``, and fails when that is read.
+
+    Returns
+    -------
+    images, masks
+        The images without those that are masks, and the mask of each.
 
     Raises
     ------
     ParameterError
-        If an image has two masks, two images share one, or there is no such file or folder.
+        If an image has two masks, two images share one, or the mask does not exist.
     InputError
-        If there is no image besides masks.
+        If all images are masks.
     """
     path = Path(mask)
     if not path.is_dir():
         return _one_for_all(images, path)
     kept = _without_masks(images, path)
     if not kept:
-        raise InputError(f"{mask}: every image is a mask of this folder; name the images it belongs to")
+        raise InputError(f"{mask}: every image is a mask in this folder; give the images they belong to")
     found = {image.name: _chosen(path, image, is_optional) for image in kept}
     _check_shared(kept, found)
     return kept, found
@@ -59,7 +64,7 @@ def _one_for_all(images: Sequence[ImageFile], mask: Path) -> tuple[list[ImageFil
 
 
 def _candidates(folder: Path, image: ImageFile) -> list[list[Path]]:
-    """Names that the mask of an image can have; a page of a stack has its own, or else that of the file."""
+    """Possible masks of an image in groups: those of a page come before those of its file."""
     name = image.name.removesuffix(f"[{image.page}]") if image.is_page else image.name
     stem = str(Path(name).with_suffix(""))
     groups = [[image.name]] if image.is_page else []
@@ -82,7 +87,7 @@ def _chosen(folder: Path, image: ImageFile, is_optional: bool) -> Path | None:
 
 
 def _check_shared(images: Sequence[ImageFile], masks: Masks) -> None:
-    """A mask that is named by the stem fits ``a.jpg`` and ``a.tif``, which need not be the same picture."""
+    """Check that no mask fits two files: ``a.png`` fits both ``a.jpg`` and ``a.tif``."""
     owners: dict[Path, ImageFile] = {}
     for image in images:
         mask = masks[image.name]
@@ -91,16 +96,16 @@ def _check_shared(images: Sequence[ImageFile], masks: Masks) -> None:
         other = owners.setdefault(mask, image)
         if other.path != image.path:
             raise ParameterError(
-                f"{mask} could mask {other.path} and {image.path}; name the masks "
+                f"{mask} could mask {other.path} and {image.path}; rename the masks to "
                 f"{Path(other.path).name}.png and {Path(image.path).name}.png"
             )
 
 
 def _without_masks(images: Sequence[ImageFile], folder: Path) -> list[ImageFile]:
-    """The images without masks that were found among them.
+    """Remove masks from the list of images.
 
-    Where the folder of masks lies below that of the images, all in it are masks; elsewhere those that
-    bear the name of another image's mask.
+    If the folder of masks is inside that of the images, every file in it is a mask. Elsewhere a file is
+    a mask if its name is that of another image's mask.
     """
     folder = _real(folder)
     pairs = ((image, path) for image in images for path in chain(*_candidates(folder, image)))
@@ -111,7 +116,7 @@ def _without_masks(images: Sequence[ImageFile], folder: Path) -> list[ImageFile]
 
 
 def _root(image: ImageFile) -> Path:
-    """The folder that the image's name is relative to."""
+    """The folder to which the image's name is relative."""
     return Path(os.path.abspath(image.path)).parents[len(Path(image.name).parts) - 1]  # noqa: PTH100
 
 

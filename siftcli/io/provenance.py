@@ -1,8 +1,8 @@
-"""Where features come from: what is written beside them, so that a batch can be taken up again.
+"""Provenance: what an image's features were made from, stored with them so that a batch can resume.
 
-The outputs are their own journal: every image's features carry the settings they were made with and
-the path, size, time and digest of the files they were made from, in the same write. Nothing kept
-elsewhere can disagree with them.
+The features of every image are written together with the settings of the run and with the path, size,
+modification time and digest of the image and its mask. There is no separate journal that could
+disagree with the outputs.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file that was read, as it was then."""
+class FileState:
+    """The state of a file at the time it was read."""
 
     size: int
+    """In bytes."""
     mtime_ns: int
     digest: str
     path: str = ""
-    """Absolute; empty where it was not recorded."""
+    """Absolute path; empty if it was not recorded."""
 
     @classmethod
     def of(cls, path: str | Path) -> Self:
-        """Look at a file.
+        """Record the present state of a file.
 
         Raises
         ------
@@ -43,13 +44,14 @@ class Source:
         return cls(found.st_size, found.st_mtime_ns, file_digest(path), str(absolute(path)))
 
     def is_at(self, path: str | Path) -> bool:
-        """Whether the path is that of the file; links are not followed, as their names are the user's."""
+        """Whether this is the path of the file. Symbolic links are not followed."""
         return self.path == str(absolute(path))
 
     def is_still(self, path: str | Path, *, check: bool) -> bool:
-        """Whether the content is the same: at its own path by size and time, elsewhere by digest.
+        """Whether the file at this path has the same content.
 
-        With ``check`` by digest always.
+        At the recorded path an equal size and modification time suffice, unless ``check`` is true;
+        otherwise the digests are compared.
         """
         try:
             found = Path(path).stat()
@@ -58,66 +60,66 @@ class Source:
                 return True
             return found.st_size == self.size and file_digest(path) == self.digest
         except OSError:
-            return False  # the reason is told when it is read
+            return False  # the reason is reported when it is read
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What an image's features were made with and from."""
+class Provenance:
+    """What the features of an image were made from."""
 
     settings: str
-    """JSON, as of :func:`settings_text`."""
-    image: Source
-    mask: Source | None = None
+    """JSON text from :func:`settings_text`."""
+    image: FileState
+    mask: FileState | None = None
 
     def to_json(self) -> str:
-        """Write it as one line of ASCII."""
-        sources = {"image": self.image.__dict__, "mask": self.mask and self.mask.__dict__}
-        return json.dumps({"settings": json.loads(self.settings), **sources}, sort_keys=True)
+        """Encode it as one line of ASCII."""
+        files = {"image": self.image.__dict__, "mask": self.mask and self.mask.__dict__}
+        return json.dumps({"settings": json.loads(self.settings), **files}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | None) -> Self | None:
-        """Read it; None where there is none, or something else."""
+        """Decode it; None if there is no text, or it is not a provenance."""
         try:
             found = json.loads(text or "null")
-            mask = None if found["mask"] is None else Source(**found["mask"])
-            return cls(json.dumps(found["settings"], sort_keys=True), Source(**found["image"]), mask)
+            mask = None if found["mask"] is None else FileState(**found["mask"])
+            return cls(json.dumps(found["settings"], sort_keys=True), FileState(**found["image"]), mask)
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def has_mask(self, mask: Path | None, *, check: bool) -> bool:
-        """Whether the mask, or that there is none, is what it was."""
+        """Whether the mask is the same as recorded; None stands for no mask."""
         if mask is None or self.mask is None:
             return mask is None and self.mask is None
         return self.mask.is_still(mask, check=check)
 
 
 def settings_text(settings: dict[str, Any]) -> str:
-    """Settings as JSON, the same text for the same settings."""
+    """Encode settings as JSON: equal settings give equal text."""
     return json.dumps(settings, sort_keys=True)
 
 
 def differing(found: str, wanted: str) -> str:
-    """Name the settings that differ, with both values of the first few."""
+    """Name the first few settings that differ, with both values."""
     a, b = (_flat(json.loads(text)) for text in (found, wanted))
     names = sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
-    told = [f"{name} {a.get(name)} there, {b.get(name)} now" for name in names[:3]]
-    return "; ".join(told) + (" ..." if len(names) > 3 else "")
+    shown = [f"{name} was {a.get(name)}, is now {b.get(name)}" for name in names[:3]]
+    return "; ".join(shown) + (" ..." if len(names) > 3 else "")
 
 
 def _flat(settings: Any) -> dict[str, Any]:
-    """The parameters beside the other settings, by their names."""
+    """Settings by their names, with the parameters on the same level as the others."""
     rest = dict(settings)
     return {**rest.pop("params", {}), **rest}
 
 
 def file_digest(path: str | Path) -> str:
-    """A digest of a file's bytes.
+    """Digest of a file's content, in hexadecimal.
 
     Raises
     ------
     OSError
-        If it cannot be read, or is a pipe or device, which may never end.
+        If it cannot be read, or is a pipe or device.
     """
     if not Path(path).is_file():
         raise OSError(errno.EINVAL, "no regular file", os.fspath(path))

@@ -1,6 +1,6 @@
-"""Reading what may be no file: a pipe nobody writes to, a device without an end, more than may be.
+"""Bounded reading of files, pipes and devices, and text with or without a byte-order mark.
 
-And text as other programs write it, with a byte-order mark or without.
+Reading never waits forever for a silent pipe, and stops at a limit on a device without an end.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from ..errors import InputError
 from .limits import PIPE_WAIT_S, Limit
 
 HEAD_BYTES = 16
-"""First bytes by which a file's format is told."""
+"""Number of leading bytes that identify a file's format."""
 _CHUNK_BYTES = 1 << 20
 
 
 def read_bytes(
     path: str | PathLike[str], limit: Limit, check_head: Callable[[bytes], object] | None = None
 ) -> bytes:
-    """Read a file whole.
+    """Read a whole file.
 
-    A pipe is read to its end, and given up when nothing comes through it for ``PIPE_WAIT_S``.
+    A pipe is read to its end. Reading is given up if no data arrives for ``PIPE_WAIT_S`` seconds.
 
     Parameters
     ----------
     path
         File, pipe or device.
     limit
-        The most bytes it may have.
+        Largest accepted size, in bytes.
     check_head
-        Called with the first bytes, before the rest is read; may raise.
+        Called with the first ``HEAD_BYTES`` bytes, before the rest is read; may raise to refuse the file.
 
     Raises
     ------
     OSError, ValueError
         If it cannot be opened or read.
     InputError
-        If it is larger than the limit, or a pipe stays silent. The message lacks the name.
+        If it exceeds the limit, or a pipe stays silent. The message does not contain the path.
     """
-    # Without O_NONBLOCK opening a pipe would wait for a writer for ever.
+    # Without O_NONBLOCK, opening a pipe would wait forever for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with io.FileIO(descriptor, "r") as file:
         found = os.fstat(descriptor)
@@ -73,12 +73,12 @@ def _read_all(
 
 
 def _part(file: io.FileIO, is_pipe: bool) -> bytes:
-    """The next bytes; none at the end."""
+    """Return the next bytes; empty at the end."""
     while True:
         if is_pipe:
             _wait(file)
         part = file.read(_CHUNK_BYTES)
-        if part is not None:  # None: another reader was quicker
+        if part is not None:  # None: another process has read the data first
             return part
 
 
@@ -88,39 +88,41 @@ def _wait(file: io.FileIO) -> None:
     if not poll.poll(PIPE_WAIT_S.value * 1000):
         raise InputError(
             f"expected a file, got a pipe into which nothing was written for {PIPE_WAIT_S.value} s; "
-            f"name a file, {PIPE_WAIT_S.how_to_raise}"
+            f"give a file, {PIPE_WAIT_S.how_to_raise}"
         )
 
 
 def _too_large(limit: Limit) -> InputError:
-    return InputError(f"expected at most {limit.value} bytes; name another file, {limit.how_to_raise}")
+    return InputError(
+        f"expected at most {limit.value} bytes, got more; use a smaller file, {limit.how_to_raise}"
+    )
 
 
 def absolute(path: str | PathLike[str]) -> Path:
-    """Make a path absolute, without ``..``; links stay, as their names are the user's."""
+    """Return an absolute path without ``..``. Symbolic links are not resolved."""
     return Path(os.path.normpath(Path(path).absolute()))
 
 
 def text_of(data: bytes) -> str:
-    """Decode text: UTF-8, or what its byte-order mark says (Windows writes UTF-16); the mark is dropped.
+    """Decode text in UTF-8, or in UTF-16 if it has that byte-order mark, as Windows writes it.
 
-    Bytes that are no UTF-8, as in a file name, are kept as surrogates (PEP 383).
+    The mark is removed. Bytes that are not UTF-8, as in file names, are kept as surrogates (PEP 383).
 
     Raises
     ------
     ValueError
-        If it has the mark of UTF-16 and is none.
+        If it has the mark of UTF-16 but is not valid UTF-16.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             return data.decode("utf-16")
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"expected UTF-16 text, as its first bytes say ({error.reason}); save it as UTF-8"
+                f"expected UTF-16 text after its byte-order mark ({error.reason}); save it as UTF-8"
             ) from error
     return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
 def text_lines(data: bytes) -> list[str]:
-    """Lines of a text, as :func:`text_of` decodes it, that end in LF or CR LF."""
+    """Split text, decoded by :func:`text_of`, into lines that end in LF or CR LF."""
     return [line.rstrip("\r") for line in text_of(data).split("\n")]

@@ -1,4 +1,4 @@
-"""File suffixes of pictures: which are read, which would be with an extra, which are not."""
+"""File suffixes of images: those that are read, those that need an extra, those that are not read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ IMAGE_SUFFIXES = (
     *(".pgm", ".ppm", ".pnm", ".pbm"),
     *(".jp2", ".j2k", ".jxl"),
 )
-"""What a folder is searched for; a file given by its name may have any suffix."""
+"""Suffixes for which folders are searched. A file given by name may have any suffix."""
 
 
 @dataclass(frozen=True)
 class Extra:
-    """An extra of siftcli that reads more pictures."""
+    """An optional extra of siftcli that reads more image formats."""
 
     name: str
     module: str
@@ -48,23 +48,23 @@ OTHER_SUFFIXES = (
     *(".exr", ".hdr", ".pfm", ".jxr", ".wdp", ".hdp", ".jls", ".ras", ".sgi", ".xbm", ".xpm"),
     *(".fits", ".fts", ".dcm", ".czi", ".nd2", ".lif", ".ntf", ".nitf", ".sid", ".ecw"),
 )
-"""Pictures that are not read."""
+"""Suffixes of image formats that are not read."""
 
 
 def image_suffixes() -> tuple[str, ...]:
-    """What is read, with the extras that are installed."""
+    """Suffixes that are read, including those of installed extras."""
     return IMAGE_SUFFIXES + tuple(s for extra in EXTRAS if extra.is_installed for s in extra.suffixes)
 
 
 def skipped_note(suffixes: Iterable[str]) -> str:
-    """One line on pictures that are not read, from their suffixes; empty if there are none."""
+    """Summarise in one line the suffixes of skipped images; empty if there are none."""
     counts = Counter(suffixes)
     parts = []
     for extra in EXTRAS:
-        if not extra.is_installed and (told := _counts(counts, extra.suffixes)):
-            parts.append(f"{told} (pip install 'siftcli[{extra.name}]' reads them)")
-    if told := _counts(counts, OTHER_SUFFIXES):
-        parts.append(f"{told} (not read; convert them)")
+        if not extra.is_installed and (listed := _counts(counts, extra.suffixes)):
+            parts.append(f"{listed} (pip install 'siftcli[{extra.name}]' reads them)")
+    if listed := _counts(counts, OTHER_SUFFIXES):
+        parts.append(f"{listed} (not read; convert them)")
     return f"skipped {counts.total()}: {', '.join(parts)}" if parts else ""
 
 

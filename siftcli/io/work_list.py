@@ -1,4 +1,4 @@
-"""Which images: the files and folders that were given, as a list of images with unique names."""
+"""The list of images to process, with unique names, from files, folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .reading import absolute, text_lines
 from .suffixes import EXTRAS, OTHER_SUFFIXES, image_suffixes, skipped_note
 
 Tell = Callable[[str], object]
-"""Takes one line for people."""
+"""Called with one line of text for the user."""
 
 LIST_SUFFIX = ".txt"
 
@@ -23,17 +23,17 @@ class ImageFile:
     """An image of the work list."""
 
     path: str
-    """As it can be opened."""
+    """Path under which it can be opened."""
     name: str
-    """Relative to the folder that all inputs share, or to the one that was named; unique in the list."""
+    """Path relative to the image root or to the folder that all inputs share; unique in the list."""
     page: int = 1
-    """Which page of the file; 1 is the first."""
+    """Page of the file, from 1."""
     is_page: bool = False
-    """Whether other pages of the file are images of the list too; the name then ends in ``[page]``."""
+    """Whether the file's other pages are listed as images too; the name then ends in ``[page]``."""
 
     @property
     def label(self) -> str:
-        """What to call it in messages."""
+        """How messages refer to it."""
         return f"{self.path}[{self.page}]" if self.is_page else self.path
 
 
@@ -43,27 +43,34 @@ def find_images(
     *,
     tell: Tell = lambda _line: None,
 ) -> list[ImageFile]:
-    """List images: files as they are given, folders searched, patterns and lists expanded.
+    """List the images that the inputs stand for.
 
-    A name with ``*``, ``?`` or ``[...]`` that no file has is a pattern (``**`` for any depth). A file
-    ``NAME.txt`` names an image, folder or pattern on each line, as on the command line.
-    A folder is searched by suffix and recursively, in sorted order; hidden files and folders
-    are skipped, and a linked folder is visited once. A file that comes up twice is listed once.
-    Names are relative to ``root``, or else to the folder that all inputs share. ``tell`` is told, in one
-    line, of pictures in folders that are not read.
+    A file ``NAME.txt`` is a list with an image, folder or pattern on each line. Folders are searched
+    recursively by suffix, in sorted order; hidden files and folders are skipped, and a linked folder is
+    visited once. A file found twice is listed once.
+
+    Parameters
+    ----------
+    inputs
+        Images, folders, lists and patterns. A name with ``*``, ``?`` or ``[...]`` is a pattern if
+        there is no such file; ``**`` matches any depth.
+    root
+        Folder to which image names are relative; by default the folder that all inputs share.
+    tell
+        Called with one line of text if images in folders are skipped because they cannot be read.
 
     Raises
     ------
     InputError
-        If a folder cannot be read or has no image, a pattern fits no file, or nothing is given.
+        If a folder cannot be read or has no images, a pattern matches no file, or there is no input.
     ParameterError
-        If ``root`` is no folder, or an image lies outside it.
+        If ``root`` is not a folder, or an image is outside it.
     """
     names = [os.fspath(path) for path in inputs]
     if not names or "" in names:
-        raise InputError("expected an image or a folder of images, got an empty name or none; name one")
+        raise InputError("expected an image or a folder of images, got an empty name or none; give one")
     if unfit := [name for name in names if "\0" in name]:
-        raise InputError(f"{unfit[0]}: no file can have a name with a zero byte; check the path")
+        raise InputError(f"{unfit[0]}: expected a file name, got one with a zero byte; check the path")
     paths = [Path(file) for name in names for line in _lines(name) for file in _matches(line)]
     base = _shared_folder(paths) if root is None else _named_folder(root)
     found: dict[Path, ImageFile] = {}
@@ -75,11 +82,11 @@ def find_images(
             place = absolute(file)
             if not place.is_relative_to(base):
                 raise ParameterError(
-                    f"{file}: expected an image inside the image root {root}; name a folder that holds all"
+                    f"{file}: expected an image inside the image root {root}; give a folder with all images"
                 )
             found.setdefault(place, ImageFile(str(file), str(place.relative_to(base))))
-    if told := skipped_note(path.suffix.lower() for path in skipped):
-        tell(told)
+    if note := skipped_note(path.suffix.lower() for path in skipped):
+        tell(note)
     return list(found.values())
 
 
@@ -89,12 +96,12 @@ def _shared_folder(paths: list[Path]) -> Path:
 
 def _named_folder(root: str) -> Path:
     if not root or "\0" in root or not Path(root).is_dir():
-        raise ParameterError(f"expected a folder as the image root, got {root!r}; name one")
+        raise ParameterError(f"expected a folder as the image root, got {root!r}; give one")
     return absolute(Path(root))
 
 
 def names_several(name: str) -> bool:
-    """Whether an input stands for a number of images: a folder, a pattern or a list."""
+    """Whether an input may stand for several images: a folder, a pattern or a list."""
     return Path(name).is_dir() or _is_list(name) or _is_pattern(name)
 
 
@@ -107,7 +114,7 @@ def _is_pattern(name: str) -> bool:
 
 
 def _lines(name: str) -> list[str]:
-    """Names in a list, without empty lines; any other name itself."""
+    """Names in a list file, without empty lines. Any other name is returned as it is."""
     if not _is_list(name):
         return [name]
     try:
@@ -118,24 +125,24 @@ def _lines(name: str) -> list[str]:
         raise InputError(f"{name}: {error}") from error
     names = [line for line in lines if line.strip()]
     if not names:
-        raise InputError(f"{name}: expected the name of an image on each line, found none; name an image")
+        raise InputError(f"{name}: expected the name of an image on each line, found none; add one")
     if unfit := next((i for i, line in enumerate(names, 1) if "\0" in line), None):
         raise InputError(f"{name}: expected names of images, got binary data in line {unfit}; check the file")
     return names
 
 
 def _matches(name: str) -> list[str]:
-    """Files and folders that fit a pattern, sorted; any other name itself."""
+    """Files and folders that match a pattern, sorted. Any other name is returned as it is."""
     if not _is_pattern(name):
         return [name]
-    found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
+    found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  Path.glob refuses absolute patterns
     if not found:
-        raise InputError(f"{name}: no file fits this pattern; check it")
+        raise InputError(f"{name}: no file matches this pattern; check it")
     return found
 
 
 def _search(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Images in a folder, sorted, and pictures that are not read."""
+    """Images in a folder, sorted, and images of formats that are not read."""
 
     def fail(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
@@ -151,16 +158,16 @@ def _search(folder: Path) -> tuple[list[Path], list[Path]]:
         skipped += [Path(here) / name for name in names if _has_suffix(name, known)]
     skipped = [path for path in skipped if path.suffix.lower() not in readable]
     if not files:
-        told = skipped_note(path.suffix.lower() for path in skipped)
+        note = skipped_note(path.suffix.lower() for path in skipped)
         raise InputError(
             f"{folder}: expected a folder with images ({', '.join(readable)}), found none"
-            f"{told and f' ({told})'}; name another folder or the files"
+            f"{note and f' ({note})'}; give another folder, or the files"
         )
     return sorted(files), skipped
 
 
 def _unseen(here: Path, folders: list[str], seen: set[Path]) -> list[str]:
-    """Those folders, sorted and not hidden, whose real place has not been visited."""
+    """Folders that are not hidden and, with links resolved, not yet visited; sorted."""
     seen.add(Path(os.path.realpath(here)))
     unseen = []
     for name in sorted(folders):

@@ -1,4 +1,4 @@
-"""Output that is there whole or not at all."""
+"""Atomic writing: an output file is complete or does not exist."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..errors import OutputError, StorageError
 
 _PREFIX, _SUFFIX = ".siftcli-", ".tmp"
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
-"""Errors that every further write would meet too."""
+"""Errors that every further write would cause too."""
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool = False) -> None:
-    """Check, before any work, that a file can be written.
+    """Check that a file can be written.
 
     Raises
     ------
@@ -41,10 +41,10 @@ def check_output(path: str | PathLike[str], *, overwrite: bool = False) -> None:
 
 
 def write_output(path: str | PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
-    """Write a file that the user named under a temporary name in its folder, and rename it when complete.
+    """Write a file that the user named: under a temporary name first, then renamed.
 
-    Permissions follow the umask. A link to a file that is to be overwritten is followed, as by an
-    editor; an existing device, pipe or socket is written to directly.
+    Permissions follow the umask. A link to a file to overwrite is followed, as editors do. An existing
+    device, pipe or socket is written to directly.
 
     Raises
     ------
@@ -67,9 +67,9 @@ def write_output(path: str | PathLike[str], data: bytes, *, overwrite: bool = Fa
 
 
 def write_inside(path: str | PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
-    """Write a file whose name siftcli made, in a folder where others may have planted something.
+    """Write a file whose name siftcli chose, in a folder to which others may have access.
 
-    As :func:`write_output`, but what stands there (a link, a pipe) is replaced, never written through.
+    As :func:`write_output`, but an existing link or pipe is replaced, never written through.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def write_inside(path: str | PathLike[str], data: bytes, *, overwrite: bool = Fa
 
 
 def _in_real_folder(name: str) -> Path:
-    """The path with the links to its folder followed, but not one that its last part may be."""
+    """Resolve links in the folder of a path, but not in its last part."""
     folder, base = os.path.split(name)
     return Path(os.path.realpath(folder or os.curdir), base)
 
@@ -95,7 +95,7 @@ def is_special(target: str | PathLike[str]) -> bool:
     """Whether a path exists and is neither a regular file nor a folder: a device, pipe or socket."""
     try:
         mode = Path(target).stat().st_mode
-    except (OSError, ValueError):  # missing, behind a loop of links, no name at all: told by who opens it
+    except (OSError, ValueError):  # missing, a loop of links, or not a name: reported when it is opened
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
@@ -109,7 +109,7 @@ def _check_folder(name: str, folder: Path) -> None:
 
 def _write_and_rename(target: Path, data: bytes) -> None:
     temporary = temporary_name(target)
-    # O_EXCL refuses whatever is there already, so a link planted under this name is never followed.
+    # O_EXCL refuses an existing name, so a link planted there is never followed.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -122,14 +122,14 @@ def _write_and_rename(target: Path, data: bytes) -> None:
 
 
 def temporary_name(target: Path) -> Path:
-    """A name beside the target that nothing else has."""
+    """A unique name in the target's folder."""
     return target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
 
 
 def remove_temporaries(folder: Path, *, recursive: bool, older_than_s: float = 0) -> None:
-    """Remove what runs that were killed left unfinished.
+    """Remove temporary files that killed runs have left behind.
 
-    Where other runs may write now, only what is too old to be theirs.
+    Where other runs may be writing, ``older_than_s`` keeps their temporary files, in seconds.
     """
     pattern, latest = f"{_PREFIX}*{_SUFFIX}", time.time() - older_than_s
     for path in folder.rglob(pattern) if recursive else folder.glob(pattern):

@@ -1,8 +1,9 @@
-"""Tasks on a Dask cluster: the same function on other machines, results to the one who writes.
+"""Running tasks on a Dask cluster; this process collects the results.
 
-Workers read the images themselves, so paths must mean the same to all (shared storage). A task whose
-worker dies is tried on another; one that was there when more workers died than Dask's setting
-``distributed.scheduler.allowed-failures`` says (3) is tried alone in the end, and then given up.
+Workers read the images themselves, so paths must be valid on all machines (shared storage). If a worker
+dies, Dask gives its tasks to others. A task that has seen more workers die than Dask's setting
+``distributed.scheduler.allowed-failures`` (3 by default) is tried once more at the end, alone, and is
+then reported as failed.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from ..versions import versions
 
 LOCAL = "local"
 TASKS_AHEAD = 2
-"""Tasks handed out a thread of the cluster: one under way and one waiting."""
+"""Tasks submitted per thread of the cluster: one running and one waiting."""
 CONNECT_S = 20
-"""How long is waited for the scheduler, and for its first worker."""
+"""Time to wait for the scheduler, and for its first worker, in seconds."""
 CHECKED = ("siftcli", "Numba", "NumPy")
-"""Packages whose version features depend on; Dask itself compares others."""
+"""Packages on whose version features depend; Dask itself compares others."""
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -33,9 +34,9 @@ class DaskPool(Generic[_Task, _Result]):
     Parameters
     ----------
     work
-        What is done; it and its tasks and results can be pickled.
+        The function. It, its tasks and its results must be picklable.
     lost
-        Makes the result of a task that was given up, from the task.
+        Called with a task that was given up; returns its result.
     client
         A ``distributed.Client``.
     """
@@ -46,24 +47,27 @@ class DaskPool(Generic[_Task, _Result]):
         self.work, self.lost, self.client = work, lost, client
 
     def run(self, tasks: Iterable[_Task], stop: Callable[[], bool]) -> Iterator[tuple[_Task, _Result]]:
-        """Do tasks, as they are finished, until ``stop``; what was handed out by then is still done."""
+        """Yield tasks with their results, in the order in which they finish.
+
+        Once ``stop`` returns true, no further task is submitted; those submitted are finished.
+        """
         from distributed import KilledWorker
 
         suspects = []
-        for task, future in self._handed_out(tasks, stop):
+        for task, future in self._finished(tasks, stop):
             try:
                 yield task, self._collected(future)
             except KilledWorker:
                 suspects.append(task)
-        for task in suspects:  # alone, so that none is given up for what another did to its worker
+        for task in suspects:  # alone, so that no task fails because another one killed its worker
             try:
                 result = self._collected(self.client.submit(self.work, task, pure=False))
             except KilledWorker:
                 result = self.lost(task)
             yield task, result
 
-    def _handed_out(self, tasks: Iterable[_Task], stop: Callable[[], bool]) -> Iterator[tuple[_Task, Any]]:
-        """Tasks with their finished futures."""
+    def _finished(self, tasks: Iterable[_Task], stop: Callable[[], bool]) -> Iterator[tuple[_Task, Any]]:
+        """Yield tasks with their finished futures."""
         from distributed import as_completed
 
         waiting, finished = iter(tasks), as_completed()
@@ -82,7 +86,7 @@ class DaskPool(Generic[_Task, _Result]):
             yield handed.pop(future), future
 
     def _collected(self, future: Any) -> _Result:
-        """A future's result, which its worker need not keep any longer."""
+        """Return the result of a future, and let its worker forget it."""
         try:
             result: _Result = future.result()
         finally:
@@ -90,20 +94,20 @@ class DaskPool(Generic[_Task, _Result]):
         return result
 
     def _capacity(self) -> int:
-        """How many tasks may be in hand; workers come and go."""
+        """How many tasks may be submitted now; workers come and go."""
         return TASKS_AHEAD * max(1, int(sum(self.client.nthreads().values())))
 
 
 @contextmanager
 def connected(address: str, n_workers: int) -> Iterator[Any]:
-    """Connect to the scheduler at an address, or start ``n_workers`` here for ``"local"``.
+    """Connect to the scheduler at an address; for ``"local"`` start ``n_workers`` on this machine.
 
     Raises
     ------
     MissingDependencyError
         If Dask is not installed.
     InputError
-        If there is no scheduler or no worker, or a worker has other versions of what features depend on.
+        If there is no scheduler or no worker, or a worker has different versions of packages.
     """
     try:
         from distributed import Client, LocalCluster
@@ -132,19 +136,19 @@ def connected(address: str, n_workers: int) -> Iterator[Any]:
 
 
 def check_versions(found: dict[str, Any], wanted: dict[str, str]) -> None:
-    """Check that every worker computes with the same packages as this process.
+    """Check that every worker has the same versions of packages as this process.
 
     Parameters
     ----------
     found
-        Of each worker its versions, or why there are none.
+        For each worker its versions, or the exception instead of them.
     wanted
         The versions of this process.
 
     Raises
     ------
     InputError
-        If one does not.
+        If a worker has not.
     """
     for worker, theirs in sorted(found.items()):
         if not isinstance(theirs, dict):

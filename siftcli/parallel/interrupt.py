@@ -1,4 +1,4 @@
-"""Ctrl-C in a batch: the first finishes what is in hand, the second ends at once."""
+"""Ctrl-C in a batch: the first lets running tasks finish, the second stops at once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Self
 
 
 class Interrupt:
-    """Notes that an interruption was asked for, while the context lasts.
+    """Records that Ctrl-C was pressed while the context is active.
 
-    Outside the main thread, where no signal can be caught, it never is.
+    Outside the main thread, where signals cannot be caught, it records nothing.
     """
 
     def __init__(self) -> None:

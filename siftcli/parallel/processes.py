@@ -1,9 +1,9 @@
-"""Tasks on several processes of this machine: in order, few at a time; a dead worker fails one task.
+"""Running tasks in several processes on this machine; results come in the order of the tasks.
 
-Processes, not threads: a process that dies takes no other with it. They were no slower either: 40
-images on two cores took two processes 1.2 s in every run, and two threads 1.2 to 5.4 s in four.
-Each has a pipe of its own, so that its death tells which task it had. No thread is needed for that:
-a task costs this process 0.15 ms, and 0.5 ms with ``concurrent.futures``.
+Processes are used instead of threads because a crash then fails only one task. They are not slower: 40
+images on two cores took 1.2 s with two processes in every run, and 1.2 to 5.4 s with two threads.
+Every process has its own pipe, so that its death shows which task it was running. This needs no
+threads: a task costs this process 0.15 ms, compared to 0.5 ms with ``concurrent.futures``.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 TASKS_AHEAD = 4
-"""Tasks taken a worker; the most whose results can wait for an earlier one."""
-TASKS_IN_HAND = 2
-"""Tasks given to a worker: one under way and one waiting."""
+"""Tasks taken from the input per worker: limits the results that wait for an earlier one."""
+TASKS_PER_WORKER = 2
+"""Tasks assigned to a worker: one running and one waiting."""
 PARENT_POLL_S = 1.0
-"""How often a worker looks whether its parent still lives."""
+"""Interval at which a worker checks that its parent is alive, in seconds."""
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
 class LocalPool(Generic[_Task, _Result]):
-    """Runs a function on worker processes.
+    """Runs a function in worker processes.
 
     Parameters
     ----------
     work
-        What is done; it and its tasks and results can be pickled.
+        The function. It, its tasks and its results must be picklable.
     lost
-        Makes the result of a task whose worker died of it, from the task.
+        Called with a task that killed its worker twice; returns its result.
     processes
-        Workers; with 1 the work is done in this process.
+        Number of workers; with 1 the tasks run in this process.
     """
 
     def __init__(
@@ -50,12 +50,13 @@ class LocalPool(Generic[_Task, _Result]):
         self.work, self.lost, self.processes = work, lost, processes
 
     def run(self, tasks: Iterable[_Task], stop: Callable[[], bool]) -> Iterator[tuple[_Task, _Result]]:
-        """Do tasks, in their order, until ``stop``; what was taken by then is still done.
+        """Yield tasks with their results, in the order of the tasks.
 
-        What ``work`` raises is raised when it is the task's turn.
+        Once ``stop`` returns true, no further task is taken; those taken are finished. An exception
+        of ``work`` is raised here in place of its result.
         """
         if self.processes > 1:
-            yield from _Run(self, tasks, stop).results()
+            yield from _Schedule(self, tasks, stop).results()
             return
         for task in tasks:
             if stop():
@@ -63,19 +64,19 @@ class LocalPool(Generic[_Task, _Result]):
             yield task, self.work(task)
 
 
-class _Run(Generic[_Task, _Result]):
-    """One run of a pool: which task is where. Tasks are known by their numbers."""
+class _Schedule(Generic[_Task, _Result]):
+    """State of one run of a pool. Tasks are identified by their numbers."""
 
     def __init__(
         self, pool: LocalPool[_Task, _Result], tasks: Iterable[_Task], stop: Callable[[], bool]
     ) -> None:
         self.pool, self.tasks, self.stop = pool, iter(tasks), stop
         self.taken: dict[int, _Task] = {}
-        """Those whose results were not handed on."""
+        """Tasks whose results have not been yielded."""
         self.n_taken = 0
         self.waiting: deque[int] = deque()
         self.suspects: deque[int] = deque()
-        """Their workers died. Each is done once more, alone, so that only its own death counts."""
+        """Tasks whose worker died. Each runs once more, alone, so that only its own crash counts."""
         self.suspected: set[int] = set()
         self.finished: dict[int, tuple[Any, Exception | None]] = {}
         self.workers: list[_Worker] = []
@@ -113,38 +114,38 @@ class _Run(Generic[_Task, _Result]):
 
     def _hand_out(self) -> None:
         if self.suspects:
-            if not any(worker.in_hand for worker in self.workers):
+            if not any(worker.assigned for worker in self.workers):
                 self._give(self.workers[0], self.suspects.popleft())
             return
-        for n_in_hand in range(TASKS_IN_HAND):
+        for n_assigned in range(TASKS_PER_WORKER):
             for worker in self.workers:
-                if self.waiting and len(worker.in_hand) == n_in_hand:
+                if self.waiting and len(worker.assigned) == n_assigned:
                     self._give(worker, self.waiting.popleft())
 
     def _give(self, worker: _Worker, number: int) -> None:
-        worker.in_hand.append(number)
-        with suppress(OSError):  # it has died: told when its results are collected
+        worker.assigned.append(number)
+        with suppress(OSError):  # the worker has died: noticed when its results are collected
             worker.connection.send(self.taken[number])
 
     def _collect(self) -> None:
-        """Wait for a result, or a death."""
+        """Wait for a result, or for the death of a worker."""
         from multiprocessing.connection import wait
 
-        busy = {worker.connection: worker for worker in self.workers if worker.in_hand}
+        busy = {worker.connection: worker for worker in self.workers if worker.assigned}
         for connection in wait(list(busy)):
             worker = busy[connection]  # type: ignore[index]
             try:
-                self.finished[worker.in_hand[0]] = worker.connection.recv()
-                worker.in_hand.popleft()
+                self.finished[worker.assigned[0]] = worker.connection.recv()
+                worker.assigned.popleft()
             except (EOFError, OSError):
                 self._replace(worker)
 
     def _replace(self, dead: _Worker) -> None:
-        """Another worker for one that died; of its tasks the first was under way."""
+        """Replace a worker that died while running the first of its tasks."""
         dead.end()
         self.workers[self.workers.index(dead)] = _Worker(self.pool.work)
-        number = dead.in_hand.popleft()
-        self.waiting.extendleft(reversed(dead.in_hand))
+        number = dead.assigned.popleft()
+        self.waiting.extendleft(reversed(dead.assigned))
         if number in self.suspected:
             self.finished[number] = self.pool.lost(self.taken[number]), None
         else:
@@ -153,22 +154,22 @@ class _Run(Generic[_Task, _Result]):
 
 
 class _Worker:
-    """A process that does tasks, and the numbers of those that it has."""
+    """A worker process, and the numbers of the tasks assigned to it."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
-        import multiprocessing  # late: a single image needs no processes
+        import multiprocessing  # imported late: a single image needs no processes
 
-        # Spawned: a forked child inherits locks in whatever state the threads of this process left them.
+        # Spawned, not forked: a forked child would inherit locks that other threads hold.
         context = multiprocessing.get_context("spawn")
-        self.in_hand: deque[int] = deque()
+        self.assigned: deque[int] = deque()
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
         with _interruptions_ignored():
             self.process.start()
-        theirs.close()  # its end is the worker's alone, so that its death closes it
+        theirs.close()  # only the worker keeps this end, so that its death closes the pipe
 
     def end(self) -> None:
-        """End it, whatever it does: it writes nothing."""
+        """Terminate the process; it writes no files."""
         self.process.terminate()
         self.process.join()
         self.connection.close()
@@ -176,7 +177,7 @@ class _Worker:
 
 @contextmanager
 def _interruptions_ignored() -> Iterator[None]:
-    """Let a new process begin deaf to Ctrl-C, which a terminal sends to all: the parent decides."""
+    """Start a process that ignores Ctrl-C: a terminal sends it to all processes, but the parent decides."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -188,7 +189,7 @@ def _interruptions_ignored() -> Iterator[None]:
 
 
 def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> None:
-    """Do tasks until the parent sends no more."""
+    """Run tasks until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with suppress(EOFError, ConnectionError):
@@ -204,7 +205,7 @@ def _done(work: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a killed run must not leave workers behind."""
+    """End this process when its parent is gone, so that a killed run leaves no workers behind."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_S)
     os._exit(1)

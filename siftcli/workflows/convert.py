@@ -1,4 +1,4 @@
-"""From one format to another: a file, a folder of files or a collection, to any of these."""
+"""Conversion between formats, from a file, a folder of files or a collection to any of these."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ..image import read_image
 from ..io.writing import check_output
 
 _Item = tuple[str, Features | str]
-"""Name of an image, and its features or the reason for none."""
+"""Name of an image, and its features or the reason why there are none."""
 _BY_VIEWS = "openmvg"
-"""The format that AliceVision reads, from files that it finds by the ids of views."""
+"""The format that AliceVision reads, from files named by view ids."""
 _Write = Callable[[str, Features], None]
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A checked request."""
+    """What is converted, from where to where; already checked."""
 
     source: str
     source_format: str | None
@@ -35,22 +35,22 @@ class Conversion:
     names: tuple[str, ...] | None
     """Images of the source; None for a single file."""
     images: str | None
-    """Folder of the images, for what only they say: size, EXIF."""
+    """Folder of the images, for their size and EXIF tags."""
     is_folder: bool
     """Whether the target is a folder of files."""
     options: WriteOptions
     views: Views | None = None
-    """What names the files of the target as AliceVision wants them."""
+    """Views that give the target's files the names AliceVision expects."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """Names of the images of the source whose files are named by views."""
+    """Source file name to image name, if the source's files are named by views."""
 
     @property
     def loss(self) -> str:
-        """One line on what the target cannot carry; empty if it carries all."""
+        """One line on what the target cannot store; empty if it stores everything."""
         return self.target_format.loss
 
     def image_name(self, name: str) -> str:
-        """Name of the image of which the source has features under this name."""
+        """Image name of the features that the source has under this name."""
         return self.renamed.get(name, name)
 
     def file_name(self, name: str) -> str:
@@ -59,9 +59,9 @@ class Conversion:
         Raises
         ------
         InputError
-            If no view, or more than one, is of it.
+            If no view, or more than one, shows the image.
         OutputError
-            If it would lie outside.
+            If the file would lie outside the folder.
         """
         if self.views is not None:
             return self.views.file_name(name, _image_file(self.images, name))
@@ -72,7 +72,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of an image: how many features, or the reason for none."""
+    """What became of an image: the number of features, or the reason why there are none."""
 
     name: str
     n_features: int = 0
@@ -89,7 +89,7 @@ def plan_conversion(
     view_ids: str | None = None,
     options: WriteOptions | None = None,
 ) -> Conversion:
-    """Settle what is read and written, and check that it can be.
+    """Choose what is read and written, and check that it can be.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def plan_conversion(
     target
         A file, a collection, or a folder (a name without a known suffix, for several images).
     from_, to
-        Names of the formats; from the suffixes when not given, npz in a folder.
+        Names of the formats; by default chosen by the suffixes, npz for a folder.
     images
         Folder of the images.
     view_ids
@@ -110,13 +110,13 @@ def plan_conversion(
     Raises
     ------
     InputError
-        If the source cannot be read, or the views do not fit it.
+        If the source cannot be read, or the views do not match it.
     OutputError, ParameterError
-        If the target does not fit, exists, or cannot be written.
+        If the target is unsuitable, exists, or cannot be written.
     """
     options = options or WriteOptions()
     if target in ("", "-"):
-        raise ParameterError(f"expected a file or a folder to convert to, got {target!r}; name one")
+        raise ParameterError(f"expected a file or a folder to convert to, got {target!r}; give one")
     names = _names(source, from_)
     entry, is_folder = _target_format(target, to, several=names is not None and len(names) != 1)
     if not entry.is_collection and options.append:
@@ -137,7 +137,7 @@ def plan_conversion(
 
 
 def _with_views(plan: Conversion, path: str) -> Conversion:
-    """Name the files of one side by the views of an ``.sfm`` file."""
+    """Name the files of the target, or else of the source, by the views of an ``.sfm`` file."""
     if plan.target_format.name == _BY_VIEWS and plan.is_folder:
         views = Views(path)
         views.check_distinct({name: _image_file(plan.images, name) for name in plan.names or ()})
@@ -205,15 +205,15 @@ def _target_format(target: str, format: str | None, *, several: bool) -> tuple[F
 
 
 def _check_distinct(names: Iterable[str], entry: Format, target: str) -> None:
-    """Check that no two images of the source become one of the target.
+    """Check that no two images of the source have the same place in the target.
 
-    Their names are data: ``./a.png`` and ``a.png`` are the same file and the same group of HDF5, and
-    some formats name a file by the stem of its image.
+    ``./a.png`` and ``a.png`` are the same file and the same HDF5 group, and some formats replace the
+    image's suffix.
     """
     taken: dict[object, str] = {}
     for name in names:
         if not (entry.is_collection or is_inside(name)):
-            continue  # told when it is written
+            continue  # reported when it is written
         place = _place(name, entry)
         other = taken.setdefault(place, name)
         if other != name:
@@ -221,14 +221,14 @@ def _check_distinct(names: Iterable[str], entry: Format, target: str) -> None:
 
 
 def _place(name: str, entry: Format) -> str:
-    """What an image is in the target."""
+    """The file, group or name of an image in the target."""
     if not entry.is_collection:
         return str(PurePath(entry.name_in_folder(name)))
     return str(PurePath(name.lstrip("/"))) if entry.name == "hloc" else name
 
 
 def _stem(source: str) -> str:
-    """Name of an image whose file does not say it: that of the file without the format's suffix."""
+    """Image name if the file does not contain it: the file name without the format's suffix."""
     return Path(source).with_suffix("").name
 
 
@@ -255,7 +255,7 @@ def _converted(name: str, features: Features | str, write: _Write, plan: Convers
 
 
 def _completed(features: Features, name: str, folder: str | None) -> Features:
-    """Add what only the image says, where the source does not: its name and its size."""
+    """Add the image's name and size if the source does not have them."""
     path = _image_file(folder, name)
     if min(features.image_size) > 0 or path is None:
         return replace(features, image_name=features.image_name or name)
@@ -264,7 +264,7 @@ def _completed(features: Features, name: str, folder: str | None) -> Features:
 
 
 def _image_file(folder: str | None, name: str) -> str | None:
-    """The image of that name; a name that leaves the folder has none."""
+    """Path of the image with this name; None if it is missing or outside the folder."""
     if folder is None or not is_inside(name):
         return None
     path = Path(folder, name)
@@ -272,7 +272,7 @@ def _image_file(folder: str | None, name: str) -> str | None:
 
 
 def is_inside(name: str | PathLike[str]) -> bool:
-    """Whether a name, which is data, stays inside the folder that it is relative to."""
+    """Whether a relative name stays inside its folder."""
     path = PurePath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in str(name)
 

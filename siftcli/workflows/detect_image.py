@@ -1,4 +1,4 @@
-"""What is done with one image of a batch, here or on another machine: read, detect, draw."""
+"""Processing one image of a batch, on this machine or another: read, detect, draw."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from ..features import Features
 from ..image import Picture, read_image, read_mask
 from ..image.quiet import quiet_decoders
 from ..image.stretch import plain_nodata
-from ..io.provenance import Origin, Source, settings_text
+from ..io.provenance import FileState, Provenance, settings_text
 from ..io.writing import is_special
 from ..params import SiftParams
 from ..versions import versions
 from .detect_plan import Job
 from .pages import Page
+from .summary import SCHEMA, summarise
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a worker needs to know besides the image."""
+class DetectionOptions:
+    """How images are read and features detected: the same for every image of a run."""
 
     params: SiftParams
     threads: int | None = None
     exif_orientation: str = "apply"
     max_image_size: int | None = None
-    keeps_origins: bool = False
-    """Whether the outputs tell what they were made from."""
+    records_provenance: bool = False
+    """Whether the outputs record what they were made from."""
     is_batch: bool = False
     stretch: str = "none"
     nodata: float | None = None
     page: Page = 1
-    """The page that was asked for; of each image its own is read."""
+    """The page as requested. Which page of an image is read is a field of the image itself."""
     has_stored_frame: bool = False
-    """Whether masks lie in the frame of the stored pixels."""
+    """Whether masks are in the frame of the stored pixels."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on besides the image and its mask."""
+        """Everything besides the image and its mask that the result depends on, in plain types."""
         names = ("exif_orientation", "max_image_size", "stretch", "page")
         head = {"siftcli": __version__, "params": self._params}
         values = {name: getattr(self, name) for name in names}
@@ -53,7 +54,7 @@ class Request:
 
     @property
     def _params(self) -> dict[str, Any]:
-        """The parameters, with the content of the orientation weights in the place of their path."""
+        """The parameters, with the digest of the orientation weights instead of their path."""
         params = self.params.to_dict()
         if self.params.orientation == "learned":
             from ..learned.weights import shipped_or
@@ -61,127 +62,161 @@ class Request:
             path = params.pop("orientation_weights")
             try:
                 params["orientation_weights_digest"] = shipped_or(path).digest
-            except InputError:  # told when an image is worked on
+            except InputError:  # reported when an image is processed
                 params["orientation_weights_digest"] = None
         return params
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a worker hands back."""
+class Outcome:
+    """What became of a job: features, or the reason why there are none."""
 
+    job: Job
     features: Features | None = None
     error: str | None = None
     time_s: float = 0.0
-    origin: Origin | None = None
-    drawing: bytes | None = None
+    """Reading, detection and writing."""
+    skipped: bool = False
+    """Whether nothing was done because the output already has the image."""
+    is_known: bool = True
+    """For a skipped image, whether its features record what they were made from."""
     n_pages: int = 1
-    """Pages of the file."""
+    """Pages of the image file."""
     is_faint: bool = False
-    """Whether few features were found, and the picture uses a small part of its range."""
+    """Whether fewer than 10 features were found in an image that uses under a quarter of its range."""
+    provenance: Provenance | None = None
+    """What the features were made from, for outputs that record it."""
+    drawing: bytes | None = None
+    """The drawing as a PNG file, until it is written."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe it in plain types, for JSON.
+
+        ``schema``, ``image`` (``PATH[N]`` for one of all pages), then ``error``, or else
+        ``output``, ``drawing``, ``time_s`` and the keys of :func:`siftcli.workflows.summary.summarise`.
+        """
+        head = {"schema": SCHEMA, "image": self.job.image.label}
+        if self.skipped:
+            return {**head, "was_there": True}
+        if self.features is None:
+            return {**head, "error": self.error}
+        written = {
+            name: None if path is None else str(path)
+            for name, path in (("output", self.job.output), ("drawing", self.job.drawing))
+        }
+        return {**head, **written, "time_s": self.time_s, **summarise(self.features)}
 
 
-def find(request: Request, job: Job) -> Found:
-    """Do what a worker does: read, detect, draw; what goes wrong with the image is told, not raised."""
-    # Imported where the work is done: who only hands it out need not load the kernels first.
+def process_image(options: DetectionOptions, job: Job) -> Outcome:
+    """Read an image, detect its features and draw them.
+
+    Whatever is wrong with the image is reported in the outcome. Only for a single image
+    (``options.is_batch`` is false) is an unexpected exception raised.
+    """
+    # Imported where the work is done: the process that hands out jobs need not load the kernels.
     from ..api import detect_in_picture
 
     start = time.perf_counter()
-    found = Found()
-    error = None
+    outcome, error = Outcome(job), None
     try:
-        _refuse_special(request, job)
-        # Looked at before it is read: a file that changes meanwhile is found changed next time.
-        origin = _origin(request, job) if request.keeps_origins else None
-        picture, mask = _read(request, job)
-        features = detect_in_picture(picture, request.params, mask=mask, threads=request.threads)
+        _refuse_special(options, job)
+        # Recorded before the image is read: if the file changes meanwhile, the next run notices.
+        provenance = _provenance(options, job) if options.records_provenance else None
+        picture, mask = _read(options, job)
+        features = detect_in_picture(picture, options.params, mask=mask, threads=options.threads)
         features = replace(features, image_name=Path(job.image.name).name)
-        found = Found(
+        outcome = Outcome(
+            job,
             features,
-            origin=origin,
-            drawing=None if job.drawing is None else _drawn(request, job, features),
             n_pages=picture.n_pages,
-            is_faint=picture.looks_faint(len(features), request.params.max_features),
+            is_faint=picture.looks_faint(len(features), options.params.max_features),
+            provenance=provenance,
+            drawing=None if job.drawing is None else _drawn(options, job, features),
         )
     except SiftcliError as reason:
         error = str(reason).replace(job.image.path, job.image.label, 1)
     except MemoryError:
         error = f"{job.image.label}: not enough memory; reduce it with --max-image-size"
     except Exception as reason:
-        if not request.is_batch:
+        if not options.is_batch:
             raise
         error = f"{job.image.label}: {type(reason).__name__} in siftcli ({reason}); please report it"
-    return replace(found, error=error, time_s=time.perf_counter() - start)
+    return replace(outcome, error=error, time_s=time.perf_counter() - start)
 
 
-def find_elsewhere(request: Request, folder: str, expected: dict[str, str], job: Job) -> Found:
-    """Do what a worker on another machine does: paths are those of ``folder``.
+def process_remotely(options: DetectionOptions, folder: str, expected: dict[str, str], job: Job) -> Outcome:
+    """Process an image on a cluster's worker; relative paths are relative to ``folder``.
 
-    A worker that has come to the cluster since the run began is checked as the others were.
+    Versions are checked again, because a worker may have joined the cluster after the run began.
     """
     from ..parallel.cluster import check_versions
 
     try:
         check_versions({"this worker": versions()}, expected)
     except InputError as error:
-        return Found(error=f"{job.image.label}: {error}")
-    path = os.path.join(folder, job.image.path)  # noqa: PTH118  a name that is absolute stays as it is
+        return Outcome(job, error=f"{job.image.label}: {error}")
+    path = os.path.join(folder, job.image.path)  # noqa: PTH118  an absolute path stays as it is
     mask = None if job.mask is None else Path(folder, job.mask)
-    return find(request, replace(job, image=replace(job.image, path=path), mask=mask))
+    outcome = process_image(options, replace(job, image=replace(job.image, path=path), mask=mask))
+    return replace(outcome, job=job)
 
 
-def _refuse_special(request: Request, job: Job) -> None:
-    """A pipe found in a folder may never end, and one that is looked at first is read no second time."""
-    if not (request.is_batch or request.keeps_origins):
+def _refuse_special(options: DetectionOptions, job: Job) -> None:
+    """Refuse pipes and devices in a batch: they may never end, and cannot be read twice for a digest."""
+    if not (options.is_batch or options.records_provenance):
         return
     for path in (job.image.path, job.mask):
         if path is not None and is_special(path):
             raise InputError(f"{path}: expected a file, got a pipe or a device; read it alone, into a file")
 
 
-def _read(request: Request, job: Job) -> tuple[Picture, NDArray[np.bool_] | None]:
+def _read(options: DetectionOptions, job: Job) -> tuple[Picture, NDArray[np.bool_] | None]:
     with quiet_decoders():
-        picture = _picture(request, job, request.exif_orientation).reduced(request.max_image_size)
+        picture = _picture(options, job, options.exif_orientation).reduced(options.max_image_size)
         if job.mask is None:
             return picture, None
-        return picture, read_mask(job.mask, picture, stored_frame=request.has_stored_frame)
+        return picture, read_mask(job.mask, picture, stored_frame=options.has_stored_frame)
 
 
-def _picture(request: Request, job: Job, exif_orientation: str) -> Picture:
-    """The whole picture, not reduced."""
+def _picture(options: DetectionOptions, job: Job, exif_orientation: str) -> Picture:
+    """The picture at full size."""
     return read_image(
         job.image.path,
         exif_orientation=exif_orientation,
         page=job.image.page - 1,
-        stretch=request.stretch,
-        nodata=request.nodata,
+        stretch=options.stretch,
+        nodata=options.nodata,
     )
 
 
-def _origin(request: Request, job: Job) -> Origin | None:
+def _provenance(options: DetectionOptions, job: Job) -> Provenance | None:
     try:
-        mask = None if job.mask is None else Source.of(job.mask)
-        return Origin(settings_text(request.settings), Source.of(job.image.path), mask)
+        mask = None if job.mask is None else FileState.of(job.mask)
+        return Provenance(settings_text(options.settings), FileState.of(job.image.path), mask)
     except (OSError, ValueError):
-        return None  # the reason is told when it is read
+        return None  # the reason is reported when it is read
 
 
-def _drawn(request: Request, job: Job, features: Features) -> bytes:
+def _drawn(options: DetectionOptions, job: Job, features: Features) -> bytes:
     from ..drawing.keypoints import draw_png
 
     with quiet_decoders():
-        grey = _picture(request, job, "apply" if features.exif_orientation != 1 else "ignore").grey
+        grey = _picture(options, job, "apply" if features.exif_orientation != 1 else "ignore").grey
     return draw_png(grey, features)
 
 
-def killed(job: Job) -> Found:
-    """What is said of an image whose workers on a cluster died."""
-    return Found(
-        error=f"{job.image.label}: the Dask workers that worked on it died, more than "
-        "distributed.scheduler.allowed-failures of them; was memory short?"
+def workers_died(job: Job) -> Outcome:
+    """Return the outcome for an image whose workers on a cluster died."""
+    return Outcome(
+        job,
+        error=f"{job.image.label}: the Dask workers that processed it died, more than "
+        "distributed.scheduler.allowed-failures of them; check whether they ran out of memory",
     )
 
 
-def lost(job: Job) -> Found:
-    """What is said of an image whose process died."""
-    return Found(error=f"{job.image.label}: the process that worked on it died; was memory short?")
+def process_died(job: Job) -> Outcome:
+    """Return the outcome for an image whose process died."""
+    return Outcome(
+        job,
+        error=f"{job.image.label}: the process that worked on it died; check whether it ran out of memory",
+    )

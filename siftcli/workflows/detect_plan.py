@@ -1,4 +1,4 @@
-"""What is read and written: a request to detect, settled and checked before any work."""
+"""Planning of a detection run: which files are read and written, checked before any work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STANDARD_OUTPUT = "-"
 
 @dataclass(frozen=True)
 class Job:
-    """One image and what is to be made of it."""
+    """An image to process and where its outputs go."""
 
     image: ImageFile
     output: Path | None = None
@@ -31,71 +31,71 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked request."""
+    """Which files a detection run reads and writes; already checked."""
 
     jobs: tuple[Job, ...]
     format: str
     is_batch: bool
-    """Whether outputs are folders: several images, or a folder, were given."""
+    """Whether several images, or a folder, were given: the outputs are then folders."""
     folder: Path | None
-    """The folder of the outputs, if they go to one."""
+    """The output folder, if the outputs go to one."""
     to_stdout: bool
     overwrite: bool
     collection: WriteOptions | None = None
-    """How the one file (or folder) is opened that takes all images, if there is one; each job's output."""
+    """How the collection is opened, if all images go into one; it is then the output of every job."""
     page: Page = 1
-    """The page that was asked for."""
+    """The page as requested."""
 
     @property
     def makes_folders(self) -> bool:
-        """Whether missing folders of outputs are made; that of a named file must exist."""
+        """Whether missing output folders are created. The folder of a single named file must exist."""
         return self.is_batch or self.folder is not None
 
     @property
-    def keeps_origins(self) -> bool:
-        """Whether each image's output says what it was made from, so that a batch can be resumed."""
+    def records_provenance(self) -> bool:
+        """Whether outputs record what they were made from, so that an interrupted batch can resume."""
         return self.collection is not None or (self.folder is not None and self.format == DEFAULT_FORMAT)
 
     @property
-    def how_to_go_on(self) -> str:
-        """What to tell after an interruption."""
-        if self.keeps_origins:
+    def resume_hint(self) -> str:
+        """What to tell the user after an interruption."""
+        if self.records_provenance:
             return "run the same command again to resume"
         return "finished images are kept; only a folder of npz files or a collection can be resumed"
 
     @property
     def failures_folder(self) -> Path | None:
-        """Where the list of failures goes."""
+        """The folder of the list of failures."""
         return self.jobs[0].output.parent if self.collection and self.jobs[0].output else self.folder
 
     @property
     def wants_rootsift(self) -> bool:
-        """Whether readers of the output expect RootSIFT."""
+        """Whether programs that read the output expect RootSIFT."""
         return FORMATS[self.format].rootsift
 
     @property
     def has_stored_frame(self) -> bool:
-        """Whether outputs, and so masks, lie in the frame of the stored pixels, not of the turned picture."""
+        """Whether outputs and masks are in the frame of the stored pixels, without the EXIF orientation."""
         written = self.to_stdout or any(job.output for job in self.jobs)
         return written and FORMATS[self.format].stored_frame
 
     @property
     def loss(self) -> str:
-        """One line on what the output cannot carry; empty if it carries all."""
+        """One line on what the output format cannot store; empty if it stores everything."""
         written = self.to_stdout or any(job.output for job in self.jobs)
         return FORMATS[self.format].loss if written else ""
 
     def frame_note(self, features: Features) -> str:
-        """One line on coordinates that are not written in the frame of the features; empty if they are."""
+        """One line if coordinates are written in another frame than that of the features; else empty."""
         if features.exif_orientation == 1 or not self.has_stored_frame:
             return ""
         return (
             f"{features.image_name} has the EXIF orientation {features.exif_orientation}: coordinates are "
-            f"written in the stored frame, as readers of {self.format} do not turn images by it"
+            f"written in the stored frame, as readers of {self.format} ignore the orientation"
         )
 
 
-def make_plan(  # noqa: PLR0913  what a command was asked for
+def make_plan(  # noqa: PLR0913  the options of a command
     inputs: Iterable[str | os.PathLike[str]],
     *,
     output: str | None = None,
@@ -109,43 +109,43 @@ def make_plan(  # noqa: PLR0913  what a command was asked for
     page: Page = 1,
     tell: Tell = lambda _line: None,
 ) -> Plan:
-    """Settle what is read and written, and check that it can be, before any work.
+    """Choose which files are read and written, and check that they can be.
 
     Parameters
     ----------
     inputs
         Image files and folders.
     output
-        For one image a file (its name has a suffix) or a folder (it has none); for several
-        a folder, in which each image has ``<relative name>.<format>``, or a collection
-        (``.h5``, ``.db``, ``.parquet``); ``"-"`` for the standard output; None to write nothing.
+        For one image a file (a name with a suffix) or a folder (a name without). For several
+        images a folder, in which each gets the file ``<relative name>.<format>``, or a collection
+        (``.h5``, ``.db``, ``.parquet``). ``"-"`` is the standard output; None writes nothing.
     format
-        Name of the format; from the suffix of ``output`` when not given, npz in a folder.
+        Name of the format. By default it follows from the suffix of ``output``; npz in a folder.
     drawing
-        For one image a PNG file, for several a folder.
+        A PNG file for one image, a folder for several.
     mask
-        A mask for all images, or a folder with ``<relative name>.png`` (:func:`find_masks`); in the
-        frame of the output (``Plan.has_stored_frame``).
+        A mask for all images, or a folder of masks (see :func:`find_masks`), in the frame of the
+        output (``Plan.has_stored_frame``).
     mask_optional
-        Whether an image of several may have no mask.
+        Whether images may lack a mask in the folder.
     overwrite
         Whether existing files are replaced.
     collection
-        Whether images are added to an existing collection, and their cameras; its ``images``
-        and ``overwrite`` are set here.
+        Options of a collection: whether to append, and the cameras. Its ``images`` and
+        ``overwrite`` are set here.
     image_root
-        Folder that the names of images are relative to; the one that all inputs share when not given.
+        Folder that image names are relative to; by default the folder that all inputs share.
     page
-        Which page of files of several, from 1; ``"all"`` makes each an image ``NAME[page]``.
+        Page of files with several pages, from 1; ``"all"`` makes each page an image ``NAME[page]``.
     tell
-        Takes lines on pictures in folders that are not taken as images.
+        Called with one line of text about files in folders that are skipped.
 
     Raises
     ------
     InputError
         If a folder has no image.
     OutputError, ParameterError
-        If the outputs exist, cannot be written, or do not fit the inputs, or an image is outside the root.
+        If the outputs exist, cannot be written or do not fit the inputs, or an image is outside the root.
     """
     names = [os.fspath(path) for path in inputs]
     if "" in (output, drawing, mask):
@@ -191,7 +191,7 @@ def _opened_collection(
     overwrite: bool,
     options: WriteOptions | None,
 ) -> WriteOptions | None:
-    """How the output is opened, if it is a collection."""
+    """How the output collection is opened; None if the output is not a collection."""
     options = options or WriteOptions()
     is_collection = file is not None and _names_collection(file, format)
     if options.append and not is_collection:
@@ -224,7 +224,7 @@ def _file_suffixes() -> set[str]:
 
 
 def _format(file: Path | None, format: str | None) -> Format:
-    """Choose the format by its name, else by the file's suffix; npz where a suffix says nothing."""
+    """Find the format by its name, else by the file's suffix; npz for devices without a known suffix."""
     if format is None and (
         file is None or (is_special(file) and file.suffix.lower() not in _file_suffixes())
     ):
@@ -233,7 +233,7 @@ def _format(file: Path | None, format: str | None) -> Format:
 
 
 def _name_in_folder(image: ImageFile, entry: Format) -> str:
-    """Name of an image's output; where its suffix is replaced, the page stays (``a[3].feat``)."""
+    """Name of an image's output file. A page number is kept when the suffix is replaced (``a[3].feat``)."""
     page = f"[{image.page}]" if image.is_page else ""
     file = Path(image.name.removesuffix(page))
     name = str(file.with_name(file.stem + page + file.suffix)) if entry.replaces_suffix else image.name
@@ -255,7 +255,7 @@ def _drawing(drawing: str | None, image: ImageFile, is_batch: bool) -> Path | No
             )
         return _inside(path, image, ".png")
     if path.suffix.lower() != ".png" and not is_special(path):
-        raise ParameterError(f"{drawing}: expected a .png file for the drawing of one image; rename it")
+        raise ParameterError(f"{drawing}: expected a .png file for the drawing; use that suffix")
     return path
 
 
@@ -273,16 +273,16 @@ def _check_outputs(plan: Plan) -> None:
             if plan.makes_folders:
                 _check_reachable(path)
             if path.parent.is_dir() or not plan.makes_folders:
-                check_output(path, overwrite=plan.overwrite or _may_be_continued(plan, job))
+                check_output(path, overwrite=plan.overwrite or _may_resume(plan, job))
 
 
-def _may_be_continued(plan: Plan, job: Job) -> bool:
-    """Whether what is there may be of an interrupted run; its own record tells when the run begins."""
-    return plan.keeps_origins and job.output is not None and job.output.exists()
+def _may_resume(plan: Plan, job: Job) -> bool:
+    """Whether an existing output may be of an interrupted run; its provenance is checked at the start."""
+    return plan.records_provenance and job.output is not None and job.output.exists()
 
 
 def _check_distinct(jobs: tuple[Job, ...]) -> None:
-    """Some formats name a file by the stem of its image: two images may want the same."""
+    """Check that no two images share an output: some formats replace the image's suffix."""
     taken: dict[Path | None, str] = {}
     for job in jobs:
         other = taken.setdefault(job.output, job.image.name)
@@ -291,7 +291,7 @@ def _check_distinct(jobs: tuple[Job, ...]) -> None:
 
 
 def _check_reachable(path: Path) -> None:
-    """Check that the folders that lead to an output exist or can be made."""
+    """Check that the folders above an output exist or can be created."""
     ancestor = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not ancestor.is_dir():
         raise OutputError(f"{path} cannot be written: {ancestor} is not a folder; choose another place")

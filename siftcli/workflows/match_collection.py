@@ -1,4 +1,4 @@
-"""The images of a collection, matched pair by pair into a COLMAP database or a file of hloc's."""
+"""Matching the images of a collection pair by pair, into a COLMAP database or an hloc file."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .stale import read_stored, stale_pairs
 from .summary import SCHEMA
 
 SAME_PX = 0.01
-"""Difference of positions that went through another format: COLMAP's half pixel is rounded to float32."""
+"""Tolerance for positions, in pixels: adding and removing COLMAP's half pixel rounds them to float32."""
 CACHED_IMAGES = 64
-"""Images whose features stay in a process's memory: some 100 MB at 10,000 features each."""
+"""Images whose features each process caches: about 100 MB at 10,000 features per image."""
 
 
 @dataclass(frozen=True)
 class PairPlan:
-    """A checked request."""
+    """Which pairs are matched, from where to where; already checked."""
 
     source: str
     source_format: str | None
@@ -50,21 +50,22 @@ class PairPlan:
 
     @property
     def other_database(self) -> str | None:
-        """The database that takes the matches, if it is not the one with the features."""
+        """The database for the matches, if it is not the one with the features."""
         is_source = os.path.realpath(self.target) == os.path.realpath(self.source)
         return None if is_source or self.target_format != "colmap-db" else self.target
 
 
 @dataclass(frozen=True)
 class PairOutcome:
-    """What became of a pair: counts, or the reason for none."""
+    """What became of a pair: counts, or the reason why there are none."""
 
     names: NamePair
     n_matches: int = 0
     n_inliers: int | None = None
-    """None when no model was asked for."""
+    """None if no model was requested."""
     is_verified: bool = False
-    was_there: bool = False
+    skipped: bool = False
+    """Whether the output already has the matches of this pair."""
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class PairOutcome:
         head = {"schema": SCHEMA, "image_a": self.names[0], "image_b": self.names[1]}
         if self.error is not None:
             return {**head, "error": self.error}
-        if self.was_there:
+        if self.skipped:
             return {**head, "was_there": True}
         counts = {"n_matches": self.n_matches, "n_inliers": self.n_inliers}
         return {**head, **counts, "is_verified": self.is_verified}
@@ -87,7 +88,7 @@ def plan_pairs(
     source_format: str | None = None,
     overwrite: bool = False,
 ) -> PairPlan:
-    """Settle which pairs are matched and where the matches go, and check that they can.
+    """Choose which pairs are matched and where the matches are written, and check that they can be.
 
     Parameters
     ----------
@@ -96,21 +97,21 @@ def plan_pairs(
     pairs
         As for :func:`siftcli.workflows.pair_selection.select_pairs`.
     output
-        ``matches.h5`` or a COLMAP database with the same images; a database's own matches go
-        into itself when not given.
+        ``matches.h5``, or a COLMAP database with the same images. By default matches are written
+        into the source, if it is a database.
     format
-        ``"hloc"`` or ``"colmap-db"``; from the suffix when not given.
+        ``"hloc"`` or ``"colmap-db"``; by default chosen by the suffix.
     source_format
         Format of the source; from its suffix when not given.
     overwrite
-        Replace the matches that are there.
+        Replace existing matches.
 
     Raises
     ------
     InputError
-        If the source cannot be read, or the list of pairs does not fit it.
+        If the source cannot be read, or the list of pairs names images that it does not have.
     OutputError, ParameterError
-        If the output does not fit, or cannot be written.
+        If the output is of another kind, or cannot be written.
     """
     with open_reader(source, source_format) as reader:
         chosen = tuple(select_pairs(reader.names(), pairs))
@@ -145,7 +146,7 @@ def _target(
 
 @dataclass(frozen=True)
 class Matcher:
-    """Matches the images of a collection, which is opened where the first pair is matched."""
+    """Matches pairs of images. The collection is opened in the process that matches, at its first pair."""
 
     source: str
     source_format: str | None
@@ -153,7 +154,7 @@ class Matcher:
     min_inliers: int
     threads: int | None
     database: str | None = None
-    """One besides the source that takes the matches, and must hold the same keypoints."""
+    """Another database for the matches; it must have the same keypoints as the source."""
 
     @cached_property
     def _reader(self) -> Reader:
@@ -168,14 +169,14 @@ class Matcher:
         return lru_cache(CACHED_IMAGES)(self._checked)
 
     def _checked(self, name: str) -> tuple[Features, str]:
-        """Features in the stored frame, which is that of both outputs, and their digest."""
+        """Features in the frame of the stored pixels, as both output formats need them, and their digest."""
         features = read_stored(self._reader, name)
         if self._target is not None:
             _require_same_keypoints(str(self.database), name, features, self._target.read(name).features)
         return features, features_digest(features)
 
     def __call__(self, pair: NamePair) -> PairMatches | str:
-        """The matches of a pair, or the reason for none."""
+        """Return the matches of a pair, or the reason why there are none."""
         names = " and ".join(pair)
         try:
             return self._matched(pair)
@@ -187,7 +188,7 @@ class Matcher:
             return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
 
     def close(self) -> None:
-        """Close what was opened in this process."""
+        """Close the files that this process has opened."""
         for name in ("_reader", "_target"):
             reader = self.__dict__.pop(name, None)
             if reader is not None:
@@ -207,7 +208,7 @@ class Matcher:
 
 
 def _require_same_keypoints(path: str, name: str, features: Features, there: Features) -> None:
-    """Matches are rows of keypoints: the file that takes them must have the same ones in the same order."""
+    """Check that the target has the same keypoints in the same order: matches are row numbers."""
     if features.xy.shape != there.xy.shape or not np.allclose(features.xy, there.xy, rtol=0, atol=SAME_PX):
         raise InputError(
             f"{path}: expected the {len(features)} features of {name} that were matched, has {len(there)} "
@@ -215,9 +216,9 @@ def _require_same_keypoints(path: str, name: str, features: Features, there: Fea
         )
 
 
-def lost(pair: NamePair) -> str:
-    """What is said of a pair whose process died."""
-    return f"{' and '.join(pair)}: the process that worked on them died; was memory short?"
+def process_died(pair: NamePair) -> str:
+    """Return the error for a pair whose process died."""
+    return f"{' and '.join(pair)}: the process that worked on them died; check whether it ran out of memory"
 
 
 def match_pairs(
@@ -229,29 +230,29 @@ def match_pairs(
     jobs: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[PairOutcome]:
-    """Match and verify pair by pair, and write what is found.
+    """Match and verify pair by pair, and write the results.
 
     Parameters
     ----------
     plan
         From :func:`plan_pairs`.
     options
-        How matches are searched for and verified.
+        How to search and verify matches.
     min_inliers
         Fewest inliers with which a pair counts as verified.
     threads, jobs, stop
-        As for :func:`siftcli.workflows.detect.run`, of pairs instead of images.
+        As for :func:`siftcli.workflows.detect.run`, with pairs instead of images.
 
     Returns
     -------
     iterator of PairOutcome
-        Pairs that were there, found with the same options; then the others, in the order of the plan.
+        First the pairs that are skipped, then the others in the order of the plan.
 
     Raises
     ------
     InputError, OutputError
-        If the source or the target cannot be opened, has matches of other options or of other features, or
-        is being written.
+        If the source or the target cannot be opened, or if the target has matches found with other
+        options or in other features, or is being written by another run.
     """
     accepted = {"min_inliers": min_inliers, "max_log10_nfa": MAX_LOG10_NFA}
     note = json.dumps({**asdict(options), **accepted}, sort_keys=True)
@@ -267,12 +268,12 @@ def match_pairs(
         jobs, threads = shared_cores(len(to_do), jobs, threads)
         matcher = Matcher(plan.source, plan.source_format, options, min_inliers, threads, plan.other_database)
         stack.callback(matcher.close)
-        for pair, found in LocalPool(matcher, lost, jobs).run(to_do, stop):
+        for pair, found in LocalPool(matcher, process_died, jobs).run(to_do, stop):
             yield _written(pair, found, writer)
 
 
 def _settled(plan: PairPlan, writer: MatchWriter) -> dict[NamePair, PairOutcome]:
-    """Pairs that are not matched: those that are there, and those that the target cannot hold."""
+    """Outcomes of pairs that are not matched: existing ones, and those the target cannot store."""
     settled: dict[NamePair, PairOutcome] = {}
     records: dict[NamePair, FoundIn] = {}
     for pair in plan.pairs:
@@ -283,7 +284,7 @@ def _settled(plan: PairPlan, writer: MatchWriter) -> dict[NamePair, PairOutcome]
         except SiftcliError as error:
             settled[pair] = PairOutcome(pair, error=str(error))
             continue
-        settled[pair] = PairOutcome(pair, was_there=True)
+        settled[pair] = PairOutcome(pair, skipped=True)
         if record is not None:
             records[pair] = record
     for pair in stale_pairs(plan, records):
@@ -292,7 +293,7 @@ def _settled(plan: PairPlan, writer: MatchWriter) -> dict[NamePair, PairOutcome]
 
 
 def _written(pair: NamePair, found: PairMatches | str, writer: MatchWriter) -> PairOutcome:
-    """Write what was found; a disk that is full ends the run, other trouble concerns one pair."""
+    """Write a pair; only a full disk ends the run, other errors are this pair's own."""
     if isinstance(found, str):
         return PairOutcome(pair, error=found)
     try:

@@ -1,9 +1,9 @@
-"""The matches of two images as a json, csv or npz file, a row a match, in both frames; and their picture.
+"""Output of the matches of two images: a json, csv or npz file with one row per match, and a drawing.
 
-Positions in the second image are given twice: in the picture that was matched (``x_b``, ``y_b``;
-turned, when that was asked) and in the image as it was (``x_b_original``, ``y_b_original``).
-(0, 0) is the centre of the top-left pixel; scales are σ in pixels; orientations are radians,
-clockwise on the screen; both in the pictures that were matched.
+Positions in the second image are given twice: in the image as it was matched, after any rotation and
+scaling (``x_b``, ``y_b``), and in the original image (``x_b_original``, ``y_b_original``). (0, 0) is the
+centre of the top-left pixel. Scales (σ in pixels) and orientations (radians, clockwise on the screen)
+refer to the images as they were matched.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def match_format(path: str | PathLike[str], name: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class MatchOutputs:
-    """Where the matches and their picture go; checked."""
+    """Where the matches and their drawing are written; already checked."""
 
     path: str | None
-    """File of the matches; None for none, or for the standard output, which is the caller's."""
+    """File of the matches; None for no file or for the standard output, which the caller writes."""
     format: str
     drawing: str | None
     overwrite: bool
@@ -60,12 +60,12 @@ class MatchOutputs:
 def check_outputs(
     output: str | None, format: str | None, drawing: str | None, *, overwrite: bool = False
 ) -> MatchOutputs:
-    """Check, before any work, that the outputs can be written.
+    """Check that the outputs can be written.
 
     Raises
     ------
     OutputError
-        If a format is unknown, the picture's name does not end in .png, or a file exists or
+        If a format is unknown, the drawing's name does not end in .png, or a file exists or
         cannot be written.
     """
     path = None if output == STANDARD_OUTPUT else output
@@ -79,7 +79,7 @@ def check_outputs(
 
 
 def write(result: ImageMatch, outputs: MatchOutputs) -> None:
-    """Write the matches and their picture, each whole or not at all.
+    """Write the matches and their drawing, each completely or not at all.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def write(result: ImageMatch, outputs: MatchOutputs) -> None:
 
 
 def drawn(result: ImageMatch) -> bytes:
-    """Draw the matches of two images with counts and the recovered turn, as a PNG file."""
+    """Draw the matches of two images, with counts and the recovered rotation, as a PNG file."""
     if result.a.grey is None or result.b.grey is None:
         raise ValueError("both images are needed to draw their matches")
     found = result.verification
@@ -105,18 +105,19 @@ def drawn(result: ImageMatch) -> bytes:
         result.b.features,
         result.matches,
         None if found is None or found.model is None else found.inliers,
-        _words(result),
+        _caption(result),
     )
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _words(result: ImageMatch) -> str:
-    """Say in two lines which images these are and what was recovered."""
-    a, b, turn, found = result.a, result.b, result.turn, result.verification
-    done = f", rotated by {turn.rotation_deg:g}°" if turn.rotation_deg else ""
-    done += f", resized by {turn.scale:g}" if turn.scale != 1 else ""
+def _caption(result: ImageMatch) -> str:
+    """Caption of two lines: the images, and the recovered transform."""
+    a, b, found = result.a, result.b, result.verification
+    transform = result.transform
+    done = f", rotated by {transform.rotation_deg:g}°" if transform.rotation_deg else ""
+    done += f", resized by {transform.scale:g}" if transform.scale != 1 else ""
     names = [side.features.image_name or side.name or "array" for side in (a, b)]
     first = f"{names[0]}: {len(a.features)} features    {names[1]}{done}: {len(b.features)} features"
     if found is None:
@@ -130,9 +131,9 @@ def _words(result: ImageMatch) -> str:
 
 
 def match_columns(result: ImageMatch) -> dict[str, NDArray[Any]]:
-    """Return the columns of the files by their names, each of M rows.
+    """Return the columns of the files by name, M rows each.
 
-    ``inlier`` is there when a model was asked for, ``correct`` when the truth is known.
+    ``inlier`` is present if a model was requested, ``correct`` if the true map is known.
     """
     rows_a, rows_b = result.matches.pairs.T
     f, g = result.a.features.select(rows_a), result.b.features.select(rows_b)
@@ -161,7 +162,7 @@ def match_columns(result: ImageMatch) -> dict[str, NDArray[Any]]:
 
 
 def encode_matches(result: ImageMatch, format: str) -> bytes:
-    """Encode the matches as a file of that format; json and npz hold the summary too."""
+    """Encode the matches in a format; json and npz files contain the summary too."""
     return {"json": _json, "csv": _csv, "npz": _npz}[format](result)
 
 
@@ -189,7 +190,7 @@ def _npz(result: ImageMatch) -> bytes:
 
 
 def _plain(column: NDArray[Any]) -> list[Any]:
-    """Plain values: floats the shortest that read back as the same float32, flags as 0 and 1."""
+    """Plain values: floats with the fewest digits that give the same float32, flags as 0 and 1."""
     if column.dtype == np.float32:
         return [float(str(value)) for value in column]
     return list(column.astype(int).tolist())

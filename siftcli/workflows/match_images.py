@@ -1,8 +1,8 @@
-"""Two images (or feature files) -> verified matches, a recovered turn, and how right they are.
+"""Matching two images (or feature files): verified matches, recovered rotation and scale, accuracy.
 
-With ``rotate`` or ``scale`` the second image is turned about its centre, or resized, on a
-canvas that holds all of it; when both inputs have the same pixels the true geometry is
-then known, and the matches are judged by it.
+With ``rotate`` or ``scale`` the second image is rotated about its centre or resized, on a canvas large
+enough for all of it. If both inputs have the same pixels, the true map between them is known and the
+matches are compared with it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from .match_request import check_request, is_feature_file
 from .summary import SCHEMA
 
 REPEATABILITY_PX = metrics.LOCALISATION_RADIUS_PX
-"""Distance within which a keypoint found again counts for ``repeatability``."""
+"""Largest distance, in pixels, at which a keypoint counts as repeated."""
 
 LEAST_SHARE = 0.01
-"""Share of a pixel left out from which on a turned pixel is left out; splines have long, faint tails."""
+"""Weight of left-out pixels above which a rotated pixel is left out; splines have long, faint tails."""
 
 Input = str | PathLike[str] | NDArray[Any]
 Matrix = NDArray[np.floating[Any]]
@@ -50,33 +50,33 @@ class Side:
     grey: NDArray[np.float32] | None
     """(H, W) in [0, 1], in the frame of the features."""
     n_pages: int = 1
-    """Pages of the image's file."""
+    """Pages of the image file."""
     is_faint: bool = False
-    """Whether fewer than 10 features were found in a picture that uses under a quarter of its range."""
+    """Whether fewer than 10 features were found in an image that uses under a quarter of its range."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Turn:
-    """What was done to the second image."""
+class Transform:
+    """Rotation and scaling applied to the second image."""
 
     rotation_deg: float = 0.0
     """Counter-clockwise on the screen."""
     scale: float = 1.0
     matrix: Matrix | None = None
-    """(3, 3) from the pixels of the image as it is to those of the canvas; None if nothing was done."""
+    """(3, 3) map from pixels of the original image to those of the canvas; None if it is unchanged."""
     n_dropped: int = 0
-    """Features of the canvas whose support left the picture."""
+    """Number of features dropped because their support leaves the image."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Truth:
-    """The matches of two pictures of the same pixels, judged by the known map between them."""
+    """Accuracy of matches between two images with the same pixels, by the known map between them."""
 
     correct: NDArray[np.bool_]
     """(M,) within 2 px (``metrics.CORRECT_MATCH_PX``) of the truth."""
     repeatability: float
-    """Keypoints found again within 1.5 px, over the smaller count; places, so that several
-    orientations count once, and only those whose support lies in the picture."""
+    """Keypoints repeated within 1.5 px, divided by the smaller number of keypoints. Locations with several
+    orientations count once, and only if their support lies in both images."""
 
     @property
     def precision(self) -> float:
@@ -86,24 +86,24 @@ class Truth:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageMatch:
-    """Everything found out about a pair of images."""
+    """Result of matching a pair of images."""
 
     a: Side
     b: Side
-    """The second image as it was matched: turned, when that was asked."""
+    """The second image as it was matched, after any rotation and scaling."""
     matches: Matches
     verification: Verification | None
-    """None when no model was asked for."""
-    turn: Turn
+    """None if no model was requested."""
+    transform: Transform
     truth: Truth | None
-    """None when the true map is not known."""
+    """None if the true map is not known."""
     options: MatchOptions
 
     @property
     def xy_b_original(self) -> NDArray[np.float64]:
-        """(M, 2) matched positions in the second image as it was before it was turned."""
+        """(M, 2) matched positions in the second image before rotation and scaling."""
         xy = self.b.features.xy[self.matches.pairs[:, 1]].astype(np.float64)
-        return xy if self.turn.matrix is None else map_points(np.linalg.inv(self.turn.matrix), xy)
+        return xy if self.transform.matrix is None else map_points(np.linalg.inv(self.transform.matrix), xy)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result in plain types, for JSON; the keys are listed in docs/json.md."""
@@ -114,12 +114,12 @@ class ImageMatch:
             "image_b": self.b.name,
             "n_features_a": len(self.a.features),
             "n_features_b": len(self.b.features),
-            "n_dropped_b": self.turn.n_dropped,
+            "n_dropped_b": self.transform.n_dropped,
             "n_matches": len(self.matches),
             "n_inliers": None if found is None else found.n_inliers,
-            "rotation_asked_deg": self.turn.rotation_deg,
+            "rotation_asked_deg": self.transform.rotation_deg,
             "rotation_recovered_deg": None if found is None else found.rotation_deg,
-            "scale_asked": self.turn.scale,
+            "scale_asked": self.transform.scale,
             "scale_recovered": None if found is None else found.scale,
             "shift": None if found is None or found.shift is None else list(found.shift),
             "model_matrix": None if found is None or found.model is None else found.model.tolist(),
@@ -129,29 +129,29 @@ class ImageMatch:
         return {**summary, **self._judgement()}
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and values for people: what of :meth:`to_dict` is known, with units."""
+        """Return labels and formatted values, with units, of the known entries of :meth:`to_dict`."""
         known = {name: value for name, value in self.to_dict().items() if value not in (None, "")}
-        if self.turn.matrix is None:
+        if self.transform.matrix is None:
             for name in ("rotation_asked_deg", "scale_asked", "rotation_relative_deg", "rotation_error_deg"):
                 known.pop(name, None)
         return [(label, form.format(known[name])) for name, label, form in _ROWS if name in known]
 
     def _judgement(self) -> dict[str, Any]:
-        """Say what is known beyond the model: the error of the turn, or the turn less what was asked."""
-        turn, scale = None, None
+        """Accuracy if the truth is known; otherwise the rotation and scale besides those requested."""
+        rotation, scale = None, None
         if self.verification is not None and self.verification.rotation_deg is not None:
-            turn = _wrapped_deg(self.verification.rotation_deg - self.turn.rotation_deg)
+            rotation = _wrapped_deg(self.verification.rotation_deg - self.transform.rotation_deg)
         if self.verification is not None and self.verification.scale is not None:
-            scale = self.verification.scale / self.turn.scale
+            scale = self.verification.scale / self.transform.scale
         if self.truth is None:
-            return {"rotation_relative_deg": turn, "scale_relative": scale}
+            return {"rotation_relative_deg": rotation, "scale_relative": scale}
         return {
             "n_correct": int(np.count_nonzero(self.truth.correct)),
             "precision": self.truth.precision,
             "repeatability": self.truth.repeatability,
             "correct_within_px": metrics.CORRECT_MATCH_PX,
             "repeatable_within_px": REPEATABILITY_PX,
-            "rotation_error_deg": turn,
+            "rotation_error_deg": rotation,
             "scale_error": None if scale is None else scale - 1,
         }
 
@@ -173,7 +173,7 @@ _ROWS = (
     ("precision", "precision", "{:.4f}"),
     ("repeatability", "repeatability (1.5 px)", "{:.4f}"),
 )
-"""Keys of the summary that people are shown, with their labels."""
+"""Keys of the summary shown as text, with labels and formats."""
 
 
 def match_images(
@@ -188,36 +188,36 @@ def match_images(
     max_image_size: int | None = None,
     **reading: Any,
 ) -> ImageMatch:
-    """Match two images, verify the matches and, where the truth is known, judge them.
+    """Match two images, verify the matches and, if the true map is known, measure their accuracy.
 
     Parameters
     ----------
     a, b
-        Images (path or array) or feature files. Without ``b`` it is ``a`` again, which takes
+        Images (path or array) or feature files. Without ``b``, ``a`` is matched with itself after
         ``rotate`` or ``scale``.
     rotate
-        Turn ``b`` by this many degrees, counter-clockwise on the screen; multiples of 90 move
-        pixels, others interpolate with a cubic spline.
+        Rotate ``b`` by this angle in degrees, counter-clockwise on the screen. Multiples of 90 only
+        move pixels; other angles interpolate with a cubic spline.
     scale
         Resize ``b`` by this factor, 0.05 to 20.
     options
-        How to search and verify; the defaults when not given.
+        How to search and verify.
     params, threads, max_image_size
-        As for :func:`siftcli.detect`; feature files are taken as they are.
+        As for :func:`siftcli.detect`; they do not apply to feature files.
     **reading
         ``exif_orientation``, ``page``, ``stretch`` and ``nodata``, as for :func:`siftcli.detect`.
 
     Returns
     -------
     ImageMatch
-        No features, no matches and no model are results.
+        Finding no features, no matches or no model is a valid result, not an error.
 
     Raises
     ------
     InputError
         If an input cannot be read.
     ParameterError
-        If an option, or a combination of them, cannot be meant.
+        If an option is out of range, or options contradict each other.
     """
     check_request(a, b, rotate=rotate, scale=scale)
     options = options or MatchOptions()
@@ -226,7 +226,7 @@ def match_images(
     first = _read(a, **reading)
     second = first if b is None else _read(b, **reading)
     side_a = _side(a, first, how)
-    side_b, turn = _turned_side(a if b is None else b, second, rotate, scale, how)
+    side_b, transform = _transformed_side(a if b is None else b, second, rotate, scale, how)
     matches, found = search(side_a.features, side_b.features, options, threads)
     known = _same_pixels(first, second)
     return ImageMatch(
@@ -234,8 +234,8 @@ def match_images(
         b=side_b,
         matches=matches,
         verification=found,
-        turn=turn,
-        truth=_judge(side_a.features, side_b.features, matches, turn) if known else None,
+        transform=transform,
+        truth=_judge(side_a.features, side_b.features, matches, transform) if known else None,
         options=options,
     )
 
@@ -264,26 +264,26 @@ def _side(source: Input, content: Picture | Features, how: dict[str, Any]) -> Si
     )
 
 
-def _turned_side(
+def _transformed_side(
     source: Input,
     content: Picture | Features,
     rotate: float | None,
     scale: float | None,
     how: dict[str, Any],
-) -> tuple[Side, Turn]:
-    """Detect in the turned image, and drop the features whose support leaves the picture."""
+) -> tuple[Side, Transform]:
+    """Detect in the transformed image, and drop features whose support leaves the original image."""
     if isinstance(content, Features) or (rotate is None and scale is None):
-        return _side(source, content, how), Turn()
+        return _side(source, content, how), Transform()
     deg, factor = rotate or 0.0, 1.0 if scale is None else scale
     grey, matrix = rotated(content.grey, deg, factor)
     canvas = replace(
-        content, grey=grey, input_size=grey.shape[::-1], left_out=_turned_flags(content, deg, factor)
+        content, grey=grey, input_size=grey.shape[::-1], left_out=_transformed_flags(content, deg, factor)
     )
     side = _side(source, canvas, how)
     inside = _supported(side.features, Region.whole(_shape(content.grey)).mapped(matrix))
     return (
         replace(side, features=side.features.select(inside)),
-        Turn(
+        Transform(
             rotation_deg=deg,
             scale=factor,
             matrix=matrix,
@@ -292,8 +292,8 @@ def _turned_side(
     )
 
 
-def _turned_flags(picture: Picture, deg: float, scale: float) -> NDArray[np.bool_] | None:
-    """Pixels of the turned picture that a pixel left out has a share in."""
+def _transformed_flags(picture: Picture, deg: float, scale: float) -> NDArray[np.bool_] | None:
+    """Pixels of the transformed image to which left-out pixels contribute."""
     if picture.left_out is None:
         return None
     share, _ = rotated(picture.left_out.astype(np.float32), deg, scale)
@@ -305,7 +305,7 @@ def _shape(grey: NDArray[np.float32]) -> tuple[int, int]:
 
 
 def _supported(features: Features, region: Region) -> NDArray[np.bool_]:
-    """(N,) whether what a keypoint is computed from lies in the region."""
+    """(N,) whether the support of a keypoint lies in the region."""
     return np.asarray(region.depth(features.xy) >= SUPPORT_SIGMAS * features.scale.astype(np.float64))
 
 
@@ -315,9 +315,9 @@ def _same_pixels(first: Picture | Features, second: Picture | Features) -> bool:
     return first is second or np.array_equal(first.grey, second.grey)
 
 
-def _judge(f: Features, g: Features, matches: Matches, turn: Turn) -> Truth:
-    """Judge matches by the map that is known because both pictures have the same pixels."""
-    matrix = np.eye(3) if turn.matrix is None else turn.matrix
+def _judge(f: Features, g: Features, matches: Matches, transform: Transform) -> Truth:
+    """Measure accuracy by the map, which is known because both images have the same pixels."""
+    matrix = np.eye(3) if transform.matrix is None else transform.matrix
     region = Region.whole((f.image_size[1], f.image_size[0]))
     first = metrics.locations(f.select(_supported(f, region)))
     second = metrics.locations(g.select(_supported(g, region.mapped(matrix))))
@@ -329,5 +329,5 @@ def _judge(f: Features, g: Features, matches: Matches, turn: Turn) -> Truth:
 
 
 def _wrapped_deg(angle: float) -> float:
-    """Bring an angle into (-180, 180]."""
+    """Wrap an angle in degrees to (-180, 180]."""
     return 180.0 - (180.0 - angle) % 360.0

@@ -1,4 +1,4 @@
-"""Which page of files that have several, such as stacks and animations."""
+"""Pages of image files with several pages, such as stacks and animations."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..io.work_list import ImageFile
 from ..io.writing import is_special
 
 Page = int | Literal["all"]
-"""A page, counted from 1, or all of them, each an image of its own."""
+"""A page number from 1, or ``"all"`` to treat every page as a separate image."""
 
 
 def at_page(images: Sequence[ImageFile], page: Page) -> list[ImageFile]:
-    """The images at a page, or each page ``N`` of a file of several as an image ``NAME[N]``.
+    """Select a page of every file; with ``"all"`` list each page ``N`` as an image ``NAME[N]``.
 
     Raises
     ------
     ParameterError
-        If a file has the name that a page would get.
+        If a file already has the name of such an image.
     """
     if isinstance(page, int):
         return [replace(image, page=page) for image in images]
@@ -44,7 +44,7 @@ def _pages_of(image: ImageFile) -> list[ImageFile]:
 
 
 def _n_pages(image: ImageFile) -> int:
-    """Pages of a file; one if it cannot be read, of which the reason is told when its turn comes."""
+    """Number of pages; 1 if the file cannot be read, which is reported when it is processed."""
     if is_special(image.path):
         return 1
     try:

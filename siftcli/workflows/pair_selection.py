@@ -1,4 +1,4 @@
-"""Which pairs of a collection's images are matched."""
+"""Selection of the image pairs of a collection to match."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def select_pairs(names: Sequence[str], pairs: str) -> list[NamePair]:
         Names of the images.
     pairs
         ``"exhaustive"``: every image with every other; ``"sequential:K"``: each image with the
-        next K in the order of their names; otherwise a file with two names a line.
+        next K in the order of their names; otherwise a file with two names on each line.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _read_pairs(path: Path, names: frozenset[str]) -> list[NamePair]:
 
 
 def _parse(path: Path, number: int, line: str, names: frozenset[str]) -> NamePair:
-    """Split a line in two names at white space; names may hold white space themselves."""
+    """Split a line into two names at white space, which names may contain too."""
     text = line.strip()
     for i, character in enumerate(text):
         first, second = text[:i].rstrip(), text[i:].lstrip()

@@ -1,4 +1,4 @@
-"""Which pairs must be matched again: those whose features have been replaced since."""
+"""Stale pairs: their features have been replaced since they were matched."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def read_stored(reader: Reader, name: str) -> Features:
 
 
 def stale_pairs(plan: PairPlan, records: Mapping[NamePair, FoundIn]) -> list[NamePair]:
-    """Find pairs whose features are others now than when they were matched.
+    """Find pairs whose features have changed since they were matched.
 
     Parameters
     ----------
     plan
         The request.
     records
-        Of each pair that is there, what it was found in.
+        For each existing pair, the features it was found in.
 
     Raises
     ------
     OutputError
-        If what is there is of another collection with other features, or of images of other names.
+        If existing matches are of another collection with other features, or of images with other names.
     """
     now = _digests(plan, sorted({name for pair in records for name in pair}))
     source = str(absolute(plan.source))
@@ -62,7 +62,7 @@ def stale_pairs(plan: PairPlan, records: Mapping[NamePair, FoundIn]) -> list[Nam
 
 
 def _digests(plan: PairPlan, names: list[str]) -> dict[str, str | None]:
-    """The digest of each image's features; None where they cannot be read, which is told when it is tried."""
+    """Digest of each image's features; None if they cannot be read, which is reported at matching."""
     found: dict[str, str | None] = dict.fromkeys(names)
     if names:
         with open_reader(plan.source, plan.source_format) as reader:

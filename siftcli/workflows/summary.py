@@ -1,4 +1,4 @@
-"""What can be said of features in a few numbers."""
+"""Summary of features and feature files in plain types."""
 
 from __future__ import annotations
 

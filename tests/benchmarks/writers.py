@@ -22,7 +22,7 @@ from siftcli.features import Features
 from siftcli.formats import npz
 from siftcli.formats._collections import WriteOptions, open_writer
 from siftcli.image import read_image
-from siftcli.io.provenance import Origin, Source
+from siftcli.io.provenance import FileState, Provenance
 from siftcli.io.writing import write_inside
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
@@ -44,7 +44,7 @@ def reading_s(grey: NDArray[np.uint8]) -> float:
     return median(times)
 
 
-def written(kind: str, folder: Path, features: Features, origin: str, n_images: int) -> float:
+def written(kind: str, folder: Path, features: Features, provenance: str, n_images: int) -> float:
     """Seconds in which so many images are written, one after the other, as a batch writes them."""
     target = folder / TARGETS[kind]
     names = [f"{i:06}.jpg" for i in range(n_images)]
@@ -52,11 +52,11 @@ def written(kind: str, folder: Path, features: Features, origin: str, n_images: 
     if kind == "npz":
         target.mkdir()
         for name in names:
-            write_inside(target / f"{name}.npz", npz.encode(features, origin))
+            write_inside(target / f"{name}.npz", npz.encode(features, provenance))
     else:
         with open_writer(target, kind, WriteOptions(images=dict.fromkeys(names))) as writer:
             for name in names:
-                writer.write(name, features, origin)
+                writer.write(name, features, provenance)
     return time.perf_counter() - start
 
 
@@ -69,11 +69,11 @@ def main() -> None:
     (path,) = (path for path in SAMPLES if path.name == options.sample)
     grey = Case(path, options.megapixels, WAYS[0]).grey()
     features = siftcli.detect(grey)
-    origin = Origin("{}", Source.of(path)).to_json()
+    provenance = Provenance("{}", FileState.of(path)).to_json()
     print(f"{len(features)} features in {options.megapixels:g} megapixels, read in {reading_s(grey):.2f} s")
     for kind, target in TARGETS.items():
         with tempfile.TemporaryDirectory() as folder:
-            seconds = written(kind, Path(folder), features, origin, options.images)
+            seconds = written(kind, Path(folder), features, provenance, options.images)
             files = [file for file in Path(folder, target).parent.rglob("*") if file.is_file()]
             n_bytes = sum(file.stat().st_size for file in files) / options.images
         per_feature = n_bytes / len(features)

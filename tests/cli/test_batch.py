@@ -66,7 +66,7 @@ def test_patterns(tree):
     assert names(find_images(["t*"])) == ["b.png"]
     (tree / "in/[x].png").touch()
     assert names(find_images(["in/[x].png"])) == ["[x].png"]
-    with pytest.raises(InputError, match="no file fits"):
+    with pytest.raises(InputError, match="no file matches"):
         find_images(["in/*.bmp"])
     assert make_plan(["in/b*.png"], output="out").is_batch
 

@@ -83,7 +83,9 @@ def test_other_versions_are_refused(images, tmp_path):
     with pytest.raises(InputError, match="cannot be imported"):
         cluster.check_versions({"tcp://b": ImportError("none")}, here)
     job = make_plan([str(images)]).jobs[0]
-    found = detection.find_elsewhere(detection.Request(PARAMS), "/", {**here, "Numba": "0.0.1"}, job)
+    found = detection.process_remotely(
+        detection.DetectionOptions(PARAMS), "/", {**here, "Numba": "0.0.1"}, job
+    )
     assert "expected Numba 0.0.1" in found.error
 
 

@@ -132,10 +132,10 @@ def test_without_truth_the_turn_is_told_relative_to_what_was_asked():
 def test_features_with_their_support_outside_the_picture_are_dropped():
     result = match_images(CHELSEA, rotate=45)
     width, height = siftcli.detect(CHELSEA).image_size
-    x, y = map_points(np.linalg.inv(result.turn.matrix), result.b.features.xy).T
+    x, y = map_points(np.linalg.inv(result.transform.matrix), result.b.features.xy).T
     depth = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y]) + 0.5
     assert (depth >= 4.5 * result.b.features.scale - 1e-3).all()
-    assert result.turn.n_dropped > 0
+    assert result.transform.n_dropped > 0
 
 
 def test_matches_are_reported_in_both_frames():

@@ -80,9 +80,9 @@ def test_an_interruption_finishes_what_is_in_hand(here):
     for outcome in match_pairs(plan, MatchOptions(), min_inliers=8, jobs=2, stop=lambda: len(outcomes) >= 3):
         outcomes.append(outcome)
     assert 3 <= len(outcomes) < N_PAIRS
-    assert not any(outcome.was_there or outcome.error for outcome in outcomes)
+    assert not any(outcome.skipped or outcome.error for outcome in outcomes)
     again = list(match_pairs(plan, MatchOptions(), min_inliers=8))
-    assert [outcome.was_there for outcome in again].count(True) == len(outcomes)
+    assert [outcome.skipped for outcome in again].count(True) == len(outcomes)
 
 
 def test_ctrl_c(here):

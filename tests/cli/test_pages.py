@@ -119,7 +119,7 @@ def test_a_run_on_all_pages_is_taken_up_again(here, capsys):
     assert "1 kept as they were" in capsys.readouterr().err
     assert np.array_equal(load("x.h5", image="s.tif[1]").xy, detect(PAGES[2]).xy)
     assert run([*args[:3], "2", *args[4:]]) == 2
-    assert "page all there, 2 now" in capsys.readouterr().err
+    assert "page was all, is now 2" in capsys.readouterr().err
 
 
 def test_each_page_is_told_by_its_name(here, capsys):

@@ -227,7 +227,7 @@ def test_matching_a_turned_picture_with_a_hole():
     assert result.verification.rotation_deg == pytest.approx(30, abs=0.05)
     assert result.verification.n_inliers > 50
     # No feature of the turned picture lies where the hole is.
-    back = np.linalg.inv(result.turn.matrix)
+    back = np.linalg.inv(result.transform.matrix)
     x, y = (result.b.features.xy @ back[:2, :2].T + back[:2, 2]).T
     assert not ((x > 88) & (x < 131) & (y > 98) & (y < 121)).any()
 
@@ -295,9 +295,9 @@ def test_the_stretch_is_among_the_settings_that_a_run_must_share(here, capsys, o
     assert run([*args, "--stretch", "minmax"]) == 0
     assert "2 kept as they were" in capsys.readouterr().err
     assert run([*args, "--stretch", "percentile"]) == 2
-    assert "stretch minmax there, percentile now" in capsys.readouterr().err
+    assert "stretch was minmax, is now percentile" in capsys.readouterr().err
     assert run([*args[:-1], "7", "--stretch", "minmax"]) == 2
-    assert "nodata nan there, 7.0 now" in capsys.readouterr().err
+    assert "nodata was nan, is now 7.0" in capsys.readouterr().err
 
 
 def test_drawings_show_the_stretched_picture(here):

@@ -103,7 +103,7 @@ def test_load_names_the_images_of_a_collection(tmp_path, kind):
     with pytest.raises(InputError, match=r"holds 2 images; name one of them: a\.png, b\.png"):
         load(path)
     assert load(path, image="b.png").xy.tolist() == [[3, 4]]
-    with pytest.raises(InputError, match=r"'c\.png'; has a\.png, b\.png"):
+    with pytest.raises(InputError, match=r"'c\.png'; it has a\.png, b\.png"):
         load(path, image="c.png")
 
 

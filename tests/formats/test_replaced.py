@@ -216,4 +216,4 @@ def test_a_writer_replaces_without_a_size(here):
     assert cameras("x.db") == before
     with open_writer("x.db", None, WriteOptions(append=True)) as writer:
         assert writer.has("1.png")
-        assert writer.origin("1.png") is None
+        assert writer.provenance("1.png") is None

@@ -97,7 +97,9 @@ def test_bytes_of_files(monkeypatch, tmp_path):
     monkeypatch.setenv("SIFTCLI_MAX_IMAGE_BYTES", "100")
     monkeypatch.setenv("SIFTCLI_MAX_FILE_BYTES", "200")
     for read, name, n in ((siftcli.detect, "x.png", 100), (siftcli.load, "x.npz", 200)):
-        with pytest.raises(InputError, match=rf"{name}: expected at most {n} bytes; .* raise SIFTCLI_MAX_"):
+        with pytest.raises(
+            InputError, match=rf"{name}: expected at most {n} bytes, got more; .* raise SIFTCLI_MAX_"
+        ):
             read(tmp_path / name)
 
 

@@ -16,7 +16,7 @@ from siftcli import load
 from siftcli.__main__ import run
 from siftcli.formats import npz
 from siftcli.formats._collections import open_reader
-from siftcli.io.provenance import Origin
+from siftcli.io.provenance import Provenance
 
 COLLECTIONS = [output for output in OUTPUTS.values() if output != "out"]
 
@@ -77,7 +77,7 @@ def test_a_second_folder_is_refused_before_any_work(here, capsys, output, append
     assert go("cam1", "-o", output, *options) == 2
     err = capsys.readouterr().err
     line = next(line for line in err.splitlines() if line.startswith("siftcli: "))
-    assert f"1.png of {here}/cam0/1.png, not of {here}/cam1/1.png (2 such names: 1.png, 2.png)" in line
+    assert f"1.png is of {here}/cam0/1.png, not of {here}/cam1/1.png (2 such names: 1.png, 2.png)" in line
     assert f"run on {here} or with --image-root {here}" in line
     assert ("--append --overwrite" in line) == (output != "out")
     assert "--overwrite to replace them" in line
@@ -138,7 +138,7 @@ def test_same_size_and_time_at_another_path_are_not_taken_for_the_same(here, cap
     assert Path("a/1.pgm").stat().st_size == Path("b/1.pgm").stat().st_size
     assert go("a", "-o", "x.db") == 0
     assert go("b", "-o", "x.db") == 2
-    assert "other pictures of the same names" in capsys.readouterr().err
+    assert "other images of the same names" in capsys.readouterr().err
 
 
 def test_an_image_that_changed_in_its_place_is_redone(here, capsys, output):
@@ -160,9 +160,9 @@ def test_provenance_tells_the_paths_of_image_and_mask(here):
     Path("masks").mkdir()
     Image.new("L", (160, 120), 255).save("masks/1.png.png")
     assert go("cam0", "-o", "out", "--mask", "masks", "--mask-optional") == 0
-    origin = Origin.from_json(npz.read_origin(Path("out/1.png.npz")))
-    assert origin.image.path == f"{here}/cam0/1.png"
-    assert origin.mask.path == f"{here}/masks/1.png.png"
+    provenance = Provenance.from_json(npz.read_provenance(Path("out/1.png.npz")))
+    assert provenance.image.path == f"{here}/cam0/1.png"
+    assert provenance.mask.path == f"{here}/masks/1.png.png"
 
 
 def test_another_mask_of_the_same_image_is_no_conflict(here, capsys):
@@ -184,9 +184,9 @@ def test_provenance_without_a_path_is_not_taken_for_the_same(here, capsys):
     assert go("cam0", "-o", "x.db") == 0
     connection = sqlite3.connect("x.db", isolation_level=None)
     for name, text in connection.execute("SELECT name, origin FROM siftcli_images").fetchall():
-        origin = json.loads(text)
-        del origin["image"]["path"]
-        connection.execute("UPDATE siftcli_images SET origin = ? WHERE name = ?", (json.dumps(origin), name))
+        record = json.loads(text)
+        del record["image"]["path"]
+        connection.execute("UPDATE siftcli_images SET origin = ? WHERE name = ?", (json.dumps(record), name))
     connection.close()
     assert go("cam0", "-o", "x.db") == 0
     assert "2 kept" in capsys.readouterr().err
