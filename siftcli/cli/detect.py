@@ -113,8 +113,9 @@ def command(
 ) -> int:
     """Find SIFT features in images.
 
-    INPUT is an image (PNG, JPEG, TIFF, WebP, PGM/PPM, BMP; 8-bit, 16-bit or float), a folder, which is
-    searched for images, a quoted pattern ('photos/**/*.jpg'), or a list NAME.txt with one input per line.
+    INPUT is an image (PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, JPEG XL, PGM/PPM or BMP of any depth; HEIC
+    and camera raw files with extras), a folder, which is searched for images, a quoted pattern
+    ('photos/**/*.jpg'), or a list NAME.txt with one input per line.
 
     An interrupted run into a folder of npz files or into a collection is resumed by the same command,
     which processes only the images that are missing or have changed.
