@@ -196,7 +196,7 @@ def test_names_that_leave_the_folder_are_refused(here, capfd):
         (["many.h5", "x.csv"], 2, "several images need a folder"),
         (["f.npz", "x.csv", "--from", "csv"], 1, "csv file"),
         (["x.yml", "x.csv"], 1, "no such file"),
-        (["f.npz", "-"], 2, "name one"),
+        (["f.npz", "-"], 2, "give one"),
         (["/dev/null", "x.csv", "--from", "hloc"], 1, "pipe or device"),
         ([".", "x.h5", "--from", "lowe"], 1, "found none"),
     ],
