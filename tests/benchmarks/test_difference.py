@@ -9,6 +9,8 @@ from PIL import Image
 
 from siftcli import detect
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_keypoint_is_repeated_where_the_view_has_it_and_not_elsewhere(unchanged):
     features = detect(unchanged.reference)

@@ -1,9 +1,12 @@
 """The trials script: its rows, its tables and equal counts."""
 
+import pytest
 import trials
 
 from siftcli.detectors.base import Detector
 from siftcli.views.rendering import grey_of
+
+pytestmark = pytest.mark.slow
 
 
 def test_equal_counts_bring_every_setting_to_the_smallest(unchanged):

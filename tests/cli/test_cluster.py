@@ -18,6 +18,8 @@ from siftcli.workflows import detect as batch
 from siftcli.workflows import detect_image as detection
 from siftcli.workflows.detect_plan import make_plan
 
+pytestmark = pytest.mark.slow
+
 PARAMS = SiftParams(max_features=60, first_octave=0)
 
 

@@ -135,6 +135,7 @@ def test_modules_and_scripts_of_commands_exist(page):
                 assert (ROOT / script).is_file(), script
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if any(before == "<!-- run -->" for before, _, _ in blocks(p))], ids=name_of
 )

@@ -17,6 +17,8 @@ from siftcli.__main__ import run
 from siftcli.formats._collections import WriteOptions, open_writer
 from siftcli.formats.colmap_db import ColmapWriter
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["here", "output"]
 """Fixtures."""
 

@@ -19,7 +19,10 @@ from siftcli.__main__ import run
 from siftcli.errors import InputError
 from siftcli.io.suffixes import image_suffixes
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged tags
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]  # Pillow's, of damaged tags
 
 MAX_PIXELS = 1_000_000
 """The limit that these tests run with, so that a claim just below it fits the bound on memory."""

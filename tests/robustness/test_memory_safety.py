@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1] / "unit"
 KERNEL_TESTS = (
     "test_scalespace.py",

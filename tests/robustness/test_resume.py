@@ -22,6 +22,8 @@ from siftcli.params import SiftParams
 from siftcli.workflows import detect as batch
 from siftcli.workflows.detect_plan import make_plan
 
+pytestmark = pytest.mark.slow
+
 N_IMAGES = 24
 
 

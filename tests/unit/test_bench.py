@@ -66,6 +66,7 @@ def test_without_an_image_a_photograph_is_taken_at_every_size():
 # --- detectors taking turns --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_detectors_are_compared_with_the_first():
     names = ["siftcli", "opencv-precise", "scikit-image"]
     (one,) = measure([Case(CHELSEA, 0.05, "resized")], names, thread_counts=[1], n_pairs=3)
@@ -104,6 +105,7 @@ def test_the_first_image_of_a_process_is_measured(name):
 # --- whole processes -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_whole_processes_are_timed_and_a_failure_is_told():
     timed = time_command(CHELSEA, 1)
     assert timed.n_pairs == 1
@@ -192,6 +194,7 @@ def test_every_table_fits_into_80_columns():
 # --- the command -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_bench_command_prints_tables_and_writes_what_it_measured(tmp_path):
     output = tmp_path / "bench.json"
     arguments = ["bench", str(CHELSEA), "--sizes", "0.05", "--made", "resized,tiled", "--pairs", "1"]

@@ -10,6 +10,8 @@ from siftcli.errors import MissingDependencyError, ParameterError
 from siftcli.image import read_image
 from siftcli.views.metrics import counterparts, descriptor_cosines
 
+pytestmark = pytest.mark.peers
+
 INSTALLED = detectors.installed_detectors()
 SAMPLE = Path(__file__).parents[2] / "sample_images" / "camera.png"
 

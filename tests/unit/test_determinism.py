@@ -63,6 +63,7 @@ def test_another_process_with_another_hash_seed(here):
     assert in_another_process(PYTHONHASHSEED="1") == here
 
 
+@pytest.mark.slow
 def test_without_a_cache_of_kernels(here):
     # Below a file no folder can be made: the kernels are compiled anew.
     assert in_another_process(NUMBA_CACHE_DIR="/dev/null/nowhere", PYTHONHASHSEED="2") == here

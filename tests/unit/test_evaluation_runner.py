@@ -41,6 +41,7 @@ def without_times(rows):
     return [{key: value for key, value in row.items() if key != "time_s"} for row in rows]
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_jobs(folder, tmp_path):
     one = runner.evaluate(planned(folder), SETTINGS, tmp_path / "one", jobs=1)
     two = runner.evaluate(planned(folder), SETTINGS, tmp_path / "two", jobs=2)
@@ -136,6 +137,7 @@ class Deadly(Lossless):
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_one_job_s_failure(folder):
     settings = Settings(sweeps={"lossless": [90, 180, 270]}, detectors=["opencv"])
     jobs = planned(folder, settings)

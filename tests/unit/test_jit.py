@@ -11,6 +11,8 @@ from conftest import texture
 
 import siftcli
 
+pytestmark = pytest.mark.slow
+
 DETECT = """
 import sys, numpy as np, siftcli
 features = siftcli.detect(np.load(sys.argv[1]), max_features=40)

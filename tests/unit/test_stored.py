@@ -17,6 +17,8 @@ from siftcli.kernels import cache
 from siftcli.kernels import stored as _stored
 from siftcli.kernels.stored import Store
 
+pytestmark = pytest.mark.slow
+
 DETECT = """
 import sys, siftcli
 from siftcli.formats import encode

@@ -16,6 +16,8 @@ from siftcli.learned.training import Epoch
 from siftcli.views.metrics import angle_difference
 from siftcli.views.planar import map_points
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 
 
