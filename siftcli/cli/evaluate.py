@@ -24,6 +24,7 @@ from ..evaluation.options import (
 )
 from ._options import names_callback
 from ._output import complain, note, print_json, say_table
+from ._pose_options import pose_options, run_poses, take_pose_options
 
 Progress = Callable[[int, int], None]
 
@@ -89,9 +90,11 @@ Progress = Callable[[int, int], None]
 @click.option(
     "--dataset",
     type=click.Choice(DATASET_NAMES),
-    help="INPUT is a dataset with known homographies instead of images: a folder of Oxford affine or "
-    "HPatches sequences, or a CSV file with the columns image_a,image_b,homography.",
+    help="INPUT is a dataset instead of images. With known homographies: a folder of Oxford affine or "
+    "HPatches sequences, or a CSV file with the columns image_a,image_b,homography. With known cameras "
+    "(poses): a folder with images/ and a COLMAP model in sparse/, a folder of such folders, or a CSV file.",
 )
+@pose_options
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; all cores when not given.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the views' noise.")
 @click.option("--overwrite", is_flag=True, help="Begin anew whatever DIR holds of an evaluation.")
@@ -117,6 +120,14 @@ def command(
     """
     values = None if angles is None else parse_values(angles)
     options["detectors"] = with_orientation(options["detectors"], orientation)
+    of_poses = take_pose_options(options)
+    if options["dataset"] == "poses":
+        common = {name: options[name] for name in ("detectors", "seed")}
+        with _progress(show=not quiet) as progress:
+            results = run_poses(
+                inputs, output, {**of_poses, **common}, jobs or _usable_cores(), overwrite, progress
+            )
+        return _tell_poses(results, output, as_json=as_json, quiet=quiet)
 
     from ..evaluation.request import make_request
     from ..evaluation.runner import evaluate, summaries_of
@@ -136,6 +147,20 @@ def command(
     elif not quiet:
         say_table(text_tables(summaries_of(results)))
         note(f"report: {report}")
+    return 1 if results["failures"] else 0
+
+
+def _tell_poses(results: dict[str, Any], output: str, *, as_json: bool, quiet: bool) -> int:
+    """Print what a benchmark of poses found; the exit status."""
+    from ..evaluation.poses.summary import text_tables
+
+    for failure in results["failures"]:
+        complain(f"{failure['scene']}: {failure['pair']}: {failure['detector'] or 'all'}: {failure['error']}")
+    if as_json:
+        print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
+    elif not quiet:
+        say_table(text_tables(results["summary"]))
+        note(f"results: {os.path.join(output, 'results.json')}")  # noqa: PTH118
     return 1 if results["failures"] else 0
 
 

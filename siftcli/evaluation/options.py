@@ -24,7 +24,7 @@ LEARNED: Mapping[str, str] = {"siftcli": "siftcli-learned", "siftcli-classic": "
 """siftcli's own detectors, and the same with orientations from the network."""
 ORIENTATIONS = ("histogram", "learned")
 """What siftcli's own detectors can find orientations by."""
-DATASET_NAMES = ("oxford", "hpatches", "csv")
+DATASET_NAMES = ("oxford", "hpatches", "csv", "poses")
 MODES = ("rendered", "canvas")
 """How images are turned by angles other than multiples of 90°."""
 MAX_VALUES = 1000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,8 +34,13 @@ def run_tasks(
     processes
         Workers; with 1 the work is done in this process.
     """
-    with _one_thread_in_opencv() if processes == 1 else _one_thread_in_new_processes():
+    with one_thread(processes):
         yield from LocalPool(_Work(settings), _lost, processes).run(jobs, lambda: False)
+
+
+def one_thread(processes: int) -> AbstractContextManager[None]:
+    """Libraries use one thread meanwhile: in this process, or in new ones if there are several."""
+    return _one_thread_in_opencv() if processes == 1 else _one_thread_in_new_processes()
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import OutputError
 from ..io.provenance import file_digest
 from ..io.writing import write_inside
-from .work import Record, Task
+from .work import Record
 
 RUN_FILE = "run.json"
 FINISHED_FILE = "finished.jsonl"
@@ -25,6 +25,14 @@ PICTURES_FOLDER = "pictures"
 RESULT_FILES = ("results.json", "summary.csv", "report.html")
 
 Key = tuple[Any, ...]
+
+
+class Keyed(Protocol):
+    """A job that a key identifies."""
+
+    @property
+    def key(self) -> Key:
+        """What identifies the job among those of a run."""
 
 
 class Store:
@@ -101,7 +109,7 @@ class Store:
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise OutputError(f"{path} is not what siftcli wrote; pass --overwrite to begin anew") from error
 
-    def add(self, job: Task, records: Sequence[Record]) -> None:
+    def add(self, job: Keyed, records: Sequence[Record]) -> None:
         """Keep a finished job's rows."""
         line = json.dumps(plain({"key": job.key, "records": records}), allow_nan=False)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW

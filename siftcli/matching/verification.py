@@ -26,6 +26,7 @@ from .options import (
     check_max_error,
     check_model,
 )
+from .residuals import Matrix, Points, sampson_errors, transfer_errors
 
 CONFIDENCE = 0.9999
 MAX_ITERATIONS = 10_000
@@ -37,9 +38,6 @@ N_REFITS = 12
 CAUCHY_WIDTH = 1.5
 """Error, over the median error, at which a match's weight is halved: localisation errors have
 longer tails than a Gaussian, and a few of 2 px would otherwise outweigh hundreds of 0.1 px."""
-
-Points = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -191,7 +189,7 @@ def _similarity(first: Points, second: Points, scale: NDArray[np.float64], max_e
     for _ in range(N_REFITS):
         if model is None:
             return None
-        errors = _transfer_errors(first, second, model)
+        errors = transfer_errors(first, second, model)
         near = errors <= max_error
         weight = _weights(errors[near], scale[near])
         model = _fitted_similarity(first[near], second[near], weight)
@@ -225,24 +223,6 @@ def _complex(xy: Points) -> NDArray[np.complex128]:
     return xy[:, 0] + 1j * xy[:, 1]
 
 
-def _transfer_errors(first: Points, second: Points, model: Matrix) -> NDArray[np.float64]:
-    """(M,) |H x₁ - x₂| in pixels; infinite where H x₁ is."""
-    mapped = first @ model[:, :2].T + model[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = mapped[:, :2] / mapped[:, 2:] - second
-    return np.asarray(np.nan_to_num(np.hypot(difference[:, 0], difference[:, 1]), nan=np.inf))
-
-
-def _sampson_errors(first: Points, second: Points, model: Matrix) -> NDArray[np.float64]:
-    """(M,) Sampson's distance in pixels (Hartley and Zisserman, eq. 11.9)."""
-    lines_second = first @ model[:, :2].T + model[:, 2]
-    lines_first = second @ model[:2] + model[2]
-    algebraic = np.sum(lines_second[:, :2] * second, axis=1) + lines_second[:, 2]
-    gradient = np.sqrt(np.sum(lines_second[:, :2] ** 2, axis=1) + np.sum(lines_first[:, :2] ** 2, axis=1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.nan_to_num(np.abs(algebraic) / gradient, nan=np.inf))
-
-
 def _motion(model: Matrix, f: Features) -> tuple[float | None, float | None, tuple[float, float] | None]:
     """Turn, scale and shift of a point map at the centre of the first image.
 
@@ -265,4 +245,4 @@ def _motion(model: Matrix, f: Features) -> tuple[float | None, float | None, tup
 
 
 _ESTIMATORS = {"similarity": _similarity, "homography": _homography, "fundamental": _fundamental}
-_ERRORS = {"similarity": _transfer_errors, "homography": _transfer_errors, "fundamental": _sampson_errors}
+_ERRORS = {"similarity": transfer_errors, "homography": transfer_errors, "fundamental": sampson_errors}
