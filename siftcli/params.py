@@ -62,9 +62,16 @@ class KeypointParams:
     """Extrema, their refinement and what rejects them (Lowe, sections 3.1, 4 and 4.1)."""
 
     contrast_threshold: float = _param(
-        0.02,
+        0.015,
         "smallest |DoG| of a keypoint, times levels_per_octave, image in [0, 1] (Lowe, section 4); "
-        "small ones need more (response_threshold)",
+        "small ones need more (response_threshold), and those of a clean image less (clean_contrast)",
+        low=0,
+        high=1,
+    )
+    clean_contrast: float = _param(
+        0.4,
+        "share of contrast_threshold that is enough in an image without noise; it rises with the noise, to 1 "
+        "at one grey level of 255. 1: the threshold is the same for every image",
         low=0,
         high=1,
     )
@@ -112,23 +119,24 @@ class KeypointParams:
     )
     min_sigma: float = _param(0.0, "keypoints of a smaller σ, in input pixels, are dropped", low=0)
     response_threshold: float = _param(
-        0.75,
-        "smallest response of a keypoint, in multiples of contrast_threshold / levels_per_octave",
+        0.8,
+        "smallest stability of a keypoint (response_power), in multiples of "
+        "contrast_threshold / levels_per_octave",
         low=0,
     )
     response_excess: bool = _param(
-        True, "the response counts what |DoG| has beyond the contrast threshold, not all of it"
+        True, "the stability counts what |DoG| has beyond the contrast threshold, not all of it"
     )
     response_power: float = _param(
-        1.8,
-        "power of σ, in input pixels, in the response, which is contrast · roundness^roundness_power · "
-        "σ^response_power, less near the border (border_reach)",
+        1.2,
+        "power of σ, in input pixels, in the stability that a keypoint needs, which is contrast · "
+        "roundness^roundness_power · σ^response_power, less near the border (border_reach)",
         low=0,
         high=4,
     )
     roundness_power: float = _param(
         1.25,
-        "power of the roundness in the response: 4·determinant / trace² of the curvatures in x and y, 1 for "
+        "power of the roundness in the stability: 4·determinant / trace² of the curvatures in x and y, 1 for "
         "a round structure; with fit_window, times the part of the curvature in scale that is left when the "
         "position follows the scale",
         low=0,
@@ -136,11 +144,20 @@ class KeypointParams:
     )
     border_reach: float = _param(
         5.0,
-        "how far from the image's border it lowers the response, in units of σ: at a distance of d·σ it is "
-        "multiplied by 1 − exp(−(d / border_reach)²); 0 for nowhere",
+        "how far from the image's border it lowers stability and response, in units of σ: at a distance of "
+        "d·σ they are multiplied by 1 − exp(−(d / border_reach)²); 0 for nowhere",
         low=0,
         high=20,
     )
+    ranking_power: float = _param(
+        -0.5,
+        "power of σ in the response, by which keypoints are ranked: |DoG| · roundness^ranking_roundness · "
+        "σ^ranking_power. Below 0 small ones come first, which are placed more exactly; above 0 large ones, "
+        "which are found again more often",
+        low=-4,
+        high=4,
+    )
+    ranking_roundness: float = _param(0.6, "power of the roundness in the response", low=0, high=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,11 +220,11 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
     """
 
     max_features: int | None = _param(None, "keep N features, after masking; all when not given", low=1)
-    selection: Literal["strongest", "even"] = _param(
-        "strongest",
-        "which N: the strongest, or, spread evenly, those farthest from clearly stronger ones "
-        "(Brown et al. 2005)",
-        choices=("strongest", "even"),
+    selection: Literal["spread", "strongest", "even"] = _param(
+        "spread",
+        "which N, and in which order: the strongest; those farthest from clearly stronger ones (even, Brown "
+        "et al. 2005); or by both, the response times the square of that distance (spread)",
+        choices=("spread", "strongest", "even"),
     )
 
     def __post_init__(self) -> None:
@@ -276,6 +293,7 @@ _CLASSIC: dict[str, Any] = {
     "doubling": "linear",
     "assumed_variance": 0.25,  # a camera blur of 0.5 px
     "contrast_threshold": 0.04,
+    "clean_contrast": 1.0,
     "candidate_fraction": 0.5,
     "nearest_only": False,
     "edge_threshold": 10.0,
@@ -286,6 +304,9 @@ _CLASSIC: dict[str, Any] = {
     "response_power": 0.0,
     "roundness_power": 0.0,
     "border_reach": 0.0,
+    "ranking_power": 0.0,
+    "ranking_roundness": 0.0,
+    "selection": "strongest",
     "isotropic_gradients": False,
     "orientation_bins": 36,
     "orientation_window": 1.5,
@@ -296,7 +317,12 @@ _CLASSIC: dict[str, Any] = {
 }
 """Where Lowe's values (and OpenCV's) differ from the defaults."""
 
-_DENSE: dict[str, Any] = {"contrast_threshold": 0.006}
+_DENSE: dict[str, Any] = {
+    "contrast_threshold": 0.006,
+    "clean_contrast": 1.0,
+    "response_threshold": 0.75,
+    "response_power": 1.8,
+}
 """For reconstruction, which wants thousands of features of a photograph and sorts out the weak ones."""
 
 _PRESETS = {"classic": _CLASSIC, "dense": _DENSE}

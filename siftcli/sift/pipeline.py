@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,11 @@ from .descriptor import describe_frames, reach_of_descriptor
 from .duplicates import NONE_CARRIED
 from .extrema import find_extrema
 from .least_squares import REACH
+from .noise import params_for
 from .orientation import assign_orientations, reach_of_histogram
 from .refinement import Keypoints, reach_of_refinement, refine
 from .scale_space import Strip, gaussian_strips, octaves_of, strip_shape
-from .selection import select
+from .selection import rank, strongest_first
 
 OrientationStage = Callable[
     [Strip, Keypoints, SiftParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
@@ -37,7 +38,10 @@ OrientationStage = Callable[
 """Keypoints of a strip to the keypoint and the angle of each frame."""
 
 Frames = dict[str, NDArray[Any]]
-"""Columns of :class:`Features`."""
+"""Columns of :class:`Features`, and ``keypoint``, the row of each frame's keypoint among those it is of."""
+
+_Part = TypeVar("_Part")
+"""What is kept of a strip: its frames, or its keypoints."""
 
 NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
 """The responses of no keypoint."""
@@ -71,40 +75,88 @@ def detect(
     Features
         Strongest first, at most ``params.max_features``.
     """
+    adapted = params_for(image, params)
+    size = image.shape[1], image.shape[0]
     with Threads(threads) as pool:
-        octaves = gaussian_strips(image, params, pool, reach=_reach(params))
-        found = _detect_in_octaves(octaves, params, mask, pool, with_descriptors)
-    parts, counts = [_no_frames()], Counter(candidates=0)
-    for frames, counts_of_strip in found:
-        parts.append(frames)
-        counts.update(counts_of_strip)
-    columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    kept = select(columns, params)
+        strips = partial(gaussian_strips, image, adapted, pool, reach=_reach(adapted))
+        found_in = partial(_detect_in_octaves, params=adapted, mask=mask, pool=pool)
+        finish = partial(_described_frames, params=adapted, pool=pool, with_descriptors=with_descriptors)
+        if params.selection == "strongest" or params.max_features is None:
+            parts, counts = _gathered(found_in(strips(), finish))
+            frames = _joined(parts)
+            rows, frames["response"] = rank(frames, params, size)
+        else:
+            keypoints, counts = _gathered(found_in(strips(), _left_as_they_are))
+            frames, rows = _frames_of_wanted(strips(), Keypoints.concatenate(keypoints), finish, params, size)
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
-    kept_columns: dict[str, Any] = {name: column[kept] for name, column in columns.items()}
+    del frames["keypoint"]
+    kept: dict[str, Any] = {name: column[rows[: params.max_features]] for name, column in frames.items()}
     return Features(
-        **kept_columns,
+        **kept,
         descriptor_kind=_descriptor_kind(params),
-        image_size=(image.shape[1], image.shape[0]),
+        image_size=size,
         params=params,
         removed=dict(counts),
     )
 
 
+def _gathered(found: Sequence[tuple[_Part, dict[str, int]]]) -> tuple[list[_Part], Counter[str]]:
+    """What was found in all strips, and the sums of their counts."""
+    counts = Counter(candidates=0)
+    for _, counts_of_strip in found:
+        counts.update(counts_of_strip)
+    return [part for part, _ in found], counts
+
+
+def _joined(parts: Sequence[Frames]) -> Frames:
+    return {name: np.concatenate([part[name] for part in (_no_frames(), *parts)]) for name in _no_frames()}
+
+
+def _frames_of_wanted(
+    octaves: Iterator[Generator[Strip, None, None]],
+    keypoints: Keypoints,
+    finish: Callable[[Strip, Keypoints], Frames],
+    params: SiftParams,
+    size: tuple[int, int],
+) -> tuple[Frames, NDArray[np.intp]]:
+    """The frames of the keypoints that are wanted first, and the rows of those kept, strongest first.
+
+    Which are wanted is known only when all keypoints are. So the strips are made once more, and little is
+    given an orientation and a descriptor that is not kept.
+    """
+    columns = {"xy": keypoints.xy.astype(np.float32), "scale": keypoints.sigma.astype(np.float32)}
+    rows, response = rank({**columns, "response": keypoints.response}, params, size)
+    rows = rows[: params.max_features]
+    wanted = replace(keypoints, response=response).select(rows)
+    parts = []
+    for strip in chain.from_iterable(octaves):
+        here = np.flatnonzero((wanted.octave == strip.number) & strip.holds(wanted.xy))
+        if len(here):
+            frames = finish(strip, wanted.select(here))
+            parts.append({**frames, "keypoint": here[frames["keypoint"]]})
+    frames = _joined(parts)
+    # Of the last keypoint only some orientations may have room.
+    kept = np.argsort(frames["keypoint"], kind="stable")[: params.max_features]
+    return frames, kept[strongest_first({name: column[kept] for name, column in frames.items()})]
+
+
 def _detect_in_octaves(
     octaves: Iterator[Generator[Strip, None, None]],
+    finish: Callable[[Strip, Keypoints], _Part],
     params: SiftParams,
     mask: NDArray[np.bool_] | None,
     pool: Threads,
-    with_descriptors: bool,
-) -> list[tuple[Frames, dict[str, int]]]:
-    """The frames of each strip of the next octave and of all after it, and how many each filter removed."""
+) -> list[tuple[_Part, dict[str, int]]]:
+    """What becomes of the keypoints of each strip of the next octave and of all after it.
+
+    With it comes how many candidates each filter removed.
+    """
     strips = next(octaves, None)
     if strips is None:
         return []
     found, carried, strongest = [], NONE_CARRIED, NONE_ADMITTED
-    coarser: Callable[[], list[tuple[Frames, dict[str, int]]]] = partial(
-        _detect_in_octaves, octaves, params, mask, pool, with_descriptors
+    coarser: Callable[[], list[tuple[_Part, dict[str, int]]]] = partial(
+        _detect_in_octaves, octaves, finish, params, mask, pool
     )
     with closing(strips):
         for strip in strips:
@@ -114,12 +166,22 @@ def _detect_in_octaves(
             keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
             allowed = keypoints if mask is None else keypoints.select(_is_allowed(keypoints.xy, mask))
             admitted, strongest = _admit(allowed, strongest, params)
-            frames = _assign_frames(strip, admitted, params, pool)
-            describe_them = _describe_frames if with_descriptors else _leave_undescribed
-            frames["descriptors"] = describe_them(strip, frames, params, pool)
             removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-            found.append((frames, {"candidates": len(candidates), **removed}))
+            found.append((finish(strip, admitted), {"candidates": len(candidates), **removed}))
     return found + coarser()
+
+
+def _described_frames(
+    strip: Strip, keypoints: Keypoints, *, params: SiftParams, pool: Threads, with_descriptors: bool
+) -> Frames:
+    frames = _assign_frames(strip, keypoints, params, pool)
+    describe_them = _describe_frames if with_descriptors else _leave_undescribed
+    frames["descriptors"] = describe_them(strip, frames, params, pool)
+    return frames
+
+
+def _left_as_they_are(_strip: Strip, keypoints: Keypoints) -> Keypoints:
+    return keypoints
 
 
 def describe(
@@ -182,7 +244,7 @@ def _reach_of(features: Features, octave: NDArray[np.int16] | None, params: Sift
 
 
 def _no_frames() -> Frames:
-    """The columns of :class:`Features` that the pipeline fills, without a row."""
+    """The columns that the pipeline fills, without a row."""
     return {
         "xy": np.empty((0, 2), np.float32),
         "scale": np.empty(0, np.float32),
@@ -191,6 +253,7 @@ def _no_frames() -> Frames:
         "sign": np.empty(0, np.int8),
         "octave": np.empty(0, np.int16),
         "descriptors": np.empty((0, DESCRIPTOR_LENGTH), np.uint8),
+        "keypoint": np.empty(0, np.intp),
     }
 
 
@@ -208,9 +271,9 @@ def _admit(
 ) -> tuple[Keypoints, NDArray[np.floating]]:
     """Those that may be among the strongest ``max_features``, and the octave's strongest responses so far.
 
-    Where features are to be spread evenly, any may be wanted.
+    Where features are to be spread, any may be wanted.
     """
-    if params.max_features is None or params.selection == "even":
+    if params.max_features is None or params.selection != "strongest":
         return keypoints, strongest
     response = keypoints.response
     strongest = np.concatenate((strongest, response))
@@ -233,6 +296,7 @@ def _assign_frames(strip: Strip, keypoints: Keypoints, params: SiftParams, pool:
         # A value that was refined to exactly 0 is of neither sign; files know only two.
         "sign": np.where(of_frame.value < 0, -1, 1).astype(np.int8),
         "octave": of_frame.octave,
+        "keypoint": rows,
     }
 
 

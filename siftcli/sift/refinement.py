@@ -131,15 +131,17 @@ def refine(
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)
     xy, (level, value, roundness) = strip.to_input(unique[:, :2]), unique[:, 2:].T
     sigma, to_border = strip.sigma_of(level), strip.distance_to_border(xy)
+    nearness = _nearness(sigma, to_border, params)
     keypoints = Keypoints(
         octave=np.full(len(unique), strip.number, np.int16),
         xy=xy,
         sigma=sigma,
         value=value,
-        response=_response(value, roundness, sigma, to_border, contrast, params),
+        response=_response(value, roundness, sigma, params) * nearness,
     )
     is_large = keypoints.sigma >= params.min_sigma
-    is_strong = keypoints.response >= params.response_threshold * contrast
+    stability = _stability(value, roundness, sigma, contrast, params) * nearness
+    is_strong = stability >= np.float32(params.response_threshold * contrast)
     removed = {
         "unstable": int(n_of_fate[UNSTABLE]),
         "low_contrast": int(n_of_fate[LOW_CONTRAST]),
@@ -151,23 +153,43 @@ def refine(
     return keypoints.select(is_large & is_strong), removed, carried
 
 
-def _response(
+def _stability(
     value: NDArray[np.float64],
     roundness: NDArray[np.float64],
     sigma: NDArray[np.float64],
-    to_border: NDArray[np.float64],
     contrast: float,
     params: KeypointParams,
 ) -> NDArray[np.float32]:
     """Contrast · roundness^q · σ^p: of equal contrast, a large and round structure is found again more often.
 
-    Near the border it is less: what lies beyond is made up, and made up otherwise in another view.
+    With ``response_excess`` the contrast is what |DoG| has beyond ``contrast``.
     """
     counted = np.maximum(np.abs(value) - contrast * params.response_excess, 0)
-    response = counted * roundness**params.roundness_power * sigma**params.response_power
-    if params.border_reach > 0:
-        response *= -np.expm1(-((np.maximum(to_border, 0) / (params.border_reach * sigma)) ** 2))
-    return np.asarray(response, np.float32)
+    return _scored(counted, roundness**params.roundness_power, sigma**params.response_power)
+
+
+def _response(
+    value: NDArray[np.float64],
+    roundness: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    params: KeypointParams,
+) -> NDArray[np.float32]:
+    """|DoG| · roundness^r · σ^s: of equal contrast, a small structure is placed more exactly."""
+    return _scored(np.abs(value), roundness**params.ranking_roundness, sigma**params.ranking_power)
+
+
+def _scored(*factors: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.asarray(np.prod(factors, axis=0), np.float32)
+
+
+def _nearness(
+    sigma: NDArray[np.float64], to_border: NDArray[np.float64], params: KeypointParams
+) -> NDArray[np.float32]:
+    """Factor of both: what lies beyond the border is padding, which differs from view to view."""
+    if params.border_reach == 0:
+        return np.ones(len(sigma), np.float32)
+    distance = np.maximum(to_border, 0) / (params.border_reach * sigma)
+    return np.asarray(-np.expm1(-(distance**2)), np.float32)
 
 
 def least_contrast(

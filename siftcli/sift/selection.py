@@ -1,14 +1,16 @@
-"""Which features are kept, and in which order.
+"""Which keypoints are wanted first.
 
-``max_features`` keeps the strongest; or, spread evenly over the image, the best under adaptive non-maximal
-suppression (Brown, Szeliski, Winder, *Multi-Image Matching using Multi-Scale Oriented Patches*, CVPR 2005,
-section 3): those that are farthest from whatever is clearly stronger.
+The strongest; or, spread evenly over the image, the best under adaptive non-maximal suppression (Brown,
+Szeliski, Winder, *Multi-Image Matching using Multi-Scale Oriented Patches*, CVPR 2005, section 3): those that
+are farthest from whatever is clearly stronger; or by both, the response times the square of that distance.
+Then what is strong among strong ones gives way, and so does noise where there is nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,35 +21,72 @@ from ..params import SiftParams
 ROBUSTNESS = 0.9
 """What suppresses a keypoint has more than its response / 0.9 (Brown et al., section 3)."""
 
+SPREAD_POWER = 2
+"""Of the distance to what is clearly stronger, in the response of a spread selection; an area."""
+FARTHEST = 0.25
+"""Share of the image's diagonal beyond which that distance counts no more."""
+
 _PLACES_PER_CELL = 2
 """Of the grid in which stronger neighbours are looked for; any number gives the same radii."""
 
 
-def select(columns: dict[str, NDArray[Any]], params: SiftParams) -> NDArray[np.intp]:
-    """Rows of the columns of :class:`Features` that are kept, at most ``max_features``.
+class Ranked(NamedTuple):
+    """What was put in order."""
 
-    They come strongest first, ties by scale, then y, then x; orientations of a keypoint stay in their order.
+    rows: NDArray[np.intp]
+    """(N,) rows, the most wanted first."""
+    response: NDArray[np.float32]
+    """(N,) of each row as it was given: what it is ranked by."""
+
+
+def rank(columns: Mapping[str, NDArray[Any]], params: SiftParams, image_size: tuple[int, int]) -> Ranked:
+    """Put keypoints, or frames, in the order in which they are wanted.
+
+    Frames of one keypoint stay beside each other, in their order. Ties are broken by scale, then y, then x.
+
+    Parameters
+    ----------
+    columns
+        Of :class:`Features`: ``xy``, ``scale`` and ``response``.
+    params
+        Of which ``selection`` says what is wanted.
+    image_size
+        (width, height) in pixels.
     """
-    (x, y), scale = columns["xy"].T, columns["scale"]
-    rows = np.lexsort((x, y, scale, -columns["response"]))
-    if params.selection == "even" and params.max_features is not None:
-        xy, scale, response = (columns[name][rows] for name in ("xy", "scale", "response"))
-        return rows[_most_even(xy, scale, response, params.max_features)]
-    return rows[: params.max_features]
+    xy, scale, response = (columns[name] for name in ("xy", "scale", "response"))
+    rows = _strongest_first(xy, scale, response)
+    if params.selection == "strongest" or (params.selection == "even" and params.max_features is None):
+        return Ranked(rows, response)
+    radius = np.empty(len(rows))
+    radius[rows] = _radii_of_frames(xy[rows], scale[rows], response[rows])
+    if params.selection == "even":
+        return Ranked(rows[np.argsort(-radius[rows], kind="stable")], response)
+    farthest = FARTHEST * math.hypot(*image_size)
+    spread = np.asarray(response * (np.minimum(radius, farthest) / farthest) ** SPREAD_POWER, np.float32)
+    return Ranked(_strongest_first(xy, scale, spread), spread)
 
 
-def _most_even(
-    xy: NDArray[np.floating], scale: NDArray[np.floating], response: NDArray[np.floating], n: int
+def strongest_first(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
+    """Rows of columns of :class:`Features`, ties by scale, then y, then x."""
+    return _strongest_first(*(columns[name] for name in ("xy", "scale", "response")))
+
+
+def _strongest_first(
+    xy: NDArray[np.floating], scale: NDArray[np.floating], response: NDArray[np.floating]
 ) -> NDArray[np.intp]:
-    """The n sorted rows, or all, of the largest radii. Of equal radii the stronger come first.
+    x, y = xy.T
+    return np.lexsort((x, y, scale, -response))
 
-    Orientations of a keypoint share its radius, so only the last one kept can lose some.
-    """
+
+def _radii_of_frames(
+    xy: NDArray[np.floating], scale: NDArray[np.floating], response: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The radii (N,) of sorted frames; those of one keypoint share its radius."""
     keys = np.column_stack((xy, scale, response))
     is_first = np.ones(len(keys), bool)
     is_first[1:] = np.any(keys[1:] != keys[:-1], axis=1)
-    radius = suppression_radii(xy[is_first], response[is_first])[np.cumsum(is_first) - 1]
-    return np.sort(np.argsort(-radius, kind="stable")[:n])
+    radii: NDArray[np.float64] = suppression_radii(xy[is_first], response[is_first])
+    return radii[np.cumsum(is_first) - 1]
 
 
 def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) -> NDArray[np.float64]:
