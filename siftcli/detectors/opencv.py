@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
 from ..features import DESCRIPTOR_LENGTH, Features
+from ..params import SiftParams
 from .base import Detector, Grey
 from .records import features_of
+
+_SPREAD = SiftParams(selection="spread")
 
 
 class OpenCV(Detector):
@@ -54,6 +58,30 @@ class OpenCVPrecise(OpenCV):
 
     name = "opencv-precise"
     options: ClassVar[Mapping[str, Any]] = {"enable_precise_upscale": True}
+
+
+class OpenCVSpread(OpenCVPrecise):
+    """OpenCV with a low threshold, its keypoints selected as siftcli's are.
+
+    It tells what the detector gives and what the selection.
+    """
+
+    name = "opencv-spread"
+    options: ClassVar[Mapping[str, Any]] = {"enable_precise_upscale": True, "contrastThreshold": 0.01}
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What ``SIFT_create`` was given, and the selection."""
+        return {**self.options, "selection": _SPREAD.selection}
+
+    def detect(self, grey: Grey) -> Features:
+        """All features, in the order in which they are wanted."""
+        from ..sift.selection import rank
+
+        found = super().detect(grey)
+        columns = {"xy": found.xy, "scale": found.scale, "response": found.response}
+        rows, response = rank(columns, _SPREAD, found.image_size)
+        return replace(found, response=response).select(rows)
 
 
 def _as_bytes(grey: Grey) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ DETECTOR_NAMES = (
     "siftcli-classic-learned",
     "opencv",
     "opencv-precise",
+    "opencv-spread",
     "scikit-image",
     "colmap",
     "vlfeat",

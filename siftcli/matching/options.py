@@ -10,9 +10,11 @@ from ..errors import ParameterError
 DEFAULT_RATIO = 0.8
 """Largest ratio of the nearest to the second distance (Lowe, section 7.1)."""
 
-MIN_MATCHES = {"similarity": 2, "homography": 4, "fundamental": 8}
+ESSENTIAL = "essential"
+"""A scene in depth by cameras that are known, which only ``siftcli.verify`` is given."""
+MIN_MATCHES = {"similarity": 2, "homography": 4, "fundamental": 8, ESSENTIAL: 5}
 """Fewest matches that determine each model."""
-MODELS = tuple(MIN_MATCHES)
+MODELS = ("similarity", "homography", "fundamental")
 NO_MODEL = "none"
 MODEL_CHOICES = (*MODELS, NO_MODEL)
 DEFAULT_MODEL = "homography"

@@ -1,9 +1,9 @@
-"""Putative matches -> verified matches and a model: similarity, homography or fundamental matrix.
+"""Putative matches -> verified matches and a model: similarity, homography, epipolar geometry.
 
-Homographies and fundamental matrices are found by OpenCV's MAGSAC++ (Barath et al.,
-CVPR 2020) from a fixed seed. A similarity, which that estimator does not offer, is found
-by RANSAC and then fitted to its inliers by reweighted least squares in closed form
-(Umeyama, PAMI 1991). A model that cannot be found is a result with a reason, not an error.
+Homographies, fundamental matrices and, of known cameras, relative poses are found by PoseLib
+(``estimators.py``) from a fixed seed. A similarity, which it does not offer, is found by OpenCV's
+RANSAC and then fitted to its inliers by reweighted least squares in closed form (Umeyama, PAMI
+1991). A model that cannot be found is a result with a reason, not an error.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
+from ..errors import ParameterError
 from ..features import Features, Matches
+from . import estimators
+from .cameras import PIXEL_CENTRE, Camera, RelativePose, fundamental_of
 from .nearest import Guide
 from .options import (
     DEFAULT_MAX_ERROR,
     DEFAULT_MODEL,
+    ESSENTIAL,
     MIN_MATCHES,
     MODELS,
     check_max_error,
@@ -28,11 +32,6 @@ from .options import (
 )
 from .residuals import Matrix, Points, sampson_errors, transfer_errors
 
-CONFIDENCE = 0.9999
-MAX_ITERATIONS = 10_000
-"""Of the random search; it ends earlier when the confidence is reached."""
-RANDOM_STATE = 0
-"""Seed of the random search: the same matches give the same model."""
 N_REFITS = 12
 """Rounds of the reweighted least squares; the turn then changes by less than 1e-6 degrees."""
 CAUCHY_WIDTH = 1.5
@@ -49,9 +48,9 @@ class Verification:
     """
 
     kind: str
-    """"similarity", "homography" or "fundamental"."""
+    """"similarity", "homography", "fundamental" or "essential"."""
     max_error: float
-    """Largest error of an inlier: pixels in the second image, Sampson's for a fundamental matrix."""
+    """Largest error of an inlier: pixels in the second image, Sampson's for epipolar geometry."""
     model: Matrix | None
     """(3, 3) float64: the map from the first to the second image, or F with x₂ᵀ F x₁ = 0."""
     inliers: NDArray[np.bool_]
@@ -62,6 +61,8 @@ class Verification:
     """Length in the second image over length in the first."""
     shift: tuple[float, float] | None = None
     """(dx, dy) in pixels by which the centre of the first image moves."""
+    pose: RelativePose | None = None
+    """Of the second camera seen from the first, where both are known ("essential")."""
     reason: str = ""
     """Why there is no model."""
 
@@ -74,7 +75,8 @@ class Verification:
         """Return the model as a guide for another search, within ``max_error``; ``None`` without a model."""
         if self.model is None:
             return None
-        return Guide(model=self.model, kind=self.kind, tolerance_px=self.max_error)
+        kind = "fundamental" if self.kind == ESSENTIAL else self.kind
+        return Guide(model=self.model, kind=kind, tolerance_px=self.max_error)
 
 
 def verify(
@@ -83,6 +85,7 @@ def verify(
     matches: Matches,
     model: str = DEFAULT_MODEL,
     max_error: float = DEFAULT_MAX_ERROR,
+    cameras: tuple[Camera, Camera] | None = None,
 ) -> Verification:
     """Find the model that most matches agree with, and which these are.
 
@@ -94,10 +97,14 @@ def verify(
         Pairs of their rows.
     model
         ``"similarity"`` (turn, scale, shift), ``"homography"`` (a plane, or a camera that only
-        turns) or ``"fundamental"`` (a scene in depth).
+        turns), ``"fundamental"`` (a scene in depth) or ``"essential"`` (the same by known cameras,
+        which gives the relative pose).
     max_error
-        Largest error of an inlier in pixels of the second image (for a fundamental matrix
-        Sampson's distance).
+        Largest error of an inlier in pixels of the second image (Sampson's distance for a scene in
+        depth). The model itself is found by the matches that are within 2 px (homography) or
+        0.5 px (a scene in depth) of it, or ``max_error`` if that is less.
+    cameras
+        Of the first and the second image, for ``"essential"`` only.
 
     Returns
     -------
@@ -107,29 +114,43 @@ def verify(
     Raises
     ------
     ParameterError
-        If the model is unknown or ``max_error`` is not above 0.
+        If the model is unknown, ``max_error`` is not above 0, or cameras are missing or not asked for.
     """
-    check_model(model, MODELS)
+    check_model(model, (*MODELS, ESSENTIAL))
     check_max_error(max_error)
-    matrix, reason = None, _too_few(len(matches), model)
+    if (cameras is None) == (model == ESSENTIAL):
+        raise ParameterError(
+            f"the model {ESSENTIAL!r}, and no other, needs the cameras of both images; "
+            f"got {model!r} {'without' if cameras is None else 'with'} cameras"
+        )
+    matrix, pose, reason = None, None, _too_few(len(matches), model)
     rows_f, rows_g = matches.pairs.T
     first, second = f.xy[rows_f].astype(np.float64), g.xy[rows_g].astype(np.float64)
     if not reason:
-        matrix = _ESTIMATORS[model](first, second, f.scale[rows_f].astype(np.float64), max_error)
+        if cameras is not None:
+            matrix, pose = _essential(first, second, cameras, max_error)
+        else:
+            matrix = _ESTIMATORS[model](first, second, f.scale[rows_f].astype(np.float64), max_error)
         reason = "" if matrix is not None else f"no {_NAMES[model]} fits the {len(matches)} matches"
     if matrix is None:
         return Verification(
             kind=model, max_error=max_error, model=None, inliers=np.zeros(len(matches), bool), reason=reason
         )
     inliers = _ERRORS[model](first, second, matrix) <= max_error
-    rotation_deg, scale, shift = (None, None, None) if model == "fundamental" else _motion(matrix, f)
+    rotation_deg, scale, shift = _motion(matrix, f) if model in _POINT_MAPS else (None, None, None)
     return Verification(
-        kind=model, max_error=max_error, model=matrix, inliers=inliers,
+        kind=model, max_error=max_error, model=matrix, inliers=inliers, pose=pose,
         rotation_deg=rotation_deg, scale=scale, shift=shift,
     )  # fmt: skip
 
 
-_NAMES = {"similarity": "similarity", "homography": "homography", "fundamental": "fundamental matrix"}
+_NAMES = {
+    "similarity": "similarity",
+    "homography": "homography",
+    "fundamental": "fundamental matrix",
+    ESSENTIAL: "relative pose",
+}
+_POINT_MAPS = ("similarity", "homography")
 
 
 def _too_few(n_matches: int, model: str) -> str:
@@ -140,30 +161,29 @@ def _too_few(n_matches: int, model: str) -> str:
 
 
 def _homography(first: Points, second: Points, scale: NDArray[np.float64], max_error: float) -> Matrix | None:
-    return _magsac("findHomography", "homography", first, second, max_error)
+    model = estimators.homography(first, second, max_error)
+    return _checked(model, "homography", first, second, max_error)
 
 
 def _fundamental(
     first: Points, second: Points, scale: NDArray[np.float64], max_error: float
 ) -> Matrix | None:
-    return _magsac("findFundamentalMat", "fundamental", first, second, max_error)
+    model = estimators.fundamental(first, second, max_error)
+    return _checked(model, "fundamental", first, second, max_error)
 
 
-def _magsac(function: str, kind: str, first: Points, second: Points, max_error: float) -> Matrix | None:
-    cv2 = import_cv2()
-    options = cv2.UsacParams()
-    options.score = cv2.SCORE_METHOD_MAGSAC
-    options.loMethod = cv2.LOCAL_OPTIM_SIGMA
-    options.final_polisher = cv2.MAGSAC
-    options.threshold = max_error
-    options.confidence = CONFIDENCE
-    options.maxIterations = MAX_ITERATIONS
-    options.randomGeneratorState = RANDOM_STATE
-    try:
-        matrix, _ = getattr(cv2, function)(first, second, options)
-    except cv2.error:  # what it does with degenerate points varies with the version
-        return None
-    return _checked(matrix, kind, first, second, max_error)
+def _essential(
+    first: Points, second: Points, cameras: tuple[Camera, Camera], max_error: float
+) -> tuple[Matrix | None, RelativePose | None]:
+    """Return the fundamental matrix in the features' coordinates, and the pose it comes from."""
+    limit = min(max_error, estimators.EPIPOLAR_ERROR_PX)
+    pose = estimators.relative_pose(first + PIXEL_CENTRE, second + PIXEL_CENTRE, cameras, limit)
+    if pose is None:
+        return None, None
+    to_camera = np.array([[1, 0, PIXEL_CENTRE], [0, 1, PIXEL_CENTRE], [0, 0, 1]])
+    model = to_camera.T @ fundamental_of(pose, *cameras) @ to_camera
+    model = _checked(model, ESSENTIAL, first, second, max_error)
+    return model, None if model is None else pose
 
 
 def _checked(matrix: Any, kind: str, first: Points, second: Points, max_error: float) -> Matrix | None:
@@ -171,7 +191,7 @@ def _checked(matrix: Any, kind: str, first: Points, second: Points, max_error: f
     if matrix is None or np.shape(matrix) != (3, 3) or not np.isfinite(matrix).all():
         return None
     model = np.array(matrix, dtype=np.float64)
-    if kind != "fundamental" and abs(np.linalg.det(model)) < np.finfo(float).eps:
+    if kind in _POINT_MAPS and abs(np.linalg.det(model)) < np.finfo(float).eps:
         return None
     n_inliers = np.count_nonzero(_ERRORS[kind](first, second, model) <= max_error)
     return model if n_inliers >= MIN_MATCHES[kind] else None
@@ -181,7 +201,7 @@ def _similarity(first: Points, second: Points, scale: NDArray[np.float64], max_e
     cv2 = import_cv2()
     matrix, _ = cv2.estimateAffinePartial2D(
         first, second, method=cv2.RANSAC, ransacReprojThreshold=max_error,
-        maxIters=MAX_ITERATIONS, confidence=CONFIDENCE, refineIters=0,
+        maxIters=estimators.MAX_ITERATIONS, confidence=estimators.CONFIDENCE, refineIters=0,
     )  # fmt: skip
     if matrix is None:
         return None
@@ -245,4 +265,9 @@ def _motion(model: Matrix, f: Features) -> tuple[float | None, float | None, tup
 
 
 _ESTIMATORS = {"similarity": _similarity, "homography": _homography, "fundamental": _fundamental}
-_ERRORS = {"similarity": transfer_errors, "homography": transfer_errors, "fundamental": sampson_errors}
+_ERRORS = {
+    "similarity": transfer_errors,
+    "homography": transfer_errors,
+    "fundamental": sampson_errors,
+    ESSENTIAL: sampson_errors,
+}

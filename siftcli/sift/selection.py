@@ -86,7 +86,7 @@ def _radii_of_frames(
     is_first = np.ones(len(keys), bool)
     is_first[1:] = np.any(keys[1:] != keys[:-1], axis=1)
     radii: NDArray[np.float64] = suppression_radii(xy[is_first], response[is_first])
-    return radii[np.cumsum(is_first) - 1]
+    return np.asarray(radii[np.cumsum(is_first) - 1])
 
 
 def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) -> NDArray[np.float64]:

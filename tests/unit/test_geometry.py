@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from siftcli._cv2 import import_cv2
 from siftcli.errors import ParameterError
 from siftcli.features import Features, Matches
+from siftcli.matching.cameras import Camera, RelativePose
 from siftcli.matching.options import MIN_MATCHES, MODELS
+from siftcli.matching.residuals import sampson_errors
 from siftcli.matching.verification import verify
 
 SIZE = (641, 481)
@@ -208,3 +210,52 @@ def test_what_cannot_be_meant_is_refused(option, message):
     f = features(random_points(9))
     with pytest.raises(ParameterError, match=message):
         verify(f, f, row_by_row(9), **option)
+
+
+def scene_in_depth(n=120, n_wrong=40):
+    """Places of points by two known cameras, in features' coordinates, and the pose of the second."""
+    rng = np.random.default_rng(11)
+    points = np.column_stack((rng.uniform(-2, 2, n), rng.uniform(-1.5, 1.5, n), rng.uniform(4, 9, n)))
+    angle = math.radians(12)
+    turn = np.array(
+        [[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]]
+    )
+    pose = RelativePose(turn, np.array([-0.8, 0.1, 0.2]))
+    cameras = (
+        Camera.with_focal_length(300.0, *SIZE),
+        Camera(*SIZE, 320.0, 325.0, SIZE[0] / 2 + 4, SIZE[1] / 2),
+    )
+    places = []
+    for camera, seen in zip(cameras, (points, points @ turn.T + pose.translation), strict=True):
+        projected = seen @ camera.matrix.T
+        places.append(projected[:, :2] / projected[:, 2:] - 0.5)
+    places[1][:n_wrong] = rng.uniform(0, SIZE, (n_wrong, 2))
+    return *places, cameras, pose
+
+
+def test_known_cameras_give_the_relative_pose():
+    first, second, cameras, truth = scene_in_depth()
+    f, g = features(first), features(second)
+    found = verify(f, g, row_by_row(120), "essential", cameras=cameras)
+    assert found.inliers[40:].all()
+    assert found.n_inliers < 100
+    # A few of the wrong ones are within half a pixel of their line, by chance.
+    np.testing.assert_allclose(found.pose.rotation, truth.rotation, atol=1e-3)
+    along, direction = (t / np.linalg.norm(t) for t in (truth.translation, found.pose.translation))
+    np.testing.assert_allclose(direction, along, atol=5e-3)
+    assert sampson_errors(first[40:], second[40:], found.model).max() < 0.2
+    assert found.guide().kind == "fundamental"
+    again = verify(f, g, row_by_row(120), "essential", cameras=cameras)
+    np.testing.assert_array_equal(again.model, found.model)
+    without = verify(f.select(slice(4)), g.select(slice(4)), row_by_row(4), "essential", cameras=cameras)
+    assert (without.model, without.pose) == (None, None)
+    assert without.reason == "not enough matches: 4, a relative pose needs 5"
+
+
+def test_cameras_are_for_a_relative_pose_and_for_nothing_else():
+    first, second, cameras, _ = scene_in_depth()
+    f, g = features(first), features(second)
+    with pytest.raises(ParameterError, match="without cameras"):
+        verify(f, g, row_by_row(120), "essential")
+    with pytest.raises(ParameterError, match="with cameras"):
+        verify(f, g, row_by_row(120), "fundamental", cameras=cameras)

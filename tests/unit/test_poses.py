@@ -14,18 +14,17 @@ from PIL import Image
 from siftcli.errors import InputError, OutputError, ParameterError
 from siftcli.evaluation.poses.degradations import DEGRADATIONS, degrade, disc_kernel, motion_kernel
 from siftcli.evaluation.poses.epipolar import (
-    RelativePose,
     auc_share,
-    fundamental_of,
     pose_error_deg,
     relative_pose,
 )
 from siftcli.evaluation.poses.measure import as_rootsift, brought_back, covered, measure
 from siftcli.evaluation.poses.options import DEGRADATION_NAMES, parse_budgets
 from siftcli.evaluation.poses.runner import evaluate_poses, plan_pairs
-from siftcli.evaluation.poses.scenes import CSV_COLUMNS, Camera, View, read_scenes
+from siftcli.evaluation.poses.scenes import CSV_COLUMNS, View, read_scenes
 from siftcli.evaluation.poses.work import PoseSettings
 from siftcli.features import Features
+from siftcli.matching.cameras import Camera, RelativePose, fundamental_of
 from siftcli.params import SiftParams
 from siftcli.views.planar import map_points
 from siftcli.views.rendering import Interpolated, quantised, render

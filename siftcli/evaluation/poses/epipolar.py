@@ -1,28 +1,16 @@
-"""Two cameras: their relative pose, the distance of a match from it, and the error of an estimate."""
+"""Two views: their true relative pose, and the error of an estimate."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .scenes import Camera, View
+from ...matching.cameras import RelativePose
+from .scenes import View
 
-Points = NDArray[np.float64]
 WRONG_DEG = 180.0
 """Error of a pose that could not be estimated."""
-
-
-@dataclass(frozen=True, eq=False)
-class RelativePose:
-    """From the first camera to the second: x₂ = rotation · x₁ + translation, of which the length is free."""
-
-    rotation: NDArray[np.float64]
-    """(3, 3)."""
-    translation: NDArray[np.float64]
-    """(3,)."""
 
 
 def relative_pose(first: View, second: View) -> RelativePose:
@@ -43,15 +31,6 @@ def pose_error_deg(estimated: RelativePose, truth: RelativePose) -> float:
         return WRONG_DEG if np.linalg.norm(truth.translation) > 0 else angle
     cosine = estimated.translation @ truth.translation / lengths
     return max(angle, math.degrees(math.acos(np.clip(cosine, -1, 1))))
-
-
-def fundamental_of(pose: RelativePose, first: Camera, second: Camera) -> NDArray[np.float64]:
-    """(3, 3) F with x₂ᵀ F x₁ = 0 (Hartley and Zisserman, section 9.2)."""
-    x, y, z = pose.translation
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(
-        np.linalg.inv(second.matrix).T @ cross @ pose.rotation @ np.linalg.inv(first.matrix), np.float64
-    )
 
 
 def auc_share(error_deg: float, limit_deg: float) -> float:

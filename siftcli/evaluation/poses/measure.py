@@ -10,31 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...features import Features
-from ...matching import nearest
+from ...matching import estimators, nearest
+from ...matching.cameras import PIXEL_CENTRE, Camera, RelativePose, fundamental_of
 from ...matching.options import DEFAULT_RATIO
 from ...matching.residuals import sampson_errors
 from ...views.planar import Matrix, map_points
-from .epipolar import (
-    WRONG_DEG,
-    RelativePose,
-    auc_share,
-    fundamental_of,
-    pose_error_deg,
-)
+from .epipolar import WRONG_DEG, auc_share, pose_error_deg
 from .options import AUC_LIMITS_DEG
-from .scenes import Camera
 
 MAX_ERROR_PX = 1.0
 """Largest epipolar error of an inlier of PoseLib's estimate, the same for every detector."""
-MAX_ITERATIONS = 10_000
 TRUE_MATCH_PX = 2.0
 """Sampson's distance from the true geometry below which a match is true."""
 GRID = 10
 """Cells along each side of the grid that true matches cover."""
 MIN_MATCHES = 5
 """Fewest that determine an essential matrix."""
-PIXEL_CENTRE = 0.5
-"""Of the top-left pixel in the coordinates of the cameras."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,18 +128,6 @@ def estimate_pose(
     first: NDArray[np.float64], second: NDArray[np.float64], cameras: tuple[Camera, Camera], seed: int
 ) -> RelativePose | None:
     """PoseLib's pose from matched places (M, 2) in the coordinates of the cameras; None without one."""
-    import poselib
-
     if len(first) < MIN_MATCHES:
         return None
-    options = {"max_epipolar_error": MAX_ERROR_PX, "max_iterations": MAX_ITERATIONS, "seed": seed}
-    pose, found = poselib.estimate_relative_pose(first, second, *map(_poselib_camera, cameras), options, {})
-    rotation, translation = np.array(pose.R), np.array(pose.t)
-    if found["num_inliers"] < MIN_MATCHES or not np.isfinite([*rotation.flat, *translation]).all():
-        return None
-    return RelativePose(rotation, translation)
-
-
-def _poselib_camera(camera: Camera) -> dict[str, Any]:
-    params = [camera.fx, camera.fy, camera.cx, camera.cy]
-    return {"model": "PINHOLE", "width": camera.width, "height": camera.height, "params": params}
+    return estimators.relative_pose(first, second, cameras, MAX_ERROR_PX, seed)

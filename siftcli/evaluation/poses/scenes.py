@@ -15,32 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, MissingDependencyError
+from ...matching.cameras import Camera
 
 CSV_COLUMNS = ("image", "width", "height", "fx", "fy", "cx", "cy", "qw", "qx", "qy", "qz", "tx", "ty", "tz")
 _FOCAL_LENGTHS = {"SIMPLE_PINHOLE": 1, "PINHOLE": 2}
 """Camera models that are read, and the number of their focal lengths."""
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera; lengths in pixels."""
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    def resized(self, width: int, height: int) -> Camera:
-        """The camera of the same photograph at another size."""
-        x, y = width / self.width, height / self.height
-        return Camera(width, height, self.fx * x, self.fy * y, self.cx * x, self.cy * y)
-
-    @property
-    def matrix(self) -> NDArray[np.float64]:
-        """(3, 3) from directions to pixels."""
-        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,13 +20,14 @@ from ...errors import InputError, ParameterError
 from ...features import Features
 from ...image import read_image
 from ...image.quiet import quiet_decoders
+from ...matching.cameras import Camera
 from ...views.rendering import GreyBytes, grey_of, quantised
 from ..work import Record
 from . import options
 from .degradations import degrade
 from .epipolar import relative_pose
 from .measure import as_rootsift, brought_back, measure
-from .scenes import Camera, View
+from .scenes import View
 
 REMEMBERED_DETECTIONS = 200
 """Detections kept by a worker: those of a scene at a few budgets."""
