@@ -57,7 +57,13 @@ def test_extrema_equal_their_naive_twin(steps, width, nearest_only, fit_window):
 def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
     octave = first_octave(0.2 * texture((150, 130), smoothness=0.8))
     params = SiftParams(
-        contrast_threshold=0.02, response_threshold=1.5, response_power=2, roundness_power=1, border_reach=0
+        contrast_threshold=0.02,
+        response_threshold=1.5,
+        response_power=2,
+        roundness_power=1,
+        ranking_power=2,
+        ranking_roundness=1,
+        border_reach=0,
     )
     with Threads(1) as threads:
         candidates = find_extrema(octave, params, threads)
@@ -67,24 +73,29 @@ def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
     c, level = 0.02 / 3, np.arange(3)[candidates[:, 0] - 1] + 1.5
     dogs = np.diff(octave.at_hand, axis=0)[tuple(candidates.T)]
     assert np.all(np.abs(dogs) >= c * (1 + 1.5 / octave.sigma_of(level) ** 2) * (1 - 1e-6))
-    # The response is (|DoG| - c)·roundness·σ², and what has less than 1.5·c is no keypoint.
-    assert removed["low_response"] == np.sum(every.response < 1.5 * c) > 0
-    np.testing.assert_array_equal(found.xy, every.select(every.response >= 1.5 * c).xy)
-    assert np.all(every.response <= (np.abs(every.value) - c) * every.sigma**2 * (1 + 1e-6))
+    # The response is |DoG|·roundness·σ². With |DoG| - c instead, what has less than 1.5·c is no keypoint.
+    assert np.all(every.response <= np.abs(every.value) * every.sigma**2 * (1 + 1e-6))
+    stability = every.response * (1 - c / np.abs(every.value))
+    assert removed["low_response"] == np.sum(stability < 1.5 * c) > 0
+    np.testing.assert_array_equal(found.xy, every.select(stability >= 1.5 * c).xy)
     one = np.ones(1)
-    of_round = keypoints._response(-0.05 * one, one, 2 * one, one, c, params)
+    of_round = keypoints._stability(-0.05 * one, one, 2 * one, c, params)
     np.testing.assert_allclose(of_round, (0.05 - c) * 4, rtol=1e-6)
     sigma, far = np.array([0.7, 1.0, 5.0]), np.full(3, 1e9)
     least = keypoints.least_contrast(sigma, c, params)
+    np.testing.assert_allclose(keypoints._stability(least, np.ones(3), sigma, c, params), 1.5 * c, rtol=1e-5)
     for reach in (0.0, 5.0):
-        response = keypoints._response(least, np.ones(3), sigma, far, c, params.override(border_reach=reach))
-        np.testing.assert_allclose(response, 1.5 * c, rtol=1e-5)
+        nearness = keypoints._nearness(sigma, far, params.override(border_reach=reach))
+        np.testing.assert_allclose(nearness, 1)
 
 
 def test_the_border_lowers_the_response_of_what_it_is_near_to():
     image = 0.2 * texture((150, 131), smoothness=0.8)
     anywhere, lowered = (
-        pipeline.detect(image, SiftParams(border_reach=reach, response_threshold=0, upright=True))
+        pipeline.detect(
+            image,
+            SiftParams(border_reach=reach, response_threshold=0, upright=True, selection="strongest"),
+        )
         for reach in (0.0, 4.0)
     )
     order = [np.lexsort((f.scale, *f.xy.T)) for f in (anywhere, lowered)]
@@ -133,7 +144,8 @@ def test_refinement_equals_its_naive_twin(window, tolerance, edge_threshold):
         response_threshold=0,
         response_excess=False,
         response_power=0,
-        roundness_power=1,
+        ranking_power=0,
+        ranking_roundness=1,
         border_reach=0,
     )
     candidates = candidates_of(octave, params)
