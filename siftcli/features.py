@@ -58,10 +58,10 @@ class Features:
     """(N,) radians in [0, 2π), from +x towards +y."""
     response: NDArray[np.float32] = _array(np.float32)
     """(N,) ranking score: |DoG| · roundness^``ranking_roundness`` · σ^``ranking_power``, less near the border
-    (``border_reach``); in a spread selection times (r / R)², r being the distance to the nearest keypoint that
-    is clearly stronger, at most R, a quarter of the image's diagonal. |DoG| is interpolated, image in [0, 1];
-    the roundness is 4·determinant / trace² of its curvatures in x and y, with ``fit_window`` in scale too; σ
-    is in input pixels."""
+    (``border_reach``). In a spread selection it is multiplied by (r / R)²: r is the distance to the nearest
+    keypoint that is clearly stronger, R, its limit, a quarter of the image's diagonal. |DoG| is interpolated,
+    image in [0, 1]; the roundness is 4·determinant / trace² of its curvatures in x and y, with ``fit_window``
+    in scale too; σ is in input pixels."""
     sign: NDArray[np.int8] = _array(np.int8)
     """(N,) +1 or -1: dark or bright structure (the sign of the DoG value)."""
     octave: NDArray[np.int16] = _array(np.int16)
