@@ -130,6 +130,7 @@ def test_a_value_of_exactly_zero_has_a_sign_and_can_be_read_again():
     with Threads(1) as threads:
         frames = pipeline._assign_frames(octave, keypoints, SiftParams(upright=True), threads)
     assert frames["sign"].tolist() == [-1, 1, 1]
+    assert frames.pop("keypoint").tolist() == [0, 1, 2]
     f = siftcli.Features(**frames, descriptors=np.zeros((3, 128), np.uint8), image_size=(40, 40))
     assert npz.decode(npz.encode(f)).features.sign.tolist() == [-1, 1, 1]
 
