@@ -90,7 +90,7 @@ def test_help_states_the_defaults(capsys):
     for part in (
         "default: 3;",
         "default: 1.7;",
-        "default: 0.02;",
+        "default: 0.015;",
         "default: 16.0;",
         "default: -1;",
         "default: default",
