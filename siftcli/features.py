@@ -59,11 +59,11 @@ class Features:
     orientation: NDArray[np.float32] = _array(np.float32)
     """(N,) radians in [0, 2π), from +x towards +y."""
     response: NDArray[np.float32] = _array(np.float32)
-    """(N,) ranking score: contrast · roundness^``roundness_power`` · σ^``response_power``, reduced near the
-    border (``border_reach``). The contrast is the interpolated |DoG| for grey values in [0, 1] or, with
-    ``response_excess``, its excess over the contrast threshold. The roundness is 4·determinant / trace² of
-    the curvatures in x and y; least-squares refinement includes the curvature in scale. σ is in input
-    pixels."""
+    """(N,) ranking score: |DoG| · roundness^``ranking_roundness`` · σ^``ranking_power``, reduced near the
+    border (``border_reach``). With ``selection`` spread it is multiplied by (r / R)⁴: r is the distance to
+    the nearest keypoint that is clearly stronger, R, its limit, a quarter of the image's diagonal. |DoG| is
+    interpolated, for grey values in [0, 1]. The roundness is 4·determinant / trace² of the curvatures in x
+    and y; least-squares refinement includes the curvature in scale. σ is in input pixels."""
     sign: NDArray[np.int8] = _array(np.int8)
     """(N,) sign of the DoG value: +1 for a dark structure, -1 for a bright one; 0 if unknown."""
     octave: NDArray[np.int16] = _array(np.int16)

@@ -82,9 +82,17 @@ class KeypointParams:
     """Extrema, their refinement and what rejects them (Lowe, sections 3.1, 4 and 4.1)."""
 
     contrast_threshold: float = _param(
-        0.02,
+        0.015,
         "least contrast of a keypoint: |DoG| times the levels per octave, grey values in [0, 1] (Lowe, "
         "section 4); lower it to find more keypoints in dim or smooth images, raise it against noise",
+        low=0,
+        high=1,
+    )
+    clean_contrast: float = _param(
+        0.4,
+        "share of contrast_threshold that is enough in an image without noise; it rises with the image's "
+        "noise, to 1 at a standard deviation of one grey level in 255; 1 for the same threshold in every "
+        "image",
         low=0,
         high=1,
     )
@@ -131,24 +139,20 @@ class KeypointParams:
         low=0,
         high=2,
     )
-    response_threshold: float = _param(
-        0.75,
-        "least response of a keypoint, in multiples of contrast_threshold / levels_per_octave",
+    stability_threshold: float = _param(
+        0.8,
+        "least stability of a keypoint, in multiples of contrast_threshold / levels_per_octave; the "
+        "stability is contrast · roundness^stability_roundness · σ^stability_power, and less near the border "
+        "(border_reach)",
         low=0,
     )
-    response_excess: bool = _param(
-        True, "the response counts by how much |DoG| exceeds the contrast threshold, not all of it"
+    stability_excess: bool = _param(
+        True, "the stability counts by how much |DoG| exceeds the contrast threshold, not all of it"
     )
-    response_power: float = _param(
-        1.8,
-        "power of σ (input pixels) in the response, which is contrast · roundness^roundness_power · "
-        "σ^response_power, and less near the border (border_reach)",
-        low=0,
-        high=4,
-    )
-    roundness_power: float = _param(
+    stability_power: float = _param(1.2, "power of σ (input pixels) in the stability", low=0, high=4)
+    stability_roundness: float = _param(
         1.25,
-        "power of the roundness in the response: 4·determinant / trace² of the curvatures in x and y, 1 for "
+        "power of the roundness in the stability: 4·determinant / trace² of the curvatures in x and y, 1 for "
         "a round structure; with least-squares refinement, times the share of the curvature in scale that "
         "remains when the position is free to follow the scale",
         low=0,
@@ -156,11 +160,20 @@ class KeypointParams:
     )
     border_reach: float = _param(
         5.0,
-        "range, in units of σ, in which the image's border lowers the response: at a distance of d·σ it is "
-        "multiplied by 1 − exp(−(d / border_reach)²); 0 for no effect",
+        "range, in units of σ, in which the image's border lowers stability and response: at a distance of "
+        "d·σ they are multiplied by 1 − exp(−(d / border_reach)²); 0 for no effect",
         low=0,
         high=20,
     )
+    ranking_power: float = _param(
+        -0.25,
+        "power of σ in the response, by which keypoints are ranked: |DoG| · roundness^ranking_roundness · "
+        "σ^ranking_power; below 0 it prefers small ones, whose positions are more exact, above 0 large ones, "
+        "which are found again more often",
+        low=-4,
+        high=4,
+    )
+    ranking_roundness: float = _param(0.6, "power of the roundness in the response", low=0, high=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,11 +256,12 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
     max_features: int | None = _param(
         None, "keep at most this many features, after masking; all when not given", low=1
     )
-    selection: Literal["strongest", "even"] = _param(
-        "strongest",
-        "which features to keep when their number is limited: the strongest, or, spread evenly over the "
-        "image, those farthest from clearly stronger ones (Brown et al. 2005)",
-        choices=("strongest", "even"),
+    selection: Literal["spread", "strongest", "even"] = _param(
+        "spread",
+        "which features come first, and are kept when their number is limited: the strongest; those farthest "
+        "from clearly stronger ones (even, Brown et al. 2005); or both, by the response times a power of "
+        "that distance (spread)",
+        choices=("spread", "strongest", "even"),
     )
 
     def __post_init__(self) -> None:
@@ -298,7 +312,7 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
             If a name is unknown, a value is out of range, or a parameter that no longer exists had another
             value than the one that is now fixed.
         """
-        values = dict(record)
+        values = {_RENAMED.get(name, name): value for name, value in record.items()}
         for name, fixed in _NOW_FIXED.items():
             value = values.pop(name, fixed)
             if value != fixed:
@@ -335,16 +349,20 @@ _CLASSIC: dict[str, Any] = {
     "doubling": "linear",
     "assumed_variance": 0.25,  # a camera blur of 0.5 px
     "contrast_threshold": 0.04,
+    "clean_contrast": 1.0,
     "candidate_fraction": 0.5,
     "nearest_only": False,
     "edge_threshold": 10.0,
     "refinement": "lowe",
     "merge_distance": 0.2,
-    "response_threshold": 0.0,
-    "response_excess": False,
-    "response_power": 0.0,
-    "roundness_power": 0.0,
+    "stability_threshold": 0.0,
+    "stability_excess": False,
+    "stability_power": 0.0,
+    "stability_roundness": 0.0,
     "border_reach": 0.0,
+    "ranking_power": 0.0,
+    "ranking_roundness": 0.0,
+    "selection": "strongest",
     "isotropic_gradients": False,
     "orientation_bins": 36,
     "orientation_window": 1.5,
@@ -355,11 +373,24 @@ _CLASSIC: dict[str, Any] = {
 }
 """Lowe's values (and OpenCV's), where they differ from the defaults."""
 
-_DENSE: dict[str, Any] = {"contrast_threshold": 0.006}
+_DENSE: dict[str, Any] = {
+    "contrast_threshold": 0.006,
+    "clean_contrast": 1.0,
+    "stability_threshold": 0.75,
+    "stability_power": 1.8,
+}
 """For reconstruction, which needs thousands of features of a photograph and sorts out the weak ones."""
 
 _NOW_FIXED = {"min_octave_side": 12, "max_offset": 0.6, "max_moves": 5, "min_sigma": 0.0, "dsp_ratio": 1.7}
 """Parameters of earlier versions, and the value that each has now."""
+
+_RENAMED = {
+    "response_threshold": "stability_threshold",
+    "response_excess": "stability_excess",
+    "response_power": "stability_power",
+    "roundness_power": "stability_roundness",
+}
+"""Names of parameters in earlier versions, where the stability was the response too."""
 
 _PRESETS = {"classic": _CLASSIC, "dense": _DENSE}
 

@@ -58,7 +58,11 @@ REPLACES = Need(
     "name an output",
 )
 MASKED = Need(_given("mask"), "without --mask", "add --mask FOLDER")
-LIMITED = Need(_given("max_features"), "without --max-features", "add --max-features N")
+LIMITED = Need(
+    lambda values: values["selection"] != "even" or values["max_features"] is not None,
+    "without --max-features",
+    "add --max-features N",
+)
 LEARNED = Need(
     lambda values: values["orientation"] == "learned",
     "without --orientation learned",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -31,10 +31,24 @@ class Keypoints:
     def __len__(self) -> int:
         return len(self.xy)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Keypoints]) -> Keypoints:
+        """All keypoints of the parts, in order."""
+        parts = [_NONE, *parts]
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
         return Keypoints(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+
+_NONE = Keypoints(
+    octave=np.empty(0, np.int16),
+    xy=np.empty((0, 2)),
+    sigma=np.empty(0),
+    value=np.empty(0),
+    response=np.empty(0, np.float32),
+)
 
 AssignOrientations = Callable[
     [Strip, Keypoints, OrientationParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]

@@ -1,9 +1,9 @@
 """SIFT on one page, a function call a stage. Everything else that needs SIFT calls this.
 
-An image becomes Gaussian octaves, which are processed in strips. Each strip goes through the stages once:
+An image becomes Gaussian octaves, which are processed in strips. Each strip goes through the stages:
 extrema of the difference of Gaussians, their refinement to keypoints, one or more orientations for each
-keypoint, which make it frames, and a descriptor for each frame. From the frames of all strips the wanted ones
-are selected.
+keypoint, which make it frames, and a descriptor for each frame. If only some are wanted, spread over the
+image, they are chosen among the keypoints of all strips, and only these go through the last two stages.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
 
@@ -31,13 +31,16 @@ from .extrema import find_extrema
 from .keypoints import Keypoints, OrientationStage
 from .local_fit import RADIUS
 from .masking import Allowance, allowance
+from .noise import params_for
 from .octave import Strip, octaves_of
 from .refinement import refine, refinement_halo
 from .scale_space import gaussian_strips, strip_shape
-from .selection import select
+from .selection import is_chosen_first, rank, strongest_first
 
 Frames = dict[str, NDArray[Any]]
-"""Columns of :class:`Features`."""
+"""Columns of :class:`Features`, and ``keypoint``, the row of each frame's keypoint among those given."""
+
+_Octaves = Iterator[Generator[Strip, None, None]]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
@@ -53,10 +56,21 @@ class _Wanted:
     allowance: Allowance | None
     with_descriptors: bool
     pool: Threads
+    open_strips: ExitStack
+    """Closes the octaves, and so gives back the memory of those that are one strip."""
 
 
-_Found = tuple[Frames, dict[str, int]]
-"""The frames of a strip, its number of candidates and how many of them each filter removed."""
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was found in a strip."""
+
+    strip: Strip
+    """Its levels are still there if it is its octave's only one, and keypoints are chosen first."""
+    keypoints: Keypoints
+    frames: Frames | None
+    """Those of the keypoints, unless keypoints are chosen first."""
+    counts: dict[str, int]
+    """The number of candidates and how many of them each filter removed."""
 
 
 def detect(
@@ -98,48 +112,62 @@ def detect(
     Features
         Strongest first, at most ``params.max_features``.
     """
-    with Threads(threads) as pool:
-        octaves = gaussian_strips(image, params, pool, halo=_halo(params, orientation))
-        allowed = allowance(mask, room, params)
-        found = _detect_in_octaves(octaves, _Wanted(params, orientation, allowed, with_descriptors, pool))
+    size = image.shape[1], image.shape[0]
+    with Threads(threads) as pool, ExitStack() as open_strips:
+        adapted = params_for(image, params, pool)
+        octaves = partial(gaussian_strips, image, adapted, pool, halo=_halo(adapted, orientation))
+        allowed = allowance(mask, room, adapted)
+        wanted = _Wanted(adapted, orientation, allowed, with_descriptors, pool, open_strips)
+        found = _find_in_octaves(octaves(), wanted)
+        if is_chosen_first(params):
+            chosen = _chosen(Keypoints.concatenate([f.keypoints for f in found]), params, size)
+            frames = _concatenated(_frames_of_chosen(chosen, found, octaves, wanted))
+            # Of the last keypoint perhaps not all orientations.
+            kept = np.argsort(frames["keypoint"], kind="stable")[: params.max_features]
+            frames = {name: column[kept] for name, column in frames.items()}
+            rows = strongest_first(frames)
+        else:
+            frames = _concatenated([f.frames for f in found if f.frames is not None])
+            rows, frames["response"] = rank(frames, params, size)
     counts = Counter(candidates=0)
-    for _, counts_of_strip in found:
-        counts.update(counts_of_strip)
-    columns = _concatenated([_no_frames(), *(frames for frames, _ in found)])
-    kept = select(columns, params)
+    for f in found:
+        counts.update(f.counts)
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
-    fields: dict[str, Any] = {name: column[kept] for name, column in columns.items()}
+    del frames["keypoint"]
+    fields: dict[str, Any] = {name: column[rows[: params.max_features]] for name, column in frames.items()}
     for column in fields.values():
         column.flags.writeable = False  # features keep an array that cannot change as it is
     fields |= {
         "descriptor_kind": _descriptor_kind(params),
-        "image_size": (image.shape[1], image.shape[0]),
+        "image_size": size,
         "params": params,
         "removed": dict(counts),
     }
     return Features(**{**fields, **about})
 
 
-def _detect_in_octaves(octaves: Iterator[Generator[Strip, None, None]], wanted: _Wanted) -> list[_Found]:
-    """The frames found in each strip of the next octave and of all after it."""
+def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
+    """What is found in each strip of the next octave and of all after it."""
     strips = next(octaves, None)
     if strips is None:
         return []
     found, carried, strongest = list[_Found](), NONE_CARRIED, _NONE_ADMITTED
-    coarser: Callable[[], list[_Found]] = partial(_detect_in_octaves, octaves, wanted)
-    with closing(strips):
-        for strip in strips:
-            if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
-                coarser = wanted.pool.submit(coarser)
-            found_here, carried, strongest = _detect_in_strip(strip, carried, strongest, wanted)
-            found.append(found_here)
+    coarser: Callable[[], list[_Found]] = partial(_find_in_octaves, octaves, wanted)
+    wanted.open_strips.enter_context(closing(strips))
+    for strip in strips:
+        if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
+            coarser = wanted.pool.submit(coarser)
+        found_here, carried, strongest = _find_in_strip(strip, carried, strongest, wanted)
+        found.append(found_here)
+        if strip.is_whole and found_here.frames is None:
+            break  # without asking for the next, so that the levels stay
     return found + coarser()
 
 
-def _detect_in_strip(
+def _find_in_strip(
     strip: Strip, carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
 ) -> tuple[_Found, NDArray[np.float64], NDArray[np.floating]]:
-    """Run the stages on a strip.
+    """Run the stages on a strip, as far as nothing must be chosen first.
 
     Also returns what the next strip of the octave needs: refined candidates to be merged with its own, and
     the strongest responses so far.
@@ -149,14 +177,38 @@ def _detect_in_strip(
     keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
     allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
     admitted, strongest = _admit(allowed, strongest, params)
-    rows, angles = wanted.orientation.assign(strip, admitted, params, pool)
-    frames = _frames(admitted.select(rows), angles)
-    if wanted.with_descriptors:
-        frames["descriptors"] = _describe(strip, frames, params, pool)
-    else:
-        frames["descriptors"] = np.zeros((len(rows), DESCRIPTOR_LENGTH), np.uint8)
+    frames = None if is_chosen_first(params) else _described_frames(strip, admitted, wanted)
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-    return (frames, {"candidates": len(candidates), **removed}), carried, strongest
+    return _Found(strip, admitted, frames, {"candidates": len(candidates), **removed}), carried, strongest
+
+
+def _chosen(keypoints: Keypoints, params: SiftParams, image_size: tuple[int, int]) -> Keypoints:
+    """The keypoints that are wanted most, with the response by which they were chosen."""
+    columns = {"xy": keypoints.xy.astype(np.float32), "scale": keypoints.sigma.astype(np.float32)}
+    rows, response = rank({**columns, "response": keypoints.response}, params, image_size)
+    return replace(keypoints, response=response).select(rows[: params.max_features])
+
+
+def _frames_of_chosen(
+    chosen: Keypoints, found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted
+) -> list[Frames]:
+    """The frames of chosen keypoints, octave by octave.
+
+    An octave of one strip still has its levels. The strips of a larger one are made again.
+    """
+    n_again = len({f.strip.number for f in found if not f.strip.is_whole})
+    again = chain.from_iterable(islice(octaves(only_described=not wanted.params.dsp), n_again))
+    parts = [_frames_of_strip(strip, chosen, wanted) for strip in again]
+    whole = [f.strip for f in found if f.strip.is_whole]
+    results = [wanted.pool.submit(partial(_frames_of_strip, strip, chosen, wanted)) for strip in whole]
+    return parts + [result() for result in results]
+
+
+def _frames_of_strip(strip: Strip, keypoints: Keypoints, wanted: _Wanted) -> Frames:
+    """The frames of those keypoints that belong to a strip."""
+    here = np.flatnonzero((keypoints.octave == strip.number) & strip.contains(keypoints.xy))
+    frames = _described_frames(strip, keypoints.select(here), wanted)
+    return {**frames, "keypoint": here[frames["keypoint"]]}
 
 
 def describe(
@@ -220,7 +272,7 @@ def _halo_of(features: Features, octave: NDArray[np.int16] | None, params: SiftP
 
 
 def _no_frames() -> Frames:
-    """The columns of :class:`Features` that the pipeline fills, without a row."""
+    """The columns that the pipeline fills, without a row."""
     return {
         "xy": np.empty((0, 2), np.float32),
         "scale": np.empty(0, np.float32),
@@ -229,6 +281,7 @@ def _no_frames() -> Frames:
         "sign": np.empty(0, np.int8),
         "octave": np.empty(0, np.int16),
         "descriptors": np.empty((0, DESCRIPTOR_LENGTH), np.uint8),
+        "keypoint": np.empty(0, np.intp),
     }
 
 
@@ -237,9 +290,9 @@ def _admit(
 ) -> tuple[Keypoints, NDArray[np.floating]]:
     """Those that may be among the strongest ``max_features``, and the octave's strongest responses so far.
 
-    When features are spread evenly, any may be wanted.
+    When they are spread over the image, any may be wanted.
     """
-    if params.max_features is None or params.selection == "even":
+    if params.max_features is None or is_chosen_first(params):
         return keypoints, strongest
     response = keypoints.response
     strongest = np.concatenate((strongest, response))
@@ -248,6 +301,17 @@ def _admit(
         return keypoints, strongest
     strongest = np.partition(strongest, n_weaker)[n_weaker:]
     return keypoints.select(response >= strongest[0]), strongest
+
+
+def _described_frames(strip: Strip, keypoints: Keypoints, wanted: _Wanted) -> Frames:
+    """A strip's keypoints with their orientations and descriptors."""
+    rows, angles = wanted.orientation.assign(strip, keypoints, wanted.params, wanted.pool)
+    frames = {**_frames(keypoints.select(rows), angles), "keypoint": rows}
+    if wanted.with_descriptors:
+        frames["descriptors"] = _describe(strip, frames, wanted.params, wanted.pool)
+    else:
+        frames["descriptors"] = np.zeros((len(rows), DESCRIPTOR_LENGTH), np.uint8)
+    return frames
 
 
 def _frames(keypoints: Keypoints, angles: NDArray[np.float64]) -> Frames:
@@ -274,7 +338,7 @@ def _describe(strip: Strip, frames: Frames, params: SiftParams, pool: Threads) -
 
 
 def _concatenated(parts: list[Frames]) -> Frames:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in (_no_frames(), *parts)]) for name in _no_frames()}
 
 
 def _descriptor_kind(params: SiftParams) -> str:

@@ -2,7 +2,7 @@
 
 There are two ways to place a keypoint between the samples, as ``params.refinement`` says: Lowe's quadratic
 (``lowe.py``), and least-squares fits (``least_squares.py``). What follows is common to both: a keypoint must
-reach the contrast, must not be an edge, and must have the response; candidates that refine to the same
+reach the contrast, must not be an edge, and must be stable; candidates that refine to the same
 position are one keypoint.
 """
 
@@ -22,7 +22,7 @@ from .candidates import EDGE, KEPT, LOW_CONTRAST, MAX_MOVES, UNSTABLE
 from .duplicates import NONE_CARRIED, merge_duplicates
 from .keypoints import Keypoints
 from .octave import Strip
-from .response import least_roundness, response_of
+from .response import border_factor, least_roundness, response_of, stability_of
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
@@ -63,8 +63,7 @@ def refine(
     kept = np.concatenate((carried, refined[fate == KEPT]))
     last_y = math.inf if strip.is_last else strip.rows[1] - refinement_halo(params)
     unique, carried = merge_duplicates(kept, params.merge_distance, last_y)
-    keypoints = _keypoints(strip, unique, params)
-    is_strong = keypoints.response >= params.response_threshold * _contrast(strip, params)
+    keypoints, is_stable = _keypoints(strip, unique, params)
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)
     removed = {
         "unstable": int(n_of_fate[UNSTABLE]),
@@ -72,9 +71,9 @@ def refine(
         "edge": int(n_of_fate[EDGE]),
         "duplicate": len(kept) - len(unique) - len(carried),
         "too_small": 0,  # a filter of earlier versions, whose name outputs still carry
-        "low_response": int(np.sum(~is_strong)),
+        "low_response": int(np.sum(~is_stable)),
     }
-    return keypoints.select(is_strong), removed, carried
+    return keypoints.select(is_stable), removed, carried
 
 
 def refinement_halo(params: KeypointParams) -> float:
@@ -111,17 +110,23 @@ def _refined(
     return refined, fate
 
 
-def _keypoints(strip: Strip, refined: NDArray[np.float64], params: KeypointParams) -> Keypoints:
-    """Keypoints of rows x, y, level, value and roundness in samples."""
+def _keypoints(
+    strip: Strip, refined: NDArray[np.float64], params: KeypointParams
+) -> tuple[Keypoints, NDArray[np.bool_]]:
+    """Keypoints of rows x, y, level, value and roundness in samples, and which of them are stable."""
     xy, (level, value, roundness) = strip.to_input(refined[:, :2]), refined[:, 2:].T
-    sigma, to_border = strip.sigma_of(level), strip.distance_to_border(xy)
-    return Keypoints(
+    sigma, contrast = strip.sigma_of(level), _contrast(strip, params)
+    factor = border_factor(strip.distance_to_border(xy), sigma, params)
+    keypoints = Keypoints(
         octave=np.full(len(refined), strip.number, np.int16),
         xy=xy,
         sigma=sigma,
         value=value,
-        response=response_of(value, roundness, sigma, to_border, _contrast(strip, params), params),
+        response=(response_of(value, roundness, sigma, params) * factor).astype(np.float32),
     )
+    # Rounded, so that the last bit does not decide whether a mirrored keypoint is kept as well.
+    stability = (stability_of(value, roundness, sigma, contrast, params) * factor).astype(np.float32)
+    return keypoints, stability >= np.float32(params.stability_threshold * contrast)
 
 
 @kernel(

@@ -51,6 +51,7 @@ class _Work:
     n_rows: int
     """Rows of the levels, halo included."""
     threads: Threads
+    filled_levels: slice
 
 
 def gaussian_strips(
@@ -60,6 +61,7 @@ def gaussian_strips(
     *,
     halo: int,
     strip_bytes: int = STRIP_BYTES,
+    only_described: bool = False,
 ) -> Iterator[Generator[Strip, None, None]]:
     """Yield the octaves of an image, finest first, each from top to bottom in strips.
 
@@ -75,6 +77,8 @@ def gaussian_strips(
         Rows of the levels that are wanted above and below the rows of a strip.
     strip_bytes
         Size of a strip's levels, as far as ``halo`` allows. No sample depends on it.
+    only_described
+        Fill only those levels from which frames are described; the others have any content.
 
     Yields
     ------
@@ -100,6 +104,7 @@ def gaussian_strips(
                 halo=halo,
                 n_rows=strip_shape(octave, halo, strip_bytes)[1],
                 threads=threads,
+                filled_levels=_described_levels(octave) if only_described else slice(None),
             )
         )
         if octave.number >= params.first_octave:
@@ -125,6 +130,11 @@ def strip_shape(octave: Octave, halo: int, strip_bytes: int = STRIP_BYTES) -> tu
     return n_levels, min(octave.shape[0], n_rows), pitch
 
 
+def _described_levels(octave: Octave) -> slice:
+    """Levels 1 to S, and level S − 1, from which the next octave is made."""
+    return slice(min(1, octave.n_scales - 1), octave.n_scales + 1)
+
+
 def _strips(work: _Work) -> Generator[Strip, None, None]:
     """The strips of an octave: each keeps those rows of the strip before that it needs again."""
     octave, halo, height = work.octave, work.halo, work.octave.shape[0]
@@ -132,7 +142,16 @@ def _strips(work: _Work) -> Generator[Strip, None, None]:
         first = start = filled = 0
         while start < height:
             end = min(height, first + work.n_rows)
-            blur(work.source, work.change, work.taps, levels, first, (filled, end), work.threads)
+            chosen = work.filled_levels
+            blur(
+                work.source,
+                work.change,
+                work.taps[chosen],
+                levels[chosen],
+                first,
+                (filled, end),
+                work.threads,
+            )
             stop = height if end == height else end - halo
             strip = Strip(**vars(octave), levels=levels, first_row=first, rows=(start, stop))
             _halve(strip, work)

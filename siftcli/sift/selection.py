@@ -1,14 +1,16 @@
-"""Which features are kept, and in which order.
+"""Which keypoints are wanted first.
 
-``max_features`` keeps the strongest; or, spread evenly over the image, the best under adaptive non-maximal
-suppression (Brown, Szeliski, Winder, *Multi-Image Matching using Multi-Scale Oriented Patches*, CVPR 2005,
-section 3): those that are farthest from whatever is clearly stronger.
+The strongest; or, spread evenly over the image, the best under adaptive non-maximal suppression (Brown,
+Szeliski, Winder, *Multi-Image Matching using Multi-Scale Oriented Patches*, CVPR 2005, section 3): those that
+are farthest from whatever is clearly stronger; or by both, the response times a power of that distance. Then
+a keypoint among stronger ones gives way, and so does a weak one where there is nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,35 +21,80 @@ from ..params import SiftParams
 ROBUSTNESS = 0.9
 """A keypoint is suppressed by those whose response exceeds its own / 0.9 (Brown et al., section 3)."""
 
+SPREAD_POWER = 4
+"""Power of the distance to what is clearly stronger, when both count."""
+
+FARTHEST = 0.25
+"""Share of the image's diagonal beyond which that distance counts no more."""
+
 _PLACES_PER_CELL = 2
 """Keypoints in a cell of the search grid, on average; any number gives the same radii."""
 
 
-def select(columns: dict[str, NDArray[Any]], params: SiftParams) -> NDArray[np.intp]:
-    """Rows of the columns of :class:`Features` that are kept, at most ``max_features``.
+class Ranked(NamedTuple):
+    """Rows in the order in which they are wanted."""
 
-    They come strongest first, ties by scale, then y, then x; orientations of a keypoint stay in their order.
+    rows: NDArray[np.intp]
+    """(N,) rows, the most wanted first."""
+    response: NDArray[np.float32]
+    """(N,) the score of each row as it was given."""
+
+
+def is_chosen_first(params: SiftParams) -> bool:
+    """Whether all keypoints must be known before it is known which are described."""
+    return params.max_features is not None and params.selection != "strongest"
+
+
+def rank(columns: Mapping[str, NDArray[Any]], params: SiftParams, image_size: tuple[int, int]) -> Ranked:
+    """Put keypoints, or frames, in the order in which they are wanted.
+
+    Orientations of a keypoint stay beside each other, in their order. Ties are broken by scale, then y, then
+    x.
+
+    Parameters
+    ----------
+    columns
+        Of :class:`Features`: ``xy``, ``scale`` and ``response``.
+    params
+        What is wanted: ``selection``, and ``max_features``, without which ``even`` is ``strongest``.
+    image_size
+        (width, height) in pixels.
     """
-    (x, y), scale = columns["xy"].T, columns["scale"]
-    rows = np.lexsort((x, y, scale, -columns["response"]))
-    if params.selection == "even" and params.max_features is not None:
-        xy, scale, response = (columns[name][rows] for name in ("xy", "scale", "response"))
-        return rows[_most_even(xy, scale, response, params.max_features)]
-    return rows[: params.max_features]
+    response = columns["response"]
+    rows = strongest_first(columns)
+    if params.selection == "strongest" or (params.selection == "even" and params.max_features is None):
+        return Ranked(rows, response)
+    radius = np.empty(len(rows))
+    radius[rows] = _radii_of_frames(*(columns[name][rows] for name in ("xy", "scale", "response")))
+    if params.selection == "even":
+        return Ranked(rows[np.argsort(-radius[rows], kind="stable")], response)
+    farthest = FARTHEST * math.hypot(*image_size)
+    share = np.minimum(radius, farthest) / farthest
+    score = np.asarray(response * share**SPREAD_POWER, np.float32)
+    return Ranked(strongest_first({**columns, "response": score}), score)
 
 
-def _most_even(
-    xy: NDArray[np.floating], scale: NDArray[np.floating], response: NDArray[np.floating], n: int
-) -> NDArray[np.intp]:
-    """The n sorted rows, or all, of the largest radii. Of equal radii the stronger come first.
+def strongest_first(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
+    """Rows of columns of :class:`Features` by response, ties by scale, then y, then x."""
+    response = columns["response"]
+    rows = np.argsort(-response, kind="stable")
+    is_equal = response[rows[1:]] == response[rows[:-1]]
+    tied = np.flatnonzero(np.append(is_equal, False) | np.append(False, is_equal))
+    among = rows[tied]
+    (x, y), scale = columns["xy"][among].T, columns["scale"][among]
+    rows[tied] = among[np.lexsort((x, y, scale, -response[among]))]
+    return rows
 
-    Orientations of a keypoint share its radius, so only the last one kept can lose some.
-    """
+
+def _radii_of_frames(
+    xy: NDArray[np.floating], scale: NDArray[np.floating], response: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The radii (N,) of sorted frames; those of one keypoint share its radius."""
     keys = np.column_stack((xy, scale, response))
     is_first = np.ones(len(keys), bool)
     is_first[1:] = np.any(keys[1:] != keys[:-1], axis=1)
-    radius = suppression_radii(xy[is_first], response[is_first])[np.cumsum(is_first) - 1]
-    return np.sort(np.argsort(-radius, kind="stable")[:n])
+    radii: NDArray[np.float64] = suppression_radii(xy[is_first], response[is_first])
+    return np.asarray(radii[np.cumsum(is_first) - 1])
 
 
 def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) -> NDArray[np.float64]:

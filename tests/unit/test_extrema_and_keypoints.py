@@ -16,7 +16,7 @@ from siftcli.sift import duplicates, local_fit
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.octave import Strip
 from siftcli.sift.refinement import refine
-from siftcli.sift.response import least_contrast, response_of
+from siftcli.sift.response import border_factor, least_contrast, stability_of
 from siftcli.sift.scale_space import gaussian_octaves
 
 
@@ -40,7 +40,7 @@ def test_extrema_equal_their_naive_twin(steps, width, nearest_only, refinement):
     levels = (np.round(rng.random((6, 20, width)) * steps) / steps).astype(np.float32)
     params = SiftParams(
         contrast_threshold=0.9,
-        response_threshold=0,
+        stability_threshold=0,
         nearest_only=nearest_only,
         edge_threshold=3,
         refinement=refinement,
@@ -56,34 +56,42 @@ def test_extrema_equal_their_naive_twin(steps, width, nearest_only, refinement):
 def test_a_small_keypoint_needs_more_contrast_than_a_large_one():
     octave = first_octave(0.2 * texture((150, 130), smoothness=0.8))
     params = SiftParams(
-        contrast_threshold=0.02, response_threshold=1.5, response_power=2, roundness_power=1, border_reach=0
+        contrast_threshold=0.02,
+        stability_threshold=1.5,
+        stability_power=2,
+        stability_roundness=1,
+        ranking_power=2,
+        ranking_roundness=1,
+        border_reach=0,
     )
     with Threads(1) as threads:
         candidates = find_extrema(octave, params, threads)
         found, removed, _ = refine(octave, candidates, params, threads)
-        every, _, _ = refine(octave, candidates, params.override(response_threshold=0), threads)
+        every, _, _ = refine(octave, candidates, params.override(stability_threshold=0), threads)
     # A sample must reach what a keypoint half a level above needs: at σ it is c·(1 + 1.5 / σ²).
     c, level = 0.02 / 3, np.arange(3)[candidates[:, 0] - 1] + 1.5
     dogs = np.diff(octave.unpadded, axis=0)[tuple(candidates.T)]
     assert np.all(np.abs(dogs) >= c * (1 + 1.5 / octave.sigma_of(level) ** 2) * (1 - 1e-6))
-    # The response is (|DoG| - c)·roundness·σ², and what has less than 1.5·c is no keypoint.
-    assert removed["low_response"] == np.sum(every.response < 1.5 * c) > 0
-    np.testing.assert_array_equal(found.xy, every.select(every.response >= 1.5 * c).xy)
-    assert np.all(every.response <= (np.abs(every.value) - c) * every.sigma**2 * (1 + 1e-6))
+    # The response is |DoG|·roundness·σ². With |DoG| - c instead, what has less than 1.5·c is no keypoint.
+    assert np.all(every.response <= np.abs(every.value) * every.sigma**2 * (1 + 1e-6))
+    stability = every.response * (1 - c / np.abs(every.value))
+    assert removed["low_response"] == np.sum(stability < 1.5 * c) > 0
+    np.testing.assert_array_equal(found.xy, every.select(stability >= 1.5 * c).xy)
     one = np.ones(1)
-    of_round = response_of(-0.05 * one, one, 2 * one, one, c, params)
-    np.testing.assert_allclose(of_round, (0.05 - c) * 4, rtol=1e-6)
+    np.testing.assert_allclose(stability_of(-0.05 * one, one, 2 * one, c, params), (0.05 - c) * 4, rtol=1e-6)
     sigma, far = np.array([0.7, 1.0, 5.0]), np.full(3, 1e9)
     least = least_contrast(sigma, c, params)
+    np.testing.assert_allclose(stability_of(least, np.ones(3), sigma, c, params), 1.5 * c, rtol=1e-5)
     for reach in (0.0, 5.0):
-        response = response_of(least, np.ones(3), sigma, far, c, params.override(border_reach=reach))
-        np.testing.assert_allclose(response, 1.5 * c, rtol=1e-5)
+        np.testing.assert_allclose(border_factor(far, sigma, params.override(border_reach=reach)), 1)
 
 
 def test_the_border_lowers_the_response_of_what_it_is_near_to():
     image = 0.2 * texture((150, 131), smoothness=0.8)
     anywhere, lowered = (
-        detection.detect(image, SiftParams(border_reach=reach, response_threshold=0, upright=True))
+        detection.detect(
+            image, SiftParams(border_reach=reach, stability_threshold=0, upright=True, selection="strongest")
+        )
         for reach in (0.0, 4.0)
     )
     order = [np.lexsort((f.scale, *f.xy.T)) for f in (anywhere, lowered)]
@@ -130,10 +138,11 @@ def test_refinement_equals_its_naive_twin(refinement, tolerance, edge_threshold)
         refinement=refinement,
         fit_tolerance=tolerance,
         candidate_fraction=0.8,
-        response_threshold=0,
-        response_excess=False,
-        response_power=0,
-        roundness_power=1,
+        stability_threshold=0,
+        stability_excess=False,
+        stability_power=0,
+        ranking_power=0,
+        ranking_roundness=1,
         border_reach=0,
     )
     candidates = candidates_of(octave, params)

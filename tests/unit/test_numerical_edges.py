@@ -186,7 +186,7 @@ def test_extrema_equal_their_twin(image, threshold, nearest_only, refinement):
     octave = first_octave(image)
     params = SiftParams(
         contrast_threshold=threshold,
-        response_threshold=0,
+        stability_threshold=0,
         nearest_only=nearest_only,
         edge_threshold=15,
         refinement=refinement,
@@ -199,7 +199,12 @@ def test_extrema_equal_their_twin(image, threshold, nearest_only, refinement):
     assert set(map(tuple, found.tolist())) == set(expected)
 
 
-LIMITS = {"contrast_threshold": 0.01, "response_threshold": 0.0, "edge_threshold": 10.0, "refinement": "lowe"}
+LIMITS = {
+    "contrast_threshold": 0.01,
+    "stability_threshold": 0.0,
+    "edge_threshold": 10.0,
+    "refinement": "lowe",
+}
 
 
 def twin_of_refinement(octave, candidate, change=1.0):

@@ -1,5 +1,7 @@
 """What ``max_features`` keeps: the radii against a naive twin, and the promises of an even selection."""
 
+import math
+
 import naive
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 import siftcli
 from siftcli import Features, SiftParams, detection
-from siftcli.sift.selection import ROBUSTNESS, suppression_radii
+from siftcli.sift.selection import FARTHEST, ROBUSTNESS, SPREAD_POWER, suppression_radii
 
 COLUMNS = ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors")
 
@@ -57,7 +59,7 @@ def test_a_weak_keypoint_far_from_all_others_outlives_a_strong_one_among_stronge
 def test_exactly_so_many_of_the_largest_radii_are_kept_strongest_first(image, n, first_column):
     mask = np.zeros(image.shape, bool)
     mask[:, first_column:] = True
-    everything = detection.detect(image, SiftParams(), mask=mask)
+    everything = detection.detect(image, SiftParams(selection="strongest"), mask=mask)
     features = detection.detect(image, SiftParams(max_features=n, selection="even"), mask=mask)
     # Orientations of a keypoint have one radius, and are neighbours in the order.
     radius = naive.suppression_radii(everything.xy, everything.response, ROBUSTNESS)
@@ -65,8 +67,30 @@ def test_exactly_so_many_of_the_largest_radii_are_kept_strongest_first(image, n,
     assert len(features) == min(n, len(everything))
     for name in COLUMNS:
         np.testing.assert_array_equal(getattr(features, name), getattr(expected, name))
-    strongest = detection.detect(image, SiftParams(max_features=n), mask=mask)
+    strongest = detection.detect(image, SiftParams(max_features=n, selection="strongest"), mask=mask)
     assert features.removed == strongest.removed
+
+
+def test_a_spread_selection_ranks_by_response_times_a_power_of_the_radius(image):
+    strongest = detection.detect(image, SiftParams(selection="strongest"))
+    spread = detection.detect(image, SiftParams())
+    farthest = FARTHEST * math.hypot(*strongest.image_size)
+    radius = np.minimum(naive.suppression_radii(strongest.xy, strongest.response, ROBUSTNESS), farthest)
+    expected = strongest.response * (radius / farthest) ** SPREAD_POWER
+    columns = zip(*strongest.xy.T, strongest.scale, strongest.orientation, strict=True)
+    of_frame = dict(zip(columns, expected, strict=True))
+    found = [of_frame[frame] for frame in zip(*spread.xy.T, spread.scale, spread.orientation, strict=True)]
+    assert len(spread) == len(strongest) == len(of_frame)
+    np.testing.assert_allclose(spread.response, found, rtol=1e-5)
+    assert np.all(np.diff(spread.response) <= 0)
+
+
+@pytest.mark.parametrize("n", [1, 7, 333])
+def test_a_limit_keeps_the_first_of_a_spread_selection(image, n):
+    everything, features = (detection.detect(image, SiftParams(max_features=k)) for k in (None, n))
+    assert len(features) == n
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(features, name), getattr(everything, name)[:n])
 
 
 def test_features_cover_more_of_the_image():
@@ -75,12 +99,14 @@ def test_features_cover_more_of_the_image():
         picture = grey(path)
         features = (
             detection.detect(picture, SiftParams(max_features=100, selection=s))
-            for s in ("strongest", "even")
+            for s in ("strongest", "spread", "even")
         )
         shares.append([occupied(f) for f in features])
-        assert shares[-1][1] >= shares[-1][0], path.name
-    strongest, even = np.mean(shares, axis=0)
+        # Where texture fills the image the strongest are as even by themselves.
+        assert shares[-1][2] >= shares[-1][0] - 0.1, path.name
+    strongest, spread, even = np.mean(shares, axis=0)
     assert even > strongest + 0.1
+    assert spread > strongest + 0.05
 
 
 def test_without_a_limit_all_are_kept(image):
