@@ -90,9 +90,8 @@ class KeypointParams:
     )
     clean_contrast: float = _param(
         0.4,
-        "share of contrast_threshold that is enough in an image without noise; it rises with the image's "
-        "noise, to 1 at a standard deviation of one grey level in 255; 1 for the same threshold in every "
-        "image",
+        "share of contrast_threshold that is enough in an image without noise; it rises with the noise, to 1 "
+        "at a standard deviation of one grey level in 255; 1 for the same threshold in every image",
         low=0,
         high=1,
     )
@@ -398,6 +397,4 @@ _KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False", 
 
 
 def _range_text(low: float | None, high: float | None) -> str:
-    if high is None:
-        return f"at least {low}"
-    return f"between {low} and {high}"
+    return f"at least {low}" if high is None else f"between {low} and {high}"

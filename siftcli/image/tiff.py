@@ -25,6 +25,8 @@ _STRUCTURE = {
     256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325,
     332, 338, 339, 347, 529, 530, 532, 32997, 32998, 50674,
 }  # fmt: skip
+_MOST_SAMPLES = 512
+"""A pixel; imaging spectrometers have some hundred bands."""
 _COPIES, _GREY_BYTES = 4, 32
 """Copies of each sample while strips are unpacked, and bytes per pixel of the grey image."""
 
@@ -92,9 +94,13 @@ def pixel_bytes(n_samples: int, sample_bytes: int) -> int:
 
 
 def _check_memory(tags: Any) -> None:
-    """Refuse volumes, and more samples or larger tiles than there is memory for."""
+    """Refuse volumes, pixels of very many samples, and what is too large for the memory."""
     if tags.imagedepth != 1 or tags.tiledepth != 1:
         raise unsupported(f"a volume of {tags.imagedepth} slices", "save its slices as pages")
+    if tags.samplesperpixel > _MOST_SAMPLES:
+        raise unsupported(
+            f"a TIFF of {tags.samplesperpixel} samples a pixel", f"keep {_MOST_SAMPLES} at most"
+        )
     width, height = tags.imagewidth, tags.imagelength
     sample_bytes = 8 if tags.dtype is None else tags.dtype.itemsize
     require_memory(

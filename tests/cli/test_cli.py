@@ -90,7 +90,7 @@ def test_help_states_the_defaults(capsys):
     for part in (
         "[default 3; 1 to 16]",
         "[default 1.7; classic 1.6; 0.8 to 10]",
-        "[default 0.02; classic 0.04; dense 0.006; 0 to 1]",
+        "[default 0.015; classic 0.04; dense 0.006; 0 to 1]",
         "[default 16; classic 10; at least 1]",
         "[default -1; -1 to 8]",
         "[default on; classic off]",

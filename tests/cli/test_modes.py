@@ -103,6 +103,7 @@ VALUES = {
     "page": "2",
     "pairs": "exhaustive",
     "output": "x.db",
+    "selection": "even",
 }
 """Values for which a number or the first choice is not enough."""
 
