@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from ._image_options import stretch_options
 from ._modes import Command
 from ._options import names_callback, quiet_option, usable_cores
 from ._output import complain, note, print_json, say_nothing, say_table
+from ._pose_options import pose_options, run_poses, take_pose_options
 from ._types import WholeNumber
 
 Progress = Callable[[int, int], None]
@@ -93,9 +95,11 @@ Progress = Callable[[int, int], None]
 @click.option(
     "--dataset",
     type=click.Choice(DATASET_NAMES),
-    help="INPUT is a dataset with known homographies, not images to change: a folder of Oxford affine or "
-    "HPatches sequences, or a CSV file with the columns image_a,image_b,homography.",
+    help="INPUT is a dataset, not images to change. With known homographies: a folder of Oxford affine or "
+    "HPatches sequences, or a CSV file with the columns image_a,image_b,homography. With known cameras "
+    "(poses): a folder with images/ and a COLMAP model in sparse/, a folder of such folders, or a CSV file.",
 )
+@pose_options
 @stretch_options
 @click.option("--jobs", type=WholeNumber(), help="Number of processes. When not given, one for each core.")
 @click.option(
@@ -124,6 +128,14 @@ def command(
     """
     values = None if angles is None else parse_values(angles)
     options["detectors"] = with_orientation(options["detectors"], orientation)
+    of_poses = take_pose_options(options)
+    if options["dataset"] == "poses":
+        of_poses |= {name: options[name] for name in ("detectors", "seed")}
+        with _progress(show=not quiet) as progress:
+            results = run_poses(
+                inputs, output, of_poses, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
+            )
+        return _tell_poses(results, output, as_json=as_json, quiet=quiet)
 
     from ..evaluation.request import make_request
     from ..evaluation.runner import evaluate, summaries_of
@@ -146,6 +158,20 @@ def command(
     elif not quiet:
         say_table(text_tables(summaries_of(results)))
         note(f"report: {report}")
+    return 1 if results["failures"] else 0
+
+
+def _tell_poses(results: dict[str, Any], output: str, *, as_json: bool, quiet: bool) -> int:
+    """Print what a benchmark of poses found; returns the exit status."""
+    from ..evaluation.poses.tables import text_tables
+
+    for failure in results["failures"]:
+        complain(f"{failure['scene']}: {failure['detector']}: {failure['error']}")
+    if as_json:
+        print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
+    elif not quiet:
+        say_table(text_tables(results["summary"]))
+        note(f"results: {os.path.join(output, 'results.json')}")  # noqa: PTH118
     return 1 if results["failures"] else 0
 
 

@@ -1,0 +1,119 @@
+"""Summarise rows: means over the pairs of a scene, and confidence intervals of differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..summary import Metric, bootstrap_interval
+from .options import AUC_LIMITS_DEG
+
+Rows = Sequence[Mapping[str, Any]]
+
+METRICS = (
+    *(
+        Metric(
+            f"auc_{limit}deg",
+            f"AUC {limit}°",
+            f"area under the curve of the share of pairs by pose error up to {limit}°, over {limit}°; the "
+            "pose error is the larger of the rotation's angle and the angle between the directions of "
+            "translation",
+        )
+        for limit in AUC_LIMITS_DEG
+    ),
+    Metric("maa_10deg", "mAA 10°", "mean of the shares of pairs with an error of at most 1°, 2°, … 10°"),
+    Metric("n_true", "true matches", "matches less than 2 px from the true epipolar geometry", True, 0),
+    Metric("true_median_px", "distance (px)", "median distance of the true matches from it", False),
+    Metric("coverage", "coverage", "share of a 10 × 10 grid over the first view with a true match"),
+    Metric("n_first", "features", "features of the first view", None, 0),
+    Metric("time_s", "time (s)", "time of detection and description of the second view, one thread", False),
+)
+GROUP = ("scene", "degradation", "geometry", "budget")
+"""What the rows that are compared with each other have in common."""
+
+Key = tuple[str, ...]
+
+
+def groups(rows: Rows) -> dict[Key, dict[str, list[Mapping[str, Any]]]]:
+    """The rows of each scene, degradation, geometry and budget by detector, in order of occurrence.
+
+    The budgets of a scene come in the order in which they were asked for, whatever the detector.
+    """
+    found: dict[Key, dict[str, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in GROUP)
+        found.setdefault(key, {}).setdefault(row["detector"], []).append(row)
+    return found
+
+
+def by_pair(rows: Rows, metric: str) -> dict[str, float]:
+    """The metric of each pair that has a value."""
+    return {row["pair"]: float(row[metric]) for row in rows if row.get(metric) is not None}
+
+
+def to_tables(rows: Rows, names: Sequence[str], seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Means over pairs, and differences between the first detector and each other, as plain values."""
+    pairs = [(names[0], other) for other in names[1:]]
+    return {"summary": summarise(rows, seed), "differences": differences(rows, pairs, seed)}
+
+
+def summarise(rows: Rows, seed: int = 0) -> list[dict[str, Any]]:
+    """Means over the pairs of each group and detector, and the interval of each."""
+    return [
+        {
+            **dict(zip(GROUP, key, strict=True)),
+            "detector": name,
+            "n_pairs": len({row["pair"] for row in own}),
+            **_means(own, seed),
+        }
+        for key, by_detector in groups(rows).items()
+        for name, own in by_detector.items()
+    ]
+
+
+def _means(rows: Rows, seed: int) -> dict[str, dict[str, Any]]:
+    means, intervals = {}, {}
+    for metric in METRICS:
+        values = np.array(list(by_pair(rows, metric.name).values()))
+        means[metric.name] = float(values.mean()) if len(values) else float("nan")
+        if metric.name.startswith("auc"):
+            intervals[metric.name] = list(bootstrap_interval(values, seed))
+    return {"means": means, "intervals": intervals}
+
+
+def differences(rows: Rows, pairs: Sequence[tuple[str, str]], seed: int = 0) -> list[dict[str, Any]]:
+    """Differences between detectors, paired over the pairs of views, with their 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    rows
+        The rows of any number of detectors.
+    pairs
+        Pairs of detector names; the mean of the second is subtracted from that of the first.
+    seed
+        Seed of the bootstrap.
+    """
+    return [
+        {**dict(zip(GROUP, key, strict=True)), "detector": name, "other": other, **found}
+        for key, by_detector in groups(rows).items()
+        for name, other in pairs
+        if name in by_detector and other in by_detector
+        for found in _differences(by_detector[name], by_detector[other], seed)
+    ]
+
+
+def _differences(rows: Rows, others: Rows, seed: int) -> Iterator[dict[str, Any]]:
+    for metric in METRICS:
+        a, b = (by_pair(own, metric.name) for own in (rows, others))
+        values = np.array([a[pair] - b[pair] for pair in sorted(a.keys() & b.keys())])
+        if len(values):
+            low, high = bootstrap_interval(values, seed)
+            yield {
+                "metric": metric.name,
+                "mean": float(values.mean()),
+                "low": low,
+                "high": high,
+                "n_pairs": len(values),
+            }

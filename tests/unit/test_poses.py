@@ -1,0 +1,414 @@
+"""The benchmark of poses: its geometry on cameras whose answer is known, its readers, its degradations."""
+
+import json
+import math
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import SAMPLES
+from PIL import Image
+
+from siftcli.errors import InputError, OutputError, ParameterError
+from siftcli.evaluation.poses.cameras import (
+    Camera,
+    RelativePose,
+    auc_share,
+    fundamental_of,
+    pose_error_deg,
+)
+from siftcli.evaluation.poses.degradations import DEGRADATIONS, degrade, disc_kernel, motion_kernel
+from siftcli.evaluation.poses.measure import as_rootsift, covered, measure, moved_back
+from siftcli.evaluation.poses.options import DEGRADATION_NAMES, parse_budgets
+from siftcli.evaluation.poses.readers import CSV_COLUMNS
+from siftcli.evaluation.poses.runner import evaluate_poses
+from siftcli.evaluation.poses.scenes import Limits, View, read_scenes
+from siftcli.evaluation.poses.settings import PoseSettings
+from siftcli.features import Features
+from siftcli.params import SiftParams
+from siftcli.views.planar import map_points
+from siftcli.views.rendering import Interpolated, quantised, render
+
+CAMERA = Camera(640, 480, 500.0, 510.0, 322.0, 238.0)
+
+
+def rotation_about_y(degrees):
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+def view(name, rotation, translation, folder=None, camera=CAMERA):
+    path = (folder or SAMPLES[0].parent) / name
+    return View(path, name, camera, rotation, np.array(translation, float), np.empty(0, np.int64))
+
+
+FIRST = view("a.png", np.eye(3), (0, 0, 0))
+SECOND = view("b.png", rotation_about_y(10), (-1.0, 0.1, 0.2))
+
+
+def seen(points, by):
+    """Pixels (N, 2), in the coordinates of features, at which a view sees points (N, 3) of the world."""
+    projected = (points @ by.rotation.T + by.translation) @ by.camera.matrix.T
+    return projected[:, :2] / projected[:, 2:] - 0.5
+
+
+def features_at(xy, descriptors):
+    n = len(xy)
+    return Features(
+        xy=xy.astype(np.float32), scale=np.ones(n, np.float32), orientation=np.zeros(n, np.float32),
+        response=np.ones(n, np.float32), sign=np.ones(n, np.int8), octave=np.zeros(n, np.int16),
+        descriptors=descriptors, descriptor_kind="rootsift", image_size=(640, 480), params=SiftParams(),
+    )  # fmt: skip
+
+
+RNG = np.random.default_rng(3)
+POINTS = np.column_stack((RNG.uniform(-1.5, 2.5, 300), RNG.uniform(-1.5, 1.5, 300), RNG.uniform(4, 9, 300)))
+DESCRIPTORS = RNG.integers(0, 256, (300, 128)).astype(np.uint8)
+
+
+@pytest.fixture
+def two_views_of_points():
+    return [features_at(seen(POINTS, by), DESCRIPTORS) for by in (FIRST, SECOND)]
+
+
+def test_exact_matches_give_the_true_pose(two_views_of_points):
+    f, g = two_views_of_points
+    (row,) = measure(f, g, (CAMERA, CAMERA), FIRST.pose_of(SECOND), seeds=range(2))
+    assert row.n_putative == row.n_true == 300
+    assert row.true_median_px < 1e-4  # single precision of the places
+    assert row.pose_error_deg < 0.01
+    assert row.auc_1deg > 0.99
+    assert row.maa_10deg == 1
+
+
+def test_a_pose_is_found_without_the_intrinsics_too(two_views_of_points):
+    f, g = two_views_of_points
+    wide = Camera(640, 480, 900.0, 700.0, 200.0, 300.0)
+    other = view("b.png", SECOND.rotation, SECOND.translation, camera=wide)
+    g = features_at(seen(POINTS, other), g.descriptors)
+    rows = measure(f, g, (CAMERA, wide), FIRST.pose_of(other), [0], ("essential", "fundamental"))
+    assert [row.geometry for row in rows] == ["essential", "fundamental"]
+    assert max(row.pose_error_deg for row in rows) < 0.01
+    # The fundamental matrix was estimated without them: seven matches are enough for one only.
+    few = [x.select(slice(7)) for x in (f, g)]
+    rows = measure(*few, (CAMERA, wide), FIRST.pose_of(other), [0], ("essential", "fundamental"))
+    assert rows[0].pose_error_deg < 1
+    assert rows[1].pose_error_deg == 180
+
+
+def test_the_share_of_true_matches_and_the_pose_do_not_hang_on_wrong_ones(two_views_of_points):
+    f, g = two_views_of_points
+    moved = np.array(g.xy)
+    moved[:90] += np.random.default_rng(0).uniform(30, 60, (90, 2))
+    (row,) = measure(f, features_at(moved, g.descriptors), (CAMERA, CAMERA), FIRST.pose_of(SECOND), seeds=[0])
+    assert 210 <= row.n_true < 230  # some wrong ones lie on their line by chance
+    assert row.pose_error_deg < 0.05
+
+
+def test_without_enough_matches_the_pose_is_wrong_not_an_error(two_views_of_points):
+    f, g = (x.select(slice(4)) for x in two_views_of_points)
+    (row,) = measure(f, g, (CAMERA, CAMERA), FIRST.pose_of(SECOND), seeds=[0])
+    assert (row.pose_error_deg, row.auc_10deg) == (180.0, 0.0)
+    none = f.select(slice(0))
+    (empty,) = measure(none, none, (CAMERA, CAMERA), FIRST.pose_of(SECOND), seeds=[0])
+    assert (empty.n_true, empty.coverage) == (0, 0.0)
+    assert math.isnan(empty.true_median_px)
+
+
+def test_the_error_is_the_larger_of_two_angles_whatever_the_length_of_the_translation():
+    truth = FIRST.pose_of(SECOND)
+    longer = RelativePose(truth.rotation, 7 * truth.translation)
+    assert pose_error_deg(longer, truth) == pytest.approx(0, abs=1e-5)
+    turned = RelativePose(rotation_about_y(3) @ truth.rotation, truth.translation)
+    assert pose_error_deg(turned, truth) == pytest.approx(3)
+    assert pose_error_deg(RelativePose(truth.rotation, -truth.translation), truth) == pytest.approx(180)
+    assert pose_error_deg(RelativePose(truth.rotation, np.zeros(3)), truth) == 180
+
+
+def test_the_mean_of_shares_is_the_area_under_the_recall_curve():
+    errors, limit = np.array([0.1, 0.4, 0.9, 2.5, 180.0]), 1.0
+    steps = np.linspace(0, limit, 100_001)
+    recall = np.mean(errors[:, None] <= steps, axis=0)
+    assert np.mean([auc_share(e, limit) for e in errors]) == pytest.approx(recall.mean(), abs=1e-4)
+
+
+def test_true_places_lie_on_their_epipolar_lines(two_views_of_points):
+    f, g = two_views_of_points
+    matrix = fundamental_of(FIRST.pose_of(SECOND), CAMERA, CAMERA)
+    first, second = (np.column_stack((x.xy + 0.5, np.ones(len(x)))) for x in (f, g))
+    lines = first @ matrix.T
+    distance = np.abs(np.sum(lines * second, axis=1)) / np.hypot(lines[:, 0], lines[:, 1])
+    assert distance.max() < 1e-3
+
+
+def test_coverage_counts_cells():
+    camera = Camera(100, 50, 1, 1, 0, 0)
+    assert covered(np.array([[0, 0], [9.9, 4.9], [10, 4.9], [99.9, 49.9]]), camera) == 0.03
+
+
+def test_descriptors_of_others_become_rootsift():
+    raw = np.zeros((1, 128), np.uint8)
+    raw[0, :4] = 100
+    found = as_rootsift(Features(**{**vars(features_at(np.zeros((1, 2)), raw)), "descriptor_kind": "sift"}))
+    assert found.descriptor_kind == "rootsift"
+    np.testing.assert_array_equal(found.descriptors[0, :5], [255, 255, 255, 255, 0])  # 512·½, saturated
+
+
+CAMERAMAN = Image.open(next(p for p in SAMPLES if p.name == "camera.png")).convert("L")
+PICTURE = np.asarray(CAMERAMAN)[60:220, 90:310]
+
+
+@pytest.mark.parametrize("kind", DEGRADATION_NAMES)
+def test_a_degraded_picture_is_the_same_every_time_and_shows_the_same_places(kind):
+    changed, again = (degrade(PICTURE, kind, "a.png", seed=5) for _ in range(2))
+    np.testing.assert_array_equal(changed.picture, again.picture)
+    assert changed.picture.shape == PICTURE.shape
+    # The middle of the changed picture shows what is there in the original.
+    y, x = np.mgrid[60:100, 90:130]
+    places = map_points(changed.to_original, np.column_stack((x.ravel(), y.ravel())))
+    source = PICTURE[tuple(np.rint(places[:, ::-1]).astype(int).clip(0, (159, 219)).T)].astype(float)
+    there = changed.picture[y.ravel(), x.ravel()].astype(float)
+    assert np.corrcoef(source, there)[0, 1] > 0.8
+
+
+def test_degradations_have_the_names_that_can_be_asked_for():
+    assert tuple(DEGRADATIONS) == DEGRADATION_NAMES
+
+
+def test_another_seed_or_picture_is_changed_otherwise():
+    pictures = [
+        degrade(PICTURE, "noise", name, seed).picture for name, seed in (("a", 0), ("a", 1), ("b", 0))
+    ]
+    assert all(np.any(a != b) for a, b in pairwise(pictures))
+
+
+def test_kernels_blur_and_do_not_move():
+    for kernel in (motion_kernel(9, 0.3), motion_kernel(5, math.pi / 2), disc_kernel(3)):
+        y, x = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
+        assert kernel.sum() == pytest.approx(1)
+        assert [np.sum(kernel * x), np.sum(kernel * y)] == pytest.approx([0, 0], abs=1e-9)
+    across = motion_kernel(9, 0).sum(axis=0)
+    spread = np.sum(across * (np.arange(len(across)) - len(across) // 2) ** 2)
+    assert spread == pytest.approx(9**2 / 12, rel=0.05)  # variance of a uniform distribution
+
+
+def test_features_come_back_to_the_original_and_those_outside_are_left_out():
+    f = features_at(np.array([[0, 0], [639, 479], [320, 240]]), np.zeros((3, 128), np.uint8))
+    half = np.array([[-1, 0, 639], [0, -1, 479], [0, 0, 1.0]])
+    np.testing.assert_allclose(moved_back(f, half).xy, [[639, 479], [0, 0], [319, 239]])
+    assert len(moved_back(f, np.array([[1, 0, 400], [0, 1, 0], [0, 0, 1.0]]))) == 1
+
+
+def quaternion(rotation):
+    w = math.sqrt(max(0.0, 1 + np.trace(rotation))) / 2
+    return [w, *((rotation[[2, 0, 1], [1, 2, 0]] - rotation[[1, 2, 0], [2, 0, 1]]) / (4 * w))]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Two photographs of a plane by cameras that are known, as a COLMAP text model."""
+    folder = tmp_path / "plane"
+    (folder / "images").mkdir(parents=True)
+    (folder / "sparse").mkdir()
+    side = 160
+    camera = Camera(side, side, 200.0, 200.0, side / 2, side / 2)
+    source = Interpolated(PICTURE[:, :160].astype(np.float32) / 255)
+    poses = [(np.eye(3), (0.0, 0.0, 0.0)), (rotation_about_y(8), (-0.12, 0.02, 0.0))]
+    lines = []
+    for number, (rotation, translation) in enumerate(poses, start=1):
+        # The plane at depth 1 holds the source's pixels as the first camera sees them.
+        plane = np.array(rotation, float)
+        plane[:, 2] += translation
+        centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+        to_view = np.linalg.inv(centre) @ camera.matrix @ plane @ np.linalg.inv(camera.matrix) @ centre
+        levels = render(source, np.linalg.inv(to_view), (side, side), 1.0, average=False)
+        Image.fromarray(quantised(levels)).save(folder / "images" / f"view-{number}.png")
+        pose = " ".join(map(repr, map(float, [*quaternion(rotation), *translation])))
+        lines.append(f"{number} {pose} 1 view-{number}.png\n1.0 2.0 -1\n")
+    (folder / "sparse" / "images.txt").write_text("# comment\n" + "".join(lines))
+    (folder / "sparse" / "cameras.txt").write_text(
+        f"# comment\n1 SIMPLE_PINHOLE {side} {side} 200 {side / 2} {side / 2}\n"
+    )
+    return folder
+
+
+def test_a_text_model_is_read(scene):
+    (found,) = read_scenes(scene)
+    assert found.name == "plane"
+    assert [v.name for v in found.views] == ["view-1.png", "view-2.png"]
+    np.testing.assert_allclose(found.views[1].rotation, rotation_about_y(8), atol=1e-12)
+    np.testing.assert_allclose(found.views[1].translation, [-0.12, 0.02, 0])
+    assert found.views[0].camera == Camera(160, 160, 200, 200, 80, 80)
+    assert found.views[0].angle_to(found.views[1]) == pytest.approx(8)
+    assert found.pairs(Limits(0, 9)) == [(0, 1)]
+    for limits in (Limits(0, 7), Limits(9, 70)):
+        with pytest.raises(InputError, match="view-angles"):
+            found.pairs(limits)
+    assert [s.name for s in read_scenes(scene.parent)] == ["plane"]
+
+
+def write_points(scene, *seen_by):
+    """Let the views of a text model show points."""
+    path = scene / "sparse" / "images.txt"
+    lines = path.read_text().splitlines()
+    for number, ids in enumerate(seen_by):
+        lines[2 + 2 * number] = " ".join(f"1.5 2.5 {i}" for i in ids)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_the_overlap_is_that_of_the_points_of_the_model(scene):
+    limits = Limits(0, 70, 0.5, 1)
+    with pytest.raises(InputError, match="model with points"):
+        read_scenes(scene)[0].pairs(limits)
+    write_points(scene, [7, 3, -1, 5, 9, 9], [9, 3, -1, 11, -1])
+    (found,) = read_scenes(scene)
+    assert found.views[0].overlap_with(found.views[1]) == pytest.approx(2 / 3)  # of 3, 9, 11
+    assert found.pairs(limits) == [(0, 1)]
+    with pytest.raises(InputError, match="overlap"):
+        found.pairs(Limits(0, 70, 0.7, 1))
+    write_points(scene, [7, 3], [])
+    assert read_scenes(scene)[0].pairs(Limits(0, 70)) == [(0, 1)]
+
+
+def test_a_binary_model_is_the_same_as_its_text(scene):
+    pycolmap = pytest.importorskip("pycolmap")
+    (expected,) = read_scenes(scene)
+    (scene / "sparse" / "points3D.txt").write_text("")
+    lines = (scene / "sparse" / "images.txt").read_text().replace("1.0 2.0 -1", "")
+    (scene / "sparse" / "images.txt").write_text(lines)
+    model = pycolmap.Reconstruction(str(scene / "sparse"))
+    for path in (scene / "sparse").iterdir():
+        path.unlink()
+    (scene / "sparse" / "0").mkdir()
+    model.write_binary(str(scene / "sparse" / "0"))
+    (found,) = read_scenes(scene)
+    for a, b in zip(found.views, expected.views, strict=True):
+        assert (a.name, a.camera, a.path) == (b.name, b.camera, b.path)
+        np.testing.assert_allclose(a.rotation, b.rotation, atol=1e-12)
+        np.testing.assert_allclose(a.translation, b.translation, atol=1e-12)
+
+
+def test_a_csv_file_is_the_same_as_the_model(scene):
+    (expected,) = read_scenes(scene)
+    rows = [",".join(CSV_COLUMNS)]
+    for v in expected.views:
+        c = v.camera
+        numbers = [c.width, c.height, c.fx, c.fy, c.cx, c.cy, *quaternion(v.rotation), *v.translation]
+        rows.append(",".join([f"images/{v.name}", *map(str, numbers)]))
+    (scene / "cameras.csv").write_text("\n".join(rows) + "\n")
+    (found,) = read_scenes(scene / "cameras.csv")
+    for a, b in zip(found.views, expected.views, strict=True):
+        assert (a.path, a.camera) == (b.path, b.camera)
+        np.testing.assert_allclose(a.rotation, b.rotation, atol=1e-9)
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_is_no_scene_is_refused(scene, tmp_path):
+    model = scene / "sparse"
+    good = {path: path.read_text() for path in model.iterdir()}
+    for name, old, new, message in [
+        ("cameras.txt", "SIMPLE_PINHOLE", "OPENCV", "undistort"),
+        ("cameras.txt", "200 80", "80", "not COLMAP's cameras.txt"),
+        ("cameras.txt", "200 80", "-200 80", "not COLMAP's cameras.txt"),
+        ("images.txt", "view-2", "view-1", "listed twice"),
+        ("images.txt", "1.0 2.0 -1", "1.0 2.0 x", "not COLMAP's images.txt"),
+        ("cameras.txt", "1 SIMPLE", "7 SIMPLE", "not COLMAP's images.txt"),
+        ("images.txt", "1 1.0 ", "1 one ", "not COLMAP's images.txt"),
+        ("images.txt", "view-2", "view-3", "missing"),
+    ]:
+        change(model / name, old, new)
+        with pytest.raises(InputError, match=message):
+            read_scenes(scene)
+        (model / name).write_text(good[model / name])
+    with pytest.raises(InputError, match="no scene"):
+        read_scenes(tmp_path / "nowhere")
+    (tmp_path / "a.csv").write_text("image,fx\na.png,1\n")
+    with pytest.raises(InputError, match="expected the columns"):
+        read_scenes(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text(",".join(CSV_COLUMNS) + "\n" + ",".join("x" * len(CSV_COLUMNS)) + "\n")
+    with pytest.raises(InputError, match="row 1"):
+        read_scenes(tmp_path / "b.csv")
+
+
+def test_budgets():
+    assert parse_budgets("500, default") == ("500", "default")
+    for wrong in ("", "0", "-3", "500,500", "all", "1.5"):
+        with pytest.raises(ParameterError, match="budgets"):
+            parse_budgets(wrong)
+
+
+def test_settings_that_cannot_be_meant_are_refused():
+    for options in (
+        {"detectors": []},
+        {"detectors": ["siftcli", "siftcli"]},
+        {"detectors": ["nobody"]},
+        {"detectors": ["siftcli"], "degradations": ["rain"]},
+        {"detectors": ["siftcli"], "min_angle_deg": 50, "max_angle_deg": 40},
+        {"detectors": ["siftcli"], "max_overlap": 1.5},
+        {"detectors": ["siftcli"], "geometries": ["essential", "essential"]},
+        {"detectors": ["siftcli"], "n_seeds": 0},
+    ):
+        with pytest.raises(ParameterError):
+            PoseSettings(**options)
+
+
+def test_results_do_not_depend_on_processes_and_resume_where_they_stopped(scene, tmp_path):
+    settings = PoseSettings(
+        detectors=["siftcli", "opencv"], budgets=("100",), degradations=("clean", "noise"),
+        geometries=("essential", "fundamental"), n_seeds=2,
+    )  # fmt: skip
+    scenes = read_scenes(scene)
+    results = [evaluate_poses(scenes, settings, tmp_path / str(n), jobs=n) for n in (1, 2)]
+    for row in (*results[0]["rows"], *results[1]["rows"]):
+        assert row.pop("time_s") > 0
+    assert results[0]["rows"] == results[1]["rows"]
+    assert not results[0]["failures"]
+    measured = {(row["detector"], row["degradation"], row["geometry"]) for row in results[0]["rows"]}
+    assert len(measured) == len(results[0]["rows"]) == 2 * 2 * 2
+    finished = tmp_path / "1" / "finished.jsonl"
+    lines = finished.read_text().splitlines(keepends=True)
+    finished.write_text("".join(lines[:3]) + '{"key": ["pla')
+    done = []
+    again = evaluate_poses(scenes, settings, tmp_path / "1", progress=lambda n, _: done.append(n))
+    assert done == [3, 4]
+    assert [r["auc_1deg"] for r in again["rows"]] == [r["auc_1deg"] for r in results[0]["rows"]]
+    other = PoseSettings(detectors=["siftcli"], budgets=("100",), degradations=("clean", "noise"))
+    with pytest.raises(OutputError, match="other settings"):
+        evaluate_poses(scenes, other, tmp_path / "1")
+
+
+def test_the_command_writes_tables(scene, tmp_path):
+    command = [sys.executable, "-m", "siftcli", "evaluate", "--dataset", "poses", str(scene)]
+    out = tmp_path / "out"
+    args = [
+        "-o",
+        str(out),
+        "--detectors",
+        "siftcli,opencv-precise",
+        "--budgets",
+        "100,default",
+        "--jobs",
+        "1",
+    ]
+    done = subprocess.run([*command, *args], capture_output=True, text=True, check=True)
+    assert "plane, 100 features (1 pairs)" in done.stdout
+    assert "AUC 1°" in done.stdout
+    results = json.loads((out / "results.json").read_text())
+    siftcli = [row for row in results["rows"] if row["detector"] == "siftcli" and row["budget"] == "100"]
+    assert siftcli[0]["n_true"] > 30
+    assert siftcli[0]["true_median_px"] < 0.5
+    assert {d["metric"] for d in results["differences"]} >= {"auc_1deg", "coverage"}
+    assert (out / "summary.csv").read_text().startswith("scene,degradation,geometry,budget,detector,n_pairs")
+    Image.fromarray(PICTURE).save(scene / "images" / "view-1.png")
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "o"), *args[2:]], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "as its camera says" in done.stderr
