@@ -155,7 +155,8 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         ),
         NOT_POSES: ("max_features", "stretch", "nodata"),
         POSES: (
-            "budgets", "degradations", "geometries", "view_angles", "overlap", "max_side_px", "n_seeds",
+            "budgets", "degradations", "geometries", "view_angles", "overlap", "max_side_px",
+            "reconstruct", "n_seeds",
         ),
         SWEEPS: ("sweeps", "angles", "mode"),
         ROTATES: ("angles",),

@@ -76,15 +76,30 @@ _OPTIONS = (
         help="Poses: larger photographs are reduced to this longer side, in pixels.",
     ),
     click.option(
+        "--reconstruct",
+        is_flag=True,
+        help="Poses: also reconstruct every scene with COLMAP's mapper, from each detector's features, and "
+        "compare the cameras with the known ones; needs the extra colmap.",
+    ),
+    click.option(
         "--seeds",
         "n_seeds",
         type=WholeNumber(),
         default=N_SEEDS,
         show_default=True,
-        help="Poses: estimates of each pose, with seeds from --seed on.",
+        help="Poses: number of estimates of each pose, and of reconstructions, with seeds from --seed on.",
     ),
 )
-NAMES = ("budgets", "degradations", "geometries", "view_angles", "overlap", "max_side_px", "n_seeds")
+NAMES = (
+    "budgets",
+    "degradations",
+    "geometries",
+    "view_angles",
+    "overlap",
+    "max_side_px",
+    "reconstruct",
+    "n_seeds",
+)
 
 
 def pose_options(command: Callable[..., Any]) -> Callable[..., Any]:

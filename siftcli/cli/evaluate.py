@@ -170,7 +170,7 @@ def _tell_poses(results: dict[str, Any], output: str, *, as_json: bool, quiet: b
     if as_json:
         print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
     elif not quiet:
-        say_table(text_tables(results["summary"]))
+        say_table(text_tables(results))
         note(f"results: {os.path.join(output, 'results.json')}")  # noqa: PTH118
     return 1 if results["failures"] else 0
 

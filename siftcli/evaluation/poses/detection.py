@@ -90,7 +90,7 @@ def read_view(view: View, max_side_px: int) -> Photograph:
         If its size is not that of its camera.
     """
     with quiet_decoders():
-        grey = read_image(str(view.path)).grey
+        grey = read_image(str(view.path), exif_orientation="ignore").grey  # as COLMAP does
     height, width = grey.shape
     if (width, height) != (view.camera.width, view.camera.height):
         raise InputError(

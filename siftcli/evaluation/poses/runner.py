@@ -1,4 +1,4 @@
-"""Run a benchmark of poses and write ``results.json`` and ``summary.csv``; an interrupted run is resumed."""
+"""Run a benchmark of poses and write its results; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from ..pool import LOST, one_thread, set_opencv_threads
 from ..runner import SCHEMA, VERSIONED, machine
 from ..store import Key, Store, digest_of, plain, write_json
 from ..work import Record
+from .detection import ViewDetector
 from .options import DATASET_NAME
+from .reconstruct import ReconstructionTask, Reconstructor, plan_reconstructions
 from .scenes import Scene, View, read_scenes
 from .settings import PoseSettings
-from .summary import to_tables
-from .tables import csv_rows
+from .summary import summarise_reconstructions, to_tables
+from .tables import csv_rows, reconstruction_csv
 from .work import PoseTask, PoseTaskRunner, plan_tasks
+
+AnyTask = PoseTask | ReconstructionTask
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and the total."""
@@ -85,20 +89,23 @@ def evaluate_poses(
     OutputError
         If the folder cannot be written, or holds other files or another evaluation.
     """
-    planned = [task for scene in scenes for task in plan_tasks(scene, settings)]
+    planned: list[AnyTask] = [task for scene in scenes for task in plan_tasks(scene, settings)]
+    planned += [task for scene in scenes for task in plan_reconstructions(scene, settings)]
     identity = _identify(scenes, planned, settings)
     store = Store(Path(folder), identity, overwrite=overwrite)
     finished = _finish(planned, settings, store, jobs, progress)
     results = _results([r for task in planned for r in finished[task.key]], identity, settings, jobs)
     write_json(store.folder / "results.json", results)
-    write_inside(
-        store.folder / "summary.csv", csv_text(csv_rows(results["summary"])).encode(), overwrite=True
-    )
+    tables = {"summary.csv": csv_rows(results["summary"])}
+    if settings.reconstruct:
+        tables["reconstruction.csv"] = reconstruction_csv(results["reconstructions"])
+    for name, lines in tables.items():
+        write_inside(store.folder / name, csv_text(lines).encode(), overwrite=True)
     return results
 
 
 def _finish(
-    planned: Sequence[PoseTask],
+    planned: Sequence[AnyTask],
     settings: PoseSettings,
     store: Store,
     jobs: int,
@@ -120,14 +127,14 @@ def _finish(
     return finished
 
 
-def _identify(scenes: Sequence[Scene], planned: Sequence[PoseTask], settings: PoseSettings) -> dict[str, Any]:
+def _identify(scenes: Sequence[Scene], planned: Sequence[AnyTask], settings: PoseSettings) -> dict[str, Any]:
     """Everything that the results depend on, as plain values for JSON."""
     views = {f"{scene.name}/{view.name}": view for scene in scenes for view in scene.views}
     return {
         "schema": SCHEMA,
         "dataset": DATASET_NAME,
         "siftcli": __version__,
-        "poselib": metadata.version("poselib"),
+        "judges": {name: v for name, v in _versions(settings).items() if name in ("poselib", "pycolmap")},
         "images": {name: digest_of(str(view.path)) for name, view in views.items()},
         "cameras": {name: _numbers(view) for name, view in views.items()},
         "n_pairs": {scene.name: len(scene.pairs(settings.limits)) for scene in scenes},
@@ -145,14 +152,23 @@ def _results(
     records: Sequence[Record], identity: dict[str, Any], settings: PoseSettings, jobs: int
 ) -> dict[str, Any]:
     rows = [record for record in records if "error" not in record]
+    reconstructed = [row for row in rows if row.get("kind") == "reconstruction"]
+    measured = [row for row in rows if "kind" not in row]
     return {
         **identity,
-        "versions": {name: metadata.version(name) for name in VERSIONED},
+        "versions": _versions(settings),
         "machine": {**machine(), "jobs": jobs, "threads_per_job": 1},
-        "rows": rows,
+        "rows": measured,
+        "reconstruction_rows": reconstructed,
         "failures": _failures(records),
-        **to_tables(rows, settings.detectors, settings.seed),
+        **to_tables(measured, settings.detectors, settings.seed),
+        "reconstructions": summarise_reconstructions(reconstructed),
     }
+
+
+def _versions(settings: PoseSettings) -> dict[str, str]:
+    names = (*VERSIONED, "poselib", *(("pycolmap",) if settings.reconstruct else ()))
+    return {name: metadata.version(name) for name in names}
 
 
 def _failures(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -167,18 +183,20 @@ def _failures(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Work:
-    """Run tasks with a :class:`PoseTaskRunner` that each process creates for itself."""
+    """Run tasks with runners that each process creates for itself."""
 
     settings: PoseSettings
 
     @cached_property
-    def _runner(self) -> PoseTaskRunner:
+    def _runners(self) -> tuple[PoseTaskRunner, Reconstructor]:
         set_opencv_threads(1)
-        return PoseTaskRunner(self.settings)
+        detector = ViewDetector(self.settings)
+        return PoseTaskRunner(self.settings, detector), Reconstructor(self.settings, detector)
 
-    def __call__(self, task: PoseTask) -> list[Record]:
-        return self._runner.run(task)
+    def __call__(self, task: AnyTask) -> list[Record]:
+        pairs, scenes = self._runners
+        return pairs.run(task) if isinstance(task, PoseTask) else scenes.run(task)
 
 
-def _lost(task: PoseTask) -> list[Record]:
-    return [{**task.where, "pair": None, "error": LOST}]
+def _lost(task: AnyTask) -> list[Record]:
+    return [{**task.where, "error": LOST}]

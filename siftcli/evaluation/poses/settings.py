@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from ... import detectors
-from ...errors import ParameterError
+from ...errors import MissingDependencyError, ParameterError
 from . import options
 from .scenes import Limits
 
@@ -34,6 +35,8 @@ class PoseSettings:
     min_overlap: float = 0.0
     max_overlap: float = 1.0
     max_side_px: int = options.MAX_SIDE_PX
+    reconstruct: bool = False
+    """Also reconstruct every scene with COLMAP's mapper."""
     n_seeds: int = options.N_SEEDS
     seed: int = 0
 
@@ -48,6 +51,11 @@ class PoseSettings:
             raise ParameterError(f"expected at least 1 seed; got {self.n_seeds}")
         for name in self.detectors:
             detectors.create(name)
+        if self.reconstruct and find_spec("pycolmap") is None:
+            raise MissingDependencyError(
+                "--reconstruct needs the Python package pycolmap, which is not installed; "
+                "install it with: pip install 'siftcli[colmap]'"
+            )
 
     @property
     def limits(self) -> Limits:

@@ -30,6 +30,29 @@ METRICS = (
     Metric("n_first", "features", "features of the first view", None, 0),
     Metric("time_s", "time (s)", "time of detection and description of the second view, one thread", False),
 )
+RECONSTRUCTION_METRICS = (
+    Metric("n_registered", "registered", "views that the reconstruction placed", True, 0),
+    Metric(
+        "position_median",
+        "position",
+        "median distance of the placed cameras from the known positions after a similarity fit, as a share "
+        "of the largest distance between two known cameras",
+        False,
+        5,
+    ),
+    Metric("position_max", "position, worst", "the largest such distance", False, 5),
+    Metric(
+        "rotation_median_deg",
+        "rotation (°)",
+        "median angle between the placed cameras and the known ones after the mean rotation between them",
+        False,
+    ),
+    Metric("n_points", "points", "points of the reconstruction", True, 0),
+    Metric("n_observations", "observations", "keypoints that show them", True, 0),
+    Metric("track_length", "track length", "mean number of views that show a point", True, 2),
+    Metric("reprojection_px", "reprojection (px)", "mean reprojection error", False),
+    Metric("n_features", "features", "median number of features of a view", None, 0),
+)
 GROUP = ("scene", "degradation", "geometry", "budget")
 """What the rows that are compared with each other have in common."""
 
@@ -117,3 +140,29 @@ def _differences(rows: Rows, others: Rows, seed: int) -> Iterator[dict[str, Any]
                 "high": high,
                 "n_pairs": len(values),
             }
+
+
+def summarise_reconstructions(rows: Rows) -> list[dict[str, Any]]:
+    """Medians over the seeds of each scene, budget and detector, with the lowest and the highest value."""
+    found: dict[Key, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((row["scene"], row["budget"], row["detector"]), []).append(row)
+    return [
+        {
+            **dict(zip(("scene", "budget", "detector"), key, strict=True)),
+            "n_views": own[0]["n_views"],
+            "n_seeds": len(own),
+            **_over_seeds(own),
+        }
+        for key, own in found.items()
+    ]
+
+
+def _over_seeds(rows: Rows) -> dict[str, dict[str, Any]]:
+    """Medians, and the lowest and highest value of each metric; NaN if a seed has no value."""
+    medians, ranges = {}, {}
+    for metric in RECONSTRUCTION_METRICS:
+        values = [float("nan") if (v := row.get(metric.name)) is None else float(v) for row in rows]
+        medians[metric.name] = float(np.median(values))
+        ranges[metric.name] = [float(np.min(values)), float(np.max(values))]
+    return {"medians": medians, "ranges": ranges}

@@ -74,9 +74,8 @@ def plan_tasks(scene: Scene, settings: PoseSettings) -> list[PoseTask]:
 class PoseTaskRunner:
     """Runs tasks one after the other, on one thread."""
 
-    def __init__(self, settings: PoseSettings) -> None:
-        self.settings = settings
-        self._views = ViewDetector(settings)
+    def __init__(self, settings: PoseSettings, detector: ViewDetector) -> None:
+        self.settings, self.detector = settings, detector
 
     def run(self, task: PoseTask) -> list[Record]:
         """The rows of every pair and geometry; a failure becomes a row with an ``error``."""
@@ -91,7 +90,9 @@ class PoseTaskRunner:
     def _try(self, task: PoseTask, number: int, degradation: str) -> Detection | Exception:
         """The features of a view, or why there are none: the other pairs of the scene go on."""
         try:
-            return self._views.detect(task.views[number], task.scene, task.detector, task.budget, degradation)
+            return self.detector.detect(
+                task.views[number], task.scene, task.detector, task.budget, degradation
+            )
         except Exception as error:
             return error
 
