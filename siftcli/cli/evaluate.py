@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,16 +161,19 @@ def command(
 
 
 def _tell_poses(results: dict[str, Any], output: str, *, as_json: bool, quiet: bool) -> int:
-    """Print what a benchmark of poses found; returns the exit status."""
+    """Write the report of a benchmark of poses and print its tables; returns the exit status."""
     from ..evaluation.poses.tables import text_tables
+    from ..report import write_report
 
+    report = write_report([output])
     for failure in results["failures"]:
         complain(f"{failure['scene']}: {failure['detector']}: {failure['error']}")
     if as_json:
-        print_json({key: results[key] for key in ("schema", "summary", "differences", "failures")})
+        keys = ("schema", "summary", "differences", "reconstructions", "failures")
+        print_json({key: results[key] for key in keys})
     elif not quiet:
         say_table(text_tables(results))
-        note(f"results: {os.path.join(output, 'results.json')}")  # noqa: PTH118
+        note(f"report: {report}")
     return 1 if results["failures"] else 0
 
 

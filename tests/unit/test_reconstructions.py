@@ -1,4 +1,4 @@
-"""Reconstructions in the benchmark of poses: the fit to known cameras, and COLMAP's mapper on exact matches."""
+"""Reconstructions in the benchmark of poses: the fit to known cameras, COLMAP's mapper on exact matches."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_the_same_cameras_in_other_coordinates_have_no_error():
 
 def test_errors_are_shares_of_the_scene_and_degrees():
     found = reconstructed(VIEWS, similarity=np.eye(3), scale=1.0, shift=np.zeros(3))
-    moved = FoundCamera(found[VIEWS[2].name].rotation, VIEWS[2].centre + (0, 0, 0.3))
+    moved = FoundCamera(found[VIEWS[2].name].rotation, VIEWS[2].centre + np.array([0, 0, 0.3]))
     compared = compare(VIEWS, {**found, VIEWS[2].name: moved})
     size = diameter(np.array([v.centre for v in VIEWS]))
     # The fit takes up a part of the error of one camera, never more than all.
