@@ -124,7 +124,7 @@ def _subject(pose_rows: Sequence[Mapping[str, Any]], n_images: int | None) -> st
     parts = []
     if pose_rows:
         n_scenes = len({row["scene"] for row in pose_rows})
-        n_pairs = len({(row["scene"], row["pair"]) for row in pose_rows})
+        n_pairs = len({(row["scene"], row["image_a"], row["image_b"]) for row in pose_rows})
         parts.append(f"{_plural(n_scenes, 'scene')} with {_plural(n_pairs, 'pair')} of views")
     if n_images is not None:
         parts.append(_plural(n_images, "image"))

@@ -122,5 +122,6 @@ def compared_rows(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], int]:
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     if "scene" in row:
-        return row["scene"], row["pair"], row["degradation"], row["geometry"], row["budget"]
+        names = ("scene", "image_a", "image_b", "degradation", "geometry", "budget")
+        return tuple(row[name] for name in names)
     return row["image"], row["sweep"], row["value"], row["budget"]

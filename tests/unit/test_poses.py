@@ -2,15 +2,19 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from conftest import SAMPLES
 from PIL import Image
 
+from siftcli import detectors
+from siftcli.detection import detect
 from siftcli.errors import InputError, OutputError, ParameterError
 from siftcli.evaluation.poses.cameras import (
     Camera,
@@ -20,12 +24,16 @@ from siftcli.evaluation.poses.cameras import (
     pose_error_deg,
 )
 from siftcli.evaluation.poses.degradations import DEGRADATIONS, degrade, disc_kernel, motion_kernel
+from siftcli.evaluation.poses.detection import read_view
 from siftcli.evaluation.poses.measure import as_rootsift, covered, measure, moved_back
 from siftcli.evaluation.poses.options import DEGRADATION_NAMES, parse_budgets
 from siftcli.evaluation.poses.readers import CSV_COLUMNS
 from siftcli.evaluation.poses.runner import evaluate_poses
 from siftcli.evaluation.poses.scenes import Limits, View, read_scenes
 from siftcli.evaluation.poses.settings import PoseSettings
+from siftcli.evaluation.poses.summary import to_tables
+from siftcli.evaluation.poses.tables import text_tables
+from siftcli.evaluation.summary import bootstrap_interval
 from siftcli.features import Features
 from siftcli.params import SiftParams
 from siftcli.views.planar import map_points
@@ -372,6 +380,7 @@ def test_results_do_not_depend_on_processes_and_resume_where_they_stopped(scene,
     assert not results[0]["failures"]
     measured = {(row["detector"], row["degradation"], row["geometry"]) for row in results[0]["rows"]}
     assert len(measured) == len(results[0]["rows"]) == 2 * 2 * 2
+    assert {(row["image_a"], row["image_b"]) for row in results[0]["rows"]} == {("view-1.png", "view-2.png")}
     finished = tmp_path / "1" / "finished.jsonl"
     lines = finished.read_text().splitlines(keepends=True)
     finished.write_text("".join(lines[:3]) + '{"key": ["pla')
@@ -412,3 +421,95 @@ def test_the_command_writes_tables(scene, tmp_path):
     )
     assert done.returncode == 1
     assert "as its camera says" in done.stderr
+
+
+def rows_of(name, values, **where):
+    common = {"scene": "s", "degradation": "clean", "geometry": "essential", "budget": "9", **where}
+    return [
+        {**common, "detector": name, "image_a": "a", "image_b": f"{i:03}", "auc_1deg": v, "n_true": 3}
+        for i, v in enumerate(values)
+    ]
+
+
+def test_differences_are_paired_over_pairs_and_have_the_bootstraps_interval():
+    rng = np.random.default_rng(2)
+    a = rng.uniform(size=40)
+    b = a - 0.1 + 0.01 * rng.standard_normal(40)
+    rows = rows_of("x", a) + list(reversed(rows_of("y", b)))  # in another order
+    tables = to_tables(rows, ["x", "y"], seed=4)
+    found = {d["metric"]: d for d in tables["differences"]}
+    low, high = bootstrap_interval(a - b, seed=4)
+    # The means are taken in single precision.
+    assert [found["auc_1deg"][end] for end in ("low", "high")] == pytest.approx([low, high], abs=1e-6)
+    assert found["auc_1deg"]["mean"] == pytest.approx(np.mean(a - b))
+    assert 0.09 < low < high < 0.11  # unpaired it would reach from -0.03 to 0.23
+    entry = next(e for e in tables["summary"] if e["detector"] == "x")
+    assert entry["means"]["auc_1deg"] == pytest.approx(a.mean())
+    assert entry["intervals"]["auc_1deg"] == pytest.approx(bootstrap_interval(a, seed=4), abs=1e-6)
+    assert entry["n_pairs"] == 40
+
+
+def test_values_that_are_missing_are_left_out_of_means_and_differences():
+    rows = rows_of("x", [0.5, None, 0.7]) + rows_of("y", [0.1, 0.2, None])
+    tables = to_tables(rows, ["x", "y"], seed=0)
+    means = {e["detector"]: e["means"] for e in tables["summary"]}
+    assert means["x"]["auc_1deg"] == pytest.approx(0.6)
+    assert math.isnan(means["x"]["coverage"])
+    (difference,) = [d for d in tables["differences"] if d["metric"] == "auc_1deg"]
+    assert (difference["n_pairs"], difference["mean"]) == (1, pytest.approx(0.4))
+
+
+def test_tables_have_a_title_for_each_kind_and_the_best_in_bold():
+    rows = rows_of("x", [0.5]) + rows_of("y", [0.25], degradation="motion", geometry="fundamental")
+    rows += rows_of("z", [0.75], budget="default")
+    text = text_tables({**to_tables(rows, ["x"], seed=0), "reconstructions": []})
+    assert re.findall("^s.*", text, re.M) == [
+        "s, 9 features (1 pairs)",
+        "s, motion blur, fundamental matrix, 9 features (1 pairs)",
+        "s, at defaults (1 pairs)",
+    ]
+    assert "| x | **0.500** | –" in text
+
+
+def test_opencvs_features_are_spread_by_the_same_rule():
+    grey = np.asarray(PICTURE, np.float32) / 255
+    detector = detectors.create("opencv-spread", threads=1)
+    found = detector.detect(grey)
+    low = cv2.SIFT_create(enable_precise_upscale=True, contrastThreshold=0.01)
+    keypoints = low.detect(PICTURE)
+    assert len(found) == len(keypoints) > len(detectors.create("opencv-precise").detect(grey))
+    raw = {(k.pt, k.size): k.response for k in keypoints}
+    for row in (0, 1, 20, len(found) - 1):  # against a slow twin of the rule
+        xy, size = found.xy[row], 2 * found.scale[row]
+        own = min(raw, key=lambda k: abs(k[0][0] - xy[0]) + abs(k[0][1] - xy[1]) + abs(k[1] - size))
+        radii = [math.dist(own[0], k[0]) for k in raw if raw[k] * 0.9 > raw[own]]
+        farthest = 0.25 * math.hypot(*found.image_size)
+        expected = raw[own] * (min([*radii, farthest]) / farthest) ** 2
+        assert found.response[row] == pytest.approx(expected, rel=1e-4)
+    assert np.all(np.diff(found.response) <= 0)
+    strongest = detector.limited(30, grey).detect(grey)
+    np.testing.assert_array_equal(strongest.xy, found.xy[:30])
+    spread, usual = (covered(f.xy, Camera(220, 160, 1, 1, 0, 0)) for f in (
+        strongest, detectors.create("opencv-precise").limited(30, grey).detect(grey)
+    ))  # fmt: skip
+    assert spread > usual
+
+
+def test_siftcli_is_limited_by_its_own_option():
+    grey = np.asarray(PICTURE, np.float32) / 255
+    limited = detectors.create("siftcli", threads=1).limited(40, grey)
+    assert limited.parameters["max_features"] == 40
+    expected = detect(grey, SiftParams(max_features=40))
+    np.testing.assert_array_equal(limited.detect(grey).xy, expected.xy)
+    assert detectors.create("siftcli").parameters["max_features"] is None
+
+
+def test_views_are_reduced_and_read_as_they_are_stored(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down; cameras of a model are those of the stored pixels
+    Image.fromarray(PICTURE).save(tmp_path / "a.jpg", exif=exif, quality=100)
+    camera = Camera(220, 160, 200.0, 210.0, 110.0, 80.0)
+    found = read_view(view("a.jpg", np.eye(3), (0, 0, 0), tmp_path, camera), max_side_px=110)
+    assert found.camera == Camera(110, 80, 100.0, 105.0, 55.0, 40.0)
+    blocks = PICTURE.reshape(80, 2, 110, 2).mean(axis=(1, 3))
+    assert np.abs(found.picture - blocks).max() < 4  # JPEG's loss

@@ -14,6 +14,13 @@ AT_DEFAULTS = "default"
 CLEAN = "clean"
 DEGRADATION_NAMES = (CLEAN, "motion", "defocus", "noise", "jpeg", "plain", "upside-down", "turn")
 """What can be done to the second view of a pair."""
+DEGRADATION_TITLES = {
+    "motion": "motion blur",
+    "jpeg": "JPEG",
+    "plain": "plain background",
+    "turn": "turned by 45°",
+}
+"""Those whose name does not say enough in a heading."""
 GEOMETRIES = ("essential", "fundamental")
 """What is estimated: with known intrinsics, and without."""
 MAX_ANGLE_DEG = 70.0

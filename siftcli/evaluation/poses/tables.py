@@ -9,7 +9,7 @@ import numpy as np
 
 from ...io.csv_text import cell
 from ..summary import Metric
-from .options import AT_DEFAULTS, CLEAN, GEOMETRIES
+from .options import AT_DEFAULTS, CLEAN, DEGRADATION_TITLES, GEOMETRIES
 from .summary import GROUP, METRICS, RECONSTRUCTION_METRICS
 
 Summaries = Sequence[Mapping[str, Any]]
@@ -43,7 +43,8 @@ def budget_title(budget: str) -> str:
 
 def group_title(scene: str, degradation: str, geometry: str) -> str:
     """A scene, what was done to it and how the pose was found, as far as that is not the usual."""
-    parts = [scene] + ([degradation] if degradation != CLEAN else [])
+    changed = DEGRADATION_TITLES.get(degradation, degradation)
+    parts = [scene] + ([changed] if degradation != CLEAN else [])
     return ", ".join(parts + ([f"{geometry} matrix"] if geometry != GEOMETRIES[0] else []))
 
 

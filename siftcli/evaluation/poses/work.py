@@ -100,7 +100,8 @@ class PoseTaskRunner:
         a, b = task.views[pair.first], task.views[pair.second]
         where = {
             **task.where,
-            "pair": f"{a.name} {b.name}",
+            "image_a": a.name,
+            "image_b": b.name,
             "view_angle_deg": pair.view_angle_deg,
             "overlap": pair.overlap,
         }
