@@ -130,7 +130,7 @@ def command(
     of_poses = take_pose_options(options)
     if options["dataset"] == "poses":
         of_poses |= {name: options[name] for name in ("detectors", "seed")}
-        with _progress(show=not quiet) as progress:
+        with _progress(show=not quiet, unit="tasks") as progress:
             results = run_poses(
                 inputs, output, of_poses, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
             )
@@ -185,7 +185,7 @@ def _print_page_hint(rows: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def _progress(*, show: bool) -> Iterator[Progress | None]:
+def _progress(*, show: bool, unit: str = "views") -> Iterator[Progress | None]:
     """A bar on standard error, if that is a terminal."""
     if not (show and sys.stderr.isatty()):
         yield None
@@ -194,7 +194,7 @@ def _progress(*, show: bool) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("views"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("views", total=None)
+        task = bar.add_task(unit, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

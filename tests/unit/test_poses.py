@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 from PIL import Image
+from pose_scenes import PICTURE, quaternion, rotation_about_y, write_scene
 
 from siftcli import detectors
 from siftcli.detection import detect
@@ -37,14 +38,8 @@ from siftcli.evaluation.summary import bootstrap_interval
 from siftcli.features import Features
 from siftcli.params import SiftParams
 from siftcli.views.planar import map_points
-from siftcli.views.rendering import Interpolated, quantised, render
 
 CAMERA = Camera(640, 480, 500.0, 510.0, 322.0, 238.0)
-
-
-def rotation_about_y(degrees):
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
 def view(name, rotation, translation, folder=None, camera=CAMERA):
@@ -164,10 +159,6 @@ def test_descriptors_of_others_become_rootsift():
     np.testing.assert_array_equal(found.descriptors[0, :5], [255, 255, 255, 255, 0])  # 512·½, saturated
 
 
-CAMERAMAN = Image.open(next(p for p in SAMPLES if p.name == "camera.png")).convert("L")
-PICTURE = np.asarray(CAMERAMAN)[60:220, 90:310]
-
-
 @pytest.mark.parametrize("kind", DEGRADATION_NAMES)
 def test_a_degraded_picture_is_the_same_every_time_and_shows_the_same_places(kind):
     changed, again = (degrade(PICTURE, kind, "a.png", seed=5) for _ in range(2))
@@ -209,37 +200,9 @@ def test_features_come_back_to_the_original_and_those_outside_are_left_out():
     assert len(moved_back(f, np.array([[1, 0, 400], [0, 1, 0], [0, 0, 1.0]]))) == 1
 
 
-def quaternion(rotation):
-    w = math.sqrt(max(0.0, 1 + np.trace(rotation))) / 2
-    return [w, *((rotation[[2, 0, 1], [1, 2, 0]] - rotation[[1, 2, 0], [2, 0, 1]]) / (4 * w))]
-
-
 @pytest.fixture
 def scene(tmp_path):
-    """Two photographs of a plane by cameras that are known, as a COLMAP text model."""
-    folder = tmp_path / "plane"
-    (folder / "images").mkdir(parents=True)
-    (folder / "sparse").mkdir()
-    side = 160
-    camera = Camera(side, side, 200.0, 200.0, side / 2, side / 2)
-    source = Interpolated(PICTURE[:, :160].astype(np.float32) / 255)
-    poses = [(np.eye(3), (0.0, 0.0, 0.0)), (rotation_about_y(8), (-0.12, 0.02, 0.0))]
-    lines = []
-    for number, (rotation, translation) in enumerate(poses, start=1):
-        # The plane at depth 1 holds the source's pixels as the first camera sees them.
-        plane = np.array(rotation, float)
-        plane[:, 2] += translation
-        centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
-        to_view = np.linalg.inv(centre) @ camera.matrix @ plane @ np.linalg.inv(camera.matrix) @ centre
-        levels = render(source, np.linalg.inv(to_view), (side, side), 1.0, average=False)
-        Image.fromarray(quantised(levels)).save(folder / "images" / f"view-{number}.png")
-        pose = " ".join(map(repr, map(float, [*quaternion(rotation), *translation])))
-        lines.append(f"{number} {pose} 1 view-{number}.png\n1.0 2.0 -1\n")
-    (folder / "sparse" / "images.txt").write_text("# comment\n" + "".join(lines))
-    (folder / "sparse" / "cameras.txt").write_text(
-        f"# comment\n1 SIMPLE_PINHOLE {side} {side} 200 {side / 2} {side / 2}\n"
-    )
-    return folder
+    return write_scene(tmp_path / "plane")
 
 
 def test_a_text_model_is_read(scene):
