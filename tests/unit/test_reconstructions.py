@@ -1,7 +1,12 @@
 """Reconstructions in the benchmark of poses: the fit to known cameras, COLMAP's mapper on exact matches."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from pose_scenes import write_scene
 from scipy.spatial.transform import Rotation
 from test_poses import CAMERA, features_at, seen, view
 
@@ -137,3 +142,15 @@ def test_without_pycolmap_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(settings_module, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"siftcli\[colmap\]"):
         PoseSettings(detectors=["siftcli"], reconstruct=True)
+
+
+def test_workers_end_and_scenes_fail_without_a_word(tmp_path):
+    """pycolmap would print a stack trace when the pool ends its processes, and that there is no model."""
+    pytest.importorskip("pycolmap")
+    scene = write_scene(tmp_path / "plane")
+    options = ["--dataset", "poses", "--budgets", "20,30", "--detectors", "siftcli", "--jobs", "2"]
+    command = [sys.executable, "-m", "siftcli", "evaluate", str(scene), *options, "--reconstruct", "-q"]
+    done = subprocess.run([*command, "-o", str(tmp_path / "out")], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {row["n_registered"] for row in results["reconstruction_rows"]} == {0}

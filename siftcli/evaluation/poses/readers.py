@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...detectors.quiet_pycolmap import import_pycolmap
 from ...errors import InputError, MissingDependencyError
 from ...io.limits import MAX_FILE_BYTES
 from ...io.reading import read_bytes, text_of
@@ -112,7 +113,7 @@ def _pose(numbers: Sequence[float]) -> tuple[Matrix, NDArray[np.float64]]:
 
 def _binary_views(model: Path, images: Path) -> list[View]:
     try:
-        import pycolmap
+        pycolmap = import_pycolmap()
     except ImportError as error:
         raise MissingDependencyError(
             f"{model}: a binary COLMAP model needs pycolmap; install it with: pip install 'siftcli[colmap]', "

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ...detectors.quiet_pycolmap import FATAL, import_pycolmap
 from ...formats._collections import WriteOptions, open_writer
 from ...matching import nearest
 from ...matching.options import DEFAULT_RATIO
@@ -112,7 +113,7 @@ def write_features(database: Path, views: Sequence[View], found: Sequence[Detect
 
 def write_geometries(database: Path, views: Sequence[View], found: Sequence[Detection]) -> None:
     """Write the known cameras, and for every pair of views its matches and its two-view geometry."""
-    pycolmap = _pycolmap()
+    pycolmap = import_pycolmap(FATAL)
     with closing(pycolmap.Database.open(database)) as opened:
         ids, cameras = [], []
         for view, detection in zip(views, found, strict=True):
@@ -141,7 +142,7 @@ def write_geometries(database: Path, views: Sequence[View], found: Sequence[Dete
 
 def _mapped(database: Path, views: Sequence[View], seed: int) -> Record:
     """The largest model of the mapper with a seed, and how far its cameras are from the known ones."""
-    pycolmap = _pycolmap()
+    pycolmap = import_pycolmap(FATAL)  # that there is no model is a result, not an error to log
     pycolmap.set_random_seed(seed)
     given = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=seed)
     given.extract_colors = False
@@ -166,10 +167,3 @@ def _mapped(database: Path, views: Sequence[View], seed: int) -> Record:
 def _camera_of(image: Any) -> FoundCamera:
     pose = image.cam_from_world()
     return FoundCamera(np.array(pose.rotation.matrix()), np.array(image.projection_center()))
-
-
-def _pycolmap() -> Any:
-    import pycolmap
-
-    pycolmap.logging.minloglevel = pycolmap.logging.ERROR
-    return pycolmap
