@@ -92,6 +92,8 @@ AN_IMAGE = Need(
 A_MODEL = Need(lambda values: values["model"] != "none", "with --model none", "choose another --model")
 
 SWEEPS = Need(lambda values: values["dataset"] is None, "with --dataset", "drop --dataset")
+POSES = Need(lambda values: values["dataset"] == "poses", "without --dataset poses", "add --dataset poses")
+NOT_POSES = Need(lambda values: values["dataset"] != "poses", "with --dataset poses", "drop --dataset poses")
 ROTATES = Need(
     lambda values: bool({"rotation", "canvas"} & set(values["sweeps"])),
     "without the sweep rotation or canvas",
@@ -153,8 +155,12 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     "formats": {ALWAYS: ("as_json",)},
     "evaluate": {
         ALWAYS: (
-            "output", "detectors", "max_features", "dataset", "stretch", "nodata", "jobs",
-            "seed", "overwrite", "as_json", "quiet",
+            "output", "detectors", "dataset", "jobs", "seed", "overwrite", "as_json", "quiet",
+        ),
+        NOT_POSES: ("max_features", "stretch", "nodata"),
+        POSES: (
+            "budgets", "degradations", "geometries", "view_angles", "overlap", "max_side_px",
+            "reconstruct", "n_seeds",
         ),
         SWEEPS: ("sweeps", "angles", "mode"),
         ROTATES: ("angles",),

@@ -26,6 +26,7 @@ from ._image_options import stretch_options
 from ._modes import Command
 from ._options import names_callback, quiet_option, usable_cores
 from ._output import complain, note, print_json, say_nothing, say_table
+from ._pose_options import pose_options, run_poses, take_pose_options
 from ._types import WholeNumber
 
 Progress = Callable[[int, int], None]
@@ -93,9 +94,11 @@ Progress = Callable[[int, int], None]
 @click.option(
     "--dataset",
     type=click.Choice(DATASET_NAMES),
-    help="INPUT is a dataset with known homographies, not images to change: a folder of Oxford affine or "
-    "HPatches sequences, or a CSV file with the columns image_a,image_b,homography.",
+    help="INPUT is a dataset, not images to change. With known homographies: a folder of Oxford affine or "
+    "HPatches sequences, or a CSV file with the columns image_a,image_b,homography. With known cameras "
+    "(poses): a folder with images/ and a COLMAP model in sparse/, a folder of such folders, or a CSV file.",
 )
+@pose_options
 @stretch_options
 @click.option("--jobs", type=WholeNumber(), help="Number of processes. When not given, one for each core.")
 @click.option(
@@ -124,6 +127,14 @@ def command(
     """
     values = None if angles is None else parse_values(angles)
     options["detectors"] = with_orientation(options["detectors"], orientation)
+    of_poses = take_pose_options(options)
+    if options["dataset"] == "poses":
+        of_poses |= {name: options[name] for name in ("detectors", "seed")}
+        with _progress(show=not quiet, unit="tasks") as progress:
+            results = run_poses(
+                inputs, output, of_poses, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
+            )
+        return _tell_poses(results, output, as_json=as_json, quiet=quiet)
 
     from ..evaluation.request import make_request
     from ..evaluation.runner import evaluate, summaries_of
@@ -149,6 +160,23 @@ def command(
     return 1 if results["failures"] else 0
 
 
+def _tell_poses(results: dict[str, Any], output: str, *, as_json: bool, quiet: bool) -> int:
+    """Write the report of a benchmark of poses and print its tables; returns the exit status."""
+    from ..evaluation.poses.tables import text_tables
+    from ..report import write_report
+
+    report = write_report([output])
+    for failure in results["failures"]:
+        complain(f"{failure['scene']}: {failure['detector']}: {failure['error']}")
+    if as_json:
+        keys = ("schema", "summary", "differences", "reconstructions", "failures")
+        print_json({key: results[key] for key in keys})
+    elif not quiet:
+        say_table(text_tables(results))
+        note(f"report: {report}")
+    return 1 if results["failures"] else 0
+
+
 def _print_page_hint(rows: list[dict[str, Any]]) -> None:
     hints = Hints(has_page_option=False)
     for row in rows:
@@ -157,7 +185,7 @@ def _print_page_hint(rows: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def _progress(*, show: bool) -> Iterator[Progress | None]:
+def _progress(*, show: bool, unit: str = "views") -> Iterator[Progress | None]:
     """A bar on standard error, if that is a terminal."""
     if not (show and sys.stderr.isatty()):
         yield None
@@ -166,7 +194,7 @@ def _progress(*, show: bool) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("views"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("views", total=None)
+        task = bar.add_task(unit, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

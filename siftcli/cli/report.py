@@ -23,7 +23,8 @@ from ._output import note
 def command(folders: tuple[str, ...], output: str | None, quiet: bool) -> int:
     """Write the report of an evaluation again from its results.json.
 
-    With two folders, such as before and after a change, the report compares them side by side.
+    With two folders, such as before and after a change, the report compares them side by side. An
+    evaluation of poses and one of other changes are not compared; they are put on one page.
 
     Exit status: 0 done, 1 the results cannot be read, 2 wrong usage.
     """

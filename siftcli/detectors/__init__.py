@@ -14,7 +14,7 @@ from ..errors import ParameterError
 from .base import Detector, threshold_for_count
 from .colmap import Colmap
 from .kornia import Kornia
-from .opencv import OpenCV, OpenCVPrecise
+from .opencv import OpenCV, OpenCVPrecise, OpenCVSpread
 from .own import Siftcli, SiftcliClassic, SiftcliClassicLearned, SiftcliLearned
 from .scikit_image import ScikitImage
 from .vlfeat import VLFeat
@@ -23,7 +23,7 @@ REGISTRY: dict[str, type[Detector]] = {
     cls.name: cls
     for cls in (
         Siftcli, SiftcliLearned, SiftcliClassic, SiftcliClassicLearned,
-        OpenCV, OpenCVPrecise, ScikitImage, Colmap, VLFeat, Kornia,
+        OpenCV, OpenCVPrecise, OpenCVSpread, ScikitImage, Colmap, VLFeat, Kornia,
     )
 }  # fmt: skip
 """Name -> detector class, installed or not, in the order of the tables."""

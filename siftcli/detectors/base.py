@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -110,6 +111,8 @@ class ThresholdedDetector(Detector):
     def __init__(self, threads: int | None = None, threshold: float | None = None) -> None:
         super().__init__(threads)
         self.threshold = self.default_threshold if threshold is None else threshold
+        self._counts: dict[bytes, dict[float, int]] = {}
+        """Digest of an image -> counts at thresholds tried, which searches for other numbers share."""
 
     def count(self, grey: Grey) -> int:
         """The number of features, computed as cheaply as the implementation allows."""
@@ -117,9 +120,13 @@ class ThresholdedDetector(Detector):
 
     def limited(self, n: int, grey: Grey) -> Detector:
         """A copy of the detector, with its threshold raised until about ``n`` features remain in ``grey``."""
+        digest = hashlib.blake2b(repr(grey.shape).encode() + grey.tobytes(), digest_size=16).digest()
+        known = self._counts.setdefault(digest, {})
 
         def count(threshold: float) -> int:
-            return type(self)(self.threads, threshold).count(grey)
+            if threshold not in known:
+                known[threshold] = type(self)(self.threads, threshold).count(grey)
+            return known[threshold]
 
         return type(self)(self.threads, threshold_for_count(count, n, self.threshold))
 

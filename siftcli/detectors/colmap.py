@@ -10,10 +10,8 @@ import numpy as np
 
 from ..features import Features
 from .base import Grey, ThresholdedDetector
+from .quiet_pycolmap import import_pycolmap
 from .records import features_of
-
-WARNINGS_AND_ERRORS = 1
-"""Log level of pycolmap, which otherwise logs every extractor that is created."""
 
 
 class Colmap(ThresholdedDetector):
@@ -26,8 +24,7 @@ class Colmap(ThresholdedDetector):
     default_threshold = 0.02 / 3  # peak_threshold of SiftExtractionOptions
 
     def _options(self) -> Any:
-        import pycolmap
-
+        pycolmap = import_pycolmap()
         options = pycolmap.FeatureExtractionOptions()
         options.use_gpu = False
         options.num_threads = -1 if self.threads is None else self.threads
@@ -42,9 +39,7 @@ class Colmap(ThresholdedDetector):
 
     def detect(self, grey: Grey) -> Features:
         """Run COLMAP's CPU extractor."""
-        import pycolmap
-
-        pycolmap.logging.minloglevel = WARNINGS_AND_ERRORS
+        pycolmap = import_pycolmap()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the replacement takes files, not arrays
             sift = pycolmap.Sift(self._options(), device=pycolmap.Device.cpu)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
 from ..features import DESCRIPTOR_LENGTH, Features
+from ..params import SiftParams
+from ..sift.selection import rank
 from .base import Detector, Grey
 from .records import features_of
 
@@ -54,6 +57,28 @@ class OpenCVPrecise(OpenCV):
 
     name = "opencv-precise"
     options: ClassVar[Mapping[str, Any]] = {"enable_precise_upscale": True}
+
+
+class OpenCVSpread(OpenCVPrecise):
+    """OpenCV with a low contrast threshold, whose features are ranked by response and by spread.
+
+    It shows what a detector contributes and what the selection, which is that of siftcli's default.
+    """
+
+    name = "opencv-spread"
+    options: ClassVar[Mapping[str, Any]] = {"enable_precise_upscale": True, "contrastThreshold": 0.01}
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The arguments of ``SIFT_create``, and the ranking."""
+        return {**self.options, "selection": "spread"}
+
+    def detect(self, grey: Grey) -> Features:
+        """All features, the most wanted first."""
+        found = super().detect(grey)
+        columns = {name: getattr(found, name) for name in ("xy", "scale", "response")}
+        rows, response = rank(columns, SiftParams(selection="spread"), found.image_size)
+        return replace(found, response=response).select(rows)
 
 
 def _as_bytes(grey: Grey) -> NDArray[np.uint8]:

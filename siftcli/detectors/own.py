@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar
 
 from .._version import __version__
@@ -21,6 +22,7 @@ class Siftcli(Detector):
     preset: ClassVar[str] = DEFAULT_PRESET
     options: ClassVar[Mapping[str, Any]] = {}
     """Parameters that differ from the preset."""
+    max_features: int | None = None
 
     @property
     def version(self) -> str:
@@ -38,9 +40,15 @@ class Siftcli(Detector):
 
         return detection.detect(grey, self._params, threads=self.threads)
 
+    def limited(self, n: int, grey: Grey) -> Detector:
+        """A copy with ``max_features``, so that the selection that belongs to it takes effect."""
+        other = copy(self)
+        other.max_features = n
+        return other
+
     @property
     def _params(self) -> SiftParams:
-        return SiftParams.preset(self.preset, **self.options)
+        return SiftParams.preset(self.preset, max_features=self.max_features, **self.options)
 
 
 class SiftcliClassic(Siftcli):

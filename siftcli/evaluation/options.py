@@ -14,6 +14,7 @@ DETECTOR_NAMES = (
     "siftcli-classic-learned",
     "opencv",
     "opencv-precise",
+    "opencv-spread",
     "scikit-image",
     "colmap",
     "vlfeat",
@@ -24,7 +25,7 @@ LEARNED: Mapping[str, str] = {"siftcli": "siftcli-learned", "siftcli-classic": "
 """siftcli's own detectors, and their variants with learned orientations."""
 ORIENTATIONS = ("histogram", "learned")
 """Methods by which siftcli's own detectors assign orientations."""
-DATASET_NAMES = ("oxford", "hpatches", "csv")
+DATASET_NAMES = ("oxford", "hpatches", "csv", "poses")
 MODES = ("rendered", "canvas")
 """How images are rotated by angles that are not multiples of 90°."""
 MAX_VALUES = 1000

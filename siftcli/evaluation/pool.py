@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,9 @@ from .work import Record, Task, TaskRunner
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables that limit libraries to one thread; read when a library is first imported."""
+
+LOST = "the process that worked on it died; a detector crashed or memory ran out"
+"""Reason of a failure without an exception."""
 
 
 def run_tasks(
@@ -34,8 +37,13 @@ def run_tasks(
     processes
         Number of workers; with 1, the tasks run in this process.
     """
-    with _one_thread_in_opencv() if processes == 1 else _one_thread_in_new_processes():
+    with one_thread(processes):
         yield from LocalPool(_Work(settings), _lost, processes).run(tasks, lambda: False)
+
+
+def one_thread(processes: int) -> AbstractContextManager[None]:
+    """Limit libraries to one thread in a context: in this process, or in new ones if there are several."""
+    return _one_thread_in_opencv() if processes == 1 else _one_thread_in_new_processes()
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class _Work:
 
     @cached_property
     def _runner(self) -> TaskRunner:
-        _set_opencv_threads(1)
+        set_opencv_threads(1)
         return TaskRunner(self.settings)
 
     def __call__(self, task: Task) -> list[Record]:
@@ -55,8 +63,7 @@ class _Work:
 
 def _lost(task: Task) -> list[Record]:
     image, sweep, value = task.key
-    reason = "the process that worked on it died; a detector crashed or memory ran out"
-    return [{"image": image, "sweep": sweep, "value": value, "detector": None, "error": reason}]
+    return [{"image": image, "sweep": sweep, "value": value, "detector": None, "error": LOST}]
 
 
 @contextmanager
@@ -74,7 +81,7 @@ def _one_thread_in_new_processes() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _set_opencv_threads(n: int) -> int:
+def set_opencv_threads(n: int) -> int:
     """Set OpenCV's number of threads and return the previous one."""
     from .._cv2 import import_cv2
 
@@ -86,8 +93,8 @@ def _set_opencv_threads(n: int) -> int:
 
 @contextmanager
 def _one_thread_in_opencv() -> Iterator[None]:
-    before = _set_opencv_threads(1)
+    before = set_opencv_threads(1)
     try:
         yield
     finally:
-        _set_opencv_threads(before)
+        set_opencv_threads(before)

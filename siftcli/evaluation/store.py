@@ -13,19 +13,27 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import OutputError
 from ..io.provenance import file_digest
 from ..io.writing import write_inside
-from .work import Record, Task
+from .work import Record
 
 RUN_FILE = "run.json"
 FINISHED_FILE = "finished.jsonl"
 PICTURES_FOLDER = "pictures"
-RESULT_FILES = ("results.json", "summary.csv", "report.html")
+RESULT_FILES = ("results.json", "summary.csv", "reconstruction.csv", "report.html")
 
 Key = tuple[Any, ...]
+
+
+class Keyed(Protocol):
+    """A task that a key identifies within a run."""
+
+    @property
+    def key(self) -> Key:
+        """Its key."""
 
 
 class Store:
@@ -106,7 +114,7 @@ class Store:
                 f"{path} was not written by siftcli or is damaged; pass --overwrite to start over"
             ) from error
 
-    def add(self, task: Task, records: Sequence[Record]) -> None:
+    def add(self, task: Keyed, records: Sequence[Record]) -> None:
         """Append the rows of a finished task."""
         line = json.dumps(plain({"key": task.key, "records": records}), allow_nan=False)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW

@@ -59,7 +59,7 @@ class TaskRunner:
         try:
             pair = task.transform.pair(self._read(task.image.path), self.settings.seed)
         except Exception as error:  # one bad image must not stop the others
-            return [{**where, "detector": None, "error": _reason(error)}]
+            return [{**where, "detector": None, "error": reason_of(error)}]
         where["source_px"] = pair.source_px
         if self._source is not None and (n_pages := self._source[2]) > 1:
             where["n_pages"] = n_pages
@@ -106,7 +106,7 @@ class TaskRunner:
                 reference, view = reference.select(slice(limit)), view.select(slice(limit))
             row = measure(pair, reference, view, self.settings.ratio)
         except Exception as error:  # a failure is recorded as a result
-            return {**where, "error": _reason(error)}
+            return {**where, "error": reason_of(error)}
         return {**where, **row.to_dict(), "time_s": seconds}
 
     def _read(self, path: str) -> Interpolated:
@@ -142,6 +142,6 @@ class TaskRunner:
         return self._detections[key]
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The error message as one line."""
     return " ".join(str(error).split()) or type(error).__name__

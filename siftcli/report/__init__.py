@@ -1,6 +1,6 @@
 """Render ``results.json`` of one or two evaluations as a self-contained HTML page.
 
-``runs`` reads the saved results, ``tables`` and ``charts`` arrange them, and the template only
+``runs`` reads the saved results, ``tables``, ``charts`` and ``poses`` arrange them, and the template only
 renders. Every number on the page is computed from the rows of ``results.json``.
 """
 
@@ -21,7 +21,8 @@ def write_report(
     Parameters
     ----------
     folders
-        One folder with ``results.json``, or two to compare: before and after a change.
+        One folder with ``results.json``, or two to compare: before and after a change. An evaluation of
+        poses and one of other changes are put on one page.
     output
         Path of the page. The default is ``report.html`` in the folder, or for a comparison
         ``compare.html`` in the current directory.

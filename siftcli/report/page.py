@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..evaluation.poses.summary import METRICS as POSE_METRICS
+from ..evaluation.poses.summary import RECONSTRUCTION_METRICS
 from ..evaluation.store import PICTURES_FOLDER
 from ..evaluation.summary import METRICS, Metric
 from ..io.limits import MAX_IMAGE_BYTES
 from ..io.reading import read_bytes
 from . import charts, tables
 from .charts import Chart
+from .poses import PoseSection, pose_sections
 from .runs import Run, compared_rows
 from .tables import ImageEntry, Table
 
@@ -31,6 +34,7 @@ class Section:
     title: str
     tables: Sequence[Table]
     charts: Sequence[Chart]
+    folded: Sequence[Table] = ()
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,19 @@ class Page:
     """Everything that the template renders."""
 
     title: str
+    subject: str
+    """What was evaluated."""
     runs: Sequence[Run]
     failures: Sequence[tuple[str, Mapping[str, Any]]]
-    sections: Sequence[Section]
+    sections: Sequence[Section | PoseSection]
+    """Poses first."""
     images: Sequence[ImageEntry]
     n_images: int
     ranked_by: str
     definitions: Sequence[Metric]
+    """Of rotations and other changes; none without them."""
+    pose_definitions: Sequence[Metric]
+    """Of poses; none without them."""
     settings: Sequence[tuple[str, str]]
     source_px: tuple[float, float] | None
     """Smallest and largest size of a pixel of the rendered rotations, in source pixels."""
@@ -78,28 +88,65 @@ def render(runs: Sequence[Run]) -> str:
 
 def make_page(runs: Sequence[Run]) -> Page:
     """Arrange the rows of the runs into the parts of the page."""
-    rows, n_left_out = compared_rows(runs)
-    detectors = [name for run in runs for name in run.detectors]
+    posed = [run for run in runs if run.is_of_poses]
+    swept = [run for run in runs if not run.is_of_poses]
+    rows, n_left_out = compared_rows(swept)
+    pose_rows, n_poses_left_out = compared_rows(posed)
     by_sweep = tables.groups(rows)
-    first = next(iter(by_sweep.values()), {})
-    all_first = [row for found in first.values() for row in found]
-    sections = [
-        _section(sweep, budgets, runs, detectors, costs=number == 0)
-        for number, (sweep, budgets) in enumerate(by_sweep.items())
-    ]
+    all_first = [row for found in next(iter(by_sweep.values()), {}).values() for row in found]
+    detectors = [name for run in swept for name in run.detectors]
+    n_images = len({row["image"] for row in all_first})
     return Page(
-        title="siftcli evaluation" if len(runs) == 1 else f"siftcli: {runs[0].label} and {runs[1].label}",
+        title=f"siftcli: {runs[0].label} and {runs[1].label}" if runs[0].label else "siftcli evaluation",
+        subject=_subject(pose_rows, n_images if swept else None),
         runs=runs,
         failures=[(run.label, failure) for run in runs for failure in run.results["failures"]],
-        sections=sections,
-        images=tables.images(all_first, detectors[0], _pictures(runs)),
-        n_images=len({row["image"] for row in all_first}),
-        ranked_by=detectors[0],
-        definitions=METRICS,
+        sections=[
+            *_pose_sections(posed, pose_rows),
+            *(
+                _section(sweep, budgets, swept, detectors, costs=number == 0)
+                for number, (sweep, budgets) in enumerate(by_sweep.items())
+            ),
+        ],
+        images=tables.images(all_first, detectors[0], _pictures(swept)) if swept else [],
+        n_images=n_images,
+        ranked_by=detectors[0] if swept else "",
+        definitions=METRICS if swept else (),
+        pose_definitions=_pose_definitions(posed),
         settings=_settings(runs),
         source_px=_source_px(rows),
-        n_left_out=n_left_out,
+        n_left_out=n_left_out + n_poses_left_out,
     )
+
+
+def _subject(pose_rows: Sequence[Mapping[str, Any]], n_images: int | None) -> str:
+    """What was evaluated, for the head of the page."""
+    parts = []
+    if pose_rows:
+        n_scenes = len({row["scene"] for row in pose_rows})
+        n_pairs = len({(row["scene"], row["image_a"], row["image_b"]) for row in pose_rows})
+        parts.append(f"{_plural(n_scenes, 'scene')} with {_plural(n_pairs, 'pair')} of views")
+    if n_images is not None:
+        parts.append(_plural(n_images, "image"))
+    return "; ".join(parts) or "0 pairs of views"
+
+
+def _plural(n: int, name: str) -> str:
+    return f"{n} {name}{'' if n == 1 else 's'}"
+
+
+def _pose_sections(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> list[PoseSection]:
+    if not runs:
+        return []
+    reconstructed = [row for run in runs for row in run.reconstructions]
+    detectors = [name for run in runs for name in run.detectors]
+    return pose_sections(rows, reconstructed, detectors, _pairs(runs), runs[0].results["settings"]["seed"])
+
+
+def _pose_definitions(runs: Sequence[Run]) -> Sequence[Metric]:
+    if not runs:
+        return ()
+    return (*POSE_METRICS, *(RECONSTRUCTION_METRICS if any(run.reconstructions for run in runs) else ()))
 
 
 def _section(
@@ -164,7 +211,8 @@ def _settings(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """The names and values of everything that the results depend on."""
     entries = []
     for run in runs:
-        prefix = f"{run.label}: " if run.label else ""
+        name = run.label or ("poses" if run.is_of_poses and len(runs) > 1 else "")
+        prefix = f"{name}: " if name else ""
         results = run.results
         for name, detector in results["settings"]["detectors"].items():
             entries.append((f"{prefix}{name} {detector['version']}", _compact(detector["parameters"])))

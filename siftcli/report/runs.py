@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, ParameterError
+from ..evaluation.poses.options import DATASET_NAME
 from ..evaluation.runner import SCHEMA
 from ..io.limits import MAX_FILE_BYTES
 from ..io.reading import read_bytes
@@ -27,14 +28,27 @@ class Run:
     results: dict[str, Any]
 
     @property
+    def is_of_poses(self) -> bool:
+        """Whether it measured camera poses, and not rotations or other changes."""
+        return bool(self.results.get("dataset") == DATASET_NAME)
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows, with the detectors named as on the page."""
-        return [{**row, "detector": self.named(row["detector"])} for row in self.results["rows"]]
+        return self._with_names(self.results["rows"])
+
+    @property
+    def reconstructions(self) -> list[dict[str, Any]]:
+        """The rows of reconstructions, likewise."""
+        return self._with_names(self.results.get("reconstruction_rows", []))
 
     @property
     def detectors(self) -> list[str]:
         """The names of the detectors as on the page, in the order of the tables."""
         return [self.named(name) for name in self.results["settings"]["detectors"]]
+
+    def _with_names(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, "detector": self.named(row["detector"])} for row in rows]
 
     def named(self, detector: str) -> str:
         """A detector's name on the page."""
@@ -42,7 +56,7 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Read one evaluation, or two to compare.
+    """Read one evaluation, two to compare, or one of poses and one of other changes.
 
     Raises
     ------
@@ -53,8 +67,10 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     """
     if len(folders) > MAX_RUNS:
         raise ParameterError(f"expected one evaluation, or two to compare; got {len(folders)}")
-    labels = [""] if len(folders) == 1 else _labels(folders)
-    return [Run(folder, label, _read(folder)) for folder, label in zip(folders, labels, strict=True)]
+    runs = [Run(folder, "", _read(folder)) for folder in folders]
+    if len({run.is_of_poses for run in runs}) == len(runs):  # nothing to compare: one of each kind, or one
+        return runs
+    return [replace(run, label=label) for run, label in zip(runs, _labels(folders), strict=True)]
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:
@@ -81,25 +97,31 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def compared_rows(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], int]:
-    """The rows of all runs, and the number of omitted rows.
+    """The rows of all runs of one kind, and the number of omitted rows.
 
-    Of two runs, only the rows whose image, sweep, value and budget occur in both are compared.
+    Of two runs, only the rows whose image, sweep, value and budget occur in both are compared; of poses,
+    those whose scene, pair, degradation, geometry and budget do.
 
     Raises
     ------
     InputError
         If two runs have nothing in common.
     """
+    if not runs:
+        return [], 0
     rows = [row for run in runs for row in run.rows]
     common = set.intersection(*({_key(row) for row in run.rows} for run in runs))
     kept = [row for row in rows if _key(row) in common]
     if len(runs) > 1 and not kept:
         raise InputError(
             f"{runs[0].folder} and {runs[1].folder} have no image and transform in common; "
-            "compare evaluations of the same images and sweeps"
+            "compare evaluations of the same images and sweeps, or scenes"
         )
     return kept, len(rows) - len(kept)
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    if "scene" in row:
+        names = ("scene", "image_a", "image_b", "degradation", "geometry", "budget")
+        return tuple(row[name] for name in names)
     return row["image"], row["sweep"], row["value"], row["budget"]

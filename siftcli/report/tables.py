@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..evaluation.recovery import CORNER_TOLERANCES_PX
 from ..evaluation.summary import (
     METRICS,
-    Difference,
     Metric,
     Summary,
     best,
@@ -124,31 +123,33 @@ def _cells(summary: Summary, columns: Sequence[Metric], marked: Mapping[str, set
 def lead(sweep: str, budget: str, rows: Rows, pairs: Sequence[tuple[str, str]], seed: int) -> Table | None:
     """Differences between pairs of detectors with their intervals; None if there are none."""
     columns = [metric for metric in columns_of(sweep) if metric.higher_is_better is not None]
-    found = {(d.detector, d.other, d.metric): d for d in differences([dict(r) for r in rows], pairs, seed)}
+    every = map(asdict, differences([dict(r) for r in rows], pairs, seed))
+    found = {(d["detector"], d["other"], d["metric"]): d for d in every}
     present = [pair for pair in pairs if any(key[:2] == pair for key in found)]
     if not present:
         return None
     lines = [
-        (_pair_title(a, b), [_difference_cell(found.get((a, b, metric.name)), metric) for metric in columns])
+        (pair_title(a, b), [difference_cell(found.get((a, b, metric.name)), metric) for metric in columns])
         for a, b in present
     ]
     return Table(f"Differences {BUDGET_TITLES[budget]}, with 95 % intervals over images", columns, lines)
 
 
-def _pair_title(a: str, b: str) -> str:
+def pair_title(a: str, b: str) -> str:
     """``a − b``, or in a comparison ``detector: after − before``."""
     (name, _, after), (other, _, before) = a.partition(" · "), b.partition(" · ")
     return f"{name}: {after} − {before}" if after and name == other else f"{a} − {b}"
 
 
-def _difference_cell(found: Difference | None, metric: Metric) -> Cell:
+def difference_cell(found: Mapping[str, Any] | None, metric: Metric) -> Cell:
+    """A difference (``mean``, ``low``, ``high``), marked if its interval excludes zero."""
     if found is None:
         return Cell("–")
-    low, high = (number(v, metric, signed=True) for v in (found.low, found.high))
+    low, high = (number(found[end], metric, signed=True) for end in ("low", "high"))
     note = ""
-    if not found.low <= 0 <= found.high and round(found.mean, metric.decimals):
-        note = "better" if (found.mean > 0) == metric.higher_is_better else "worse"
-    return Cell(number(found.mean, metric, signed=True), f"{low} to {high}", note=note)
+    if not found["low"] <= 0 <= found["high"] and round(found["mean"], metric.decimals):
+        note = "better" if (found["mean"] > 0) == metric.higher_is_better else "worse"
+    return Cell(number(found["mean"], metric, signed=True), f"{low} to {high}", note=note)
 
 
 @dataclass(frozen=True)

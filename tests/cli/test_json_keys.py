@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pose_scenes import write_scene
 
 from siftcli.cli import siftcli
 
@@ -41,6 +42,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     limit = ("--max-features", "50", "-q")
     CliRunner().invoke(siftcli, ["detect", IMAGE, "-o", str(tmp_path / "one.npz"), *limit])
+    write_scene(tmp_path / "scene")
     CliRunner().invoke(siftcli, ["detect", IMAGE, OTHER, "-o", str(tmp_path / "many.db"), *limit])
     return tmp_path
 
@@ -59,6 +61,24 @@ def files(tmp_path, monkeypatch):
         (
             "evaluate",
             ("evaluate", IMAGE, "--angles", "30", "--detectors", "siftcli,opencv", "-o", "{files}/out"),
+        ),
+        (
+            "evaluate of poses",
+            (
+                "evaluate",
+                "{files}/scene",
+                "--dataset",
+                "poses",
+                "--budgets",
+                "50",
+                "--detectors",
+                "siftcli,opencv",
+                "--reconstruct",
+                "--seeds",
+                "1",
+                "-o",
+                "{files}/out",
+            ),
         ),
         ("bench", ("bench", IMAGE, "--pairs", "3", "--threads", "1")),
     ],
@@ -95,3 +115,14 @@ def test_keys_of_results_are_documented(files):
     CliRunner().invoke(siftcli, arguments)
     results = json.loads((files / "out" / "results.json").read_text())
     assert [key for key in results if f"`{key}`" not in section("evaluate")] == []
+
+
+def test_keys_of_results_of_poses_are_documented(files):
+    out = files / "out"
+    options = ["--dataset", "poses", "--budgets", "50", "--detectors", "siftcli", "--reconstruct", "-q"]
+    CliRunner().invoke(siftcli, ["evaluate", str(files / "scene"), *options, "-o", str(out)])
+    results = json.loads((out / "results.json").read_text())
+    found = {*results, *keys(results["rows"]), *keys(results["reconstruction_rows"])} - {"kind"}
+    assert {"overlap", "rotation_max_deg", "judges"} <= found
+    page = section("evaluate of poses")
+    assert [key for key in sorted(found) if f"`{key}`" not in page] == []

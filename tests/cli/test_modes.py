@@ -46,6 +46,8 @@ IN_EFFECT = {
     "formats": {modes.ALWAYS: []},
     "evaluate": {
         modes.ALWAYS: ["a.png"],
+        modes.NOT_POSES: ["a.png"],
+        modes.POSES: ["scene", "--dataset", "poses"],
         modes.SWEEPS: ["a.png"],
         modes.ROTATES: ["a.png", "--sweep", "blur,canvas"],
         modes.ROTATES_BY_MODE: ["a.png"],
@@ -85,6 +87,8 @@ NOT_IN_EFFECT = {
     },
     "convert": {modes.CONVERTS_TO_DATABASE: ["x.db", "x.h5"]},
     "evaluate": {
+        modes.NOT_POSES: ["scene", "--dataset", "poses"],
+        modes.POSES: ["folder", "--dataset", "oxford"],
         modes.SWEEPS: ["folder", "--dataset", "oxford"],
         modes.ROTATES: ["a.png", "--sweep", "blur,noise"],
         modes.ROTATES_BY_MODE: ["a.png", "--sweep", "canvas"],
@@ -99,6 +103,7 @@ VALUES = {
     "detectors": "siftcli",
     "sweeps": "rotation",
     "made": "resized",
+    "max_side_px": "64",
     "dask": "local",
     "page": "2",
     "pairs": "exhaustive",
@@ -122,7 +127,7 @@ def spellings(option: click.Option) -> list[list[str]]:
         return [[spelling] for spelling in (*option.opts, *option.secondary_opts)]
     choices = getattr(option.type, "choices", None)
     value = VALUES.get(option.name) or (choices[0] if choices else "1")
-    return [[spelling, value] for spelling in option.opts]
+    return [[spelling, *[value] * option.nargs] for spelling in option.opts]
 
 
 def context_of(name: str, args: list[str]) -> click.Context:

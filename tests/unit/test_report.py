@@ -1,5 +1,6 @@
 """The report: self-contained, escaped, and alive in a browser."""
 
+import itertools
 import json
 import re
 import statistics
@@ -11,6 +12,7 @@ from PIL import Image
 
 from siftcli.errors import InputError, OutputError, ParameterError
 from siftcli.evaluation import runner
+from siftcli.evaluation.poses.summary import METRICS as POSE_METRICS
 from siftcli.evaluation.settings import Settings
 from siftcli.evaluation.summary import METRICS, Metric
 from siftcli.io.work_list import find_images
@@ -144,6 +146,118 @@ def test_what_cannot_be_reported(before, tmp_path):
         write_report([tmp_path])
 
 
+POSE_BUDGETS = ("30", "60", "default")
+
+
+def pose_results(folder: Path, shift: float, detectors=("siftcli", "opencv")) -> Path:
+    """Results of a benchmark of poses on two scenes, with figures that are known."""
+    rows = []
+    for scene, n in (("<b>castle", 6), ("door", 4)):
+        for budget, detector, i in itertools.product(POSE_BUDGETS, detectors, range(n)):
+            auc = 0.4 + shift + 0.05 * (detector == "siftcli") + 0.1 * POSE_BUDGETS.index(budget) + 0.01 * i
+            row = {"scene": scene, "degradation": "clean", "geometry": "essential", "budget": budget}
+            row |= {"detector": detector, "image_a": "a", "image_b": str(i), "n_first": 90, "time_s": 0.5}
+            row |= {metric.name: auc for metric in POSE_METRICS if metric.name not in row}
+            rows += [row, {**row, "degradation": "motion", "auc_1deg": auc / 2}]
+    made = [
+        {"scene": "door", "budget": "30", "detector": d, "seed": s, "n_views": 4, "n_features": 30}
+        | {"n_registered": 4, "n_points": 100 + s, "reprojection_px": None if d == "opencv" else 0.25}
+        for d in detectors
+        for s in (0, 1, 2)
+    ]
+    described = {name: {"version": "1", "parameters": {}} for name in detectors}
+    results = {
+        "schema": runner.SCHEMA, "dataset": "poses", "siftcli": "1", "rows": rows, "versions": {},
+        "machine": {}, "settings": {"detectors": described, "seed": 0}, "reconstruction_rows": made,
+        "failures": [{"scene": "<i>x", "detector": "opencv", "error": "no luck", "n_rows": 3}],
+    }  # fmt: skip
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+@pytest.fixture
+def poses(tmp_path):
+    return pose_results(tmp_path / "poses", 0)
+
+
+def test_poses_have_tables_and_curves_with_bands(poses):
+    page = make_page(read_runs([poses]))
+    assert [section.title for section in page.sections] == [
+        "Camera pose: mean over 2 scenes",
+        "Camera pose: <b>castle",
+        "Camera pose: <b>castle, motion blur",
+        "Camera pose: door",
+        "Camera pose: door, motion blur",
+        "Reconstruction: door",
+    ]
+    overview, castle = page.sections[:2]
+    assert [column.title for column in overview.tables[0].columns] == ["30", "60", "at defaults"]
+    cells = dict(overview.tables[0].rows)
+    assert [cell.text for cell in cells["opencv"]] == ["0.420", "0.520", "0.620"]  # of 0.425 and 0.415
+    assert all(cell.is_best for cell in cells["siftcli"])
+    ((title, differences),) = castle.tables[1].rows
+    assert title == "siftcli − opencv"
+    assert {(cell.text, cell.detail, cell.note) for cell in differences} == {
+        ("+0.050", "+0.050 to +0.050", "better")
+    }
+    figure = castle.charts[0].figure
+    bands = [trace for trace in figure["data"] if trace.get("fill") == "toself"]
+    assert len(bands) == 2
+    assert bands[0]["x"] == [30, 60, 60, 30]
+    high, low = bands[0]["y"][0], bands[0]["y"][-1]
+    assert low < 0.475 < high  # the mean of siftcli at 30
+    assert [t["x"] for t in figure["data"] if t["mode"] == "markers"] == [[90], [90]]
+    assert figure["layout"]["xaxis"]["tickvals"] == [30, 60]
+
+
+def test_a_reconstruction_shows_the_median_and_the_range(poses):
+    table = make_page(read_runs([poses])).sections[-1].tables[0]
+    assert table.title == "At 30 features: 4 views, medians over 3 seeds and the range"
+    cells = dict(zip((column.name for column in table.columns), dict(table.rows)["siftcli"], strict=True))
+    assert (cells["n_points"].text, cells["n_points"].detail) == ("101", "100 to 102")
+    assert (cells["reprojection_px"].text, cells["reprojection_px"].is_best) == ("0.250", True)
+    others = dict(zip((column.name for column in table.columns), dict(table.rows)["opencv"], strict=True))
+    assert others["reprojection_px"].text == "–"
+
+
+def test_poses_stand_first_beside_rotations(before, poses, tmp_path):
+    page = write_report([before, poses], tmp_path / "both.html")
+    html = own_html(page)
+    titles = re.findall("<h2>(.*?)</h2>", html)
+    assert titles.index("Camera pose: door") < titles.index("Rotation, rendered views")
+    assert "2 scenes with 10 pairs of views; 2 images" in html
+    assert "<strong>&lt;i&gt;x</strong> (opencv): no luck" in html
+    assert "<b>castle" not in html
+    for metric in (*METRICS, *POSE_METRICS):
+        assert f"<dt>{metric.title}</dt>" in html
+
+
+def test_a_page_of_poses_alone_tells_of_nothing_else(poses):
+    html = own_html(write_report([poses]))
+    assert "Images</h2>" not in html
+    assert "overlap rep." not in html
+    assert "Camera pose: the views of a pair" in html
+
+
+def test_two_benchmarks_of_poses_are_compared(poses, tmp_path):
+    after = pose_results(tmp_path / "after", 0.1, detectors=("siftcli",))
+    page = make_page(read_runs([poses, after]))
+    castle = page.sections[1]
+    assert [name for name, _ in castle.tables[0].rows] == [
+        "siftcli · poses", "opencv · poses", "siftcli · after",
+    ]  # fmt: skip
+    ((title, cells),) = castle.tables[1].rows
+    assert title == "siftcli: after − poses"
+    assert cells[0].text == "+0.100"
+    other = pose_results(tmp_path / "other", 0)
+    found = json.loads((other / "results.json").read_text())
+    found["rows"] = [{**row, "scene": "elsewhere"} for row in found["rows"]]
+    (other / "results.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match="in common"):
+        write_report([poses, other], tmp_path / "page.html")
+
+
 if find_browser():  # Debian's chromium in CI; the other tests do without
 
     def test_the_page_lives_in_a_browser(page, tmp_path):
@@ -165,3 +279,16 @@ if find_browser():  # Debian's chromium in CI; the other tests do without
             assert browser.complaints() == []
             outside = [url for url in browser.requests() if not url.startswith(("data:", "blob:"))]
             assert outside == [page.resolve().as_uri()]
+
+    @pytest.mark.browser
+    def test_poses_are_drawn_in_a_browser(poses, tmp_path):
+        with Browser(find_browser(), tmp_path / "profile") as browser:
+            browser.open(write_report([poses]))
+            drawn = "document.querySelectorAll('.chart .scatterlayer .trace').length"
+            # On each of 8 charts two curves, two bands and two marks.
+            assert browser.evaluate(drawn) == 8 * 6
+            table = "document.querySelector('details.folded table').checkVisibility()"
+            assert browser.evaluate(table) is False
+            browser.evaluate("document.querySelector('details.folded summary').click()")
+            assert browser.evaluate(table) is True
+            assert browser.complaints() == []

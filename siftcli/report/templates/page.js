@@ -15,7 +15,7 @@
       margin: { l: 48, r: 16, t: 12, b: 44 },
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
       dragmode: false,
-      hovermode: "x unified",
+      hovermode: own.hovermode || "x unified",
       hoverlabel: { bgcolor: colour("--ground"), font: { color: colour("--text") } },
       xaxis: Object.assign({}, axis, own.xaxis),
       yaxis: Object.assign({}, axis, own.yaxis),
