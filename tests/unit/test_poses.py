@@ -37,6 +37,7 @@ from siftcli.evaluation.poses.tables import text_tables
 from siftcli.evaluation.summary import bootstrap_interval
 from siftcli.features import Features
 from siftcli.params import SiftParams
+from siftcli.sift.selection import SPREAD_POWER
 from siftcli.views.planar import map_points
 
 CAMERA = Camera(640, 480, 500.0, 510.0, 322.0, 238.0)
@@ -447,7 +448,7 @@ def test_opencvs_features_are_spread_by_the_same_rule():
         own = min(raw, key=lambda k: abs(k[0][0] - xy[0]) + abs(k[0][1] - xy[1]) + abs(k[1] - size))
         radii = [math.dist(own[0], k[0]) for k in raw if raw[k] * 0.9 > raw[own]]
         farthest = 0.25 * math.hypot(*found.image_size)
-        expected = raw[own] * (min([*radii, farthest]) / farthest) ** 2
+        expected = raw[own] * (min([*radii, farthest]) / farthest) ** SPREAD_POWER
         assert found.response[row] == pytest.approx(expected, rel=1e-4)
     assert np.all(np.diff(found.response) <= 0)
     strongest = detector.limited(30, grey).detect(grey)
