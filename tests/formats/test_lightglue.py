@@ -117,6 +117,6 @@ def test_detect_and_convert(tmp_path, monkeypatch, capfd):
     direct, converted = (arrays_of(f"{folder}/camera.png.npz") for folder in ("direct", "converted"))
     np.testing.assert_array_equal(direct["descriptors"], converted["descriptors"])
     np.testing.assert_allclose(direct["keypoints"], converted["keypoints"], atol=1e-4)  # COLMAP's half pixel
-    assert run(["detect", str(CAMERA), "-o", "sift.h5", *small]) == 0
+    assert run(["detect", str(CAMERA), "-o", "sift.h5", "--no-rootsift", *small]) == 0
     assert run(["convert", "sift.h5", "refused", "--to", "lightglue", "-q"]) == 1
     assert "expects RootSIFT, got SIFT" in capfd.readouterr().err
