@@ -141,10 +141,8 @@ def register() -> type:
     MissingDependencyError
         If torch or hloc is not installed.
     """
-    torch, models, extractors = (
-        _needed(name) for name in ("torch", "hloc.utils.base_model", "hloc.extractors")
-    )
-    made = extractor(models.BaseModel, torch)
+    extractors = _needed("hloc.extractors")
+    made = extractor(_needed("hloc.utils.base_model").BaseModel, _needed("torch"))
     module = ModuleType(f"{extractors.__name__}.{NAME}", made.__doc__)
     made.__module__ = module.__name__  # hloc takes classes that say they are of the module
     module.__dict__[made.__name__] = made

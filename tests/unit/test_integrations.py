@@ -9,6 +9,7 @@ import sys
 from abc import ABCMeta, abstractmethod
 from copy import copy
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -43,8 +44,8 @@ class Tensor:
 class BaseModel(metaclass=ABCMeta):
     """As hloc's, whose own base is torch's module."""
 
-    default_conf = {}
-    required_inputs = []
+    default_conf: ClassVar = {}
+    required_inputs: ClassVar = []
 
     def __init__(self, conf):
         self.conf = conf = {**self.default_conf, **conf}
@@ -125,7 +126,7 @@ def test_the_configuration_is_checked(hloc):
     assert model.sift_params == siftcli.SiftParams.preset("dense", rootsift=False)
     assert model.threads == 1
     assert made({}).sift_params.rootsift
-    with pytest.raises(ParameterError, match="must have names among .*; got 'max_keypoints'"):
+    with pytest.raises(ParameterError, match=r"must have names among .*; got 'max_keypoints'"):
         made({"max_keypoints": 5})
     with pytest.raises(ParameterError, match="max_features"):
         made({"max_features": -1})
