@@ -14,6 +14,7 @@ import click
 
 COMMANDS = {
     "detect": "Find SIFT features in images.",
+    "describe": "Describe your own keypoints, or another detector's.",
     "match": "Match two images and recover the rotation between them.",
     "info": "Show what a feature file contains.",
     "convert": "Convert feature files from one format to another.",

@@ -17,7 +17,7 @@ from ..errors import ParameterError
 from ..formats import FORMATS
 from ..formats._registry import MATCH_COLLECTIONS
 from ..workflows.match_request import is_feature_file
-from ._options import SIFT_OPTIONS
+from ._options import DESCRIPTOR_OPTIONS, SIFT_OPTIONS
 
 Values = Mapping[str, Any]
 """The values of a command's arguments and options, by their names in Python."""
@@ -147,6 +147,15 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
         ROTATED: _ORIENTATION,
+    },
+    "describe": {
+        ALWAYS: (
+            "keypoints", "keypoints_format", "image_name", "angle_unit", "output", "draw", "preset",
+            *DESCRIPTOR_OPTIONS, "exif_orientation", "stretch", "nodata", "page", "threads", "as_json",
+            "verbose", "quiet",
+        ),
+        WRITES: ("format",),
+        REPLACES: ("overwrite",),
     },
     "match": {
         ALWAYS: ("show", "as_json", "quiet"),

@@ -35,8 +35,8 @@
     picked.textContent = first + " – " + second + ": " + count(data.inliers[k]) + " inliers, " + count(data.matches[k]) + " matches" + (reason ? ", tried as " + reason : "");
     const picture = document.getElementById(data.pictures[k]);
     if (picture) {
-      picture.open = true;
-      picture.scrollIntoView({ block: "nearest" });
+      picked.append(picture.querySelector("img").cloneNode());
+      picked.scrollIntoView({ block: "nearest" });
       return;
     }
     const command = document.createElement("code");
