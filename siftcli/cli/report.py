@@ -34,7 +34,7 @@ def command(
     DIR is the folder of an evaluation, whose report is written again from its results.json. With two
     folders, such as before and after a change, the report compares them side by side.
 
-    MATCHES is a file of matches, of 'siftcli match --pairs' or of another program: database.db or
+    MATCHES is a file of matches, of 'siftcli match' or of another program: database.db or
     matches.h5. The page shows which images are connected and how well, which have no partner, and
     pictures of the weakest and the strongest pairs.
 

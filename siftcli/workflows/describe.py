@@ -70,6 +70,8 @@ def read_keypoints(
     ParameterError
         If ``angle_unit`` is given for a file of features.
     """
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such file; check the path")
     if _is_table(path, format):
         return Keypoints(_read_table(path, angle_unit or keypoint_table.ANGLE_UNITS[0]), None)
     if angle_unit is not None:
