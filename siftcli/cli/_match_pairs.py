@@ -49,9 +49,10 @@ def match_collection(
         _follow(outcomes, plan, results, as_json=as_json, quiet=quiet)
     if verbose:
         print_circumstances(how["threads"], time.perf_counter() - start)
+    status = _conclude(plan, results, quiet=quiet, is_interrupted=interrupt.is_wanted)
     if page.target is not None and not interrupt.is_wanted:
         page.write(plan.target, plan.target_format, quiet=quiet)
-    return _conclude(plan, results, quiet=quiet, is_interrupted=interrupt.is_wanted)
+    return status
 
 
 def _follow(

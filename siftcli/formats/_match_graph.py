@@ -112,6 +112,9 @@ class MatchReader(Protocol):
     def features_in(self) -> str | None:
         """Path of the collection whose features were matched; None if it is not recorded."""
 
+    def reasons(self) -> Reasons:
+        """Why pairs were tried, as far as it is recorded; the names of a pair are in either order."""
+
     def close(self) -> None:
         """Close the file."""
 
@@ -147,14 +150,6 @@ def match_reader(path: Path, format: str | None = None) -> MatchReader:
         known = " or ".join(MATCH_COLLECTIONS)
         raise InputError(f"{path}: expected a file of matches ({known}), got {name}; give another file")
     return reader
-
-
-def pair_reasons(path: Path) -> Reasons:
-    """Why the pairs of a file of matches were tried, as far as it is recorded beside them.
-
-    Each pair is under the names of its images in either order.
-    """
-    return {}
 
 
 def not_matched(path: Path, first: str, second: str) -> InputError:

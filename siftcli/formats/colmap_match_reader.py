@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from . import _colmap_schema as schema
 from ._base import Closing, unknown_image
-from ._match_graph import NONE, MatchGraph, StoredMatches, merged, not_matched
+from ._match_graph import NONE, MatchGraph, Reasons, StoredMatches, merged, not_matched
 from .colmap_db import array_of
 
+_REASONS = "siftcli_pairs"
 _NOT_VERIFIED = (0, 1, 7)
 """COLMAP's kinds of geometry that are none: undefined, degenerate, watermark."""
 
@@ -65,6 +66,16 @@ class ColmapMatchReader(Closing):
     def features_in(self) -> str | None:
         """The database itself."""
         return str(self.path)
+
+    def reasons(self) -> Reasons:
+        """Why pairs were tried, from siftcli's own table; none if another program matched them."""
+        names = {number: name for name, number in self.ids.items()}
+        with schema.errors(self.path):
+            if not {"pair_id", "reason"} <= schema.columns(self.connection, _REASONS):
+                return {}
+            rows = self.connection.execute(f"SELECT pair_id, reason FROM {_REASONS}").fetchall()
+        found = ((*divmod(number, schema.MAX_ID), reason) for number, reason in rows if type(number) is int)
+        return {(names[i], names[j]): str(text) for i, j, text in found if i in names and j in names}
 
     def close(self) -> None:
         """Close the database."""

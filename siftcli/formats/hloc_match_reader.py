@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ._base import Closing
-from ._match_graph import NONE, MatchGraph, StoredMatches, not_matched
+from ._journaled import finish_interrupted
+from ._match_graph import NONE, MatchGraph, Reasons, StoredMatches, not_matched
 from ._matches import FoundIn
 from .hloc import H5_ERRORS, is_complete, open_file, read_dataset, reading_errors, text_attribute
 from .hloc_matches import FOUND_IN, OPTIONS, pair_name
+
+_REASON = "siftcli_reason"
 
 
 class HlocMatchReader(Closing):
@@ -23,6 +27,8 @@ class HlocMatchReader(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        with contextlib.suppress(OSError):  # for example a read-only file; errors are reported below
+            finish_interrupted(path)
         self.file = open_file(path, "r")
         self.n_bytes = path.stat().st_size
         with reading_errors(path):
@@ -59,6 +65,12 @@ class HlocMatchReader(Closing):
         with reading_errors(self.path):
             records = (FoundIn.from_json(text_attribute(g, FOUND_IN)) for g in self._groups.values())
             return next((record.source for record in records if record and record.source), None)
+
+    def reasons(self) -> Reasons:
+        """Why pairs were tried, from an attribute of each; none if another program matched them."""
+        with reading_errors(self.path):
+            found = {pair: text_attribute(group, _REASON) for pair, group in self._groups.items()}
+        return {pair: reason for pair, reason in found.items() if reason}
 
     def close(self) -> None:
         """Close the file."""

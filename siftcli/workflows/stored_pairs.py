@@ -15,7 +15,7 @@ from ..errors import InputError, SiftcliError
 from ..features import Features, Matches
 from ..formats._base import Closing
 from ..formats._collections import Reader, open_reader
-from ..formats._match_graph import MatchGraph, MatchReader, Reasons, StoredMatches, match_reader, pair_reasons
+from ..formats._match_graph import MatchGraph, MatchReader, Reasons, StoredMatches, match_reader
 from .photographs import Photographs
 from .stale import read_stored
 from .summary import SCHEMA
@@ -101,7 +101,7 @@ class StoredPairs(Closing):
     @cached_property
     def reasons(self) -> Reasons:
         """Why pairs were tried."""
-        return pair_reasons(Path(self.path))
+        return self.matches.reasons()
 
     def reason(self, first: str, second: str) -> str:
         """Why a pair was tried; empty if it is not recorded."""

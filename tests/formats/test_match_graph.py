@@ -12,7 +12,7 @@ import siftcli
 from siftcli.__main__ import run
 from siftcli.errors import InputError
 from siftcli.formats import _colmap_schema as schema
-from siftcli.formats._match_graph import NONE, match_reader, merged, pair_reasons
+from siftcli.formats._match_graph import NONE, match_reader, merged
 from siftcli.workflows.stored_pairs import StoredPairs
 
 
@@ -97,8 +97,33 @@ def test_features_are_found_where_they_were(folder):
         assert reader.features_in() == str(folder / "x.db")
 
 
-def test_a_file_without_reasons_has_none(folder):
-    assert pair_reasons(folder / "x.db") == {}
+def test_reasons_are_read_where_they_are_recorded(folder, tmp_path):
+    with sqlite3.connect(folder / "x.db") as database:
+        ids = dict(database.execute("SELECT name, image_id FROM images"))
+    number = schema.pair_id(ids["a.png"], ids["sub/c.png"])
+    path = changed(
+        folder,
+        tmp_path,
+        "DROP TABLE IF EXISTS siftcli_pairs",
+        "CREATE TABLE siftcli_pairs (pair_id INTEGER PRIMARY KEY NOT NULL, reason TEXT NOT NULL)",
+        f"INSERT INTO siftcli_pairs VALUES ({number}, 'similar+gps'), (7, 'of no image')",
+    )
+    with StoredPairs(str(path)) as stored:
+        assert (
+            stored.reason("sub/c.png", "a.png") == stored.show("a.png", "sub/c.png").reason == "similar+gps"
+        )
+        assert stored.reason("a.png", "b.png") == ""
+    (tmp_path / "m.h5").write_bytes((folder / "m.h5").read_bytes())
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file["a.png/sub-c.png"].attrs["siftcli_reason"] = np.bytes_(b"gps")
+    with StoredPairs(str(tmp_path / "m.h5")) as stored:
+        assert stored.reason("sub/c.png", "a.png") == "gps"
+
+
+def test_a_file_without_reasons_has_none(folder, tmp_path):
+    path = changed(folder, tmp_path, "DROP TABLE IF EXISTS siftcli_pairs")
+    with match_reader(path) as reader:
+        assert reader.reasons() == {}
 
 
 def test_hlocs_own_matches(tmp_path):
