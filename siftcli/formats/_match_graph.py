@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
+from ._matches import FoundIn
 from ._registry import MATCH_COLLECTIONS, format_of
 
 NONE = -1
@@ -109,8 +110,11 @@ class MatchReader(Protocol):
             If the pair was not matched, or is damaged.
         """
 
-    def features_in(self) -> str | None:
-        """Path of the collection whose features were matched; None if it is not recorded."""
+    def found_in(self, first: str = "", second: str = "") -> FoundIn | None:
+        """The features that a pair was found in, or those of any pair; None if it is not recorded.
+
+        Without digests if the file itself stores the features.
+        """
 
     def reasons(self) -> Reasons:
         """Why pairs were tried, as far as it is recorded; the names of a pair are in either order."""

@@ -11,6 +11,7 @@ from ..errors import InputError
 from . import _colmap_schema as schema
 from ._base import Closing, unknown_image
 from ._match_graph import NONE, MatchGraph, Reasons, StoredMatches, merged, not_matched
+from ._matches import FoundIn
 from .colmap_db import array_of
 
 _REASONS = "siftcli_pairs"
@@ -63,9 +64,9 @@ class ColmapMatchReader(Closing):
         is_swapped = self.ids[first] > self.ids[second]
         return StoredMatches(found.pairs[:, ::-1], found.inliers) if is_swapped else found
 
-    def features_in(self) -> str | None:
+    def found_in(self, first: str = "", second: str = "") -> FoundIn | None:
         """The database itself."""
-        return str(self.path)
+        return FoundIn((first, second), source=str(self.path))
 
     def reasons(self) -> Reasons:
         """Why pairs were tried, from siftcli's own table; none if another program matched them."""

@@ -60,11 +60,13 @@ class HlocMatchReader(Closing):
         inliers = np.ones(len(pairs), bool) if self.has_models else None
         return StoredMatches(pairs[:, ::-1] if is_swapped else pairs, inliers)
 
-    def features_in(self) -> str | None:
-        """The collection that the first pair's features came from; None if it is not recorded."""
+    def found_in(self, first: str = "", second: str = "") -> FoundIn | None:
+        """The features that a pair was found in, or those of the first pair that records it."""
+        own = self._groups.get((first, second)) or self._groups.get((second, first))
+        groups = self._groups.values() if own is None else [own]
         with reading_errors(self.path):
-            records = (FoundIn.from_json(text_attribute(g, FOUND_IN)) for g in self._groups.values())
-            return next((record.source for record in records if record and record.source), None)
+            records = (FoundIn.from_json(text_attribute(group, FOUND_IN)) for group in groups)
+            return next((record for record in records if record and record.source), None)
 
     def reasons(self) -> Reasons:
         """Why pairs were tried, from an attribute of each; none if another program matched them."""

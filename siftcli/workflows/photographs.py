@@ -54,11 +54,15 @@ class Photographs:
                 if is_inside(inside) and Path(self.folder, inside).is_file():
                     return str(Path(self.folder, inside)), number
             raise _not_found(name, f"of this name in {self.folder}")
-        path = "" if record is None else record.image.path
-        if not path:
+        if record is None or not record.image.path:
             raise _not_found(name, "is recorded")
+        path = record.image.path
         if not Path(path).is_file():
             raise _not_found(name, f"at {path} any more")
+        # The digest shows that whoever made a foreign collection had this very image: a path alone could
+        # bring any other of this machine into a page.
+        if not record.image.is_still(path, check=True):
+            raise _not_found(name, f"at {path} that is as it was at detection")
         return path, None if path.endswith(name) else page
 
 

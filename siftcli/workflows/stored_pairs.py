@@ -16,6 +16,7 @@ from ..features import Features, Matches
 from ..formats._base import Closing
 from ..formats._collections import Reader, open_reader
 from ..formats._match_graph import MatchGraph, MatchReader, Reasons, StoredMatches, match_reader
+from ..formats._matches import FoundIn, features_digest
 from .photographs import Photographs
 from .stale import read_stored
 from .summary import SCHEMA
@@ -91,12 +92,27 @@ class StoredPairs(Closing):
         Raises
         ------
         InputError
-            If it is not recorded which it is, or it cannot be opened.
+            If it is not recorded which it is, it cannot be opened, or has other features now.
         """
-        source = self.matches.features_in()
-        if source is None:
+        record = self.matches.found_in()
+        if record is None:
             raise InputError(f"{self.path}: it is not recorded which features were matched; match them again")
-        return open_reader(source)
+        reader = open_reader(record.source)
+        try:
+            for name, digest in record.by_name.items() if any(record.digests) else ():
+                self._check(record, name, digest, read_stored(reader, name))
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def _check(self, record: FoundIn, name: str, digest: str, features: Features) -> None:
+        """Check that these features were matched: a foreign file may name any collection of this machine."""
+        if digest and features_digest(features) != digest:
+            raise InputError(
+                f"{self.path}: expected the features of {name} that were matched, {record.source} has others "
+                "now; match the pair again"
+            )
 
     @cached_property
     def reasons(self) -> Reasons:
@@ -132,6 +148,9 @@ class StoredPairs(Closing):
         """
         found = self.matches.read(first, second)
         f, g = (read_stored(self.features, name) for name in (first, second))
+        record = self.matches.found_in(first, second) or FoundIn((first, second))
+        for name, features in ((first, f), (second, g)):
+            self._check(record, name, record.by_name.get(name, ""), features)
         for name, features, rows in zip((first, second), (f, g), found.pairs.T, strict=True):
             if len(rows) and rows.max() >= len(features):
                 raise InputError(

@@ -92,9 +92,10 @@ def test_matches_without_a_model_have_no_inliers(folder):
 
 def test_features_are_found_where_they_were(folder):
     with match_reader(folder / "m.h5") as reader:
-        assert reader.features_in() == str(folder / "f.h5")
+        assert reader.found_in().source == str(folder / "f.h5")
+        assert all(reader.found_in("b.png", "a.png").digests)
     with match_reader(folder / "x.db") as reader:
-        assert reader.features_in() == str(folder / "x.db")
+        assert reader.found_in().source == str(folder / "x.db")
 
 
 def test_reasons_are_read_where_they_are_recorded(folder, tmp_path):
@@ -136,7 +137,7 @@ def test_hlocs_own_matches(tmp_path):
         assert graph.images == ("db-1.png", "query-2.png")
         assert by_names(graph) == {("db-1.png", "query-2.png"): (NONE, 2, False)}
         np.testing.assert_array_equal(reader.read("db-1.png", "query-2.png").pairs, [[0, 3], [2, 0]])
-        assert reader.features_in() is None
+        assert reader.found_in() is None
     with StoredPairs(str(tmp_path / "matches.h5")) as stored:
         assert len(stored.graph()) == 1
         with pytest.raises(InputError, match="not recorded which features"):
@@ -218,15 +219,23 @@ def test_damaged_files_of_hloc(folder, tmp_path):
 
 
 def test_features_that_are_others_now(folder, tmp_path):
-    few = tmp_path / "few.h5"
-    with siftcli.formats._collections.open_writer(few) as writer:
-        for name in ("a.png", "b.png"):
-            features = siftcli.load(folder / "f.h5", image=name)
-            writer.write(name, features.select(slice(3)))
-    with StoredPairs(str(folder / "m.h5")) as stored:
-        stored.__dict__["features"] = siftcli.formats._collections.open_reader(few)
-        with pytest.raises(InputError, match="as the matches have, got 3; match the pair again"):
+    """A file of matches names its features by path and digest; those there now may be others."""
+    (tmp_path / "f.h5").write_bytes((folder / "f.h5").read_bytes())
+    pairs = ["--pairs", "exhaustive", "-q"]
+    assert run(["match", str(tmp_path / "f.h5"), *pairs, "-o", str(tmp_path / "m.h5")]) == 0
+    fewer = ["--max-features", "40", "-q", "--overwrite"]
+    assert run(["detect", str(folder / "in"), "-o", str(tmp_path / "f.h5"), *fewer]) == 0
+    with StoredPairs(str(tmp_path / "m.h5")) as stored:
+        with pytest.raises(InputError, match=r"the features of a\.png that were matched, .* has others now"):
             stored.show("a.png", "b.png")
+        assert len(stored.graph()) == 6
+
+
+def test_rows_beyond_the_features(folder, tmp_path):
+    path = changed(folder, tmp_path, "UPDATE keypoints SET rows = 3, data = substr(data, 1, 72)",
+                   "UPDATE descriptors SET rows = 3, data = substr(data, 1, 384)")  # fmt: skip
+    with StoredPairs(str(path)) as stored, pytest.raises(InputError, match="as the matches have, got 3"):
+        stored.show("a.png", "b.png")
 
 
 def test_what_holds_no_matches(folder, tmp_path):
