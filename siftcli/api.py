@@ -191,6 +191,13 @@ def describe(
         image, exif_orientation=exif_orientation, page=page_index(page), stretch=stretch, nodata=nodata
     )
     picture.require_size(features.image_size)
+    return describe_in_picture(picture, features, params, threads=threads)
+
+
+def describe_in_picture(
+    picture: Picture, features: Features, params: SiftParams, *, threads: int | None = None
+) -> Features:
+    """Describe frames in a picture that was read; as :func:`describe`."""
     return pipeline.describe(np.ascontiguousarray(picture.grey), features, params, threads=threads)
 
 

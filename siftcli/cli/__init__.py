@@ -14,12 +14,13 @@ import click
 
 COMMANDS = {
     "detect": "Find SIFT features in images.",
+    "describe": "Describe your own keypoints, or another detector's.",
     "match": "Match two images and recover the rotation between them.",
     "info": "Show what a feature file contains.",
     "convert": "Convert feature files from one format to another.",
     "formats": "List the formats that are read and written.",
     "evaluate": "Compare detectors under rotation and other changes of images.",
-    "report": "Write an evaluation's report again, or compare two evaluations.",
+    "report": "Show an evaluation, two compared, or the pairs of a collection.",
     "train-orientation": "Train the network that finds orientations.",
     "bench": "Compare the speed with OpenCV's SIFT.",
 }

@@ -36,12 +36,14 @@ def reading_options(command: _Command) -> _Command:
 
 def image_options(command: _Command) -> _Command:
     """Add the options of how two images are read, and ``--threads``."""
-    threads = click.option(
-        "--threads",
-        type=WholeNumber(),
-        help="Number of threads; all cores when not given. It does not change the result.",
-    )
-    return reading_options(stretch_options(page_option(takes_all=False)(threads(command))))
+    return reading_options(stretch_options(page_option(takes_all=False)(threads_option(command))))
+
+
+threads_option = click.option(
+    "--threads",
+    type=WholeNumber(),
+    help="Number of threads; all cores when not given. It does not change the result.",
+)
 
 
 def stretch_options(command: _Command) -> _Command:

@@ -11,6 +11,7 @@ from ..errors import ParameterError
 from ..formats import PAIR_FAILURES, PAIR_FAILURES_HEADER
 from ..matching.options import MatchOptions
 from . import INTERRUPTED_STATUS
+from ._graph_options import GraphPage
 from ._output import complain, note, print_circumstances, print_json, progress
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 def match_collection(
     source: str,
-    b: str | None,
     pairs: str,
     search: MatchOptions,
+    page: GraphPage,
     *,
     output: str | None,
     format: str | None,
@@ -32,10 +33,10 @@ def match_collection(
     **how: Any,
 ) -> int:
     """Match the pairs of a collection (``how`` as for :func:`match_pairs`); return the exit status."""
-    if b is not None:
-        raise ParameterError(f"expected one collection with --pairs, got {b} too; drop it, or --pairs")
     if output == "-":
         raise ParameterError("--pairs cannot write to the standard output; name a .h5 or .db file with -o")
+
+    page.check()
 
     from ..parallel.interrupt import Interrupt
     from ..workflows.match_collection import match_pairs, plan_pairs
@@ -48,7 +49,10 @@ def match_collection(
         _follow(outcomes, plan, results, as_json=as_json, quiet=quiet)
     if verbose:
         print_circumstances(how["threads"], time.perf_counter() - start)
-    return _conclude(plan, results, quiet=quiet, is_interrupted=interrupt.is_wanted)
+    status = _conclude(plan, results, quiet=quiet, is_interrupted=interrupt.is_wanted)
+    if page.target is not None and not interrupt.is_wanted:
+        page.write(plan.target, plan.target_format, quiet=quiet)
+    return status
 
 
 def _follow(

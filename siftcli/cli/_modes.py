@@ -15,8 +15,9 @@ from click.core import ParameterSource
 
 from ..errors import ParameterError
 from ..formats import FORMATS
+from ..formats._registry import MATCH_COLLECTIONS
 from ..workflows.match_request import is_feature_file
-from ._options import SIFT_OPTIONS
+from ._options import DESCRIPTOR_OPTIONS, SIFT_OPTIONS
 
 Values = Mapping[str, Any]
 """The values of a command's arguments and options, by their names in Python."""
@@ -47,6 +48,11 @@ def _goes_to_database(path: str, format: str) -> Callable[[Values], bool]:
         return PurePath(values[path] or "").suffix.lower() in FORMATS["colmap-db"].suffixes
 
     return is_met
+
+
+def holds_matches(path: str) -> bool:
+    """Whether a path has the suffix of a file that can hold the matches of many pairs."""
+    return any(PurePath(path).suffix.lower() in FORMATS[name].suffixes for name in MATCH_COLLECTIONS)
 
 
 ALWAYS = Need(lambda _: True, "", "")
@@ -91,6 +97,21 @@ AN_IMAGE = Need(
 )
 A_MODEL = Need(lambda values: values["model"] != "none", "with --model none", "choose another --model")
 
+SEARCHES = Need(
+    lambda values: values["show"] is None, "with --show, which shows what is stored", "drop --show"
+)
+A_PAGE = Need(_given("report"), "without --report", "add --report HTML")
+PICTURES = Need(
+    lambda values: values["report"] is not None or None not in (values["show"], values["draw"]),
+    "without --report, or --show with --draw",
+    "add one of them",
+)
+OF_MATCHES = Need(
+    lambda values: any(map(holds_matches, values["inputs"])),
+    "without a file of matches",
+    "name one (database.db, matches.h5)",
+)
+
 SWEEPS = Need(lambda values: values["dataset"] is None, "with --dataset", "drop --dataset")
 POSES = Need(lambda values: values["dataset"] == "poses", "without --dataset poses", "add --dataset poses")
 NOT_POSES = Need(lambda values: values["dataset"] != "poses", "with --dataset poses", "drop --dataset poses")
@@ -133,11 +154,24 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         LEARNED: ("orientation_weights",),
         ROTATED: _ORIENTATION,
     },
-    "match": {
+    "describe": {
         ALWAYS: (
-            "ratio", "no_mutual", "model", "pairs", "output", "threads", "as_json", "verbose", "quiet",
+            "keypoints", "keypoints_format", "image_name", "angle_unit", "output", "draw", "preset",
+            *DESCRIPTOR_OPTIONS, "exif_orientation", "stretch", "nodata", "page", "threads", "as_json",
+            "verbose", "quiet",
         ),
-        PAIRS: ("min_inliers", "jobs"),
+        WRITES: ("format",),
+        REPLACES: ("overwrite",),
+    },
+    "match": {
+        ALWAYS: ("show", "as_json", "quiet"),
+        SEARCHES: (
+            "ratio", "no_mutual", "model", "max_error", "guided", "pairs", "output", "threads", "verbose",
+            "rotate", "scale", *_SIFT, *_READING,
+        ),
+        PAIRS: ("min_inliers", "jobs", "report"),
+        A_PAGE: ("pictures",),
+        PICTURES: ("images",),
         TWO_INPUTS: ("rotate", "scale", "draw", *_SIFT, *_READING),
         AN_IMAGE: (*_SIFT, *_READING),
         A_MODEL: ("max_error", "guided"),
@@ -167,7 +201,7 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         ROTATES_BY_MODE: ("mode",),
         OWN: ("orientation",),
     },
-    "report": {ALWAYS: ("output", "quiet")},
+    "report": {ALWAYS: ("output", "quiet"), OF_MATCHES: ("images", "pictures")},
     "train-orientation": {ALWAYS: ("output", "epochs", "seed", "jobs", "overwrite", "quiet")},
     "bench": {
         ALWAYS: ("sizes", "detectors", "thread_counts", "n_pairs", "process", "output", "as_json"),

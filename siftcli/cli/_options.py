@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -34,11 +34,25 @@ SIFT_OPTIONS = (
 """Parameters that have an option of their own, in the order of the help."""
 
 
+DESCRIPTOR_OPTIONS = ("levels_per_octave", "sigma", "first_octave", "rootsift", "dsp")
+"""Those of them that descriptors of given keypoints depend on."""
+
+
+def param_options(names: Sequence[str]) -> Callable[[_Command], _Command]:
+    """Add an option for each of these parameters."""
+
+    def decorate(command: _Command) -> _Command:
+        by_name = {f.name: f for f in fields(SiftParams)}
+        for name in reversed(names):
+            command = _sift_option(by_name[name])(command)
+        return command
+
+    return decorate
+
+
 def sift_options(command: _Command) -> _Command:
     """Add ``--preset`` and an option for each of ``SIFT_OPTIONS``."""
-    by_name = {f.name: f for f in fields(SiftParams)}
-    for name in reversed(SIFT_OPTIONS):
-        command = _sift_option(by_name[name])(command)
+    command = param_options(SIFT_OPTIONS)(command)
     return click.option(
         "--preset",
         type=click.Choice(PRESETS),

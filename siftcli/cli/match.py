@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..errors import ParameterError
 from ..formats._registry import MATCH_COLLECTIONS
 from ..matching.options import (
     DEFAULT_MAX_ERROR,
@@ -17,8 +18,10 @@ from ..matching.options import (
     MatchOptions,
 )
 from ..workflows.match_request import MATCH_FORMATS
+from ._graph_options import GraphPage, graph_options
 from ._image_options import image_options
 from ._match_pairs import match_collection
+from ._match_show import show_pair
 from ._match_two import match_two
 from ._modes import Command
 from ._options import (
@@ -109,6 +112,19 @@ _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "thre
     "When not given, the suffix of OUT decides.",
 )
 @click.option("--draw", metavar="PNG", help="Draw both images side by side, with lines between matches.")
+@click.option(
+    "--show",
+    nargs=2,
+    metavar="IMAGE_A IMAGE_B",
+    help="Show a pair of the file of matches A (matches.h5, database.db) from what is stored there; --draw "
+    "draws it.",
+)
+@click.option(
+    "--report",
+    metavar="HTML",
+    help="With --pairs: afterwards write the page of all pairs of the output, as 'siftcli report' does.",
+)
+@graph_options
 @sift_options
 @image_options
 @json_option
@@ -119,9 +135,8 @@ def command(
     b: str | None,
     pairs: str | None,
     draw: str | None,
+    show: tuple[str, str] | None,
     preset: str,
-    min_inliers: int,
-    jobs: int | None,
     no_mutual: bool,
     model: str | None,
     **options: Any,
@@ -135,9 +150,18 @@ def command(
     With --pairs, A is a collection of features, whose images are matched pair by pair. An interrupted run
     keeps the pairs it has finished, and the same command resumes it.
 
+    With --show, a pair that was matched before is shown.
+
     Exit status: 0 done (finding no matches or no model is not an error), 1 an input failed, 2 wrong usage,
     130 interrupted.
     """
+    if b is not None and (alone := "--pairs" if pairs is not None else "--show" if show is not None else ""):
+        raise ParameterError(f"expected one collection with {alone}, got {b} too; drop it, or {alone}")
+    page = GraphPage(*(options.pop(name) for name in ("report", "images", "pictures")))
+    if show is not None:
+        printing = {name: options[name] for name in ("overwrite", "as_json", "quiet")}
+        return show_pair(a, show, images=page.images, draw=draw, **printing)
+    batch = {name: options.pop(name) for name in ("min_inliers", "jobs")}
     search = MatchOptions(
         mutual=not no_mutual,
         model=model or (DEFAULT_MODEL if pairs is None else DEFAULT_PAIRS_MODEL),
@@ -148,4 +172,4 @@ def command(
     if pairs is None:
         return match_two(a, b, search, params, draw=draw, **options)
     common = {name: options[name] for name in _COMMON}
-    return match_collection(a, b, pairs, search, min_inliers=min_inliers, jobs=jobs, **common)
+    return match_collection(a, pairs, search, page, **batch, **common)

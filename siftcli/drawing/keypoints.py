@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from .._cv2 import import_cv2
 from ..errors import InputError
 from ..features import Features
+from .encoding import png
 
 RADIUS_SIGMAS = 3.0
 """Radius of a circle, in units of σ."""
@@ -79,9 +78,7 @@ def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]
 
 def draw_png(image: NDArray[Any], features: Features) -> bytes:
     """Draw keypoints like :func:`draw_keypoints`, and encode the result as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(draw_keypoints(image, features)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png(draw_keypoints(image, features))
 
 
 def _rgb(image: NDArray[Any]) -> NDArray[np.uint8]:

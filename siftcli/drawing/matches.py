@@ -22,8 +22,9 @@ MAX_LINES = 120
 _MANY_DOTS = 1000
 """If there are more dots than this, they are drawn small and without an outline."""
 WANTED_WIDTH, MAX_WIDTH = 1400, 2600
-"""Narrower drawings are enlarged by an integer factor to about ``WANTED_WIDTH``; wider ones than
-``MAX_WIDTH`` are reduced to it."""
+"""Narrower drawings are enlarged by an integer factor to about ``WANTED_WIDTH``; wider ones are reduced
+to ``MAX_WIDTH``."""
+NAMES = ("inliers", "outliers")
 _MAX_ENLARGEMENT = 6
 _FADE = 0.7
 """Factor by which the contrast of the images is reduced around middle grey."""
@@ -48,10 +49,13 @@ def draw_matches(
     matches: Matches,
     inliers: NDArray[np.bool_] | None = None,
     caption: str = "",
+    *,
+    names: tuple[str, str] = NAMES,
+    max_width: int = MAX_WIDTH,
 ) -> RGB:
     """Draw two images side by side, with lines between matching features.
 
-    Inliers are blue and outliers vermilion; without verification all matches are blue. Every matched
+    Inliers are blue and outliers orange; without verification all matches are blue. Every matched
     feature has a dot. If there are many matches, only about 120 lines are drawn, spread evenly over
     the first image. A legend is drawn below the images.
 
@@ -65,17 +69,21 @@ def draw_matches(
         (M,) whether a match fits the model; None if the matches were not verified.
     caption
         Lines of text above the legend.
+    names
+        What the legend calls inliers and outliers.
+    max_width
+        Largest width of both images together, in pixels of the drawing.
 
     Returns
     -------
     ndarray
         (H, W, 3) uint8, RGB.
     """
-    layout = _layout(image_a.shape, image_b.shape)
+    layout = _layout(image_a.shape, image_b.shape, max_width)
     canvas = _canvas(image_a, image_b, layout)
     start = layout.on_canvas(f.xy[matches.pairs[:, 0]], layout.origin_a)
     stop = layout.on_canvas(g.xy[matches.pairs[:, 1]], layout.origin_b)
-    groups = _groups(inliers, len(matches))
+    groups = _groups(inliers, len(matches), names)
     n_drawn = 0
     for rows, colour, _ in groups:
         shown = rows[evenly_spread(f.xy[matches.pairs[rows, 0]], _share(len(rows), len(matches)))]
@@ -117,14 +125,14 @@ def _share(n: int, n_all: int) -> int:
 
 
 def _groups(
-    inliers: NDArray[np.bool_] | None, n: int
+    inliers: NDArray[np.bool_] | None, n: int, names: tuple[str, str]
 ) -> list[tuple[NDArray[np.intp], tuple[int, int, int], str]]:
     """Rows, colour and name of each group; outliers come last, so they are drawn on top."""
     if inliers is None:
         return [(np.arange(n), INLIER_COLOUR, "matches")]
     return [
-        (np.flatnonzero(inliers), INLIER_COLOUR, "inliers"),
-        (np.flatnonzero(~inliers), OUTLIER_COLOUR, "outliers"),
+        (np.flatnonzero(inliers), INLIER_COLOUR, names[0]),
+        (np.flatnonzero(~inliers), OUTLIER_COLOUR, names[1]),
     ]
 
 
@@ -146,9 +154,10 @@ class _Layout:
         return np.asarray((xy.astype(np.float64) + 0.5) * self.factor - 0.5 + origin)
 
 
-def _layout(shape_a: tuple[int, ...], shape_b: tuple[int, ...]) -> _Layout:
+def _layout(shape_a: tuple[int, ...], shape_b: tuple[int, ...], max_width: int) -> _Layout:
     width = shape_a[1] + shape_b[1]
-    factor = min(MAX_WIDTH / width, _MAX_ENLARGEMENT, max(1, round(WANTED_WIDTH / width)))
+    wanted = min(WANTED_WIDTH, max_width)
+    factor = min(max_width / width, _MAX_ENLARGEMENT, max(1, round(wanted / width)))
     (height_a, width_a), (height_b, width_b) = (_scaled(s, factor) for s in (shape_a, shape_b))
     gap = max(4, (width_a + width_b) // 100)
     height = max(height_a, height_b)

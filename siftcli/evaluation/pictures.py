@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ..drawing.keypoints import draw_keypoints
-from ..features import Features, Matches
+from ..drawing.matches import draw_matches
 from ..io.writing import write_inside
 from ..matching import nearest as matching
 from ..views import metrics
-from ..views.pairs import Pair
 from .measure import counted
 from .settings import Settings
 from .store import PICTURES_FOLDER
@@ -27,12 +26,12 @@ MAX_IMAGES = 20
 """Number of images that are drawn: those with the lowest repeatability."""
 MAX_SIDE_PX = 640
 """Longest side of a picture, which keeps the report small."""
-MAX_LINES = 120
-"""Maximum number of lines for the correct matches, and for the wrong ones."""
 GAP_PX = 8
+"""Room for the gap between two views."""
+JUDGED = ("correct", "wrong")
+"""What matches are called where the truth is known."""
 WEBP_QUALITY = 80
 RANKED_BY = "repeatability_05px"
-CORRECT_COLOUR, WRONG_COLOUR = (64, 196, 255), (255, 112, 32)
 
 
 def draw_pictures(
@@ -90,8 +89,18 @@ def _draw(job: Task, worker: TaskRunner, folder: Path, stem: str) -> dict[str, A
     matches = matching.match(f, g, ratio=worker.settings.ratio, mutual=True, threads=1)
     correct = metrics.match_distances(f, g, matches, pair.matrix) <= metrics.CORRECT_MATCH_PX
     files = {"keypoints": f"{stem}-keypoints.webp", "matches": f"{stem}-matches.webp"}
+    drawn = draw_matches(
+        _grey(pair.reference),
+        _grey(pair.view),
+        f,
+        g,
+        matches,
+        correct,
+        names=JUDGED,
+        max_width=MAX_SIDE_PX - GAP_PX,
+    )
     _save(draw_keypoints(pair.reference, reference), folder / files["keypoints"])
-    _save(draw_judged_matches(pair, f, g, matches, correct), folder / files["matches"])
+    _save(drawn, folder / files["matches"])
     return {
         "sweep": job.transform.sweep,
         "value": job.transform.value,
@@ -103,34 +112,8 @@ def _draw(job: Task, worker: TaskRunner, folder: Path, stem: str) -> dict[str, A
     }
 
 
-def draw_judged_matches(
-    pair: Pair, f: Features, g: Features, matches: Matches, correct: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """Draw both views side by side, with blue lines for correct matches and orange ones for wrong matches.
-
-    Wrong matches are drawn on top. Returns an (H, W, 3) uint8 RGB image.
-    """
-    (height_a, width_a), (height_b, width_b) = pair.reference.shape, pair.view.shape
-    zoom = max(1, MAX_SIDE_PX // (width_a + width_b + GAP_PX))
-    size = (zoom * (width_a + GAP_PX + width_b), zoom * max(height_a, height_b))
-    canvas = Image.new("RGB", size, (255, 255, 255))
-    second = np.array([width_a + GAP_PX, 0])
-    for picture, at in ((pair.reference, 0), (pair.view, width_a + GAP_PX)):
-        enlarged = np.kron(picture // 2 + 32, np.ones((zoom, zoom), np.uint8))
-        canvas.paste(Image.fromarray(enlarged), (zoom * at, 0))
-    pen = ImageDraw.Draw(canvas)
-    for rows, colour in ((np.flatnonzero(correct), CORRECT_COLOUR), (np.flatnonzero(~correct), WRONG_COLOUR)):
-        for i, j in matches.pairs[_thinned(rows)]:
-            ends = np.array([f.xy[i], g.xy[j] + second]) + 0.5
-            pen.line([tuple(zoom * end) for end in ends], fill=colour)
-    return np.asarray(canvas)
-
-
-def _thinned(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """At most ``MAX_LINES`` of the rows, evenly spaced."""
-    if len(rows) <= MAX_LINES:
-        return rows
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, MAX_LINES).astype(np.intp)])
+def _grey(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return picture.astype(np.float32) / np.float32(255)
 
 
 def _save(picture: NDArray[np.uint8], path: Path) -> None:

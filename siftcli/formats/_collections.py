@@ -73,6 +73,9 @@ class Reader(Protocol):
     def read(self, name: str) -> FeatureFile:
         """Read the features of an image."""
 
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
+
     def close(self) -> None:
         """Close the collection."""
 

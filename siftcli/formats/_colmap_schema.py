@@ -166,6 +166,15 @@ def columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
+def origin(connection: sqlite3.Connection, name: str) -> str | None:
+    """What the features of an image were made from; None if it is not recorded."""
+    if not columns(connection, "siftcli_images"):
+        return None
+    query = "SELECT origin FROM siftcli_images WHERE name = CAST(? AS TEXT)"
+    found = connection.execute(query, (os.fsencode(name),)).fetchone()
+    return None if found is None or found[0] is None else str(found[0])
+
+
 def pair_id(first: int, second: int) -> int:
     """COLMAP's number of a pair of images, the smaller id first."""
     return MAX_ID * min(first, second) + max(first, second)

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ._base import Closing, unknown_image
 from ._record import FeatureFile
 from ._registry import FAILURES, FAILURES_HEADER, FORMATS, PAIR_FAILURES, PAIR_FAILURES_HEADER, Format
+from .npz import read_provenance
 
 _LISTS = {FAILURES: FAILURES_HEADER, PAIR_FAILURES: PAIR_FAILURES_HEADER}
 
@@ -67,6 +68,11 @@ class FolderReader(Closing):
         file, entry = self._files[name]
         content = inspect(file, entry.name)
         return replace(content, features=replace(content.features, image_name=name))
+
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
+        file, entry = self._files.get(name, (self.path, None))
+        return read_provenance(file) if entry is FORMATS["npz"] else None
 
     def close(self) -> None:
         """Do nothing: no file is left open."""

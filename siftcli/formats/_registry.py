@@ -193,6 +193,16 @@ FORMATS = {
             stored_frame=True,
         ),
         Format(
+            "lightglue",
+            (),
+            "lightglue",
+            is_binary=True,
+            read_by="LightGlue, through NumPy",
+            lacks=(*_UNIT, "image name"),
+            rootsift=True,
+            file_suffix=".npz",
+        ),
+        Format(
             "hpatches",
             (".siftcli",),
             "hpatches",

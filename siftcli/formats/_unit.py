@@ -20,8 +20,11 @@ def features_of(
     arrays: Mapping[str, NDArray[Any]],
     *,
     image_name: str = "",
+    in_radians: bool = False,
 ) -> FeatureFile:
     """Build features from ``keypoints`` (N, 2), ``descriptors`` (N, 128) and optional arrays.
+
+    ``oris`` are in degrees unless ``in_radians``.
 
     Raises
     ------
@@ -35,7 +38,7 @@ def features_of(
     optional = {name: _numeric(arrays, name, (n,)) for name in ("scores", "scales", "oris") if name in arrays}
     oris = optional.get("oris")
     with np.errstate(invalid="ignore"):  # a signalling NaN is refused later
-        angle = None if oris is None else np.deg2rad(oris.astype(np.float64))
+        angle = oris if oris is None or in_radians else np.deg2rad(oris.astype(np.float64))
     return foreign(
         format_name,
         convention,

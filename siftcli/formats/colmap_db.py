@@ -114,9 +114,7 @@ class ColmapWriter(Closing):
     def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it is not recorded."""
         with schema.errors(self.path):
-            query = "SELECT origin FROM siftcli_images WHERE name = CAST(? AS TEXT)"
-            found = self.connection.execute(query, (os.fsencode(name),)).fetchone()
-        return None if found is None or found[0] is None else str(found[0])
+            return schema.origin(self.connection, name)
 
     def write(self, name: str, features: Features, provenance: str = "") -> None:
         """Write the features of a planned image."""
@@ -308,6 +306,11 @@ class ColmapReader(Closing):
             )
         except InputError as error:
             raise InputError(f"{self.path}: {name}: {error}; write it again") from error
+
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
+        with schema.errors(self.path):
+            return schema.origin(self.connection, name)
 
     def close(self) -> None:
         """Close the database."""

@@ -155,18 +155,18 @@ class HlocWriter(Closing):
 
     def has(self, name: str) -> bool:
         """Whether it has the complete features of this image."""
-        with _errors(self.path):
+        with reading_errors(self.path):
             group = self.file.get(key(name))
             return isinstance(group, h5py.Group) and "keypoints" in group and is_complete(group)
 
     def settings(self) -> str | None:
         """Settings recorded in the file; None if there are none."""
-        with _errors(self.path):
+        with reading_errors(self.path):
             return text_attribute(self.file, _SETTINGS)
 
     def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it is not recorded."""
-        with _errors(self.path):
+        with reading_errors(self.path):
             return text_attribute(self.file[key(name)], _PROVENANCE)
 
     def write(self, name: str, features: Features, provenance: str = "") -> None:
@@ -213,7 +213,7 @@ class HlocReader(Closing):
             if isinstance(item, h5py.Group) and "keypoints" in item and is_complete(item):
                 found.append(name)
 
-        with _errors(self.path):
+        with reading_errors(self.path):
             self.file.visititems(visit)  # hard links only, each object once: no cycles, no other files
         return sorted(found)
 
@@ -225,7 +225,7 @@ class HlocReader(Closing):
         InputError
             If there are none, or they are damaged.
         """
-        with _errors(self.path):
+        with reading_errors(self.path):
             group = self.file.get(key(name))
             if not isinstance(group, h5py.Group) or "keypoints" not in group:
                 raise unknown_image(self.path, name, self.names())
@@ -235,6 +235,11 @@ class HlocReader(Closing):
             arrays["descriptors"] = arrays["descriptors"].T
             arrays["descriptor_kind"] = np.array(text_attribute(group, "descriptor_kind") or "sift")
             return features_of("hloc", CONVENTION, arrays, image_name=name)
+
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
+        with reading_errors(self.path):
+            return text_attribute(self.file[key(name)], _PROVENANCE)
 
     def close(self) -> None:
         """Close the file."""
@@ -300,7 +305,7 @@ def _arrays(features: Features) -> dict[str, NDArray[Any]]:
 
 
 @contextlib.contextmanager
-def _errors(path: Path) -> Iterator[None]:
+def reading_errors(path: Path) -> Iterator[None]:
     """Convert exceptions for a damaged file into one-line errors."""
     try:
         yield

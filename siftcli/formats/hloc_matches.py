@@ -29,9 +29,9 @@ from .hloc import (
     text_attribute,
 )
 
-_OPTIONS = "siftcli_options"
+OPTIONS = "siftcli_options"
 _COMPLETE = "complete"
-_FOUND_IN = "siftcli_found_in"
+FOUND_IN = "siftcli_found_in"
 
 
 def pair_name(first: str, second: str) -> str:
@@ -75,13 +75,13 @@ class HlocMatchWriter(Closing):
     def __init__(self, path: Path, *, options: str, overwrite: bool) -> None:
         self.path = path
         if overwrite or not path.exists():
-            create(path, {_OPTIONS: options})
+            create(path, {OPTIONS: options})
         self.storage, self.file = open_in_steps(path)
-        found = text_attribute(self.file, _OPTIONS)
+        found = text_attribute(self.file, OPTIONS)
         if found != options and (found is not None or len(self.file)):
             self.close()
             raise other_options(path)
-        self.file.attrs[_OPTIONS] = np.bytes_(options)
+        self.file.attrs[OPTIONS] = np.bytes_(options)
 
     def has(self, first: str, second: str) -> bool:
         """Whether the file has this complete pair, in either order."""
@@ -90,7 +90,7 @@ class HlocMatchWriter(Closing):
     def found_in(self, first: str, second: str) -> FoundIn | None:
         """The features in which an existing pair was found."""
         group = self._group(first, second)
-        found = None if group is None else FoundIn.from_json(text_attribute(group, _FOUND_IN))
+        found = None if group is None else FoundIn.from_json(text_attribute(group, FOUND_IN))
         return found or FoundIn((first, second))
 
     def _group(self, first: str, second: str) -> h5py.Group | None:
@@ -120,7 +120,7 @@ class HlocMatchWriter(Closing):
             group.create_dataset("matches0", data=matches0)
             group.create_dataset("matching_scores0", data=scores)
             if found.found_in is not None:
-                group.attrs[_FOUND_IN] = np.bytes_(found.found_in.to_json().encode("ascii"))
+                group.attrs[FOUND_IN] = np.bytes_(found.found_in.to_json().encode("ascii"))
             group.attrs[_COMPLETE] = True
             self.file.flush()
             self.storage.commit()

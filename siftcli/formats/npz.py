@@ -25,6 +25,8 @@ from ._record import METADATA_KEYS, FeatureFile, build, metadata, parse_json
 
 _AS_JSON = ("params", "removed")
 _PROVENANCE = "origin"
+_FOREIGN = "keypoints"
+"""An array that LightGlue's files have, and siftcli's do not."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip
 _UNIX = 3
 _SMALL_BYTES = 1 << 26
@@ -83,8 +85,10 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def decode(data: bytes) -> FeatureFile:
     """Decode an npz file."""
-    arrays = read_arrays(data, [f.name for f in array_fields()] + list(METADATA_KEYS))
+    arrays = read_arrays(data, [f.name for f in array_fields()] + list(METADATA_KEYS) + [_FOREIGN])
     columns = {f.name: arrays[f.name] for f in array_fields() if f.name in arrays}
+    if "xy" not in columns and _FOREIGN in arrays:
+        raise InputError("it has the arrays of another program; if they are LightGlue's, name that format")
     meta = {name: _plain(name, arrays[name]) for name in METADATA_KEYS if name in arrays}
     return build(columns, meta, "npz")
 

@@ -125,6 +125,10 @@ class ParquetReader(Closing):
             raise _damaged(path, error) from error
         return replace(content, features=replace(content.features, image_name=name))
 
+    def provenance(self, name: str) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
+        return _provenance(self._files[name]) if name in self._files else None
+
     def close(self) -> None:
         """Do nothing: no file is left open."""
 

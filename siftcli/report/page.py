@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,9 @@ from ..io.limits import MAX_IMAGE_BYTES
 from ..io.reading import read_bytes
 from . import charts, tables
 from .charts import Chart
+from .embedding import data_url
 from .poses import PoseSection, pose_sections
+from .rendering import rendered
 from .runs import Run, compared_rows
 from .tables import ImageEntry, Table
 
@@ -69,21 +69,7 @@ class Page:
 
 def render(runs: Sequence[Run]) -> str:
     """The HTML page of one run, or of two compared runs."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("siftcli.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("page.html.j2").render(
-        page=make_page(runs),
-        css=_template_text("page.css"),
-        script=_template_text("page.js"),
-        plotly=_plotly(),
-    )
+    return rendered("page.html.j2", make_page(runs), scripts=("charts.js",))
 
 
 def make_page(runs: Sequence[Run]) -> Page:
@@ -204,7 +190,7 @@ def _embedded(folder: Path, name: str) -> str:
         return ""
     if content[:4] != b"RIFF":
         return ""
-    return "data:image/webp;base64," + base64.b64encode(content).decode()
+    return data_url(content, "image/webp")
 
 
 def _settings(runs: Sequence[Run]) -> list[tuple[str, str]]:
@@ -237,13 +223,3 @@ def _compact(value: Any) -> str:
 def _source_px(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
     scales = [row["source_px"] for row in rows if row["sweep"] == "rotation"]
     return (min(scales), max(scales)) if scales else None
-
-
-def _template_text(name: str) -> str:
-    return resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    """Plotly's JavaScript; a closing tag in it would end the script element."""
-    text = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
-    return text.replace("</script", "<\\/script")

@@ -169,13 +169,13 @@ def _outcomes(
             return
         process = stack.enter_context(engine)
         for job, outcome in process(to_do, lambda: stop() or (strict and bool(failed))):
-            written = _written(outcome, plan, output)
-            if written.error is not None:
+            result = written(outcome, plan, output)
+            if result.error is not None:
                 failed.append(job)
-            yield written
+            yield result
 
 
-def _written(outcome: Outcome, plan: Plan, output: Output) -> Outcome:
+def written(outcome: Outcome, plan: Plan, output: Output) -> Outcome:
     """Write features and drawing; only a full disk ends the run, other errors are this image's own."""
     job, features = outcome.job, outcome.features
     if features is None:

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from ..drawing.encoding import png
 from ..drawing.matches import draw_matches
 from ..errors import OutputError
 from ..io.writing import check_output, write_output
@@ -70,12 +70,25 @@ def check_outputs(
     """
     path = None if output == STANDARD_OUTPUT else output
     wanted = DEFAULT_MATCH_FORMAT if output is None else match_format(output, format)
-    if drawing is not None and Path(drawing).suffix.lower() != ".png":
-        raise OutputError(f"{drawing}: expected a name that ends in .png for the drawing; rename it")
-    for file in (path, drawing):
-        if file is not None:
-            check_output(file, overwrite=overwrite)
+    if path is not None:
+        check_output(path, overwrite=overwrite)
+    check_drawing(drawing, overwrite=overwrite)
     return MatchOutputs(path, wanted, drawing, overwrite)
+
+
+def check_drawing(drawing: str | None, *, overwrite: bool = False) -> None:
+    """Check that a drawing, if there is to be one, can be written.
+
+    Raises
+    ------
+    OutputError
+        If its name does not end in .png, or it exists or cannot be written.
+    """
+    if drawing is None:
+        return
+    if Path(drawing).suffix.lower() != ".png":
+        raise OutputError(f"{drawing}: expected a name that ends in .png for the drawing; rename it")
+    check_output(drawing, overwrite=overwrite)
 
 
 def write(result: ImageMatch, outputs: MatchOutputs) -> None:
@@ -107,9 +120,7 @@ def drawn(result: ImageMatch) -> bytes:
         None if found is None or found.model is None else found.inliers,
         _caption(result),
     )
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png(picture)
 
 
 def _caption(result: ImageMatch) -> str:

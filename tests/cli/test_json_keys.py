@@ -44,6 +44,8 @@ def files(tmp_path, monkeypatch):
     CliRunner().invoke(siftcli, ["detect", IMAGE, "-o", str(tmp_path / "one.npz"), *limit])
     write_scene(tmp_path / "scene")
     CliRunner().invoke(siftcli, ["detect", IMAGE, OTHER, "-o", str(tmp_path / "many.db"), *limit])
+    CliRunner().invoke(siftcli, ["convert", str(tmp_path / "many.db"), str(tmp_path / "matched.db"), "-q"])
+    CliRunner().invoke(siftcli, ["match", "--pairs", "exhaustive", str(tmp_path / "matched.db"), "-q"])
     return tmp_path
 
 
@@ -57,6 +59,8 @@ def files(tmp_path, monkeypatch):
         ("match", ("match", IMAGE, OTHER)),
         ("match", ("match", IMAGE, OTHER, "--rotate", "30", "--scale", "0.5")),
         ("match of a collection", ("match", "--pairs", "exhaustive", "{files}/many.db")),
+        ("match of a collection", ("match", "--show", "chelsea.png", "camera.png", "{files}/matched.db")),
+        ("describe", ("describe", IMAGE, "--keypoints", "{files}/one.npz")),
         ("formats", ("formats",)),
         (
             "evaluate",

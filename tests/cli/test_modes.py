@@ -26,9 +26,17 @@ IN_EFFECT = {
         modes.LEARNED: ["a.png", "--orientation", "learned"],
         modes.ROTATED: ["a.png", "--no-upright"],
     },
+    "describe": {
+        modes.ALWAYS: ["a.png", "--keypoints", "k.txt"],
+        modes.WRITES: ["a.png", "--keypoints", "k.txt", "-o", "x.npz"],
+        modes.REPLACES: ["a.png", "--keypoints", "k.txt", "--draw", "x.png"],
+    },
     "match": {
         modes.ALWAYS: ["a.png", "b.png"],
+        modes.SEARCHES: ["a.png", "b.png"],
         modes.PAIRS: ["x.db", "--pairs", "exhaustive"],
+        modes.A_PAGE: ["x.db", "--pairs", "exhaustive", "--report", "x.html"],
+        modes.PICTURES: ["x.db", "--show", "a", "b", "--draw", "x.png"],
         modes.TWO_INPUTS: ["a.png", "b.png"],
         modes.AN_IMAGE: ["f.npz", "b.png"],
         modes.A_MODEL: ["a.png", "b.png", "--model", "similarity"],
@@ -53,7 +61,7 @@ IN_EFFECT = {
         modes.ROTATES_BY_MODE: ["a.png"],
         modes.OWN: ["a.png", "--detectors", "opencv,siftcli-classic"],
     },
-    "report": {modes.ALWAYS: ["folder"]},
+    "report": {modes.ALWAYS: ["folder"], modes.OF_MATCHES: ["m.h5"]},
     "train-orientation": {modes.ALWAYS: ["a.png", "-o", "x.npz"]},
     "bench": {
         modes.ALWAYS: ["a.png"],
@@ -74,8 +82,15 @@ NOT_IN_EFFECT = {
         modes.LEARNED: ["a.png", "--orientation", "histogram"],
         modes.ROTATED: ["a.png", "--upright"],
     },
+    "describe": {
+        modes.WRITES: ["a.png", "--keypoints", "k.txt"],
+        modes.REPLACES: ["a.png", "--keypoints", "k.txt"],
+    },
     "match": {
+        modes.SEARCHES: ["x.db", "--show", "a", "b"],
         modes.PAIRS: ["a.png", "b.png"],
+        modes.A_PAGE: ["x.db", "--pairs", "exhaustive"],
+        modes.PICTURES: ["x.db", "--show", "a", "b"],
         modes.TWO_INPUTS: ["x.db", "--pairs", "exhaustive"],
         modes.AN_IMAGE: ["f.npz", "g.csv"],
         modes.A_MODEL: ["a.png", "b.png", "--model", "none"],
@@ -94,6 +109,7 @@ NOT_IN_EFFECT = {
         modes.ROTATES_BY_MODE: ["a.png", "--sweep", "canvas"],
         modes.OWN: ["a.png", "--detectors", "opencv"],
     },
+    "report": {modes.OF_MATCHES: ["folder"]},
     "bench": {modes.RESIZED: ["a.png"], modes.WRITES: ["a.png"]},
 }
 """Arguments with which it is not, and every other one of the same options is."""

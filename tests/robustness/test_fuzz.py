@@ -7,6 +7,7 @@ import os
 import sqlite3
 import struct
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -72,7 +73,8 @@ def suffix_of(name: str) -> str:
 def files_of(name: str) -> list[tuple[str, bytes]]:
     """A good file of a format, with the second that belongs to it, if one does."""
     with tempfile.TemporaryDirectory() as folder:
-        save(example(), Path(folder, f"x{suffix_of(name)}"), name)
+        kind = "rootsift" if FORMATS[name].rootsift else "sift"
+        save(replace(example(), descriptor_kind=kind), Path(folder, f"x{suffix_of(name)}"), name)
         return sorted((path.name, path.read_bytes()) for path in Path(folder).iterdir())
 
 
@@ -213,7 +215,7 @@ arrays = hnp.arrays(dtypes, shapes)
 numbers = hnp.arrays(hnp.floating_dtypes(sizes=(32, 64)) | hnp.integer_dtypes(), shapes)
 
 
-@pytest.mark.parametrize("name", ["npz", "hpatches"])
+@pytest.mark.parametrize("name", ["npz", "hpatches", "lightglue"])
 @fuzz
 @given(data=st.data())
 def test_archives_of_other_arrays(tmp_path, name, data):

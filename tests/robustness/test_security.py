@@ -1,11 +1,13 @@
 """No way in: what a hostile name, file or folder could do, and does not."""
 
 import ast
+import contextlib
 import csv
 import io
 import json
 import os
 import re
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -26,10 +28,12 @@ from siftcli.evaluation.runner import write_csv
 from siftcli.evaluation.store import FINISHED_FILE, Store, write_json
 from siftcli.features import Features
 from siftcli.formats import encode
+from siftcli.formats._collections import open_reader
 from siftcli.formats._journaled import JournaledFile
 from siftcli.io.csv_text import cell
 from siftcli.io.failures import write_failures
 from siftcli.io.writing import write_inside
+from siftcli.workflows.photographs import Photographs
 
 PACKAGE = Path(siftcli.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -156,13 +160,33 @@ def test_a_pickle_in_an_npz_file_is_not_run(tmp_path, monkeypatch, key):
 def test_templates_escape_and_data_cannot_end_a_script(trees):
     from siftcli.report import page
 
-    source = ast.unparse(trees[Path("report/page.py")])
-    assert "autoescape=True" in source
-    template = (Path(page.__file__).parent / "templates/page.html.j2").read_text()
-    unescaped = {
-        part.split("|")[0].strip(" {") for part in template.split("}}") if "| safe" in part.split("{{")[-1]
-    }
-    assert {name.split("{{")[-1].strip() for name in unescaped} == {"css", "plotly", "script"}
+    assert "autoescape=True" in ast.unparse(trees[Path("report/rendering.py")])
+    templates = sorted((Path(page.__file__).parent / "templates").glob("*.j2"))
+    assert [path.name for path in templates] == ["graph.html.j2", "page.html.j2"]
+    for path in templates:
+        parts = path.read_text().split("}}")
+        unescaped = {part.split("|")[0].strip(" {") for part in parts if "| safe" in part.split("{{")[-1]}
+        assert {name.split("{{")[-1].strip() for name in unescaped} == {"css", "plotly", "script"}
+
+
+def test_a_collection_cannot_bring_other_images_into_a_page(images):
+    """A foreign database may record any path; the image there must have the digest that it records."""
+    Path("in/bad.png").unlink()
+    assert run(["detect", "in", "-o", "x.db", "--max-features", "20", "-q"]) == 0
+    private = Path("private.png").absolute()
+    Image.new("L", (40, 30), 77).save(private)
+    with contextlib.closing(sqlite3.connect("x.db")) as database:
+        rows = database.execute("SELECT name, origin FROM siftcli_images").fetchall()
+        for name, origin in rows:
+            record = json.loads(origin)
+            found = private.stat()
+            record["image"] |= {"path": str(private), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
+            database.execute(
+                "UPDATE siftcli_images SET origin = ? WHERE name = ?", (json.dumps(record), name)
+            )
+        database.commit()
+    with open_reader("x.db") as reader, pytest.raises(InputError, match="that is as it was at detection"):
+        Photographs(reader).read(str(rows[0][0]))
 
 
 # --- the terminal ----------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ LAYERS = (
     ("learned",),
     ("detection",),
     ("api",),
-    ("compat", "detectors"),
+    ("compat", "detectors", "integrations"),
     ("workflows",),
     ("evaluation",),
     ("report", "bench"),
