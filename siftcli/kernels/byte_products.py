@@ -38,46 +38,35 @@ class Way:
     """What is subtracted from the second factors so that they are of the type that is multiplied."""
     rows: int
     columns: int
-    """Vectors in a row. The sums of rows · columns vectors, and the factors, stay in registers."""
+    """Vectors in a row, 1 or 3. The sums of rows · columns vectors, and the factors, stay in registers."""
 
 
 def _by_instruction(name: str, lanes: int, operands: Any) -> _MultiplyAdd:
-    """An instruction for ``lanes`` sums, called for each part of the sixteen."""
+    """An instruction that adds four products of bytes to each of ``lanes`` sums."""
     kind = ir.FunctionType(_words(lanes), [_words(lanes), operands, operands])
 
-    def multiply_add(builder: Any, *factors: Any) -> Any:
+    def multiply_add(builder: Any, sums: Any, words: Any, others: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, kind, name)
-        parts = []
-        for start in range(0, LANES, lanes):
-            part = [_part(builder, factor, start, lanes) for factor in factors]
-            parts.append(builder.call(function, [part[0], *(builder.bitcast(p, operands) for p in part[1:])]))
-        return _joined(builder, parts)
+        factors = builder.bitcast(words, operands), builder.bitcast(others, operands)
+        return builder.call(function, [sums, *factors])
 
-    return multiply_add
+    return _in_parts(multiply_add, lanes)
 
 
-def _part(builder: Any, vector: Any, start: int, lanes: int) -> Any:
-    if lanes == LANES:
-        return vector
-    chosen = ir.Constant(_words(lanes), list(range(start, start + lanes)))
-    return builder.shuffle_vector(vector, vector, chosen)
+def _by_16_bits(name: str, lanes: int) -> _MultiplyAdd:
+    """An instruction that multiplies 16-bit numbers and adds each two products: even bytes, then odd ones."""
+    halves = ir.VectorType(ir.IntType(16), 2 * lanes)
+    kind = ir.FunctionType(_words(lanes), [halves, halves])
 
+    def multiply_add(builder: Any, sums: Any, words: Any, others: Any) -> Any:
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        factors = builder.bitcast(words, halves), builder.bitcast(others, halves)
+        for part in (_even_bytes, _odd_bytes):
+            products = builder.call(function, [part(builder, factor) for factor in factors])
+            sums = builder.add(sums, products)
+        return sums
 
-def _joined(builder: Any, parts: Sequence[Any]) -> Any:
-    while len(parts) > 1:
-        n = 2 * parts[0].type.count
-        both = ir.Constant(_words(n), list(range(n)))
-        parts = [builder.shuffle_vector(a, b, both) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
-
-
-def _by_16_bits(builder: Any, sums: Any, words: Any, others: Any) -> Any:
-    """The products of the even bytes and those of the odd ones, as 16-bit numbers in pairs."""
-    halves = ir.VectorType(ir.IntType(16), 2 * LANES)
-    a, b = builder.bitcast(words, halves), builder.bitcast(others, halves)
-    for part in (_even_bytes, _odd_bytes):
-        sums = builder.add(sums, _pairs(builder, part(builder, a), part(builder, b)))
-    return sums
+    return _in_parts(multiply_add, lanes)
 
 
 def _even_bytes(builder: Any, halves: Any) -> Any:
@@ -88,35 +77,65 @@ def _odd_bytes(builder: Any, halves: Any) -> Any:
     return builder.lshr(halves, ir.Constant(halves.type, [8] * halves.type.count))
 
 
-def _pairs(builder: Any, a: Any, b: Any) -> Any:
-    """The sums of each two products, in the form in which LLVM finds an instruction for them (PMADDWD)."""
-    n = a.type.count
-    products = builder.mul(builder.sext(a, _words(n)), builder.sext(b, _words(n)))
-    even, odd = (ir.Constant(_words(n // 2), list(range(start, n, 2))) for start in (0, 1))
-    return builder.add(
-        builder.shuffle_vector(products, products, even), builder.shuffle_vector(products, products, odd)
-    )
+def _by_32_bits(builder: Any, sums: Any, words: Any, others: Any) -> Any:
+    """Without any such instruction: one byte of each word at a time."""
+    low = ir.Constant(_words(), [255] * LANES)
+    for shift in (0, 8, 16, 24):
+        by = ir.Constant(_words(), [shift] * LANES)
+        factors = [builder.and_(builder.lshr(word, by), low) for word in (words, others)]
+        sums = builder.add(sums, builder.mul(*factors))
+    return sums
 
 
-def way_for(features: frozenset[str]) -> Way:
-    """How a processor with these features, by LLVM's names, multiplies bytes."""
-    vnni = "llvm.x86.avx512.vpdpbusd."
-    if {"avx512f", "avx512vnni"} <= features:
-        return Way(_by_instruction(f"{vnni}512", 16, _words(16)), offset=128, rows=8, columns=3)
-    if "avxvnni" in features or {"avx512vl", "avx512vnni"} <= features:
-        return Way(_by_instruction(f"{vnni}256", 8, _words(8)), offset=128, rows=4, columns=1)
-    if "dotprod" in features:
-        udot = "llvm.aarch64.neon.udot.v4i32.v16i8"
-        return Way(_by_instruction(udot, 4, ir.VectorType(ir.IntType(8), 16)), offset=0, rows=4, columns=1)
-    if "avx512bw" in features:
-        return Way(_by_16_bits, offset=0, rows=8, columns=2)
-    return Way(_by_16_bits, offset=0, rows=2, columns=1)
+def _in_parts(multiply_add: _MultiplyAdd, lanes: int) -> _MultiplyAdd:
+    """The same for sixteen sums, of which an instruction takes ``lanes``."""
+    if lanes == LANES:
+        return multiply_add
+
+    def of_all(builder: Any, *vectors: Any) -> Any:
+        parts = []
+        for start in range(0, LANES, lanes):
+            chosen = ir.Constant(_words(lanes), list(range(start, start + lanes)))
+            part = [builder.shuffle_vector(vector, vector, chosen) for vector in vectors]
+            parts.append(multiply_add(builder, *part))
+        return _joined(builder, parts)
+
+    return of_all
+
+
+def _joined(builder: Any, parts: Sequence[Any]) -> Any:
+    while len(parts) > 1:
+        n = 2 * parts[0].type.count
+        both = ir.Constant(_words(n), list(range(n)))
+        parts = [builder.shuffle_vector(a, b, both) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+_BYTES = ir.VectorType(ir.IntType(8), 16)
+_VNNI = "llvm.x86.avx512.vpdpbusd"
+_WAYS = (
+    ({"avx512f", "avx512vnni"}, Way(_by_instruction(f"{_VNNI}.512", 16, _words(16)), 128, 8, 3)),
+    ({"avx512vl", "avx512vnni"}, Way(_by_instruction(f"{_VNNI}.256", 8, _words(8)), 128, 4, 1)),
+    ({"avxvnni"}, Way(_by_instruction(f"{_VNNI}.256", 8, _words(8)), 128, 4, 1)),
+    ({"dotprod"}, Way(_by_instruction("llvm.aarch64.neon.udot.v4i32.v16i8", 4, _BYTES), 0, 4, 1)),
+    ({"avx512bw"}, Way(_by_16_bits("llvm.x86.avx512.pmaddw.d.512", 16), 0, 4, 3)),
+    ({"avx2"}, Way(_by_16_bits("llvm.x86.avx2.pmadd.wd", 8), 0, 4, 1)),
+    ({"sse2"}, Way(_by_16_bits("llvm.x86.sse2.pmadd.wd", 4), 0, 4, 1)),
+    (set[str](), Way(_by_32_bits, 0, 4, 1)),
+)
+"""The features that each way needs, by LLVM's names; the first that a processor has is taken."""
+
+
+def way_for(features: set[str]) -> Way:
+    """How a processor with these features multiplies bytes."""
+    return next(way for needed, way in _WAYS if needed <= features)
 
 
 def _way() -> Way:
     """The way of the processor that Numba compiles for, which NUMBA_CPU_FEATURES may name."""
-    listed = cpu_target.target_context.codegen()._tm_features.split(",")
-    return way_for(frozenset(feature[1:] for feature in listed if feature.startswith("+")))
+    codegen = cpu_target.target_context.codegen()
+    features = {name[1:] for name in codegen._tm_features.split(",") if name.startswith("+")}
+    return way_for(features | ({"sse2"} if codegen._tm.triple.startswith("x86_64") else set()))
 
 
 @intrinsic

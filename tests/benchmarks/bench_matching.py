@@ -101,7 +101,7 @@ if __name__ == "__main__":
     if options.large:
         print(bench_large(options.large, options.threads[-1]))
     else:
-        params = siftcli.SiftParams.dense(max_features=options.n)
+        params = siftcli.SiftParams.preset("dense", max_features=options.n)
         pair = [siftcli.detect(path, params) for path in options.images or ()]
         f, g = pair or (sift_like(options.n, 1), sift_like(options.n, 2))
         for n_threads in options.threads:
