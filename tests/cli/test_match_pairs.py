@@ -1,6 +1,7 @@
 """``siftcli match --pairs``: any number of processes, resumed, refused, failing."""
 
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -72,6 +73,28 @@ def test_killed_at_random_moments(here, features, target):
     assert struck >= 1
     assert match(target, "--jobs", "1", "-q") == 0
     assert content(Path(target)) == whole
+
+
+@pytest.mark.parametrize("room", [6_000, 20_000])
+def test_a_full_disk_ends_the_run_and_loses_nothing(here, features, room):
+    assert match("x.db", "--jobs", "1", "-q") == 0
+    whole = content(Path("x.db"))
+    Path("x.db").write_bytes(features)
+    most = len(features) + room
+    command = [sys.executable, "-m", "siftcli", "match", "--pairs", "exhaustive", "x.db", "--min-inliers", "8"]
+    done = subprocess.run(
+        [*command, "--jobs", "1"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "is it in use, full, or not writable?" in done.stderr
+    assert match("x.db", "--jobs", "1", "-q") == 0
+    assert content(Path("x.db")) == whole
+    assert not Path("x.db-wal").exists()
 
 
 def test_an_interruption_finishes_what_is_in_hand(here):
