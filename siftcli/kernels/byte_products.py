@@ -212,4 +212,6 @@ def _store_floats(builder: Any, sums: Sequence[Sequence[Any]], out: Any) -> None
     for i, row in enumerate(sums):
         for v, total in enumerate(row):
             pointer = builder.gep(out, [_ADDRESS(i * TILE_COLUMNS + v * LANES)])
-            builder.store(builder.sitofp(total, floats), builder.bitcast(pointer, floats.as_pointer()), align=4)
+            builder.store(
+                builder.sitofp(total, floats), builder.bitcast(pointer, floats.as_pointer()), align=4
+            )

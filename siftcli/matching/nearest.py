@@ -1,14 +1,14 @@
 """Two images' features -> putative matches: nearest neighbours that pass the ratio test.
 
 The search is exact and exhaustive. Descriptors are bytes, so a squared distance is a whole number of at most
-128 · 255² < 2²³, the same that float64 gives. It is computed with 16-bit differences and 32-bit sums, for
-which processors have one instruction; unlike a matrix product of the linear-algebra library, this uses only
-the threads it is given. So the result depends neither on the threads nor on the blocks, and equal distances
-are exactly equal; the lowest index wins.
+128 · 255² < 2²³, the same that float64 gives. It is |a|² + |b|² − 2 a·b, by products of bytes (``tiles.py``);
+unlike a matrix product of the linear-algebra library, this uses only the threads it is given. So the result
+depends neither on the threads nor on the processor, and equal distances are exactly equal; the lowest index
+wins.
 
-Blocks of squared distances are reduced at once to what the tests need (the nearest neighbour of each row and
-of each column, and each row's second neighbour at another location), so memory does not grow with the product
-of the sizes.
+Tiles of products are reduced at once to what the tests need (the nearest neighbour of each row and of each
+column, and each row's second neighbour at another location), so memory does not grow with the product of the
+sizes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from ..kernels.lanes import DESCRIPTOR_WORDS, TILE_COLUMNS, TILE_ROWS
 from ..kernels.threads import Threads
 from .options import DEFAULT_RATIO, MODELS, check_ratio
 from .tiles import FAR, pack, search
+
+MAX_FEATURES = 1 << 24
+"""Features of an image that can be matched: float32 holds their numbers exactly."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Guide:
@@ -99,12 +103,18 @@ def match(
     Raises
     ------
     ParameterError
-        If the descriptors are of different kinds, or ``ratio`` is out of range.
+        If the descriptors are of different kinds, ``ratio`` is out of range, or there are more than 2²⁴
+        features.
     """
     if f.descriptor_kind != g.descriptor_kind:
         raise ParameterError(
             f"descriptors of different kinds cannot be matched: {f.descriptor_kind} and {g.descriptor_kind}; "
             "detect both with the same --rootsift setting"
+        )
+    if max(len(f), len(g)) > MAX_FEATURES:
+        raise ParameterError(
+            f"expected at most {MAX_FEATURES:,} features an image, got {max(len(f), len(g)):,}; "
+            "detect fewer with --max-features"
         )
     check_ratio(ratio)
     nearest = _nearest_neighbours(f, g, guide, threads)
@@ -169,7 +179,10 @@ def _nearest_neighbours(f: Features, g: Features, guide: Guide | None, threads: 
         def search_rows(start: int, stop: int) -> NDArray[np.float32]:
             """Fill these rows' results; return what the columns found among these rows."""
             rows = slice(start, stop)
-            share, share_found = np.empty((3, stop - start), np.float32), np.empty((2, stop - start), np.int32)
+            share, share_found = (
+                np.empty((3, stop - start), np.float32),
+                np.empty((2, stop - start), np.int32),
+            )
             columns = np.empty((2, len(squares)), np.float32)
             with borrowed(TILE_ROWS, TILE_COLUMNS) as tile:
                 search(
@@ -187,7 +200,8 @@ def _nearest_neighbours(f: Features, g: Features, guide: Guide | None, threads: 
 def _merged(shares: list[NDArray[np.float32]]) -> NDArray[np.int32]:
     """Find the nearest row of each column over all shares; the first share wins a tie."""
     rows, distances = np.stack(shares, axis=1)
-    return np.take_along_axis(rows, distances.argmin(axis=0)[None], axis=0)[0].astype(np.int32)
+    nearest = np.take_along_axis(rows, distances.argmin(axis=0)[None], axis=0)[0]
+    return np.asarray(nearest.astype(np.int32))
 
 
 def _locations(g: Features) -> NDArray[np.int32]:

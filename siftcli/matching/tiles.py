@@ -1,4 +1,4 @@
-"""The kernels of the nearest-neighbour search: tiles of squared distances, reduced while they are in registers.
+"""The kernels of the nearest-neighbour search: tiles of squared distances, reduced while they are in cache.
 
 A squared distance is |a|² + |b|² − 2 a·b, and a·b is a product of bytes, for which processors have an
 instruction (``kernels/byte_products.py``). It subtracts an offset o from the bytes of b, so
@@ -86,7 +86,8 @@ def _forbid(tile, first, at, of_rows, of_columns, tolerance):
 
 @subroutine
 def _search_strip(
-    a, first, packed, tiles, squares, place, of_rows, of_columns, tolerance, first_row, tile, parts, found, columns
+    a, first, packed, tiles, squares, place, of_rows, of_columns, tolerance, first_row, tile, parts, found,
+    columns,
 ):  # fmt: skip
     """Search for eight rows from ``first`` on among the columns of some tiles."""
     n, n_columns = parts.shape[1], columns.shape[1]

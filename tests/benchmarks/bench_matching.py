@@ -76,7 +76,9 @@ def bench_matching(f, g, threads=2, repetitions=7):
     ours = np.array(taken["siftcli"])
     result = {f"{name}_ms": round(1000 * float(np.median(times)), 1) for name, times in taken.items()}
     others = {name: times for name, times in taken.items() if name != "siftcli"}
-    return result | {f"over_{name}": round(float(np.median(times / ours)), 2) for name, times in others.items()}
+    return result | {
+        f"over_{name}": round(float(np.median(times / ours)), 2) for name, times in others.items()
+    }
 
 
 def bench_large(n, threads=2):

@@ -73,7 +73,9 @@ def profile(path: Path, pairs: str, model: str) -> dict[str, float]:
     stats = pstats.Stats(measured)
     found = {key: row[3] for key, row in stats.stats.items()}  # type: ignore[attr-defined]
     seconds = {
-        stage: sum(t for (file, _, name), t in found.items() if name == function and Path(file).name == module)
+        stage: sum(
+            t for (file, _, name), t in found.items() if name == function and Path(file).name == module
+        )
         for stage, (module, function) in STAGES.items()
     }
     return seconds | {"rest": stats.total_tt - sum(seconds.values()), "whole": stats.total_tt}  # type: ignore[attr-defined]
@@ -94,5 +96,8 @@ if __name__ == "__main__":
         start = time.perf_counter()
         n_verified = run(path, f"sequential:{asked.pairs}", asked.model, 2)
         print({"two processes": round(time.perf_counter() - start, 1), "verified": n_verified})
-        used = (resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        used = (
+            resource.getrusage(who).ru_maxrss // 1024
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
         print(dict(zip(("peak MB", "of a worker"), used, strict=True)))

@@ -67,7 +67,7 @@ def of_colmap(images: Path, folder: Path, limit: str) -> tuple[float, float, int
 
 def main() -> None:
     arguments = sys.argv[1:]
-    ours = arguments[arguments.index("--") + 1 :] if "--" in arguments else ["--model", "fundamental"]
+    how = arguments[arguments.index("--") + 1 :] if "--" in arguments else ["--model", "fundamental"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", type=Path, help="a folder of photographs")
     parser.add_argument("--max-features", default="8192", help="limit for both programs")
@@ -77,11 +77,11 @@ def main() -> None:
     for _ in range(asked.repetitions):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            rows.append(
-                of_siftcli(asked.images, folder, asked.max_features, ours)
-                + of_colmap(asked.images, folder, asked.max_features)
-            )
-            print("siftcli %.1f + %.1f s, %d verified; colmap %.1f + %.1f s, %d verified" % rows[-1], flush=True)
+            ours = of_siftcli(asked.images, folder, asked.max_features, how)
+            theirs = of_colmap(asked.images, folder, asked.max_features)
+            for name, (detect, match, n_pairs) in (("siftcli", ours), ("colmap", theirs)):
+                print(f"{name} {detect:.1f} + {match:.1f} s, {n_pairs} verified", flush=True)
+            rows.append(ours + theirs)
     a, b, _, c, d, _ = np.array(rows).T
     print(f"matching {np.median(d / b):.2f} x, in all {np.median((c + d) / (a + b)):.2f} x")
 

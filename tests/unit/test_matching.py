@@ -170,6 +170,12 @@ def test_a_ratio_out_of_range_is_refused(ratio):
         match(features(unit(1)), features(unit(1)), ratio=ratio)
 
 
+def test_more_features_than_can_be_numbered_are_refused(monkeypatch):
+    monkeypatch.setattr("siftcli.matching.nearest.MAX_FEATURES", 2)
+    with pytest.raises(ParameterError, match="at most 2 features an image, got 3; detect fewer"):
+        match(features(unit(1)), features(unit(1, 2, 3)))
+
+
 def test_descriptors_of_different_kinds_are_refused():
     with pytest.raises(ParameterError, match="sift and rootsift"):
         match(features(unit(1)), features(unit(1), kind="rootsift"))
