@@ -79,8 +79,8 @@ def main() -> None:
             folder = Path(name)
             ours = of_siftcli(asked.images, folder, asked.max_features, how)
             theirs = of_colmap(asked.images, folder, asked.max_features)
-            for name, (detect, match, n_pairs) in (("siftcli", ours), ("colmap", theirs)):
-                print(f"{name} {detect:.1f} + {match:.1f} s, {n_pairs} verified", flush=True)
+            for program, (detect, match, n_pairs) in (("siftcli", ours), ("colmap", theirs)):
+                print(f"{program} {detect:.1f} + {match:.1f} s, {n_pairs} verified", flush=True)
             rows.append(ours + theirs)
     a, b, _, c, d, _ = np.array(rows).T
     print(f"matching {np.median(d / b):.2f} x, in all {np.median((c + d) / (a + b)):.2f} x")
