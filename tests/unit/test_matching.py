@@ -1,5 +1,8 @@
 """The matcher against its definition, computed in float64."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +196,34 @@ def test_descriptors_of_different_kinds_are_refused():
 def test_a_guide_that_cannot_be_meant_is_refused(options, message):
     with pytest.raises(ParameterError, match=message):
         Guide(**options)
+
+
+MATCH = """
+import sys
+import numpy as np
+import siftcli
+found = siftcli.match(siftcli.load(sys.argv[1]), siftcli.load(sys.argv[2]), ratio=None)
+np.savez(sys.argv[3], pairs=found.pairs, distance=found.distance, ratio=found.ratio)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [{"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, {"NUMBA_DISABLE_JIT": "1"}],
+    ids=["without vector instructions", "without the compiler"],
+)
+def test_matches_are_the_same_by_other_instructions(environment, tmp_path):
+    f, g = (features(np.random.default_rng(seed).integers(0, 256, (61, 128)), seed=seed) for seed in (1, 2))
+    g = g.select(np.r_[0 : len(g), 0:9])
+    for name, side in (("f", f), ("g", g)):
+        siftcli.save(side, tmp_path / f"{name}.npz")
+    subprocess.run(
+        [sys.executable, "-c", MATCH, tmp_path / "f.npz", tmp_path / "g.npz", tmp_path / "found.npz"],
+        env=os.environ | environment | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        check=True,
+    )
+    expected, found = match(f, g, ratio=None), np.load(tmp_path / "found.npz")
+    assert len(expected) > 20
+    for name in ("pairs", "distance", "ratio"):
+        np.testing.assert_array_equal(found[name], getattr(expected, name))
