@@ -154,6 +154,31 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+def log_ahead(connection: sqlite3.Connection) -> None:
+    """Write commits to a write-ahead log, as COLMAP does: many small ones then need not wait for the disk.
+
+    They outlive the process as before; only a power failure may undo the last ones. Call :func:`end_log`
+    before closing.
+    """
+    with contextlib.suppress(sqlite3.OperationalError):  # where it cannot be, commits are as before
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def end_log(path: Path, connection: sqlite3.Connection) -> None:
+    """Move the log into the file, which is then whole without it.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full; the log stays beside the file, and nothing is lost.
+    """
+    with errors(path):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with contextlib.suppress(sqlite3.OperationalError):  # while another program reads it, it keeps its log
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
 def finish(connection: sqlite3.Connection) -> None:
     """Close, after moving commits from COLMAP's write-ahead log into the file."""
     with contextlib.suppress(sqlite3.Error):

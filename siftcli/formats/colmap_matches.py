@@ -41,6 +41,7 @@ class ColmapMatchWriter(Closing):
             self.connection.execute("INSERT OR REPLACE INTO siftcli VALUES (?, ?)", (_OPTIONS, options))
             names = self.connection.execute("SELECT name, image_id FROM images").fetchall()
             self.ids = {str(name): int(number) for name, number in names}
+        schema.log_ahead(self.connection)
 
     def _has_others(self, options: str) -> bool:
         if self.connection.execute("SELECT 1 FROM matches").fetchone() is None:
@@ -74,7 +75,10 @@ class ColmapMatchWriter(Closing):
 
     def close(self) -> None:
         """Close the database."""
-        schema.finish(self.connection)
+        try:
+            schema.end_log(self.path, self.connection)
+        finally:
+            schema.finish(self.connection)
 
     def _pair_id(self, first: str, second: str) -> int:
         for name in (first, second):

@@ -16,7 +16,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
+from .byte_products import byte_offset, byte_products
 from .lanes import LANES
+
+__all__ = ["byte_offset", "byte_products"]
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INDEX = ir.IntType(32)

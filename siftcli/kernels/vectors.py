@@ -17,14 +17,19 @@ import threading
 import numpy as np
 
 from .decorators import intrinsic
-from .lanes import LANES
+from .lanes import DESCRIPTOR_WORDS, LANES, TILE_COLUMNS, TILE_ROWS
 
 __all__ = [
+    "DESCRIPTOR_WORDS",
     "LANES",
+    "TILE_COLUMNS",
+    "TILE_ROWS",
     "absolute",
     "accumulate",
     "atomic_add",
     "broadcast",
+    "byte_offset",
+    "byte_products",
     "copy_two",
     "count_trailing_zeros",
     "even_lanes",
@@ -237,3 +242,37 @@ def even_lanes(a, b):
 def odd_lanes(a, b):
     """The odd lanes of the vector a, then those of b."""
     return np.concatenate((a, b))[1::2]
+
+
+# --- products of descriptors --------------------------------------------------------------------
+
+
+@intrinsic
+def byte_offset():
+    """What is to be subtracted from the bytes of the second factor of :func:`byte_products`: 128 or 0.
+
+    It depends on the processor: VNNI multiplies unsigned bytes by signed ones.
+    """
+    return 0
+
+
+@intrinsic
+def byte_products(a, row, b, tile, out):
+    """The scalar products of 8 descriptors and 48 others, exactly.
+
+    Parameters
+    ----------
+    a
+        (N, 128) uint8.
+    row
+        The first of the eight rows; those after the last row repeat it.
+    b
+        (T, 32, 48) uint32: word k of 48 descriptors, of which :func:`byte_offset` is subtracted byte by byte.
+    tile
+        Which 48 of them.
+    out
+        (8, 48) float32, filled; whole numbers below 2²⁴.
+    """
+    rows = a[np.minimum(np.arange(row, row + TILE_ROWS), len(a) - 1)].astype(np.float32)
+    columns = np.ascontiguousarray(b[tile].T).view(np.uint8).astype(np.float32)
+    out[:] = rows @ columns.T

@@ -40,6 +40,8 @@ MIN_SPREAD = 2.0
 MAX_EXCHANGED = 300
 """Maximum number of matches, evenly spaced, that exchange their partners; 89,700 pairs at most."""
 
+_HALF_OF_THE_CELLS_AROUND = tuple(complex(x, y) for x in range(3) for y in range(-2, 3) if (x, y) > (0, 0))
+
 Points = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Errors = Callable[[Points, Points], NDArray[np.float64]]
@@ -139,20 +141,40 @@ def independent(first: Points, second: Points, radius: float) -> Rows:
     The selection is greedy: the earlier match is kept. First, one match is kept in each grid cell whose
     diagonal is the radius, so that clustered points have few neighbours. Returns sorted indices.
     """
-    from scipy.spatial import cKDTree  # late: processes that only write matches do not need SciPy
-
     rows = np.arange(len(first))
     for xy in (first, second):
-        _, earliest = np.unique(np.floor(xy[rows] * (math.sqrt(2) / radius)), axis=0, return_index=True)
+        _, earliest = np.unique(_cells(xy[rows], radius), return_index=True)
         rows = rows[np.sort(earliest)]
-    near = np.concatenate(
-        [cKDTree(xy[rows]).query_pairs(radius, output_type="ndarray") for xy in (first, second)]
-    )
+    near = np.concatenate([_near_pairs(xy[rows], radius) for xy in (first, second)])
     stays = [True] * len(rows)
     for earlier, later in near[np.argsort(near[:, 0], kind="stable")].tolist():
         if stays[earlier]:
             stays[later] = False
     return np.asarray(rows[np.array(stays, dtype=bool)])
+
+
+def _cells(xy: Points, radius: float) -> NDArray[np.complex128]:
+    """(M,) the column and the row of each point's cell in a grid of cells whose diagonal is the radius."""
+    column, row = np.floor(xy * (math.sqrt(2) / radius)).T
+    return np.asarray(column + 1j * row)
+
+
+def _near_pairs(xy: Points, radius: float) -> Rows:
+    """(P, 2) pairs of points within the radius of each other, the earlier first; at most one point a cell.
+
+    They are at most two cells apart. Half of these cells are looked up, as the other half look back.
+    """
+    order = np.argsort(_cells(xy, radius))
+    xy = xy[order]
+    cells = _cells(xy, radius)
+    found = []
+    for step in _HALF_OF_THE_CELLS_AROUND:
+        others = np.minimum(np.searchsorted(cells, cells + step), len(cells) - 1)
+        rows = np.flatnonzero(cells[others] == cells + step)
+        others = others[rows]
+        is_near = np.sum((xy[rows] - xy[others]) ** 2, axis=1) <= radius**2
+        found.append(np.column_stack([order[rows], order[others]])[is_near])
+    return np.sort(np.concatenate(found), axis=1)
 
 
 def _is_spread(kind: str, xy: Points, max_error: float) -> bool:

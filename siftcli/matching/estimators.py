@@ -123,18 +123,20 @@ def _complex(xy: Points) -> NDArray[np.complex128]:
 
 def transfer_errors(first: Points, second: Points, model: Matrix) -> Floats:
     """(M,) transfer errors |H x₁ - x₂| in pixels; infinite if H x₁ is at infinity."""
-    mapped = first @ model[:, :2].T + model[:, 2]
+    (x, y), (u, v) = np.ascontiguousarray(first.T), np.ascontiguousarray(second.T)
+    p, q, w = (row[0] * x + row[1] * y + row[2] for row in model)
     with np.errstate(divide="ignore", invalid="ignore"):
-        difference = mapped[:, :2] / mapped[:, 2:] - second
-    return np.asarray(np.nan_to_num(np.hypot(difference[:, 0], difference[:, 1]), nan=np.inf))
+        errors = np.hypot(p / w - u, q / w - v)
+    return np.asarray(np.nan_to_num(errors, nan=np.inf))
 
 
 def sampson_errors(first: Points, second: Points, model: Matrix) -> Floats:
     """(M,) Sampson distances in pixels (Hartley and Zisserman, eq. 11.9)."""
-    lines_second = first @ model[:, :2].T + model[:, 2]
-    lines_first = second @ model[:2] + model[2]
-    algebraic = np.sum(lines_second[:, :2] * second, axis=1) + lines_second[:, 2]
-    gradient = np.sqrt(np.sum(lines_second[:, :2] ** 2, axis=1) + np.sum(lines_first[:, :2] ** 2, axis=1))
+    (x, y), (u, v) = np.ascontiguousarray(first.T), np.ascontiguousarray(second.T)
+    a, b, c = (row[0] * x + row[1] * y + row[2] for row in model)  # the line of x₁ in the second image
+    d, e = (column[0] * u + column[1] * v + column[2] for column in model.T[:2])
+    algebraic = a * u + b * v + c
+    gradient = np.sqrt((a * a + b * b) + (d * d + e * e))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.nan_to_num(np.abs(algebraic) / gradient, nan=np.inf))
 

@@ -1,10 +1,12 @@
 """``siftcli match --pairs``: any number of processes, resumed, refused, failing."""
 
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,38 @@ def test_killed_at_random_moments(here, features, target):
     assert struck >= 1
     assert match(target, "--jobs", "1", "-q") == 0
     assert content(Path(target)) == whole
+
+
+@pytest.mark.parametrize("room", [6_000, 20_000])
+def test_a_full_disk_ends_the_run_and_loses_nothing(here, features, room):
+    assert match("x.db", "--jobs", "1", "-q") == 0
+    whole = content(Path("x.db"))
+    Path("x.db").write_bytes(features)
+    most = len(features) + room
+    command = [
+        sys.executable,
+        "-m",
+        "siftcli",
+        "match",
+        "--pairs",
+        "exhaustive",
+        "x.db",
+        "--min-inliers",
+        "8",
+    ]
+    done = subprocess.run(
+        [*command, "--jobs", "1"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "is it in use, full, or not writable?" in done.stderr
+    assert match("x.db", "--jobs", "1", "-q") == 0
+    assert content(Path("x.db")) == whole
+    assert not Path("x.db-wal").exists()
 
 
 def test_an_interruption_finishes_what_is_in_hand(here):
@@ -153,3 +187,20 @@ def test_a_file_of_pairs_with_a_byte_order_mark(tmp_path, encoding):
     path.write_bytes(b"\xff\xfea")
     with pytest.raises(InputError, match=r"pairs\.txt: .*UTF-16"):
         select_pairs(["a", "b"], str(path))
+
+
+@pytest.mark.parametrize("pairs", ["exhaustive", "sequential:40"])
+def test_pairs_are_ordered_so_that_images_are_seldom_read(pairs):
+    chosen = select_pairs([f"{i:03}.jpg" for i in range(200)], pairs)
+    ordered = list(collection.in_blocks(chosen))
+    assert sorted(ordered) == sorted(chosen)
+    read = lru_cache(collection.CACHED_IMAGES)(str)
+    for pair in ordered:
+        for name in pair:
+            read(name)
+    assert read.cache_info().misses < 0.1 * len(chosen)
+
+
+def test_few_pairs_stay_in_their_order():
+    chosen = select_pairs([f"{i}.jpg" for i in range(8)], "exhaustive")
+    assert list(collection.in_blocks(chosen)) == chosen

@@ -1,5 +1,8 @@
 """The matcher against its definition, computed in float64."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,6 @@ from naive_matching import brute_force_match, pairs_near_epipolar_lines, pairs_n
 import siftcli
 from siftcli.errors import ParameterError
 from siftcli.features import Features
-from siftcli.matching import nearest as matching
 from siftcli.matching.nearest import Guide, match
 
 SAMPLES = Path(__file__).parents[2] / "sample_images"
@@ -38,7 +40,7 @@ def unit(*components):
 @st.composite
 def crowded_features(draw):
     """Few distinct descriptors at few distinct places, so that ties and shared places abound."""
-    n = draw(st.integers(0, 40))
+    n = draw(st.integers(0, 120))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     top = draw(st.sampled_from([2, 4, 256]))
     words = rng.integers(0, top, (draw(st.integers(1, 12)), 128)) * (255 // (top - 1))
@@ -51,13 +53,10 @@ def crowded_features(draw):
 RATIOS = st.sampled_from([None, 0.5, 0.8, 1.0])
 
 
-@given(crowded_features(), crowded_features(), RATIOS, st.booleans(), st.integers(1, 9))
+@given(crowded_features(), crowded_features(), RATIOS, st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_same_pairs_as_brute_force_in_float64_whatever_the_blocks(f, g, ratio, mutual, block):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matching, "ROWS_PER_BLOCK", block)
-        patch.setattr(matching, "COLUMNS_PER_BLOCK", 10 - block)
-        found = match(f, g, ratio=ratio, mutual=mutual, threads=1).pairs
+def test_same_pairs_as_brute_force_in_float64(f, g, ratio, mutual):
+    found = match(f, g, ratio=ratio, mutual=mutual, threads=1).pairs
     np.testing.assert_array_equal(found, brute_force_match(f, g, ratio, mutual))
 
 
@@ -174,6 +173,12 @@ def test_a_ratio_out_of_range_is_refused(ratio):
         match(features(unit(1)), features(unit(1)), ratio=ratio)
 
 
+def test_more_features_than_can_be_numbered_are_refused(monkeypatch):
+    monkeypatch.setattr("siftcli.matching.nearest.MAX_FEATURES", 2)
+    with pytest.raises(ParameterError, match="at most 2 features an image, got 3; detect fewer"):
+        match(features(unit(1)), features(unit(1, 2, 3)))
+
+
 def test_descriptors_of_different_kinds_are_refused():
     with pytest.raises(ParameterError, match="sift and rootsift"):
         match(features(unit(1)), features(unit(1), kind="rootsift"))
@@ -191,3 +196,34 @@ def test_descriptors_of_different_kinds_are_refused():
 def test_a_guide_that_cannot_be_meant_is_refused(options, message):
     with pytest.raises(ParameterError, match=message):
         Guide(**options)
+
+
+MATCH = """
+import sys
+import numpy as np
+import siftcli
+found = siftcli.match(siftcli.load(sys.argv[1]), siftcli.load(sys.argv[2]), ratio=None)
+np.savez(sys.argv[3], pairs=found.pairs, distance=found.distance, ratio=found.ratio)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [{"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, {"NUMBA_DISABLE_JIT": "1"}],
+    ids=["without vector instructions", "without the compiler"],
+)
+def test_matches_are_the_same_by_other_instructions(environment, tmp_path):
+    f, g = (features(np.random.default_rng(seed).integers(0, 256, (61, 128)), seed=seed) for seed in (1, 2))
+    g = g.select(np.r_[0 : len(g), 0:9])
+    for name, side in (("f", f), ("g", g)):
+        siftcli.save(side, tmp_path / f"{name}.npz")
+    subprocess.run(
+        [sys.executable, "-c", MATCH, tmp_path / "f.npz", tmp_path / "g.npz", tmp_path / "found.npz"],
+        env=os.environ | environment | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        check=True,
+    )
+    expected, found = match(f, g, ratio=None), np.load(tmp_path / "found.npz")
+    assert len(expected) > 20
+    for name in ("pairs", "distance", "ratio"):
+        np.testing.assert_array_equal(found[name], getattr(expected, name))

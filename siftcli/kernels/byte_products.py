@@ -1,0 +1,217 @@
+"""Scalar products of bytes by the instruction that the processor has for them, as one of Numba's intrinsics.
+
+The instructions multiply four bytes of each 32-bit lane by four others and add the products to the lane:
+VNNI on x86, of an unsigned and a signed byte, and DotProd on ARM, of unsigned bytes. Elsewhere the bytes are
+widened to 16 bits, which all processors multiply; the sums are the same whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from .lanes import DESCRIPTOR_WORDS, LANES, TILE_COLUMNS, TILE_ROWS
+
+_INDEX = ir.IntType(32)
+_ADDRESS = ir.IntType(64)
+_MultiplyAdd = Callable[[Any, Any, Any, Any], Any]
+"""(builder, sums, words, words) -> the sums of 16 lanes, each with four products added."""
+
+
+def _words(n: int = LANES) -> Any:
+    return ir.VectorType(_INDEX, n)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How this processor multiplies bytes."""
+
+    multiply_add: _MultiplyAdd
+    offset: int
+    """What is subtracted from the second factors so that they are of the type that is multiplied."""
+    rows: int
+    columns: int
+    """Vectors in a row, 1 or 3. The sums of rows · columns vectors, and the factors, stay in registers."""
+
+
+def _by_instruction(name: str, lanes: int, operands: Any) -> _MultiplyAdd:
+    """An instruction that adds four products of bytes to each of ``lanes`` sums."""
+    kind = ir.FunctionType(_words(lanes), [_words(lanes), operands, operands])
+
+    def multiply_add(builder: Any, sums: Any, words: Any, others: Any) -> Any:
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        factors = builder.bitcast(words, operands), builder.bitcast(others, operands)
+        return builder.call(function, [sums, *factors])
+
+    return _in_parts(multiply_add, lanes)
+
+
+def _by_16_bits(name: str, lanes: int) -> _MultiplyAdd:
+    """An instruction that multiplies 16-bit numbers and adds each two products: even bytes, then odd ones."""
+    halves = ir.VectorType(ir.IntType(16), 2 * lanes)
+    kind = ir.FunctionType(_words(lanes), [halves, halves])
+
+    def multiply_add(builder: Any, sums: Any, words: Any, others: Any) -> Any:
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        factors = builder.bitcast(words, halves), builder.bitcast(others, halves)
+        for part in (_even_bytes, _odd_bytes):
+            products = builder.call(function, [part(builder, factor) for factor in factors])
+            sums = builder.add(sums, products)
+        return sums
+
+    return _in_parts(multiply_add, lanes)
+
+
+def _even_bytes(builder: Any, halves: Any) -> Any:
+    return builder.and_(halves, ir.Constant(halves.type, [255] * halves.type.count))
+
+
+def _odd_bytes(builder: Any, halves: Any) -> Any:
+    return builder.lshr(halves, ir.Constant(halves.type, [8] * halves.type.count))
+
+
+def _by_32_bits(builder: Any, sums: Any, words: Any, others: Any) -> Any:
+    """Without any such instruction: one byte of each word at a time."""
+    low = ir.Constant(_words(), [255] * LANES)
+    for shift in (0, 8, 16, 24):
+        by = ir.Constant(_words(), [shift] * LANES)
+        factors = [builder.and_(builder.lshr(word, by), low) for word in (words, others)]
+        sums = builder.add(sums, builder.mul(*factors))
+    return sums
+
+
+def _in_parts(multiply_add: _MultiplyAdd, lanes: int) -> _MultiplyAdd:
+    """The same for sixteen sums, of which an instruction takes ``lanes``."""
+    if lanes == LANES:
+        return multiply_add
+
+    def of_all(builder: Any, *vectors: Any) -> Any:
+        parts = []
+        for start in range(0, LANES, lanes):
+            chosen = ir.Constant(_words(lanes), list(range(start, start + lanes)))
+            part = [builder.shuffle_vector(vector, vector, chosen) for vector in vectors]
+            parts.append(multiply_add(builder, *part))
+        return _joined(builder, parts)
+
+    return of_all
+
+
+def _joined(builder: Any, parts: Sequence[Any]) -> Any:
+    while len(parts) > 1:
+        n = 2 * parts[0].type.count
+        both = ir.Constant(_words(n), list(range(n)))
+        parts = [builder.shuffle_vector(a, b, both) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+_BYTES = ir.VectorType(ir.IntType(8), 16)
+_VNNI = "llvm.x86.avx512.vpdpbusd"
+_WAYS = (
+    ({"avx512f", "avx512vnni"}, Way(_by_instruction(f"{_VNNI}.512", 16, _words(16)), 128, 8, 3)),
+    ({"avx512vl", "avx512vnni"}, Way(_by_instruction(f"{_VNNI}.256", 8, _words(8)), 128, 4, 1)),
+    ({"avxvnni"}, Way(_by_instruction(f"{_VNNI}.256", 8, _words(8)), 128, 4, 1)),
+    ({"dotprod"}, Way(_by_instruction("llvm.aarch64.neon.udot.v4i32.v16i8", 4, _BYTES), 0, 4, 1)),
+    ({"avx512bw"}, Way(_by_16_bits("llvm.x86.avx512.pmaddw.d.512", 16), 0, 4, 3)),
+    ({"avx2"}, Way(_by_16_bits("llvm.x86.avx2.pmadd.wd", 8), 0, 4, 1)),
+    ({"sse2"}, Way(_by_16_bits("llvm.x86.sse2.pmadd.wd", 4), 0, 4, 1)),
+    (set[str](), Way(_by_32_bits, 0, 4, 1)),
+)
+"""The features that each way needs, by LLVM's names; the first that a processor has is taken."""
+
+
+def way_for(features: set[str]) -> Way:
+    """How a processor with these features multiplies bytes."""
+    return next(way for needed, way in _WAYS if needed <= features)
+
+
+def _way() -> Way:
+    """The way of the processor that Numba compiles for, which NUMBA_CPU_FEATURES may name."""
+    codegen = cpu_target.target_context.codegen()
+    features = {name[1:] for name in codegen._tm_features.split(",") if name.startswith("+")}
+    return way_for(features | ({"sse2"} if codegen._tm.triple.startswith("x86_64") else set()))
+
+
+@intrinsic
+def byte_offset(_context):
+    """A constant."""
+    return types.int64(), lambda *_: ir.Constant(_ADDRESS, _way().offset)
+
+
+@intrinsic
+def byte_products(_context, a, row, b, tile, out):
+    """A tile in parts whose sums stay in registers, each with a loop over the 32 words of a descriptor."""
+
+    def build(context, builder, signature, values):
+        arrays = [
+            context.make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args, values, strict=True)
+            if isinstance(kind, types.Array)
+        ]
+        way = _way()
+        tile_start = builder.mul(values[3], _ADDRESS(DESCRIPTOR_WORDS * TILE_COLUMNS))
+        b_words = builder.gep(arrays[1].data, [tile_start])
+        rows = _row_addresses(builder, arrays[0], values[1])
+        for i in range(0, TILE_ROWS, way.rows):
+            for j in range(0, TILE_COLUMNS, way.columns * LANES):
+                sums = _summed(builder, way, rows[i : i + way.rows], builder.gep(b_words, [_ADDRESS(j)]))
+                out = builder.gep(arrays[2].data, [_ADDRESS(i * TILE_COLUMNS + j)])
+                _store_floats(builder, sums, out)
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64, b, types.int64, out), build
+
+
+def _row_addresses(builder: Any, a: Any, first: Any) -> list[Any]:
+    """Pointers to the words of a tile's rows; those after the last row are the last row again."""
+    n_rows = cgutils.unpack_tuple(builder, a.shape)[0]
+    last = builder.sub(n_rows, _ADDRESS(1))
+    data = builder.bitcast(a.data, _INDEX.as_pointer())
+    pointers = []
+    for i in range(TILE_ROWS):
+        row = builder.add(first, _ADDRESS(i))
+        row = builder.select(builder.icmp_signed("<", row, last), row, last)
+        pointers.append(builder.gep(data, [builder.mul(row, _ADDRESS(DESCRIPTOR_WORDS))]))
+    return pointers
+
+
+def _summed(builder: Any, way: Way, rows: Sequence[Any], columns: Any) -> list[list[Any]]:
+    """The sums of products of some rows and some vectors of columns."""
+    zero = ir.Constant(_words(), [0] * LANES)
+    sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(way.columns)] for _ in rows]
+    with cgutils.for_range(builder, _ADDRESS(DESCRIPTOR_WORDS)) as loop:
+        start = builder.mul(loop.index, _ADDRESS(TILE_COLUMNS))
+        vectors = [
+            _load(builder, builder.gep(columns, [builder.add(start, _ADDRESS(LANES * v))]))
+            for v in range(way.columns)
+        ]
+        for row, pointer in zip(sums, rows, strict=True):
+            word = _in_all_lanes(builder, builder.load(builder.gep(pointer, [loop.index]), align=1))
+            for cell, vector in zip(row, vectors, strict=True):
+                builder.store(way.multiply_add(builder, builder.load(cell), word, vector), cell)
+    return [[builder.load(cell) for cell in row] for row in sums]
+
+
+def _load(builder: Any, pointer: Any) -> Any:
+    return builder.load(builder.bitcast(pointer, _words().as_pointer()), align=4)
+
+
+def _in_all_lanes(builder: Any, word: Any) -> Any:
+    one = builder.insert_element(ir.Constant(_words(), ir.Undefined), word, _INDEX(0))
+    return builder.shuffle_vector(one, one, ir.Constant(_words(), [0] * LANES))
+
+
+def _store_floats(builder: Any, sums: Sequence[Sequence[Any]], out: Any) -> None:
+    floats = ir.VectorType(ir.FloatType(), LANES)
+    for i, row in enumerate(sums):
+        for v, total in enumerate(row):
+            pointer = builder.gep(out, [_ADDRESS(i * TILE_COLUMNS + v * LANES)])
+            builder.store(
+                builder.sitofp(total, floats), builder.bitcast(pointer, floats.as_pointer()), align=4
+            )
