@@ -34,8 +34,8 @@ import siftcli
 from siftcli._cv2 import import_cv2
 from siftcli.features import Features, Matches
 from siftcli.image import read_image
-from siftcli.matching.estimators import ERRORS
 from siftcli.matching.options import MODELS
+from siftcli.matching.residuals import ERRORS
 from siftcli.matching.verification import fit, matched_points, verify
 from siftcli.views.canvas import rotated
 
@@ -181,7 +181,7 @@ def judge_related(images: Images, tallies: dict[str, Tally]) -> None:
     for a, b, f, g, known in related(images):
         matches = images.match(f, g)
         for kind, tally in tallies.items():
-            model, _ = fit(f, g, matches, kind, images.arguments.max_error)
+            model = fit(f, g, matches, kind, images.arguments.max_error).model
             tally.counts["pairs"] += 1
             if model is None:
                 continue
@@ -243,7 +243,7 @@ def by_map(matrix: np.ndarray, max_error: float):
 
 def by_the_other_direction(f: Features, g: Features, back: Matches, max_error: float):
     def known(kind, model, first, second):
-        other, _ = fit(g, f, back, kind, max_error)
+        other = fit(g, f, back, kind, max_error).model
         near = ERRORS[kind](first, second, model) <= max_error
         if other is None:
             return False
