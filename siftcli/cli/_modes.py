@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from ..errors import ParameterError
 from ..formats import FORMATS
+from ..matching.options import ESSENTIAL
 from ..workflows.match_request import is_feature_file
 from ._options import SIFT_OPTIONS
 
@@ -87,6 +88,10 @@ AN_IMAGE = Need(
 )
 A_MODEL = Need(lambda values: values["model"] != "none", "with --model none", "choose another --model")
 
+OF_CAMERAS = Need(
+    lambda values: values["model"] == ESSENTIAL, f"without --model {ESSENTIAL}", f"add --model {ESSENTIAL}"
+)
+
 SWEEPS = Need(lambda values: values["dataset"] is None, "with --dataset", "drop --dataset")
 ROTATES = Need(
     lambda values: bool({"rotation", "canvas"} & set(values["sweeps"])),
@@ -132,7 +137,8 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
             "ratio", "no_mutual", "model", "pairs", "output", "threads", "as_json", "verbose", "quiet",
         ),
         PAIRS: ("min_inliers", "jobs"),
-        TWO_INPUTS: ("rotate", "scale", "draw", *_SIFT, *_READING),
+        OF_CAMERAS: ("focal_px",),
+        TWO_INPUTS: ("rotate", "scale", "draw", "focal_px", *_SIFT, *_READING),
         AN_IMAGE: (*_SIFT, *_READING),
         A_MODEL: ("max_error", "guided"),
         LIMITED: ("selection",),

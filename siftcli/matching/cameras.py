@@ -95,6 +95,12 @@ class RelativePose:
         x, y, z, w = Rotation.from_matrix(self.rotation).as_quat(canonical=True)
         return np.array([w, x, y, z])
 
+    @property
+    def inverse(self) -> RelativePose:
+        """The pose of the first camera relative to the second."""
+        turned = self.rotation.T
+        return RelativePose(rotation=turned, direction=-turned @ self.direction, is_rotation=self.is_rotation)
+
     def fundamental(self, first: Camera, second: Camera) -> Matrix:
         """(3, 3) F = K₂⁻ᵀ E K₁⁻¹, with x₂ᵀ F x₁ = 0 for pixels x (Hartley and Zisserman, eq. 9.12)."""
         return np.asarray(np.linalg.inv(second.matrix).T @ self.essential @ np.linalg.inv(first.matrix))

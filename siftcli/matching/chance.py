@@ -34,8 +34,8 @@ MAX_LOG10_NFA = -3.0
 """Models are accepted below this: one false model is expected in 1,000 unrelated image pairs."""
 SAMPLE_SIZES = {"similarity": 2, "homography": 4, "fundamental": 7, "essential": 5}
 MODELS_PER_SAMPLE = {"similarity": 1, "homography": 1, "fundamental": 3, "essential": 10}
-"""Seven matches determine up to three fundamental matrices (Hartley and Zisserman, section 11.1.2), five up to
-ten essential ones (Nister, PAMI 26(6), 2004, section 3.2)."""
+"""Seven matches determine up to three fundamental matrices (Hartley and Zisserman, section 11.1.2), five
+up to ten essential ones (Nister, PAMI 26(6), 2004, section 3.2)."""
 EPIPOLAR = ("fundamental", "essential")
 """Models that constrain a point to a line."""
 MIN_SPREAD = 2.0

@@ -10,11 +10,12 @@ from ..errors import ParameterError
 DEFAULT_RATIO = 0.8
 """Maximum ratio of the nearest to the second-nearest distance (Lowe, section 7.1)."""
 
+FUNDAMENTAL = "fundamental"
 ESSENTIAL = "essential"
 """The model of a scene with depth seen by known cameras, which :func:`siftcli.verify` is given."""
-MIN_MATCHES = {"similarity": 2, "homography": 4, "fundamental": 8, ESSENTIAL: 5}
+MIN_MATCHES = {"similarity": 2, "homography": 4, FUNDAMENTAL: 8, ESSENTIAL: 5}
 """Minimum number of matches to estimate each model."""
-MODELS = ("similarity", "homography", "fundamental")
+MODELS = ("similarity", "homography", FUNDAMENTAL)
 """Models that need no cameras."""
 NO_MODEL = "none"
 MODEL_CHOICES = (*MODELS, ESSENTIAL, NO_MODEL)

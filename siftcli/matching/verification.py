@@ -51,8 +51,8 @@ Cameras = tuple[Camera, Camera]
 class Verification:
     """The result of verifying M matches: a model and its inliers, or the reason why there is no model.
 
-    Rotation, scale and shift are measured at the centre of the first image. They are ``None`` if there
-    is no point map (no model, "fundamental", "essential"). The rotation is also ``None`` if the model mirrors.
+    Rotation, scale and shift are measured at the centre of the first image. They are ``None`` if there is no
+    point map (no model, "fundamental", "essential"). The rotation is also ``None`` if the model mirrors.
     """
 
     kind: str
