@@ -250,9 +250,19 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         choices=("strongest", "even"),
     )
 
+    views: int = _param(
+        0,
+        "also detect in simulated views, tilted by √2, 2, 2√2, ... up to this many factors (Morel and Yu "
+        "2009); for changes of viewpoint beyond 50 degrees; each factor adds 2.5 times the time of the image",
+        low=0,
+        high=6,
+    )
+
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if self.views and self.upright:
+            raise ParameterError("views must be 0 with upright, as views are turned; drop one of them")
 
     @classmethod
     def classic(cls, **options: Any) -> Self:

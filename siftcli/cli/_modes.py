@@ -114,7 +114,9 @@ _READING = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
 _CAMERAS = ("camera", "camera_model", "pose_priors")
 _SIFT = ("preset", *SIFT_OPTIONS)
 _ORIENTATION = ("orientation", "max_orientations")
-_FREE_SIFT = tuple(name for name in _SIFT if name not in ("selection", "orientation_weights", *_ORIENTATION))
+_FREE_SIFT = tuple(
+    name for name in _SIFT if name not in ("selection", "orientation_weights", "views", *_ORIENTATION)
+)
 """Those that need nothing else."""
 
 TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
@@ -130,7 +132,7 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         TO_DATABASE: _CAMERAS,
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
-        ROTATED: _ORIENTATION,
+        ROTATED: (*_ORIENTATION, "views"),
     },
     "match": {
         ALWAYS: (
@@ -143,7 +145,7 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         A_MODEL: ("max_error", "guided"),
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
-        ROTATED: _ORIENTATION,
+        ROTATED: (*_ORIENTATION, "views"),
         WRITES: ("format",),
         REPLACES: ("overwrite",),
     },

@@ -30,6 +30,7 @@ SIFT_OPTIONS = (
     "max_orientations",
     "rootsift",
     "dsp",
+    "views",
 )
 """Parameters that have an option of their own, in the order of the help."""
 

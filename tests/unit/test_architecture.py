@@ -23,7 +23,7 @@ LAYERS = (
     ("kernels", "image", "parallel"),
     ("sift", "matching", "views"),
     ("formats", "drawing"),
-    ("learned",),
+    ("learned", "affine_views"),
     ("detection",),
     ("api",),
     ("compat", "detectors"),
