@@ -31,7 +31,7 @@ TURN_STEP_DEG = 72.0
 BLUR_OF_TILT = 0.8
 """Standard deviation of the blur, in units of √(t² - 1) (Morel and Yu, section 3.2)."""
 MARGIN = 2
-"""Pixels without a value around a view, so that keypoints keep away from its border."""
+"""Pixels of a view without a value around the image, so that keypoints keep away from its border."""
 WHOLE = 0.999
 """Least weight of pixels with a value for a pixel of a view to have one."""
 BYTES_PER_PIXEL = 32
@@ -71,12 +71,10 @@ class View:
         linear = np.array([[c, -s], [s, c]])
         corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]]) @ linear.T
         low, high = corners.min(axis=0), corners.max(axis=0)
-        turned = np.column_stack([linear, MARGIN - low])
-        size = tuple(int(n) for n in np.ceil(high - low) + 1 + 2 * MARGIN)
-        shrink = np.diag([1 / self.tilt, 1.0])
-        view = shrink @ turned
-        view_size = math.ceil(size[0] / self.tilt), size[1]
-        return turned, view, (size[0], size[1]), view_size
+        margin = MARGIN * np.array([self.tilt, 1.0])
+        turned = np.column_stack([linear, margin - low])
+        w, h = (int(n) for n in np.ceil(high - low + 1 + 2 * margin))
+        return turned, np.diag([1 / self.tilt, 1.0]) @ turned, (w, h), (math.ceil(w / self.tilt), h)
 
 
 def views(n_tilts: int) -> Iterator[View]:
@@ -119,9 +117,10 @@ def detect_in_views(
     found = [frontal]
     for view in views(params.views):
         image, allowed, distance, to_view = simulated(grey, mask, room, view)
-        found.append(mapped_back(detect(image, allowed, distance), to_view))
+        features = mapped_back(detect(image, allowed, distance), to_view)
+        found.append(features if mask is None else features.select(_allowed_in_image(features, mask)))
     columns = {f.name: np.concatenate([getattr(part, f.name) for part in found]) for f in array_fields()}
-    stays = merge_structures(columns)
+    stays = merge_structures(columns, np.repeat(np.arange(len(found)), [len(part) for part in found]))
     columns = {name: column[stays] for name, column in columns.items()}
     kept = select(columns, params)
     removed = sum((Counter(part.removed) for part in found), Counter())
@@ -196,7 +195,13 @@ def mapped_back(features: Features, to_view: Affine) -> Features:
     )
 
 
-def merge_structures(columns: dict[str, NDArray[Any]]) -> NDArray[np.intp]:
+def _allowed_in_image(features: Features, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the pixel at each position is allowed; a view shows the mask with its own pixels."""
+    x, y = np.rint(features.xy).astype(np.intp).T
+    return np.asarray(mask[np.clip(y, 0, mask.shape[0] - 1), np.clip(x, 0, mask.shape[1] - 1)])
+
+
+def merge_structures(columns: dict[str, NDArray[Any]], view: NDArray[np.intp]) -> NDArray[np.intp]:
     """Rows that stay when features of one structure are merged; their positions are changed.
 
     A structure is found in several views. All its features get the position of the first, which is from the
@@ -207,11 +212,14 @@ def merge_structures(columns: dict[str, NDArray[Any]]) -> NDArray[np.intp]:
     ----------
     columns
         Those of :class:`Features`, the least tilted views first; ``xy`` is changed.
+    view
+        (N,) the number of the view of each. Features of one view are not merged with each other.
     """
     from scipy.spatial import cKDTree  # late: only this option needs it
 
     xy, scale = columns["xy"].astype(np.float64), columns["scale"].astype(np.float64)
     pairs = cKDTree(xy).query_pairs(MAX_PLACE_PX, output_type="ndarray")
+    pairs = pairs[view[pairs[:, 0]] != view[pairs[:, 1]]]
     pairs = pairs[_are_one_structure(columns, xy, scale, pairs)]
     descriptors = columns["descriptors"].astype(np.float32)
     distance = np.linalg.norm(descriptors[pairs[:, 0]] - descriptors[pairs[:, 1]], axis=1)

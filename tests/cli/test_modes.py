@@ -164,6 +164,7 @@ def test_an_option_without_effect_is_refused(tmp_path, monkeypatch, capsys, name
 @pytest.mark.parametrize(("name", "need", "args", "given"), list(cases(IN_EFFECT)))
 def test_an_option_with_an_effect_is_accepted(name, need, args, given):
     extra = {"selection": ["--max-features", "3"], "orientation_weights": ["--orientation", "learned"]}
+    extra["focal"] = ["--model", "essential"]
     others = extra.get(given[0][2:].replace("-", "_"), [])
     modes.check_options(context_of(name, [*args, *others, *given]))
 
