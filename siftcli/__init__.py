@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from .errors import SiftcliError
     from .features import Features, Matches
     from .formats import load, save
+    from .matching.cameras import Camera, RelativePose
     from .matching.nearest import Guide, match
     from .matching.verification import Verification, verify
     from .params import SiftParams
 
 _HOMES = {
+    "Camera": ".matching.cameras",
     "Features": ".features",
     "Guide": ".matching.nearest",
     "Matches": ".features",
+    "RelativePose": ".matching.cameras",
     "SiftParams": ".params",
     "SiftcliError": ".errors",
     "Verification": ".matching.verification",
@@ -40,9 +43,11 @@ _HOMES = {
 _MODULES = ("compat",)
 
 __all__ = [
+    "Camera",
     "Features",
     "Guide",
     "Matches",
+    "RelativePose",
     "SiftParams",
     "SiftcliError",
     "Verification",

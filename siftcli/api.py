@@ -186,6 +186,11 @@ def describe(
         If a parameter is unknown or out of range.
     """
     params = (params or features.params or SiftParams()).override(**options)
+    if params.views:
+        raise ParameterError(
+            "features of simulated views cannot be described again, as their views are not stored; "
+            "detect again with other parameters, or pass views=0 to describe them in the image itself"
+        )
     exif_orientation = "apply" if features.exif_orientation != 1 else "ignore"
     picture = read_image(
         image, exif_orientation=exif_orientation, page=page_index(page), stretch=stretch, nodata=nodata

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -28,22 +29,41 @@ def detect(
     with_descriptors: bool = True,
     about: Mapping[str, Any] = _NOTHING,
 ) -> Features:
-    """Find the features of a grey image; as :func:`siftcli.sift.pipeline.detect`."""
-    return pipeline.detect(
+    """Find the features of a grey image; as :func:`siftcli.sift.pipeline.detect`.
+
+    With ``params.views``, the features of simulated views are added.
+    """
+    stage = orientation_stage(params)
+    found = pipeline.detect(
         grey,
         params,
-        orientation_stage(params),
+        stage,
         mask=mask,
         room=room,
         threads=threads,
-        with_descriptors=with_descriptors,
+        with_descriptors=with_descriptors or params.views > 0,  # duplicates are told by their descriptors
         about=about,
     )
+    if params.views == 0:
+        return found
+
+    from .affine_views import detect_in_views
+
+    def detect_in(view: Any, allowed: Any, distance: Any) -> Features:
+        return pipeline.detect(view, params, stage, mask=allowed, room=distance, threads=threads)
+
+    found = detect_in_views(grey, params, found, detect_in, mask, room)
+    return found if with_descriptors else replace(found, descriptors=np.zeros_like(found.descriptors))
 
 
 def working_bytes(shape: tuple[int, ...], params: SiftParams) -> int:
     """Estimate the memory that :func:`detect` needs for an image of a shape (H, W), in bytes."""
-    return pipeline.working_bytes(shape, params, orientation_stage(params))
+    n_bytes = pipeline.working_bytes(shape, params, orientation_stage(params))
+    if params.views:
+        from .affine_views import working_bytes as bytes_of_views
+
+        n_bytes += bytes_of_views(shape, params.views)
+    return n_bytes
 
 
 def orientation_stage(params: OrientationParams) -> OrientationStage:

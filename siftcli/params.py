@@ -19,10 +19,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from .errors import ParameterError
-
-DEFAULT_PRESET = "default"
-PRESETS = (DEFAULT_PRESET, "classic", "dense")
-"""The names of ``SiftParams.preset``."""
+from .presets import DEFAULT_PRESET, NOW_FIXED, PRESET_VALUES, PRESETS, RENAMED
 
 
 def _param(
@@ -263,9 +260,19 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         choices=("spread", "strongest", "even"),
     )
 
+    views: int = _param(
+        0,
+        "also detect in simulated views, tilted by √2, 2, 2√2, ... up to this many factors (Morel and Yu "
+        "2009); for changes of viewpoint beyond 50 degrees; each factor adds 2.5 times the time of the image",
+        low=0,
+        high=6,
+    )
+
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if self.views and self.upright:
+            raise ParameterError("views must be 0 with upright, as views are turned; drop one of them")
 
     @classmethod
     def classic(cls, **options: Any) -> Self:
@@ -283,7 +290,7 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         """
         if name not in PRESETS:
             raise ParameterError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
-        return cls(**_PRESETS.get(name, {})).override(**options)
+        return cls(**PRESET_VALUES.get(name, {})).override(**options)
 
     def override(self, **options: Any) -> Self:
         """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""
@@ -311,8 +318,8 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
             If a name is unknown, a value is out of range, or a parameter that no longer exists had another
             value than the one that is now fixed.
         """
-        values = {_RENAMED.get(name, name): value for name, value in record.items()}
-        for name, fixed in _NOW_FIXED.items():
+        values = {RENAMED.get(name, name): value for name, value in record.items()}
+        for name, fixed in NOW_FIXED.items():
             value = values.pop(name, fixed)
             if value != fixed:
                 raise ParameterError(f"{name} is now always {fixed}; got {value!r}, of an earlier version")
@@ -342,56 +349,6 @@ def _checked(f: Any, value: Any) -> Any:
         raise ParameterError(f"{f.name} must be {_range_text(low, high)}; got {value!r}")
     return converted
 
-
-_CLASSIC: dict[str, Any] = {
-    "sigma": 1.6,
-    "doubling": "linear",
-    "assumed_variance": 0.25,  # a camera blur of 0.5 px
-    "contrast_threshold": 0.04,
-    "clean_contrast": 1.0,
-    "candidate_fraction": 0.5,
-    "nearest_only": False,
-    "edge_threshold": 10.0,
-    "refinement": "lowe",
-    "merge_distance": 0.2,
-    "stability_threshold": 0.0,
-    "stability_excess": False,
-    "stability_power": 0.0,
-    "stability_roundness": 0.0,
-    "border_reach": 0.0,
-    "ranking_power": 0.0,
-    "ranking_roundness": 0.0,
-    "selection": "strongest",
-    "isotropic_gradients": False,
-    "orientation_bins": 36,
-    "orientation_window": 1.5,
-    "orientation_radius": 3.0,
-    "orientation_smoothing": 2,
-    "cell_width": 3.0,
-    "rootsift": False,
-}
-"""Lowe's values (and OpenCV's), where they differ from the defaults."""
-
-_DENSE: dict[str, Any] = {
-    "contrast_threshold": 0.006,
-    "clean_contrast": 1.0,
-    "stability_threshold": 0.75,
-    "stability_power": 1.8,
-}
-"""For reconstruction, which needs thousands of features of a photograph and sorts out the weak ones."""
-
-_NOW_FIXED = {"min_octave_side": 12, "max_offset": 0.6, "max_moves": 5, "min_sigma": 0.0, "dsp_ratio": 1.7}
-"""Parameters of earlier versions, and the value that each has now."""
-
-_RENAMED = {
-    "response_threshold": "stability_threshold",
-    "response_excess": "stability_excess",
-    "response_power": "stability_power",
-    "roundness_power": "stability_roundness",
-}
-"""Names of parameters in earlier versions, where the stability was the response too."""
-
-_PRESETS = {"classic": _CLASSIC, "dense": _DENSE}
 
 _KIND_NAMES = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}
 

@@ -35,7 +35,14 @@ def match_two(
     """Match two images, write and print the result; return the exit status."""
     if output == "-":
         _check_standard_output(format, as_json=as_json)
-    check_request(a, b, rotate=options["rotate"], scale=options["scale"], draw=draw is not None)
+    check_request(
+        a,
+        b,
+        rotate=options["rotate"],
+        scale=options["scale"],
+        draw=draw is not None,
+        focal_px=options["focal_px"],
+    )
 
     from ..image.quiet import quiet_decoders
     from ..workflows.match_files import check_outputs, encode_matches, write

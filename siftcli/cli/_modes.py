@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from ..errors import ParameterError
 from ..formats import FORMATS
 from ..formats._registry import MATCH_COLLECTIONS
+from ..matching.options import ESSENTIAL
 from ..workflows.match_request import is_feature_file
 from ._options import DESCRIPTOR_OPTIONS, SIFT_OPTIONS
 
@@ -111,6 +112,9 @@ OF_MATCHES = Need(
     "without a file of matches",
     "name one (database.db, matches.h5)",
 )
+OF_CAMERAS = Need(
+    lambda values: values["model"] == ESSENTIAL, f"without --model {ESSENTIAL}", f"add --model {ESSENTIAL}"
+)
 
 SWEEPS = Need(lambda values: values["dataset"] is None, "with --dataset", "drop --dataset")
 POSES = Need(lambda values: values["dataset"] == "poses", "without --dataset poses", "add --dataset poses")
@@ -136,7 +140,9 @@ _READING = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
 _CAMERAS = ("camera", "camera_model", "pose_priors")
 _SIFT = ("preset", *SIFT_OPTIONS)
 _ORIENTATION = ("orientation", "max_orientations")
-_FREE_SIFT = tuple(name for name in _SIFT if name not in ("selection", "orientation_weights", *_ORIENTATION))
+_FREE_SIFT = tuple(
+    name for name in _SIFT if name not in ("selection", "orientation_weights", "views", *_ORIENTATION)
+)
 """Those that need nothing else."""
 
 TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
@@ -152,7 +158,7 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         TO_DATABASE: _CAMERAS,
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
-        ROTATED: _ORIENTATION,
+        ROTATED: (*_ORIENTATION, "views"),
     },
     "describe": {
         ALWAYS: (
@@ -172,12 +178,13 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         PAIRS: ("min_inliers", "jobs", "report"),
         A_PAGE: ("pictures",),
         PICTURES: ("images",),
-        TWO_INPUTS: ("rotate", "scale", "draw", *_SIFT, *_READING),
+        TWO_INPUTS: ("rotate", "scale", "draw", "focal_px", *_SIFT, *_READING),
         AN_IMAGE: (*_SIFT, *_READING),
         A_MODEL: ("max_error", "guided"),
+        OF_CAMERAS: ("focal_px",),
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
-        ROTATED: _ORIENTATION,
+        ROTATED: (*_ORIENTATION, "views"),
         WRITES: ("format",),
         REPLACES: ("overwrite",),
     },

@@ -12,7 +12,8 @@ import click
 
 from ..errors import ParameterError
 from ..formats import CAMERA_CHOICES, CAMERA_MODELS, DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL
-from ..params import DEFAULT_PRESET, PRESETS, SiftParams
+from ..params import SiftParams
+from ..presets import DEFAULT_PRESET, PRESETS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -30,6 +31,7 @@ SIFT_OPTIONS = (
     "max_orientations",
     "rootsift",
     "dsp",
+    "views",
 )
 """Parameters that have an option of their own, in the order of the help."""
 

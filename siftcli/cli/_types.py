@@ -30,3 +30,18 @@ class WholeNumber(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             choices = ", or ".join((f"a whole number of at least {self.low}", *self.words))
             self.fail(f"expected {choices}; got {value!r}.", param, ctx)
         return int(text)
+
+
+class FocalLengths(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """One or two lengths in pixels, with a comma between them; their range is checked elsewhere."""
+
+    name = "focal lengths"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Read them."""
+        try:
+            return tuple(float(word) for word in str(value).split(","))
+        except ValueError:
+            self.fail(f"expected PX or PX,PX, such as 1200 or 1200,950; got {value!r}.", param, ctx)

@@ -9,7 +9,8 @@ import click
 
 from ..errors import ParameterError
 from ..formats import FORMATS
-from ..params import PRESETS, SiftParams
+from ..params import SiftParams
+from ..presets import PRESETS
 from ._image_options import page_option, stretch_options, threads_option
 from ._modes import Command
 from ._options import (

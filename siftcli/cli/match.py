@@ -14,6 +14,7 @@ from ..matching.options import (
     DEFAULT_MODEL,
     DEFAULT_PAIRS_MODEL,
     DEFAULT_RATIO,
+    FUNDAMENTAL,
     MODEL_CHOICES,
     MatchOptions,
 )
@@ -32,7 +33,7 @@ from ._options import (
     sift_params,
     verbosity_options,
 )
-from ._types import WholeNumber
+from ._types import FocalLengths, WholeNumber
 
 _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "threads")
 
@@ -62,8 +63,18 @@ _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "thre
     "--model",
     type=click.Choice(MODEL_CHOICES),
     help="Geometric model that the matches are verified with; 'none' skips verification. A homography is for "
-    "flat scenes and pure camera rotation, a fundamental matrix for scenes with depth.  "
-    f"[default: {DEFAULT_MODEL}; with --pairs: {DEFAULT_PAIRS_MODEL}]",
+    "flat scenes and pure camera rotation, a fundamental matrix for scenes with depth, an essential matrix "
+    "for the same with known focal lengths, which gives the relative pose of the cameras.  "
+    f"[default: {DEFAULT_MODEL}; with --pairs: {DEFAULT_PAIRS_MODEL} where the database has known focal "
+    f"lengths, else {FUNDAMENTAL}]",
+)
+@click.option(
+    "--focal",
+    "focal_px",
+    type=FocalLengths(),
+    metavar="PX[,PX]",
+    help="With --model essential: focal length in pixels, one for both images or one for each. When not "
+    "given, it is read from EXIF.",
 )
 @click.option(
     "--max-error",

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from .._version import __version__
 from ..features import Features
-from ..params import DEFAULT_PRESET, SiftParams
+from ..params import SiftParams
+from ..presets import DEFAULT_PRESET
 from .base import Detector, Grey
 
 

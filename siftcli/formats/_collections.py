@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from ..errors import InputError, OutputError
 from ..features import Features
 from ..io.writing import is_special
+from ..matching.cameras import Camera
 from ._record import FeatureFile
 from ._registry import DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL, FORMATS, Format, format_of
 
@@ -62,6 +63,14 @@ class Writer(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
+
+
+@runtime_checkable
+class WithCameras(Protocol):
+    """A collection that stores cameras."""
+
+    def camera(self, name: str) -> Camera | None:
+        """The camera of an image; None if it is not known."""
 
 
 class Reader(Protocol):

@@ -8,9 +8,11 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ..errors import ParameterError
+from ..matching import cameras
 from ._collections import WriteOptions
 from ._exif import read_exif
 from ._registry import CAMERA_CHOICES, CAMERA_MODELS
+from .colmap_text import HALF_PIXEL
 
 DEFAULT_FOCAL_FACTOR = 1.2
 """COLMAP's guess of an unknown focal length, as a multiple of the larger side."""
@@ -38,6 +40,25 @@ class Camera:
     params: bytes
     prior_focal_length: bool
     """Whether the focal length was read from EXIF, not guessed."""
+
+
+def known(model: object, params: object, prior_focal_length: object) -> cameras.Camera | None:
+    """The camera of a row, if its focal length is known and it has no distortion; else None."""
+    names = {number: name for name, number in CAMERA_MODELS.items()}
+    n_focal, n_distortion = _PARAMETERS.get(names.get(model, ""), (0, 0))  # type: ignore[call-overload]
+    is_pinhole = n_focal > 0 and "FISHEYE" not in names[model]  # type: ignore[index]
+    if prior_focal_length != 1 or not is_pinhole or not isinstance(params, bytes):
+        return None
+    if len(params) != 8 * (n_focal + 2 + n_distortion):
+        return None
+    values = np.frombuffer(params, "<f8")
+    if values[n_focal + 2 :].any():
+        return None
+    (cx, cy) = (values[n_focal : n_focal + 2] - HALF_PIXEL).tolist()
+    try:
+        return cameras.Camera(fx=float(values[0]), fy=float(values[n_focal - 1]), cx=cx, cy=cy)
+    except ParameterError:
+        return None
 
 
 def check_camera(options: WriteOptions) -> None:

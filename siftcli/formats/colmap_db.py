@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..errors import InputError, OutputError
 from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, Features
+from ..matching.cameras import Camera as KnownCamera
 from . import _colmap_schema as schema
 from ._base import Closing, refuse_replacing, unknown_image
 from ._collections import WriteOptions
-from ._colmap_camera import Camera, check_camera, group_of, guessed
+from ._colmap_camera import Camera, check_camera, group_of, guessed, known
 from ._colmap_priors import write_prior
 from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
 from ._exif import Exif, read_exif
@@ -311,6 +312,16 @@ class ColmapReader(Closing):
         """What the features of an image were made from; None if it is not recorded."""
         with schema.errors(self.path):
             return schema.origin(self.connection, name)
+
+    def camera(self, name: str) -> KnownCamera | None:
+        """The camera of an image; None if its focal length is a guess or it is no pinhole camera."""
+        query = (
+            "SELECT model, params, prior_focal_length FROM images JOIN cameras USING (camera_id) "
+            "WHERE images.name = CAST(? AS TEXT)"
+        )
+        with schema.errors(self.path):
+            found = self.connection.execute(query, (os.fsencode(name),)).fetchone()
+        return None if found is None else known(*found)
 
     def close(self) -> None:
         """Close the database."""

@@ -20,9 +20,12 @@ from ._base import Closing
 from ._matches import FoundIn, PairMatches, other_options
 from .colmap_text import HALF_PIXEL
 
-DEGENERATE, UNCALIBRATED, PLANAR_OR_PANORAMIC = 1, 3, 6
+DEGENERATE, CALIBRATED, UNCALIBRATED, PANORAMIC, PLANAR_OR_PANORAMIC = 1, 2, 3, 5, 6
 """COLMAP's kinds of two-view geometry. A homography describes a plane or a purely rotating camera."""
 _OPTIONS = "match options"
+_TO_FEATURES = np.array([[1, 0, -HALF_PIXEL], [0, 1, -HALF_PIXEL], [0, 0, 1]])
+
+Matrix = NDArray[np.float64]
 
 
 class ColmapMatchWriter(Closing):
@@ -102,15 +105,15 @@ class ColmapMatchWriter(Closing):
     ) -> None:
         inliers = model.inliers if found.is_verified else np.zeros(len(found.matches), bool)
         rows = _rows(found.matches, inliers, is_swapped)
-        config, f, h = DEGENERATE, None, None
+        config, columns = DEGENERATE, dict[str, bytes]()
         if found.is_verified and model.model is not None:
-            config = UNCALIBRATED if model.kind == "fundamental" else PLANAR_OR_PANORAMIC
-            matrix = _in_colmap_pixels(model.model, model.kind, is_swapped)
-            f, h = (matrix, None) if model.kind == "fundamental" else (None, matrix)
+            config, columns = _geometry(model, model.model, is_swapped)
+        names = "".join(f", {name}" for name in columns)
+        marks = ", ?" * len(columns)
         self.connection.execute(
-            "INSERT OR REPLACE INTO two_view_geometries (pair_id, rows, cols, data, config, F, H) "
-            "VALUES (?, ?, 2, ?, ?, ?, ?)",
-            (pair_id, len(rows), rows.tobytes(), config, f, h),
+            f"INSERT OR REPLACE INTO two_view_geometries (pair_id, rows, cols, data, config{names}) "
+            f"VALUES (?, ?, 2, ?, ?{marks})",
+            (pair_id, len(rows), rows.tobytes(), config, *columns.values()),
         )
 
 
@@ -119,13 +122,36 @@ def _rows(matches: Matches, chosen: NDArray[np.bool_] | None, is_swapped: bool) 
     return np.ascontiguousarray(pairs[:, ::-1] if is_swapped else pairs, dtype="<u4")
 
 
-def _in_colmap_pixels(model: NDArray[np.float64], kind: str, is_swapped: bool) -> bytes:
-    """The model for positions shifted by HALF_PIXEL in x and y."""
-    back = np.array([[1, 0, -HALF_PIXEL], [0, 1, -HALF_PIXEL], [0, 0, 1]])
-    if kind == "fundamental":
-        moved = back.T @ model @ back
-        moved = moved.T if is_swapped else moved
-    else:
-        moved = np.linalg.inv(back) @ model @ back
-        moved = np.linalg.inv(moved) if is_swapped else moved
-    return np.ascontiguousarray(moved, "<f8").tobytes()
+def _geometry(model: Verification, matrix: Matrix, is_swapped: bool) -> tuple[int, dict[str, bytes]]:
+    """COLMAP's kind of a geometry, and the columns that it has.
+
+    A calibrated pair has E, of directions, besides F, of pixels, and the pose of the second camera relative
+    to the first. If that only rotates, there is the map of distant points instead.
+    """
+    if model.kind in ("similarity", "homography"):
+        return PLANAR_OR_PANORAMIC, {"H": _map_in_colmap_pixels(matrix, is_swapped)}
+    columns = {"F": _lines_in_colmap_pixels(matrix, is_swapped)}
+    if model.pose is None or model.cameras is None:
+        return UNCALIBRATED, columns
+    pose = model.pose.inverse if is_swapped else model.pose
+    qvec, tvec = _doubles(pose.quaternion), _doubles(pose.direction)
+    if model.pose.is_rotation:
+        far = _map_in_colmap_pixels(model.pose.far_map(*model.cameras), is_swapped)
+        return PANORAMIC, {"H": far, "qvec": qvec, "tvec": _doubles(np.zeros(3))}
+    return CALIBRATED, {**columns, "E": _doubles(pose.essential), "qvec": qvec, "tvec": tvec}
+
+
+def _map_in_colmap_pixels(model: Matrix, is_swapped: bool) -> bytes:
+    """A point map for positions shifted by HALF_PIXEL in x and y."""
+    moved = np.linalg.inv(_TO_FEATURES) @ model @ _TO_FEATURES
+    return _doubles(np.linalg.inv(moved) if is_swapped else moved)
+
+
+def _lines_in_colmap_pixels(model: Matrix, is_swapped: bool) -> bytes:
+    """A fundamental matrix for positions shifted by HALF_PIXEL in x and y."""
+    moved = _TO_FEATURES.T @ model @ _TO_FEATURES
+    return _doubles(moved.T if is_swapped else moved)
+
+
+def _doubles(values: Matrix) -> bytes:
+    return np.ascontiguousarray(values, "<f8").tobytes()

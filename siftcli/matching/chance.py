@@ -32,9 +32,12 @@ from numpy.typing import NDArray
 
 MAX_LOG10_NFA = -3.0
 """Models are accepted below this: one false model is expected in 1,000 unrelated image pairs."""
-SAMPLE_SIZES = {"similarity": 2, "homography": 4, "fundamental": 7}
-MODELS_PER_SAMPLE = {"similarity": 1, "homography": 1, "fundamental": 3}
-"""Seven matches determine up to three fundamental matrices (Hartley and Zisserman, section 11.1.2)."""
+SAMPLE_SIZES = {"similarity": 2, "homography": 4, "fundamental": 7, "essential": 5}
+MODELS_PER_SAMPLE = {"similarity": 1, "homography": 1, "fundamental": 3, "essential": 10}
+"""Seven matches determine up to three fundamental matrices (Hartley and Zisserman, section 11.1.2), five
+up to ten essential ones (Nister, PAMI 26(6), 2004, section 3.2)."""
+EPIPOLAR = ("fundamental", "essential")
+"""Models that constrain a point to a line."""
 MIN_SPREAD = 2.0
 """Minimum standard deviation of the inliers' positions, in units of the tolerance."""
 MAX_EXCHANGED = 300
@@ -45,7 +48,7 @@ _HALF_OF_THE_CELLS_AROUND = tuple(complex(x, y) for x in range(3) for y in range
 Points = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Errors = Callable[[Points, Points], NDArray[np.float64]]
-"""The errors (M,) in pixels of M pairs of points under a model."""
+"""The errors in pixels of pairs of points (..., 2) under a model; the arguments broadcast."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ def weigh(
     Parameters
     ----------
     kind
-        ``"similarity"``, ``"homography"`` or ``"fundamental"``.
+        ``"similarity"``, ``"homography"``, ``"fundamental"`` or ``"essential"``.
     errors
-        A function from points (M, 2) of both images to the errors (M,) in pixels under the model.
+        A function from points (..., 2) of both images to the errors (...) in pixels under the model.
     first, second
         (M, 2) matched positions in pixels.
     inliers
@@ -86,7 +89,7 @@ def weigh(
     """
     rows, others = np.flatnonzero(inliers), np.flatnonzero(~inliers)
     rows = rows[independent(first[rows], second[rows], max_error)]
-    exchanged = rows if kind == "fundamental" else np.sort(np.concatenate([rows, others]))
+    exchanged = rows if kind in EPIPOLAR else np.sort(np.concatenate([rows, others]))
     probability = max(
         probability_of_area(kind, max_error, image_size),
         probability_of_exchange(errors, first[exchanged], second[exchanged], max_error),
@@ -116,7 +119,7 @@ def probability_of_area(kind: str, max_error: float, image_size: tuple[int, int]
     """
     width, height = image_size
     band = 2 * max_error * math.hypot(width, height)
-    tolerated = band if kind == "fundamental" else math.pi * max_error**2
+    tolerated = band if kind in EPIPOLAR else math.pi * max_error**2
     return min(tolerated / (width * height), 1.0)
 
 
@@ -131,8 +134,9 @@ def probability_of_exchange(errors: Errors, first: Points, second: Points, max_e
     if n < 2:
         return 0.0
     chosen = np.unique(np.linspace(0, n - 1, min(n, MAX_EXCHANGED)).astype(np.intp))
-    i, j = (chosen[index] for index in np.nonzero(~np.eye(len(chosen), dtype=bool)))
-    return float(np.mean(errors(first[i], second[j]) <= max_error))
+    is_near = errors(first[chosen, None], second[chosen]) <= max_error
+    np.fill_diagonal(is_near, False)
+    return float(np.count_nonzero(is_near) / (len(chosen) * (len(chosen) - 1)))
 
 
 def independent(first: Points, second: Points, radius: float) -> Rows:

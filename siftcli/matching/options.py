@@ -10,14 +10,19 @@ from ..errors import ParameterError
 DEFAULT_RATIO = 0.8
 """Maximum ratio of the nearest to the second-nearest distance (Lowe, section 7.1)."""
 
-MIN_MATCHES = {"similarity": 2, "homography": 4, "fundamental": 8}
+FUNDAMENTAL = "fundamental"
+ESSENTIAL = "essential"
+"""The model of a scene with depth seen by known cameras, which :func:`siftcli.verify` is given."""
+MIN_MATCHES = {"similarity": 2, "homography": 4, FUNDAMENTAL: 8, ESSENTIAL: 5}
 """Minimum number of matches to estimate each model."""
-MODELS = tuple(MIN_MATCHES)
+MODELS = ("similarity", "homography", FUNDAMENTAL)
+"""Models that need no cameras."""
 NO_MODEL = "none"
-MODEL_CHOICES = (*MODELS, NO_MODEL)
+MODEL_CHOICES = (*MODELS, ESSENTIAL, NO_MODEL)
 DEFAULT_MODEL = "homography"
-DEFAULT_PAIRS_MODEL = "fundamental"
-"""Default model for the image pairs of a collection, which show a scene with depth."""
+DEFAULT_PAIRS_MODEL = ESSENTIAL
+"""Default model for the image pairs of a collection, which show a scene with depth. Pairs of unknown cameras
+get a fundamental matrix."""
 DEFAULT_MIN_INLIERS = 15
 """Minimum number of inliers of a verified pair in a collection (the same default as COLMAP)."""
 DEFAULT_MAX_ERROR = 3.0

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from ..features import Features, Matches
 from .nearest import match
-from .options import NO_MODEL, MatchOptions
-from .verification import Verification, verify
+from .options import ESSENTIAL, FUNDAMENTAL, NO_MODEL, MatchOptions
+from .verification import Cameras, Verification, verify
 
 
 def search(
-    f: Features, g: Features, options: MatchOptions, threads: int | None = None
+    f: Features,
+    g: Features,
+    options: MatchOptions,
+    threads: int | None = None,
+    cameras: Cameras | None = None,
 ) -> tuple[Matches, Verification | None]:
     """Match the features of two images and verify the matches.
 
@@ -21,6 +25,8 @@ def search(
         With ``guided``, the accepted model guides a second matching, which is verified again.
     threads
         As for :func:`siftcli.match`.
+    cameras
+        Of both images, for the model ``"essential"``. Without them it is a fundamental matrix.
 
     Returns
     -------
@@ -31,9 +37,11 @@ def search(
     matches = match(f, g, **test)  # type: ignore[arg-type]
     if options.model == NO_MODEL:
         return matches, None
-    found = verify(f, g, matches, options.model, options.max_error)
+    model = FUNDAMENTAL if options.model == ESSENTIAL and cameras is None else options.model
+    how = (model, options.max_error, cameras if model == ESSENTIAL else None)
+    found = verify(f, g, matches, *how)
     guide = found.guide() if options.guided else None
     if guide is None:
         return matches, found
     matches = match(f, g, guide=guide, **test)  # type: ignore[arg-type]
-    return matches, verify(f, g, matches, options.model, options.max_error)
+    return matches, verify(f, g, matches, *how)

@@ -1,4 +1,4 @@
-"""Verify putative matches by a similarity, a homography or a fundamental matrix.
+"""Verify putative matches by a similarity, a homography, or the epipolar geometry of two cameras.
 
 A model is estimated from the matches (:mod:`siftcli.matching.estimators`). It is accepted only if its
 inliers are not explained by chance (:mod:`siftcli.matching.chance`). If there is no model, the result
@@ -10,44 +10,59 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
 from ..features import Features, Matches
 from . import chance
-from .estimators import ERRORS, ESTIMATORS, Matrix, Points
+from .cameras import Camera, RelativePose
+from .estimators import ESTIMATORS, checked
 from .nearest import Guide
 from .options import (
     DEFAULT_MAX_ERROR,
     DEFAULT_MODEL,
+    ESSENTIAL,
     MIN_MATCHES,
     MODELS,
     check_max_error,
     check_model,
 )
+from .random_search import relative_pose
+from .residuals import ERRORS, Matrix, Points
 
 MIRRORED_DEVIATIONS = 2.0
 """A model with n inliers is rejected if a mirroring one has this many standard deviations (√n) more."""
-MODEL_NAMES = {"similarity": "similarity", "homography": "homography", "fundamental": "fundamental matrix"}
+ROTATION_SHARE = 0.9
+"""The direction of translation is undetermined if the rotation alone explains this share of the inliers."""
+MODEL_NAMES = {
+    "similarity": "similarity",
+    "homography": "homography",
+    "fundamental": "fundamental matrix",
+    ESSENTIAL: "relative pose",
+}
 """Names of the models in messages."""
+Cameras = tuple[Camera, Camera]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verification:
     """The result of verifying M matches: a model and its inliers, or the reason why there is no model.
 
-    Rotation, scale and shift are measured at the centre of the first image. They are ``None`` if there
-    is no model or if it is a fundamental matrix. The rotation is also ``None`` if the model mirrors.
+    Rotation, scale and shift are measured at the centre of the first image. They are ``None`` if there is no
+    point map (no model, "fundamental", "essential"). The rotation is also ``None`` if the model mirrors.
     """
 
     kind: str
-    """"similarity", "homography" or "fundamental"."""
+    """"similarity", "homography", "fundamental" or "essential"."""
     max_error: float
-    """Largest error of an inlier in pixels of the second image (Sampson distance for "fundamental")."""
+    """Largest error of an inlier in pixels of the second image (Sampson distance for "fundamental" and
+    "essential")."""
     model: Matrix | None
-    """(3, 3) float64: the map from the first to the second image, or F with x₂ᵀ F x₁ = 0.
-    None if no model was accepted."""
+    """(3, 3) float64: the map from the first to the second image, or F with x₂ᵀ F x₁ = 0 for pixels x (for
+    "essential" too). None if no model was accepted."""
     inliers: NDArray[np.bool_]
     """(M,) bool: whether a match fits the model; all False if there is no model."""
     n_inliers: int
@@ -61,6 +76,10 @@ class Verification:
     """Ratio of lengths in the second image to lengths in the first."""
     shift: tuple[float, float] | None = None
     """(dx, dy) displacement of the centre of the first image, in pixels."""
+    cameras: Cameras | None = None
+    """The known cameras ("essential")."""
+    pose: RelativePose | None = None
+    """The pose of the second camera relative to the first ("essential")."""
     reason: str = ""
     """Why there is no model."""
 
@@ -68,7 +87,8 @@ class Verification:
         """The model as a guide for a second matching within ``max_error``; None if there is no model."""
         if self.model is None:
             return None
-        return Guide(model=self.model, kind=self.kind, tolerance_px=self.max_error)
+        kind = "fundamental" if self.kind == ESSENTIAL else self.kind
+        return Guide(model=self.model, kind=kind, tolerance_px=self.max_error)
 
 
 def verify(
@@ -77,6 +97,7 @@ def verify(
     matches: Matches,
     model: str = DEFAULT_MODEL,
     max_error: float = DEFAULT_MAX_ERROR,
+    cameras: Cameras | None = None,
 ) -> Verification:
     """Fit a model to the matches, and determine which matches are its inliers.
 
@@ -84,7 +105,7 @@ def verify(
 
     * Fewer than 1 in 1,000 such models are expected among unrelated matches
       (:mod:`siftcli.matching.chance`).
-    * The inliers do not all lie at one position or, for a homography or a fundamental matrix, on one line.
+    * The inliers do not all lie at one position or, except for a similarity, on one line.
     * For a similarity or a homography: no mirroring model explains clearly more matches.
 
     An accepted model is not always the correct one. For example, two buildings with the same windows
@@ -98,10 +119,13 @@ def verify(
         M putative matches between them.
     model
         ``"similarity"`` (rotation, scale and shift), ``"homography"`` (a planar scene, or a camera that
-        only rotates) or ``"fundamental"`` (a scene with depth).
+        only rotates), ``"fundamental"`` (a scene with depth) or ``"essential"`` (a scene with depth
+        seen by known cameras, which gives their relative pose).
     max_error
-        Maximum error of an inlier in pixels of the second image (Sampson distance for a fundamental
-        matrix).
+        Maximum error of an inlier in pixels of the second image (Sampson distance for a scene with depth).
+        Models are estimated with smaller tolerances (:mod:`siftcli.matching.random_search`).
+    cameras
+        Cameras of both images, for ``"essential"`` only.
 
     Returns
     -------
@@ -111,52 +135,76 @@ def verify(
     Raises
     ------
     ParameterError
-        If the model is unknown or ``max_error`` is not above 0.
+        If the model is unknown, ``max_error`` is not above 0, or cameras are missing or have no effect.
     """
-    check_model(model, MODELS)
+    check_model(model, (*MODELS, ESSENTIAL))
     check_max_error(max_error)
-    matrix, reason = fit(f, g, matches, model, max_error)
-    if matrix is None:
-        return _rejected(model, max_error, len(matches), reason)
+    if (cameras is not None) != (model == ESSENTIAL):
+        raise ParameterError(
+            f"cameras must be given for the model {ESSENTIAL!r} and for no other; "
+            f"got {'none' if cameras is None else 'cameras'} for {model!r}"
+        )
+    fitted = fit(f, g, matches, model, max_error, cameras)
+    if fitted.model is None:
+        return _rejected(model, max_error, len(matches), fitted.reason)
     first, second = matched_points(f, g, matches)
-    errors = partial(ERRORS[model], model=matrix)
+    errors = partial(ERRORS[model], model=fitted.model)
     inliers = errors(first, second) <= max_error
     n_inliers = int(np.count_nonzero(inliers))
     evidence = chance.weigh(model, errors, first, second, inliers, max_error, g.image_size)
     reason = _doubt(evidence, model, n_inliers, len(matches))
-    if not reason and model != "fundamental" and 2 * n_inliers < len(matches):
+    if not reason and model not in chance.EPIPOLAR and 2 * n_inliers < len(matches):
         reason = _mirrored(n_inliers, f, g, matches, model, max_error)
     if reason:
         return _rejected(model, max_error, len(matches), reason, n_inliers, evidence.log10_nfa)
-    rotation_deg, scale, shift = (None, None, None) if model == "fundamental" else _motion(matrix, f)
+    is_map = model not in chance.EPIPOLAR
+    rotation_deg, scale, shift = _motion(fitted.model, f) if is_map else (None, None, None)
+    pose = fitted.pose
+    if pose is not None and cameras is not None:
+        pose = _with_direction_judged(pose, cameras, first[inliers], second[inliers], max_error)
     return Verification(
-        kind=model, max_error=max_error, model=matrix, inliers=inliers, n_inliers=n_inliers,
+        kind=model, max_error=max_error, model=fitted.model, inliers=inliers, n_inliers=n_inliers,
         log10_nfa=evidence.log10_nfa, rotation_deg=rotation_deg, scale=scale, shift=shift,
+        cameras=cameras, pose=pose,
     )  # fmt: skip
 
 
+class Fit(NamedTuple):
+    """A fitted model that has not been tested for chance, or the reason why there is none."""
+
+    model: Matrix | None
+    reason: str = ""
+    pose: RelativePose | None = None
+
+
 def fit(
-    f: Features, g: Features, matches: Matches, model: str, max_error: float
-) -> tuple[Matrix | None, str]:
-    """Fit a model to the matches, without testing whether it is due to chance.
-
-    Parameters
-    ----------
-    f, g, matches, model, max_error
-        As for :func:`verify`.
-
-    Returns
-    -------
-    model, reason
-        A (3, 3) float64 model and an empty string, or None and the reason why there is no model.
-    """
+    f: Features, g: Features, matches: Matches, model: str, max_error: float, cameras: Cameras | None = None
+) -> Fit:
+    """Fit a model to the matches, without testing whether it is due to chance; parameters as for `verify`."""
     reason = _too_few(len(matches), model)
     if reason:
-        return None, reason
+        return Fit(None, reason)
     first, second = matched_points(f, g, matches)
-    scale = f.scale[matches.pairs[:, 0]].astype(np.float64)
-    matrix = ESTIMATORS[model](first, second, scale, max_error)
-    return matrix, "" if matrix is not None else f"no {MODEL_NAMES[model]} fits the {len(matches)} matches"
+    rows_f, rows_g = matches.pairs.T
+    scale = np.sqrt(f.scale[rows_f].astype(np.float64) * g.scale[rows_g])
+    pose = None
+    if cameras is None:
+        matrix = ESTIMATORS[model](first, second, scale, max_error)
+    else:
+        pose = relative_pose(first, second, scale, max_error, cameras)
+        matrix = None if pose is None else pose.fundamental(*cameras)
+    matrix = checked(matrix, model, first, second, max_error)
+    if matrix is None:
+        return Fit(None, f"no {MODEL_NAMES[model]} fits the {len(matches)} matches")
+    return Fit(matrix, pose=pose)
+
+
+def _with_direction_judged(
+    pose: RelativePose, cameras: Cameras, first: Points, second: Points, max_error: float
+) -> RelativePose:
+    """The pose, with a note if the inliers are explained by its rotation alone."""
+    errors = ERRORS["homography"](first, second, pose.far_map(*cameras))
+    return replace(pose, is_rotation=bool(np.mean(errors <= max_error) >= ROTATION_SHARE))
 
 
 def matched_points(f: Features, g: Features, matches: Matches) -> tuple[Points, Points]:
@@ -192,7 +240,7 @@ def _mirrored(n_inliers: int, f: Features, g: Features, matches: Matches, kind: 
     them as well.
     """
     left_to_right = replace(f, xy=f.xy * np.array([-1, 1], np.float32))
-    model, _ = fit(left_to_right, g, matches, kind, max_error)
+    model = fit(left_to_right, g, matches, kind, max_error).model
     if model is None:
         return ""
     errors = ERRORS[kind](*matched_points(left_to_right, g, matches), model)

@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, OutputError, SiftcliError, StorageError
-from ..features import Features
+from ..features import Features, Matches
 from ..formats import format_of
-from ..formats._collections import Reader, open_reader
+from ..formats._collections import Reader, WithCameras, open_reader
 from ..formats._matches import FoundIn, MatchWriter, PairMatches, features_digest, match_writer
 from ..formats._registry import MATCH_COLLECTIONS
 from ..io.locks import locked
 from ..io.reading import absolute
 from ..io.writing import check_output
 from ..matching.chance import MAX_LOG10_NFA
-from ..matching.options import MatchOptions
+from ..matching.options import ESSENTIAL, MatchOptions
 from ..matching.search import search
+from ..matching.verification import Cameras, Verification
 from ..parallel.processes import LocalPool
 from .detect import shared_cores
 from .pair_selection import NamePair, select_pairs
@@ -34,6 +35,9 @@ from .summary import SCHEMA
 
 SAME_PX = 0.01
 """Tolerance for positions, in pixels: adding and removing COLMAP's half pixel rounds them to float32."""
+CALIBRATED_SHARE = 0.7
+"""A pair is not calibrated if its known cameras explain less than this share of the matches that a
+fundamental matrix explains. COLMAP's share, 0.95, rejects many pairs whose cameras were measured."""
 CACHED_IMAGES = 64
 """Images whose features each process caches: about 100 MB at 10,000 features per image."""
 PAIRS_ORDERED = 1 << 16
@@ -199,7 +203,7 @@ class Matcher:
 
     def _matched(self, pair: NamePair) -> PairMatches:
         (first, digest_a), (second, digest_b) = (self._read(name) for name in pair)
-        matches, found = search(first, second, self.options, self.threads)
+        matches, found = self._searched(pair, first, second)
         return PairMatches(
             names=pair,
             n_features=(len(first), len(second)),
@@ -208,6 +212,31 @@ class Matcher:
             min_inliers=self.min_inliers,
             found_in=FoundIn(pair, (digest_a, digest_b), str(absolute(self.source))),
         )
+
+    def _searched(
+        self, pair: NamePair, first: Features, second: Features
+    ) -> tuple[Matches, Verification | None]:
+        """Search with the cameras if both are known and do not contradict the matches."""
+        cameras = self._cameras(pair)
+        found = search(first, second, self.options, self.threads, cameras)
+        if cameras is None:
+            return found
+        without = search(first, second, self.options, self.threads)
+        return found if _n_inliers(found) >= CALIBRATED_SHARE * _n_inliers(without) > 0 else without
+
+    def _cameras(self, pair: NamePair) -> Cameras | None:
+        """The cameras in the database, that of the matches or else that of the features."""
+        reader = self._target or self._reader
+        if self.options.model != ESSENTIAL or not isinstance(reader, WithCameras):
+            return None
+        first, second = (reader.camera(name) for name in pair)
+        return None if first is None or second is None else (first, second)
+
+
+def _n_inliers(found: tuple[Matches, Verification | None]) -> int:
+    """Inliers of an accepted model; 0 without one."""
+    verification = found[1]
+    return 0 if verification is None or verification.model is None else verification.n_inliers
 
 
 def _require_same_keypoints(path: str, name: str, features: Features, there: Features) -> None:

@@ -20,7 +20,8 @@ from .. import api
 from ..features import Features, Matches
 from ..formats import load
 from ..image import Picture, check_max_image_size, read_image
-from ..matching.options import MatchOptions
+from ..matching.cameras import Camera
+from ..matching.options import ESSENTIAL, MatchOptions
 from ..matching.search import search
 from ..matching.verification import Verification
 from ..params import SiftParams
@@ -28,6 +29,7 @@ from ..views import metrics
 from ..views.canvas import rotated
 from ..views.planar import Region, map_points
 from ..views.transforms import SUPPORT_SIGMAS
+from .focal_lengths import focal_lengths
 from .match_request import check_request, is_feature_file
 from .summary import SCHEMA
 
@@ -123,6 +125,7 @@ class ImageMatch:
             "scale_recovered": None if found is None else found.scale,
             "shift": None if found is None or found.shift is None else list(found.shift),
             "model_matrix": None if found is None or found.model is None else found.model.tolist(),
+            **_pose(found),
             "reason": "" if found is None else found.reason,
             **asdict(self.options),
         }
@@ -156,6 +159,22 @@ class ImageMatch:
         }
 
 
+def _pose(found: Verification | None) -> dict[str, Any]:
+    """The relative pose of known cameras in plain types."""
+    cameras = None if found is None else found.cameras
+    pose = None if found is None else found.pose
+    return {
+        "focal_px": None if cameras is None else [camera.fx for camera in cameras],
+        "pose_rotation": None if pose is None else pose.rotation.tolist(),
+        "pose_angle_deg": None if pose is None else pose.angle_deg,
+        "pose_axis": None if pose is None or pose.axis is None else list(pose.axis),
+        "pose_direction": None if pose is None or pose.is_rotation else pose.direction.tolist(),
+        "pose_note": ROTATION_ONLY if pose is not None and pose.is_rotation else "",
+    }
+
+
+ROTATION_ONLY = "unknown: the rotation alone explains the matches"
+
 _ROWS = (
     ("n_features_a", "features of A", "{}"),
     ("n_features_b", "features of B", "{}"),
@@ -163,6 +182,11 @@ _ROWS = (
     ("model", "model", "{}"),
     ("reason", "no model", "{}"),
     ("n_inliers", "inliers", "{}"),
+    ("focal_px", "focal lengths", "{0[0]:.1f}, {0[1]:.1f} px"),
+    ("pose_angle_deg", "rotation from A to B", "{:.3f}°"),
+    ("pose_axis", "  about (right, down, forward)", "{0[0]:z.4f}, {0[1]:z.4f}, {0[2]:z.4f}"),
+    ("pose_direction", "direction of translation", "{0[0]:z.4f}, {0[1]:z.4f}, {0[2]:z.4f}"),
+    ("pose_note", "direction of translation", "{}"),
     ("rotation_asked_deg", "rotation asked", "{:g}°"),
     ("rotation_recovered_deg", "rotation recovered", "{:z.4f}°"),
     ("rotation_error_deg", "  error", "{:+z.4f}°"),
@@ -182,6 +206,7 @@ def match_images(
     *,
     rotate: float | None = None,
     scale: float | None = None,
+    focal_px: tuple[float, ...] | None = None,
     options: MatchOptions | None = None,
     params: SiftParams | None = None,
     threads: int | None = None,
@@ -200,6 +225,9 @@ def match_images(
         move pixels; other angles interpolate with a cubic spline.
     scale
         Resize ``b`` by this factor, 0.05 to 20.
+    focal_px
+        Focal length in pixels, of both images or of each, for the model "essential". By default it is
+        read from EXIF. The camera's axis passes through the middle of the image.
     options
         How to search and verify.
     params, threads, max_image_size
@@ -219,7 +247,7 @@ def match_images(
     ParameterError
         If an option is out of range, or options contradict each other.
     """
-    check_request(a, b, rotate=rotate, scale=scale)
+    check_request(a, b, rotate=rotate, scale=scale, focal_px=focal_px)
     options = options or MatchOptions()
     limit = check_max_image_size(max_image_size)
     how = {"params": params or SiftParams(), "threads": threads, "max_image_size": limit}
@@ -227,7 +255,15 @@ def match_images(
     second = first if b is None else _read(b, **reading)
     side_a = _side(a, first, how)
     side_b, transform = _transformed_side(a if b is None else b, second, rotate, scale, how)
-    matches, found = search(side_a.features, side_b.features, options, threads)
+    cameras = None
+    if options.model == ESSENTIAL:
+        names = (a, a if b is None else b)
+        focal_a, focal_b = focal_lengths(names, (first, second), focal_px)
+        cameras = (
+            Camera.centred(focal_a, side_a.features.image_size),
+            Camera.centred(focal_b * transform.scale, side_b.features.image_size),
+        )
+    matches, found = search(side_a.features, side_b.features, options, threads, cameras)
     known = _same_pixels(first, second)
     return ImageMatch(
         a=side_a,

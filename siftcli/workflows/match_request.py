@@ -23,6 +23,7 @@ def check_request(
     rotate: float | None = None,
     scale: float | None = None,
     draw: bool = False,
+    focal_px: tuple[float, ...] | None = None,
 ) -> None:
     """Check a request before any work.
 
@@ -42,6 +43,11 @@ def check_request(
     files = [name for name in (a, b) if is_feature_file(name)]
     if draw and files:
         raise ParameterError(f"--draw expects two images, got the feature file {files[0]}; give its image")
+    if focal_px is not None and not (
+        len(focal_px) in (1, 2) and all(0 < focal < math.inf for focal in focal_px)
+    ):
+        shown = ",".join(f"{focal:g}" for focal in focal_px)
+        raise ParameterError(f"focal_px must be one or two lengths above 0, in pixels; got {shown}")
     if rotate is not None and not math.isfinite(rotate):
         raise ParameterError(f"rotate must be a finite number of degrees; got {rotate}")
     if scale is not None and not SCALE_RANGE[0] <= scale <= SCALE_RANGE[1]:

@@ -3,8 +3,9 @@
     python tests/benchmarks/chance.py FOLDER... [--alike SCENE=SCENE] [--sample N] ...
 
 A folder with ``images/`` is one scene. If it also has ``sparse/``, a COLMAP text model, its cameras are
-known. In other folders, images whose names start with the same letters show one scene. All ordered pairs
-of different scenes are unrelated, except those given by --alike.
+known, and unrelated images are tried with an essential matrix too. In other folders, images whose names
+start with the same letters show one scene. All ordered pairs of different scenes are unrelated, except
+those given by --alike.
 
 A model of related images counts as correct if it agrees with the known geometry:
 
@@ -34,8 +35,9 @@ import siftcli
 from siftcli._cv2 import import_cv2
 from siftcli.features import Features, Matches
 from siftcli.image import read_image
-from siftcli.matching.estimators import ERRORS
-from siftcli.matching.options import MODELS
+from siftcli.matching.cameras import Camera as Pinhole
+from siftcli.matching.options import ESSENTIAL, MODELS
+from siftcli.matching.residuals import ERRORS
 from siftcli.matching.verification import fit, matched_points, verify
 from siftcli.views.canvas import rotated
 
@@ -159,6 +161,13 @@ class Images:
         n = self.arguments.sample
         return pairs if n is None else random.Random(0).sample(pairs, min(n, len(pairs)))
 
+    def pinholes(self, a: Path, b: Path) -> tuple[Pinhole, Pinhole] | None:
+        """Both cameras, where they are known."""
+        if a not in self.cameras or b not in self.cameras:
+            return None
+        first, second = (self.cameras[path].calibration for path in (a, b))
+        return tuple(Pinhole(fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2]) for k in (first, second))
+
     def match(self, f: Features, g: Features) -> Matches:
         return siftcli.match(f, g, ratio=self.arguments.ratio)
 
@@ -168,8 +177,11 @@ def judge_unrelated(images: Images, tallies: dict[str, Tally]) -> None:
     for a, b in images.unrelated():
         f, g = images.features(a), images.features(b)
         matches = images.match(f, g)
+        cameras = images.pinholes(a, b)
         for kind, tally in tallies.items():
-            found = verify(f, g, matches, kind, error)
+            if kind == ESSENTIAL and cameras is None:
+                continue
+            found = verify(f, g, matches, kind, error, cameras if kind == ESSENTIAL else None)
             tally.counts["pairs"] += 1
             tally.counts["fitted"] += found.log10_nfa is not None
             if found.model is not None:
@@ -181,7 +193,7 @@ def judge_related(images: Images, tallies: dict[str, Tally]) -> None:
     for a, b, f, g, known in related(images):
         matches = images.match(f, g)
         for kind, tally in tallies.items():
-            model, _ = fit(f, g, matches, kind, images.arguments.max_error)
+            model = fit(f, g, matches, kind, images.arguments.max_error).model
             tally.counts["pairs"] += 1
             if model is None:
                 continue
@@ -243,7 +255,7 @@ def by_map(matrix: np.ndarray, max_error: float):
 
 def by_the_other_direction(f: Features, g: Features, back: Matches, max_error: float):
     def known(kind, model, first, second):
-        other, _ = fit(g, f, back, kind, max_error)
+        other = fit(g, f, back, kind, max_error).model
         near = ERRORS[kind](first, second, model) <= max_error
         if other is None:
             return False
@@ -277,7 +289,7 @@ def main() -> None:
     parser.add_argument("--ratio", type=float, default=0.8)
     parser.add_argument("--max-error", type=float, default=3.0)
     images = Images(parser.parse_args())
-    tallies = {kind: Tally() for kind in MODELS}
+    tallies = {kind: Tally() for kind in (*MODELS, ESSENTIAL)}
     judge_unrelated(images, tallies)
     report("unrelated", tallies, ("pairs", "fitted", "accepted"))
     tallies = {kind: Tally() for kind in MODELS}

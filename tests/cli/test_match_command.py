@@ -162,6 +162,7 @@ JSON_KEYS = {
     "schema", "image_a", "image_b", "n_features_a", "n_features_b", "n_dropped_b", "n_matches", "n_inliers",
     "rotation_asked_deg", "rotation_recovered_deg", "scale_asked", "scale_recovered", "shift", "model_matrix",
     "reason", "ratio", "mutual", "model", "max_error", "guided",
+    "focal_px", "pose_rotation", "pose_angle_deg", "pose_axis", "pose_direction", "pose_note",
 }  # fmt: skip
 TRUTH_KEYS = {
     "n_correct", "precision", "repeatability", "correct_within_px", "repeatable_within_px",

@@ -12,7 +12,8 @@ from siftcli.cli import COMMANDS, siftcli
 from siftcli.cli import _modes as modes
 from siftcli.cli._options import SIFT_OPTIONS
 from siftcli.errors import ParameterError
-from siftcli.params import PRESETS, SiftParams
+from siftcli.params import SiftParams
+from siftcli.presets import PRESETS
 
 IN_EFFECT = {
     "detect": {
@@ -40,6 +41,7 @@ IN_EFFECT = {
         modes.TWO_INPUTS: ["a.png", "b.png"],
         modes.AN_IMAGE: ["f.npz", "b.png"],
         modes.A_MODEL: ["a.png", "b.png", "--model", "similarity"],
+        modes.OF_CAMERAS: ["a.png", "b.png", "--model", "essential"],
         modes.LIMITED: ["a.png", "b.png", "--max-features", "5"],
         modes.LEARNED: ["a.png", "b.png", "--orientation", "learned"],
         modes.ROTATED: ["a.png", "b.png"],
@@ -94,6 +96,7 @@ NOT_IN_EFFECT = {
         modes.TWO_INPUTS: ["x.db", "--pairs", "exhaustive"],
         modes.AN_IMAGE: ["f.npz", "g.csv"],
         modes.A_MODEL: ["a.png", "b.png", "--model", "none"],
+        modes.OF_CAMERAS: ["a.png", "b.png", "--model", "fundamental"],
         modes.LIMITED: ["a.png", "b.png"],
         modes.LEARNED: ["a.png", "b.png"],
         modes.ROTATED: ["a.png", "b.png", "--upright"],
@@ -184,6 +187,7 @@ def test_an_option_without_effect_is_refused(tmp_path, monkeypatch, capsys, name
 @pytest.mark.parametrize(("name", "need", "args", "given"), list(cases(IN_EFFECT)))
 def test_an_option_with_an_effect_is_accepted(name, need, args, given):
     extra = {"selection": ["--max-features", "3"], "orientation_weights": ["--orientation", "learned"]}
+    extra["focal"] = ["--model", "essential"]
     others = extra.get(given[0][2:].replace("-", "_"), [])
     modes.check_options(context_of(name, [*args, *others, *given]))
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from siftcli.params import PRESETS
+from siftcli.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

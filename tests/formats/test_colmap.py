@@ -17,12 +17,14 @@ from test_foreign_formats import one
 import siftcli
 from siftcli.__main__ import run
 from siftcli.errors import InputError, OutputError, ParameterError
+from siftcli.features import Features
 from siftcli.formats import load
-from siftcli.formats._collections import WriteOptions, open_writer
+from siftcli.formats._collections import WriteOptions, open_reader, open_writer
 from siftcli.formats._colmap_camera import group_of, guessed
 from siftcli.formats._matches import PairMatches
 from siftcli.formats.colmap_matches import ColmapMatchWriter
 from siftcli.image import read_image
+from siftcli.matching.cameras import Camera
 from siftcli.matching.verification import verify
 
 CAMERA = next(p for p in SAMPLES if p.name == "camera.png")
@@ -303,6 +305,143 @@ def test_pycolmap_reads_matches_and_geometry(tmp_path, two, names, kind):
         mapped = first @ geometry.H.T
         shift = mapped[:, :2] / mapped[:, 2:] - second[:, :2]
         assert np.median(np.linalg.norm(shift, axis=1)) < 0.2
+
+
+# --- known cameras -----------------------------------------------------------------------------------------
+
+
+def in_depth(names, deg=8.0, direction=(1.0, 0.2, 0.1)):
+    """Verified matches of two cameras that see 80 points in depth; the camera of an image by its name."""
+    rng = np.random.default_rng(4)
+    points = np.column_stack([rng.uniform(-2, 2, (80, 2)), rng.uniform(4, 9, 80)])
+    angle = math.radians(deg)
+    rotation = np.array(
+        [[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]]
+    )
+    cameras = {"a": Camera(fx=500.0, fy=500.0, cx=319.5, cy=239.5), "b": Camera.centred(450.0, (640, 480))}
+    features = []
+    for name, at in zip(names, (points, points @ rotation.T + direction), strict=True):
+        projected = at @ cameras[name].matrix.T
+        xy = (projected[:, :2] / projected[:, 2:]).astype(np.float32)
+        features.append(Features(
+            xy=xy, scale=np.ones(80), orientation=np.zeros(80), response=np.ones(80), sign=np.ones(80),
+            octave=np.zeros(80), descriptors=np.eye(80, 128) * 255, image_size=(640, 480),
+        ))  # fmt: skip
+    matches = siftcli.match(*features)
+    found = verify(*features, matches, "essential", cameras=tuple(cameras[name] for name in names))
+    pair = PairMatches(names=names, n_features=(80, 80), matches=matches, verification=found, min_inliers=15)
+    return dict(zip(names, features, strict=True)), pair, (rotation, np.array(direction))
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_calibrated_geometries_are_as_colmap_writes_them(tmp_path, names):
+    features, found, (rotation, direction) = in_depth(names)
+    path = tmp_path / "x.db"
+    write_all(path, features)
+    with ColmapMatchWriter(path, options="", overwrite=False) as writer:
+        writer.write(found)
+    with pycolmap.Database.open(path) as database:
+        geometry = database.read_two_view_geometry(1, 2)
+        points = [database.read_keypoints(i)[:, :2].astype(float) for i in (1, 2)]
+    assert geometry.config == pycolmap.TwoViewGeometryConfiguration.CALIBRATED
+    if names[0] == "b":  # COLMAP's first image has the lower id
+        rotation, direction = rotation.T, -rotation.T @ direction
+    pose = geometry.cam2_from_cam1
+    np.testing.assert_allclose(pose.rotation.matrix(), rotation, atol=1e-4)
+    np.testing.assert_allclose(pose.translation, direction / np.linalg.norm(direction), atol=1e-3)
+    x, y, z = pose.translation
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    np.testing.assert_allclose(geometry.E, cross @ pose.rotation.matrix(), atol=1e-9)
+    first, second = (
+        np.column_stack([p[geometry.inlier_matches[:, i]], np.ones(80)]) for i, p in enumerate(points)
+    )
+    lines = first @ geometry.F.T
+    assert np.max(np.abs(np.sum(lines * second, 1)) / np.hypot(lines[:, 0], lines[:, 1])) < 0.01
+
+
+def test_a_pair_that_only_rotates_is_panoramic(tmp_path):
+    features, found, (rotation, _) = in_depth(("a", "b"), direction=(0.0, 0.0, 0.0))
+    write_all(tmp_path / "x.db", features)
+    with ColmapMatchWriter(tmp_path / "x.db", options="", overwrite=False) as writer:
+        writer.write(found)
+    with pycolmap.Database.open(tmp_path / "x.db") as database:
+        geometry = database.read_two_view_geometry(1, 2)
+        points = [database.read_keypoints(i)[:, :2].astype(float) for i in (1, 2)]
+    assert geometry.config == pycolmap.TwoViewGeometryConfiguration.PANORAMIC
+    np.testing.assert_allclose(geometry.cam2_from_cam1.rotation.matrix(), rotation, atol=1e-3)
+    mapped = np.column_stack([points[0], np.ones(80)]) @ geometry.H.T
+    assert np.max(np.abs(mapped[:, :2] / mapped[:, 2:] - points[1])) < 1
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "prior", "expected"),
+    [
+        (0, [500, 320, 240], 1, (500, 500, 319.5, 239.5)),
+        (1, [500, 510, 320, 240], 1, (500, 510, 319.5, 239.5)),
+        (2, [500, 320, 240, 0], 1, (500, 500, 319.5, 239.5)),
+        (4, [500, 510, 320, 240, 0, 0, 0, 0], 1, (500, 510, 319.5, 239.5)),
+        (2, [500, 320, 240, 0.1], 1, None),  # distorted
+        (2, [500, 320, 240, 0], 0, None),  # a guess
+        (5, [500, 510, 320, 240, 0, 0, 0, 0], 1, None),  # a fisheye lens
+        (7, [500, 510, 320, 240, 0], 1, None),  # a model that siftcli does not know
+        (1, [500, 320, 240], 1, None),  # damaged
+        (0, [-500, 320, 240], 1, None),
+        (0, [math.nan, 320, 240], 1, None),
+        (None, None, None, None),
+    ],
+)
+def test_known_cameras_of_a_database(tmp_path, two, model, params, prior, expected):
+    write_all(tmp_path / "x.db", {"a": two[0]})
+    blob = None if params is None else np.array(params, "<f8").tobytes()
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("UPDATE cameras SET params = ?", (blob,))
+        if model is not None:
+            connection.execute("UPDATE cameras SET model = ?, prior_focal_length = ?", (model, prior))
+    with open_reader(tmp_path / "x.db") as reader:
+        camera = reader.camera("a")
+        assert reader.camera("other") is None
+    assert (camera and (camera.fx, camera.fy, camera.cx, camera.cy)) == expected
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_pairs_are_calibrated_where_the_database_has_known_cameras(tmp_path, is_known):
+    features, _, _ = in_depth(("a", "b"))
+    path = tmp_path / "x.db"
+    write_all(path, features, camera_model="PINHOLE")
+    with sqlite3.connect(path) as connection:
+        for image_id, focal in ((1, 500.0), (2, 450.0)):
+            connection.execute(
+                "UPDATE cameras SET prior_focal_length = ?, params = ? WHERE camera_id = "
+                "(SELECT camera_id FROM images WHERE image_id = ?)",
+                (int(is_known), np.array([focal, focal, 320, 240], "<f8").tobytes(), image_id),
+            )
+    assert run(["match", str(path), "--pairs", "exhaustive", "-q"]) == 0
+    with pycolmap.Database.open(path) as database:
+        geometry = database.read_two_view_geometry(1, 2)
+    kinds = pycolmap.TwoViewGeometryConfiguration
+    assert geometry.config == (kinds.CALIBRATED if is_known else kinds.UNCALIBRATED)
+    assert len(geometry.inlier_matches) == 80
+    assert (
+        run(["match", str(path), "--pairs", "exhaustive", "-q", "--overwrite", "--model", "fundamental"]) == 0
+    )
+    with pycolmap.Database.open(path) as database:
+        assert database.read_two_view_geometry(1, 2).config == kinds.UNCALIBRATED
+
+
+def test_pairs_that_contradict_the_known_cameras_are_uncalibrated(tmp_path):
+    features, _, _ = in_depth(("a", "b"))
+    path = tmp_path / "x.db"
+    write_all(path, features, camera_model="PINHOLE")
+    with sqlite3.connect(path) as connection:  # cameras that look past each other
+        for camera_id, params in ((1, [20, 20, -3000, 240]), (2, [500, 20, 3000, 240])):
+            wrong = np.array(params, "<f8").tobytes()
+            query = "UPDATE cameras SET prior_focal_length = 1, params = ? WHERE camera_id = ?"
+            connection.execute(query, (wrong, camera_id))
+    assert run(["match", str(path), "--pairs", "exhaustive", "-q"]) == 0
+    with pycolmap.Database.open(path) as database:
+        geometry = database.read_two_view_geometry(1, 2)
+    assert geometry.config == pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED
+    assert len(geometry.inlier_matches) == 80
 
 
 def test_pairs_without_enough_inliers_are_recorded(tmp_path, two):

@@ -16,14 +16,14 @@ import siftcli
 PACKAGE = Path(siftcli.__file__).parent
 
 LAYERS = (
-    ("_version", "errors"),
+    ("_version", "errors", "presets"),
     ("_cv2", "params", "versions"),
     ("features",),
     ("io",),
     ("kernels", "image", "parallel"),
     ("sift", "matching", "views"),
     ("formats", "drawing"),
-    ("learned",),
+    ("learned", "affine_views"),
     ("detection",),
     ("api",),
     ("compat", "detectors", "integrations"),

@@ -24,8 +24,8 @@ from siftcli.matching.chance import (
     probability_of_area,
     probability_of_exchange,
 )
-from siftcli.matching.estimators import ERRORS
 from siftcli.matching.options import MODELS
+from siftcli.matching.residuals import ERRORS
 from siftcli.matching.verification import MODEL_NAMES, fit, verify
 from siftcli.workflows import match_collection as collection
 

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from siftcli._cv2 import import_cv2
 from siftcli.errors import ParameterError
 from siftcli.features import Features, Matches
+from siftcli.matching.cameras import Camera, RelativePose
 from siftcli.matching.options import MIN_MATCHES, MODELS
+from siftcli.matching.random_search import fundamental
+from siftcli.matching.residuals import sampson_errors, transfer_errors
 from siftcli.matching.verification import verify
 
 SIZE = (641, 481)
@@ -208,3 +211,130 @@ def test_what_cannot_be_meant_is_refused(option, message):
     f = features(random_points(9))
     with pytest.raises(ParameterError, match=message):
         verify(f, f, row_by_row(9), **option)
+
+
+# --- known cameras --------------------------------------------------------------------------------------
+
+
+def turn_about_y(deg):
+    c, s = math.cos(math.radians(deg)), math.sin(math.radians(deg))
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+CAMERAS = (Camera.centred(300.0, SIZE), Camera(fx=320.0, fy=325.0, cx=324.0, cy=240.0))
+
+
+def seen(points, pose, cameras=CAMERAS, n_wrong=0):
+    """(N, 2) positions twice of points (N, 3) given in the first camera's axes."""
+    places = []
+    for camera, at in zip(cameras, (points, points @ pose.rotation.T + pose.direction), strict=True):
+        projected = at @ camera.matrix.T
+        places.append(projected[:, :2] / projected[:, 2:])
+    places[1][:n_wrong] = random_points(n_wrong, seed=3)
+    return places
+
+
+def scene(n=120):
+    rng = np.random.default_rng(11)
+    return np.column_stack([rng.uniform(-2, 2, n), rng.uniform(-1.5, 1.5, n), rng.uniform(4, 9, n)])
+
+
+def unit(vector):
+    return np.array(vector) / np.linalg.norm(vector)
+
+
+POSE = RelativePose(rotation=turn_about_y(12), direction=unit([-0.8, 0.1, 0.2]))
+
+
+def test_known_cameras_give_the_relative_pose():
+    first, second = seen(scene(), POSE, n_wrong=40)
+    f, g = features(first), features(second)
+    found = verify(f, g, row_by_row(120), "essential", cameras=CAMERAS)
+    assert found.inliers[40:].all()
+    assert found.n_inliers < 100
+    # A few wrong matches are within the tolerance of their line, by chance.
+    np.testing.assert_allclose(found.pose.rotation, POSE.rotation, atol=1e-3)
+    np.testing.assert_allclose(found.pose.direction, POSE.direction, atol=5e-3)
+    assert found.pose.angle_deg == pytest.approx(12, abs=0.05)
+    np.testing.assert_allclose(found.pose.axis, (0, 1, 0), atol=5e-3)
+    assert not found.pose.is_rotation
+    assert sampson_errors(first[40:], second[40:], found.model).max() < 0.2
+    assert found.guide().kind == "fundamental"
+    assert (found.rotation_deg, found.scale, found.shift) == (None, None, None)
+    again = verify(f, g, row_by_row(120), "essential", cameras=CAMERAS)
+    np.testing.assert_array_equal(again.model, found.model)
+
+
+def test_a_camera_that_only_rotates_has_no_direction_of_translation():
+    still = RelativePose(rotation=turn_about_y(12), direction=np.zeros(3))
+    first, second = seen(scene(), still, n_wrong=20)
+    # Without noise, and with the translation of the noise, the essential matrix would be arbitrary.
+    second = second + np.random.default_rng(2).normal(0, 0.2, second.shape)
+    found = verify(features(first), features(second), row_by_row(120), "essential", cameras=CAMERAS)
+    assert found.pose.is_rotation
+    np.testing.assert_allclose(found.pose.rotation, still.rotation, atol=5e-3)
+
+
+def test_four_matches_determine_no_relative_pose():
+    f, g = (features(xy) for xy in seen(scene(4), POSE))
+    found = verify(f, g, row_by_row(4), "essential", cameras=CAMERAS)
+    assert (found.model, found.pose) == (None, None)
+    assert found.reason == "not enough matches: 4, a relative pose needs 5"
+
+
+def test_unrelated_matches_give_no_relative_pose():
+    f, g = features(random_points(200, 1)), features(random_points(200, 2))
+    found = verify(f, g, row_by_row(200), "essential", cameras=CAMERAS)
+    assert found.model is None
+    assert "which chance explains" in found.reason
+
+
+def test_cameras_are_for_a_relative_pose_and_for_nothing_else():
+    f, g = (features(xy) for xy in seen(scene(), POSE))
+    with pytest.raises(ParameterError, match="cameras must be given"):
+        verify(f, g, row_by_row(120), "essential")
+    with pytest.raises(ParameterError, match="got cameras for 'fundamental'"):
+        verify(f, g, row_by_row(120), "fundamental", cameras=CAMERAS)
+    with pytest.raises(ParameterError, match="fx"):
+        Camera.centred(0.0, SIZE)
+    with pytest.raises(ParameterError, match="cx and cy"):
+        Camera(fx=1.0, fy=1.0, cx=math.nan, cy=0.0)
+
+
+def test_the_inverse_pose_is_that_of_the_exchanged_images():
+    first, second = seen(scene(), POSE)
+    inverse = POSE.inverse
+    assert sampson_errors(second, first, inverse.fundamental(*CAMERAS[::-1])).max() < 1e-9
+    np.testing.assert_allclose(inverse.inverse.direction, POSE.direction, atol=1e-12)
+    w, x, y, z = POSE.quaternion
+    np.testing.assert_allclose((w, x, y, z), (math.cos(math.radians(6)), 0, math.sin(math.radians(6)), 0))
+
+
+def test_errors_broadcast_to_all_pairs():
+    first, second = seen(scene(9), POSE)
+    for errors, model in (
+        (sampson_errors, POSE.fundamental(*CAMERAS)),
+        (transfer_errors, POSE.far_map(*CAMERAS)),
+    ):
+        pairs = errors(first[:, None], second[None], model)
+        assert pairs.shape == (9, 9)
+        for i in range(9):
+            # equal up to the order of sums
+            np.testing.assert_allclose(
+                pairs[i], errors(np.repeat(first[i : i + 1], 9, 0), second, model), rtol=1e-9, atol=1e-9
+            )
+
+
+def test_small_features_decide_where_large_ones_are_inexact():
+    """Positions of features are uncertain in proportion to σ; knowing it gives better models."""
+    first, exact = seen(scene(300), POSE)
+    scale = np.repeat([1.0, 12.0], [100, 200])
+    errors = {"known": [], "unknown": []}
+    for seed in range(10):
+        noise = np.random.default_rng(seed).normal(0, 1, exact.shape)
+        second = exact + 0.05 * scale[:, None] * noise
+        for name, given_scale in (("known", scale), ("unknown", np.ones(300))):
+            model = fundamental(first, second, given_scale, 3.0)
+            errors[name].append(np.median(sampson_errors(first, exact, model)))
+    # measured: 0.0067 and 0.0134 px
+    assert np.mean(errors["known"]) < 0.8 * np.mean(errors["unknown"])

@@ -12,7 +12,7 @@ from siftcli import SiftParams
 from siftcli.cli._options import SIFT_OPTIONS
 from siftcli.errors import InputError, ParameterError
 from siftcli.formats import load, save
-from siftcli.params import PRESETS
+from siftcli.presets import PRESETS
 
 EARLIER = {"min_octave_side": 12, "max_offset": 0.6, "max_moves": 5, "min_sigma": 0.0, "dsp_ratio": 1.7}
 

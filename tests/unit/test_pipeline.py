@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 import siftcli
 from siftcli import Features, SiftParams, detection
 from siftcli.detectors import create
-from siftcli.params import PRESETS
+from siftcli.presets import PRESETS
 from siftcli.sift import pipeline
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.scale_space import gaussian_strips

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ...features import Features
 from ...matching import nearest
-from ...matching.estimators import sampson_errors
 from ...matching.options import DEFAULT_RATIO
+from ...matching.residuals import sampson_errors
 from ...views.planar import Matrix, map_points
 from .cameras import PIXEL_CENTRE, WRONG_DEG, Camera, RelativePose, auc_share, fundamental_of, pose_error_deg
 from .estimation import Cameras, Points, estimate_pose

@@ -1,0 +1,175 @@
+"""Robust estimates by PoseLib: homographies, fundamental matrices and relative poses of cameras.
+
+PoseLib (Larsson, Persson and others) runs LO-RANSAC with a truncated quadratic score and refines the best
+model by minimising a robust loss over its inliers. The seed is fixed, so the same matches give the same
+model.
+
+Models are estimated with smaller tolerances than the one that tells inliers. Most features are localised
+within a tenth or two of a pixel, and a wrong match is near an epipolar line more often than near a point.
+
+The uncertainty of a position is proportional to σ. PoseLib has one tolerance for all matches, so epipolar
+geometry is also estimated from the smaller features alone, with a smaller tolerance. If there are several
+candidates, the one with the best score over all matches wins. There the tolerance of each match is
+proportional to √σ. Decision 36 has the figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cameras import Camera, RelativePose
+from .residuals import Floats, Matrix, Points, sampson_errors
+
+CONFIDENCE = 0.9999
+MIN_ITERATIONS, MAX_ITERATIONS = 100, 10_000
+"""Iterations of the random search; it stops at ``CONFIDENCE``."""
+SEED = 0
+HOMOGRAPHY_TOLERANCE_PX = 2.0
+"""Tolerance of a homography; few surfaces are exactly planar."""
+LOSS_SCALE_PX = 0.1
+"""Width of Cauchy's loss in the refinement of epipolar geometry."""
+SCORE_TOLERANCE_PX = 0.25
+"""Tolerance at the median σ when candidates are compared."""
+LEAST_CHOSEN = 30
+"""The smaller features alone are used only if there are this many of them."""
+
+
+class Search(NamedTuple):
+    """One random search."""
+
+    tolerance_px: float
+    smallest: float = 1.0
+    """Fraction of the matches, those with the smallest σ, that are used."""
+
+
+FUNDAMENTAL_SEARCHES = (Search(0.5), Search(0.35, 0.7), Search(0.25, 0.5))
+ESSENTIAL_SEARCHES = (Search(0.35, 0.7),)
+
+Candidate = TypeVar("Candidate")
+
+
+def homography(first: Points, second: Points, scale: Floats, max_error: float) -> Matrix | None:
+    """Estimate a point map from at least 4 matches.
+
+    Parameters
+    ----------
+    first, second
+        (M, 2) positions in pixels.
+    scale
+        (M,) σ of the matched features in pixels; not used.
+    max_error
+        Maximum error of an inlier in pixels; larger than ``HOMOGRAPHY_TOLERANCE_PX`` has no effect.
+
+    Returns
+    -------
+    model
+        (3, 3) float64, or None if there is none.
+    """
+    import poselib  # late: it is not needed by detection
+
+    options = {"max_reproj_error": min(max_error, HOMOGRAPHY_TOLERANCE_PX), **_options()}
+    matrix, found = poselib.estimate_homography(first, second, options, {})
+    return _finite(matrix) if found["num_inliers"] >= 4 else None
+
+
+def fundamental(first: Points, second: Points, scale: Floats, max_error: float) -> Matrix | None:
+    """Estimate F with x₂ᵀ F x₁ = 0 from at least 8 matches; parameters as for :func:`homography`."""
+    import poselib
+
+    def estimate(rows: NDArray[np.intp], tolerance: float) -> Matrix | None:
+        options = {"max_epipolar_error": tolerance, **_options()}
+        matrix, found = poselib.estimate_fundamental(first[rows], second[rows], options, _refinement())
+        return _finite(matrix) if found["num_inliers"] >= 8 else None
+
+    def score(matrix: Matrix) -> float:
+        return _score(sampson_errors(first, second, matrix), scale, max_error)
+
+    return _best(FUNDAMENTAL_SEARCHES, estimate, score, scale, max_error)
+
+
+def relative_pose(
+    first: Points, second: Points, scale: Floats, max_error: float, cameras: tuple[Camera, Camera]
+) -> RelativePose | None:
+    """Estimate the relative pose of known cameras from at least 5 matches.
+
+    Parameters
+    ----------
+    first, second, scale, max_error
+        As for :func:`homography`.
+    cameras
+        Of the first and of the second image.
+    """
+    import poselib
+
+    def estimate(rows: NDArray[np.intp], tolerance: float) -> RelativePose | None:
+        options = {"max_epipolar_error": tolerance, **_options()}
+        pose, found = poselib.estimate_relative_pose(
+            first[rows], second[rows], *map(_poselib_camera, cameras), options, _refinement()
+        )
+        rotation, translation = _finite(pose.R), _finite(pose.t)
+        if found["num_inliers"] < 5 or rotation is None or translation is None or not translation.any():
+            return None
+        return RelativePose(rotation=rotation, direction=translation / np.linalg.norm(translation))
+
+    def score(pose: RelativePose) -> float:
+        return _score(sampson_errors(first, second, pose.fundamental(*cameras)), scale, max_error)
+
+    return _best(ESSENTIAL_SEARCHES, estimate, score, scale, max_error)
+
+
+def _best(
+    searches: tuple[Search, ...],
+    estimate: Callable[[NDArray[np.intp], float], Candidate | None],
+    score: Callable[[Candidate], float],
+    scale: Floats,
+    max_error: float,
+) -> Candidate | None:
+    """The candidate of the searches with the highest score; the first of equal ones."""
+    candidates = [
+        estimate(_smallest(scale, search.smallest), min(search.tolerance_px, max_error))
+        for search in searches
+    ]
+    return max((c for c in candidates if c is not None), key=score, default=None)
+
+
+def _smallest(scale: Floats, share: float) -> NDArray[np.intp]:
+    """Sorted rows of this share of the features, those with the smallest σ; of all if that were too few."""
+    n = len(scale)
+    n_chosen = math.ceil(share * n)
+    n_chosen = n_chosen if n_chosen >= LEAST_CHOSEN else n
+    return np.sort(np.argsort(scale, kind="stable")[:n_chosen])
+
+
+def _score(errors: Floats, scale: Floats, max_error: float) -> float:
+    """Truncated quadratic score of the errors, relative to tolerances proportional to √σ."""
+    width = min(SCORE_TOLERANCE_PX, max_error) * np.sqrt(scale / np.median(scale))
+    return float(np.sum(1 - np.minimum(errors / width, 1) ** 2))
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "success_prob": CONFIDENCE,
+        "min_iterations": MIN_ITERATIONS,
+        "max_iterations": MAX_ITERATIONS,
+        "seed": SEED,
+    }
+
+
+def _refinement() -> dict[str, Any]:
+    return {"loss_type": "CAUCHY", "loss_scale": LOSS_SCALE_PX}
+
+
+def _finite(values: Any) -> Matrix | None:
+    array = np.array(values, dtype=np.float64)
+    return array if np.isfinite(array).all() else None
+
+
+def _poselib_camera(camera: Camera) -> dict[str, Any]:
+    # PoseLib reads width and height only to guess a focal length, which is given.
+    params = [camera.fx, camera.fy, camera.cx, camera.cy]
+    return {"model": "PINHOLE", "width": 1, "height": 1, "params": params}
