@@ -131,7 +131,8 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         ALWAYS: (
             "ratio", "no_mutual", "model", "pairs", "output", "threads", "as_json", "verbose", "quiet",
         ),
-        PAIRS: ("min_inliers", "jobs"),
+        PAIRS: ("min_inliers", "jobs", "dask", "images"),
+        ON_THIS_MACHINE: ("jobs",),
         TWO_INPUTS: ("rotate", "scale", "draw", *_SIFT, *_READING),
         AN_IMAGE: (*_SIFT, *_READING),
         A_MODEL: ("max_error", "guided"),

@@ -32,6 +32,7 @@ from ._options import (
 from ._types import WholeNumber
 
 _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "threads")
+_COLLECTION = ("images", "jobs", "dask")
 
 
 @click.command("match", cls=Command, short_help="Match two images and recover the rotation between them.")
@@ -79,8 +80,17 @@ _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "thre
     "--pairs",
     metavar="WHICH",
     help="Match the images of the collection A (features.h5, database.db, a folder of feature files): "
-    "'exhaustive' is every pair, 'sequential:K' each image with the next K, and anything else is a text file "
-    "with two image names per line.",
+    "'exhaustive' is every pair, 'sequential:K' each image with the next K by name, 'similar:K' each with "
+    "the K most similar ones, 'gps:K' or 'gps:K,METRES' each with the K nearest ones by position, "
+    "'transitive' those that are both verified with a third one in the output, and anything else is a text "
+    "file with two image names per line. Kinds add up: gps:20+similar:20. 'similar' keeps an index beside A "
+    "(A.retrieval); 100,000 images need 2.5 GB of memory and 0.5 GB of disk.",
+)
+@click.option(
+    "--images",
+    metavar="FOLDER",
+    help="With --pairs gps: the folder of the images, whose EXIF tags are read. A COLMAP database has the "
+    "positions already, unless it was written with --no-pose-priors.",
 )
 @click.option(
     "--min-inliers",
@@ -94,6 +104,12 @@ _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "thre
     type=WholeNumber(),
     help="With --pairs: number of processes that match pairs. When not given, one for each core from 16 "
     "pairs on, else 1. It does not change the result.",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local",
+    help="With --pairs: run on a Dask cluster, the address of its scheduler (tcp://HOST:8786), or 'local' "
+    "for workers on this machine. The workers must see the collection under the same path.",
 )
 @click.option(
     "-o",
@@ -121,7 +137,6 @@ def command(
     draw: str | None,
     preset: str,
     min_inliers: int,
-    jobs: int | None,
     no_mutual: bool,
     model: str | None,
     **options: Any,
@@ -146,6 +161,7 @@ def command(
     params = sift_params(preset, options)
     check_verbosity(options["verbose"], options["quiet"])
     if pairs is None:
-        return match_two(a, b, search, params, draw=draw, **options)
-    common = {name: options[name] for name in _COMMON}
-    return match_collection(a, b, pairs, search, min_inliers=min_inliers, jobs=jobs, **common)
+        two = {name: value for name, value in options.items() if name not in _COLLECTION}
+        return match_two(a, b, search, params, draw=draw, **two)
+    common = {name: options[name] for name in (*_COMMON, *_COLLECTION)}
+    return match_collection(a, b, pairs, search, min_inliers=min_inliers, **common)

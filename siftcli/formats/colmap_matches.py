@@ -7,6 +7,8 @@ top-left pixel is (0.5, 0.5). Columns of matches are in the order of the image i
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,10 @@ from .colmap_text import HALF_PIXEL
 DEGENERATE, UNCALIBRATED, PLANAR_OR_PANORAMIC = 1, 3, 6
 """COLMAP's kinds of two-view geometry. A homography describes a plane or a purely rotating camera."""
 _OPTIONS = "match options"
+_REASONS = (
+    "CREATE TABLE IF NOT EXISTS siftcli_pairs (pair_id INTEGER PRIMARY KEY NOT NULL, reason TEXT NOT NULL)"
+)
+"""Why a pair was matched. COLMAP ignores unknown tables."""
 
 
 class ColmapMatchWriter(Closing):
@@ -33,8 +39,9 @@ class ColmapMatchWriter(Closing):
         self.connection = schema.connect(path, write=True)
         with schema.errors(path), schema.transaction(self.connection):
             self.connection.execute(schema.NOTES)
+            self.connection.execute(_REASONS)
             if overwrite:
-                for table in ("matches", "two_view_geometries"):
+                for table in ("matches", "two_view_geometries", "siftcli_pairs"):
                     self.connection.execute(f"DELETE FROM {table}")
             elif self._has_others(options):
                 raise other_options(path)
@@ -55,6 +62,11 @@ class ColmapMatchWriter(Closing):
             query = "SELECT 1 FROM matches WHERE pair_id = ?"
             return self.connection.execute(query, (self._pair_id(first, second),)).fetchone() is not None
 
+    def existing(self, names: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Pairs of these images that the database has."""
+        with schema.errors(self.path):
+            yield from _named_pairs(self.connection, "SELECT pair_id FROM matches", names)
+
     def found_in(self, first: str, second: str) -> FoundIn | None:
         """Return None: the same file stores the features, and replacing them removes their matches."""
 
@@ -71,6 +83,10 @@ class ColmapMatchWriter(Closing):
             )
             if found.verification is not None:
                 self._write_geometry(pair_id, found, found.verification, is_swapped)
+            if found.reason:
+                self.connection.execute(
+                    "INSERT OR REPLACE INTO siftcli_pairs VALUES (?, ?)", (pair_id, found.reason)
+                )
 
     def close(self) -> None:
         """Close the database."""
@@ -108,6 +124,32 @@ class ColmapMatchWriter(Closing):
             "VALUES (?, ?, 2, ?, ?, ?, ?)",
             (pair_id, len(rows), rows.tobytes(), config, f, h),
         )
+
+
+def pairs_with_matches(path: Path, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of these images with inliers, or with matches where nothing was verified."""
+    query = (
+        "SELECT pair_id FROM matches LEFT JOIN two_view_geometries AS models USING (pair_id) "
+        "WHERE ifnull(models.rows, matches.rows) > 0"
+    )
+    connection = schema.connect(path, write=False)
+    try:
+        with schema.errors(path):
+            yield from _named_pairs(connection, query, names)
+    finally:
+        connection.close()
+
+
+def _named_pairs(
+    connection: sqlite3.Connection, query: str, names: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Names of the images of each pair, if both are among these."""
+    ids = connection.execute("SELECT image_id, name FROM images")
+    wanted = {int(number): str(name) for number, name in ids if name in names}
+    for (number,) in connection.execute(query):
+        first, second = divmod(number, schema.MAX_ID)
+        if first in wanted and second in wanted:
+            yield wanted[first], wanted[second]
 
 
 def _rows(matches: Matches, chosen: NDArray[np.bool_] | None, is_swapped: bool) -> NDArray[np.uint32]:

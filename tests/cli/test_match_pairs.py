@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from batches import ARGUMENTS, content, failures, make_images
 from killing import end, forked_match
@@ -149,7 +150,8 @@ def test_verbose_prints_versions_and_the_time(here, capsys):
 def test_a_file_of_pairs_with_a_byte_order_mark(tmp_path, encoding):
     path = tmp_path / "pairs.txt"
     path.write_bytes("ä.jpg b.jpg\r\nb.jpg c.jpg\r\n".encode(encoding))
-    assert select_pairs(["ä.jpg", "b.jpg", "c.jpg"], str(path)) == [("ä.jpg", "b.jpg"), ("b.jpg", "c.jpg")]
+    pairs = select_pairs(["ä.jpg", "b.jpg", "c.jpg"], str(path))
+    assert list(pairs.without(np.empty(0, np.int64))) == [("b.jpg", "c.jpg"), ("ä.jpg", "b.jpg")]
     path.write_bytes(b"\xff\xfea")
     with pytest.raises(InputError, match=r"pairs\.txt: .*UTF-16"):
         select_pairs(["a", "b"], str(path))
