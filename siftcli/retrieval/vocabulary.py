@@ -19,7 +19,7 @@ from ..features import DESCRIPTOR_LENGTH, Features
 LAYOUT = 1
 """Raised when the same numbers would give other vectors."""
 N_WORDS = 128
-N_COMPONENTS = 32
+N_COMPONENTS = 64
 SEED = 0
 SAMPLED_IMAGES = 512
 SAMPLED_DESCRIPTORS = 1 << 16
@@ -31,7 +31,7 @@ _ITERATIONS = 20
 _LARGEST_WEIGHT = 511
 """255 · 511 · 128 < 2²⁴: products of descriptors and weights are summed exactly in float32."""
 _LARGEST_VALUE = 255
-"""Likewise 3 · 255² · 32 < 2²⁴, for squared distances from words."""
+"""Likewise 3 · 255² · 64 < 2²⁴, for squared distances from words."""
 _SPREAD = 6
 """Values from minus to plus three standard deviations fit below the largest one, roughly."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -187,8 +186,10 @@ class _Batch:
 
 
 def _sample(source: str, source_format: str | None, names: Sequence[str]) -> NDArray[np.float32]:
-    """(N, 128) RootSIFT descriptors of some images, the strongest of each."""
-    chosen = sorted(random.Random(SEED).sample(list(names), min(SAMPLED_IMAGES, len(names))))  # noqa: S311
+    """(N, 128) RootSIFT descriptors: some of each of some images."""
+    rng = np.random.default_rng(SEED)
+    chosen = [names[i] for i in np.sort(rng.permutation(len(names))[:SAMPLED_IMAGES])]
+    n_each = max(1, SAMPLED_DESCRIPTORS // max(1, len(chosen)))
     found = [np.empty((0, 128), np.float32)]
     with open_reader(source, source_format) as reader:
         for name in chosen:
@@ -196,7 +197,7 @@ def _sample(source: str, source_format: str | None, names: Sequence[str]) -> NDA
                 features = read_stored(reader, name)
             except SiftcliError:
                 continue  # reported when it is indexed
-            found.append(rootsift(features)[: max(1, SAMPLED_DESCRIPTORS // len(chosen))])
+            found.append(rootsift(features.select(np.sort(rng.permutation(len(features))[:n_each]))))
     sample = np.concatenate(found)
     if not len(sample):
         raise InputError(f"{source}: expected images with features, found none; detect features first")
