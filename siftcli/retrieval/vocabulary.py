@@ -22,7 +22,7 @@ N_WORDS = 128
 N_COMPONENTS = 64
 SEED = 0
 SAMPLED_IMAGES = 512
-SAMPLED_DESCRIPTORS = 1 << 16
+SAMPLED_DESCRIPTORS = 1 << 17
 """Descriptors of the training sample, at most."""
 _POINTS_PER_WORD = 8
 """Fewest sampled descriptors for each word; a smaller sample has fewer words."""
