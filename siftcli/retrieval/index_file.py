@@ -134,7 +134,7 @@ class RetrievalIndex:
         with self._errors():
             for name, data in self.connection.execute("SELECT name, data FROM vectors"):
                 if name in places:
-                    found[places[name]] = np.frombuffer(data, np.int8)
+                    found[places[name]] = np.frombuffer(data, np.int8).reshape(found.shape[1])
         return found
 
     def _note(self, name: str) -> str | None:
