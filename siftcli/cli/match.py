@@ -84,7 +84,7 @@ _COLLECTION = ("images", "jobs", "dask")
     "the K most similar ones, 'gps:K' or 'gps:K,METRES' each with the K nearest ones by position, "
     "'transitive' those that are both verified with a third one in the output, and anything else is a text "
     "file with two image names per line. Kinds add up: gps:20+similar:20. 'similar' keeps an index beside A "
-    "(A.retrieval); 100,000 images need 2.5 GB of memory and 0.5 GB of disk.",
+    "(A.retrieval); 100,000 images need at most 4 GB of memory and 0.9 GB of disk.",
 )
 @click.option(
     "--images",

@@ -7,7 +7,7 @@ which shows what K pairs for each image can reach.
 
 ``cost``: nearest images among N random vectors, time of the processor and peak memory.
 
-``index``: the vectors of images of 8,192 random descriptors, seconds each.
+``index`` and ``match``: seconds of the processor for each image and each pair, of 8,192 random descriptors.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import resource
 import sqlite3
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from siftcli.features import Features
 from siftcli.formats import _colmap_schema as schema
+from siftcli.formats._collections import WriteOptions, open_writer
+from siftcli.matching.options import DEFAULT_PAIRS_MODEL, MatchOptions
+from siftcli.matching.search import search
 from siftcli.retrieval import nearest
 from siftcli.retrieval.index_file import RetrievalIndex, index_path
-from siftcli.retrieval.vlad import image_vector
-from siftcli.retrieval.vocabulary import N_COMPONENTS, N_WORDS, rootsift, train
+from siftcli.retrieval.vocabulary import N_COMPONENTS, N_WORDS
 from siftcli.workflows.retrieval import collection_names, index_images
 
 
@@ -101,43 +104,67 @@ def cost(n: int, k: int) -> dict[str, Any]:
     }
 
 
-def index(n_features: int) -> dict[str, Any]:
-    """Time of the vector of an image of random descriptors, without reading it."""
-    rng = np.random.default_rng(0)
-    features = Features(
-        xy=rng.random((n_features, 2), np.float32),
+def made(n_features: int, seed: int) -> Features:
+    """Random features."""
+    rng = np.random.default_rng(seed)
+    return Features(
+        xy=4000 * rng.random((n_features, 2), np.float32),
         scale=np.ones(n_features, np.float32),
         orientation=np.zeros(n_features, np.float32),
         response=np.ones(n_features, np.float32),
         sign=np.ones(n_features, np.int8),
         octave=np.zeros(n_features, np.int16),
         descriptors=rng.integers(0, 90, (n_features, 128)).astype(np.uint8),
-        image_size=(1, 1),
+        image_size=(4000, 4000),
         descriptor_kind="rootsift",
+        image_name=f"{seed}.jpg",
     )
-    start = time.process_time()
-    vocabulary = train(np.tile(rootsift(features), (8, 1)))
-    train_s, times = time.process_time() - start, []
-    for _ in range(20):
+
+
+def index(n_features: int, n_images: int) -> dict[str, Any]:
+    """Time of the processor for reading and indexing images of a database, on one thread."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "x.db"))
+        names = sorted(f"{i}.jpg" for i in range(n_images))
+        with open_writer(path, None, WriteOptions(images=dict.fromkeys(names))) as writer:
+            for i in range(n_images):
+                writer.write(f"{i}.jpg", made(n_features, i))
+        images = index_images(path, names, jobs=1)
         start = time.process_time()
-        image_vector(features, vocabulary)
-        times.append(time.process_time() - start)
-    return {"features": n_features, "train_s": train_s, "processor_s": float(np.median(times))}
+        next(images)
+        train_s, start = time.process_time() - start, time.process_time()
+        n_done = len(list(images))
+    each = (time.process_time() - start) / n_done
+    return {"features": n_features, "images": n_done, "train_s": train_s, "processor_s_each": each}
+
+
+def match(n_features: int, n_pairs: int) -> dict[str, Any]:
+    """Time of the processor for matching and verifying pairs of unrelated random images, on one thread."""
+    options, first = MatchOptions(model=DEFAULT_PAIRS_MODEL), made(n_features, 0)
+    search(first, made(n_features, 1), options, threads=1)
+    others = [made(n_features, 2 + i) for i in range(n_pairs)]
+    start = time.process_time()
+    for other in others:
+        search(first, other, options, threads=1)
+    each = (time.process_time() - start) / n_pairs
+    return {"features": n_features, "pairs": n_pairs, "processor_s_each": each}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("recall", "cost", "index"))
+    parser.add_argument("what", choices=("recall", "cost", "index", "match"))
     parser.add_argument("database", nargs="?")
     parser.add_argument("--k", type=int, nargs="+", default=[10, 20])
     parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--n", type=int, default=100, help="images to index, or pairs to match")
     options = parser.parse_args()
-    if options.what == "recall":
-        print(json.dumps(recall(options.database, options.k), indent=1))
-    elif options.what == "cost":
-        print(json.dumps(cost(options.images, options.k[-1]), indent=1))
-    else:
-        print(json.dumps(index(8192), indent=1))
+    found = {
+        "recall": lambda: recall(options.database, options.k),
+        "cost": lambda: cost(options.images, options.k[-1]),
+        "index": lambda: index(8192, options.n),
+        "match": lambda: match(8192, options.n),
+    }[options.what]()
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
