@@ -82,10 +82,8 @@ def engine(work: Work[Any, Any], *, jobs: int, dask: str | None) -> Iterator[Eng
 
     remote = _Remotely(work, os.urandom(8).hex(), tuple(versions().items()))
     with connected(dask, jobs) as client:
-        try:
-            yield DaskPool(remote, lambda task: work.failed(task, WORKERS_DIED), client).run
-        finally:
-            client.run(_forget, remote.run, on_error="ignore")
+        yield DaskPool(remote, lambda task: work.failed(task, WORKERS_DIED), client).run
+        client.run(_forget, remote.run, on_error="ignore")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import OutputError, ParameterError
 from ..formats import format_of
 from ..formats._collections import open_reader
 from ..formats._registry import MATCH_COLLECTIONS
@@ -77,9 +77,13 @@ def plan_pairs(
     InputError
         If the source cannot be read, or the list of pairs names images that it does not have.
     OutputError, ParameterError
-        If the output is of another kind, or cannot be written.
+        If the output is of another kind, or cannot be written, or ``overwrite`` is given for ``transitive``.
     """
     wanted = parse_pairs(pairs) if isinstance(pairs, str) else pairs
+    if overwrite and any(one.kind == TRANSITIVE for one in wanted):
+        raise ParameterError(
+            "--pairs transitive needs the matches that --overwrite removes; drop one of them"
+        )
     to = plan_target(source, output=output, format=format, source_format=source_format)
     with open_reader(source, source_format) as reader:
         names = reader.names()

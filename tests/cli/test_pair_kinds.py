@@ -267,6 +267,8 @@ def test_neighbours_of_verified_neighbours(tmp_path, monkeypatch, capsys, target
     assert listed(capsys) == [("0", "2", "transitive"), ("1", "3", "transitive")]
     assert match("transitive", "-o", target, "-q", "--json") == 0
     assert listed(capsys) == [("0", "3", "transitive")]
+    assert match("transitive", "-o", target, "--overwrite") == 2
+    assert "needs the matches that --overwrite removes" in capsys.readouterr().err
     assert match("transitive", "-o", target, "-q", "--json") == 0
     assert listed(capsys) == []
 
