@@ -67,13 +67,14 @@ class RetrievalIndex:
             with self._transaction():
                 for statement in _SCHEMA.split(";"):
                     self.connection.execute(statement)
-                found = self._note("settings") or wanted
-                if found != wanted:
+                found = self._note("settings")
+                if found is None:
+                    self._set_note("settings", wanted)
+                elif found != wanted:
                     raise OutputError(
                         f"{path} was made with other settings ({differing(found, wanted)}); "
                         "remove it to make it anew"
                     )
-                self._set_note("settings", wanted)
         except BaseException:
             self.connection.close()
             raise

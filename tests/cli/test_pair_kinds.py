@@ -143,7 +143,7 @@ def test_added_images_are_all_that_is_done(here, images, capsys):
 def test_changed_features_are_indexed_again(here, images, capsys):
     assert match("similar:2", "-q") == 0
     other = [str(images / "001"), "--image-root", str(images), "--append", "--overwrite", "-q"]
-    assert run(["detect", *other, "-o", "x.db", "--max-features", "50", "--first-octave", "0"]) == 0
+    assert run(["detect", *other, "-o", "x.db", "--max-features", "5", "--first-octave", "0"]) == 0
     assert match("similar:2") == 0
     assert "24 images indexed, 20 kept as they were" in capsys.readouterr().err
 
@@ -156,7 +156,7 @@ def test_the_index_of_another_collection_is_refused(here, images, capsys):
     Path("moved/x.db.retrieval").write_bytes(index)
     assert match("similar:2", source="moved/x.db") == 0  # the same features at another place
     assert "24 kept as they were" in capsys.readouterr().err
-    for args in (["--max-features", "50"], ["--max-features", "40"]):
+    for args in (["--max-features", "5"], ["--max-features", "6"]):
         Path("y.db").unlink(missing_ok=True)
         assert run(["detect", str(images), "-o", "y.db", "-q", "--first-octave", "0", *args]) == 0
         Path("y.db.retrieval").write_bytes(index)
