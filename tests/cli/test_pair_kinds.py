@@ -320,7 +320,8 @@ def test_an_image_that_kills_its_worker_is_given_up(here, monkeypatch):
 def test_a_full_disk_ends_the_pass_and_loses_nothing(here, features):
     alone = results(["--jobs", "1"])
     fresh(features)
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # noqa: E731
+    n_bytes = len(alone[1]) // 2
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))  # noqa: E731
     signal_ignored = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     program = (
         signal_ignored + "from siftcli.workflows import retrieval; retrieval.WRITTEN_TOGETHER = 2\n"
