@@ -21,8 +21,9 @@ def graph_options(command: _Command) -> _Command:
     images = click.option(
         "--images",
         metavar="FOLDER",
-        help="For pictures of pairs: the folder that names of images are relative to. When not given, images "
-        "are where they were at detection.",
+        help="Folder that names of images are relative to, for pictures of pairs, and to read positions from "
+        "EXIF tags for pairs by gps. When not given, images are where they were at detection, and positions "
+        "those of a COLMAP database.",
     )
     pictures = click.option(
         "--pictures",

@@ -4,21 +4,54 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError
 from ..formats import PAIR_FAILURES, PAIR_FAILURES_HEADER
 from ..matching.options import MatchOptions
+from ..pairs.request import SIMILAR, parse_pairs
 from . import INTERRUPTED_STATUS
 from ._graph_options import GraphPage
-from ._output import complain, note, print_circumstances, print_json, progress
+from ._output import complain, note, print_circumstances, print_json, progress, say_nothing
 
 if TYPE_CHECKING:
-    from ..workflows.match_collection import PairOutcome, PairPlan
+    from ..workflows.match_collection import PairOutcome
+    from ..workflows.match_plan import PairPlan
 
 
-def match_collection(
+@dataclass
+class _Tally:
+    """What became of the pairs so far. Only failures are kept one by one."""
+
+    n_pairs: int = 0
+    n_kept: int = 0
+    n_verified: int = 0
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    """Two names and the reason; one name if an image could not be indexed."""
+
+    def add(self, outcome: PairOutcome) -> None:
+        """Count a pair."""
+        self.n_pairs += 1
+        self.n_kept += outcome.skipped
+        self.n_verified += outcome.is_verified
+        if outcome.error is not None:
+            self.fail(*outcome.names, outcome.error)
+
+    def fail(self, first: str, second: str, error: str) -> None:
+        """Report and list a failure."""
+        complain(error)
+        self.failures.append((first, second, error))
+
+    def __str__(self) -> str:
+        n_failed = len(self.failures)
+        text = f"{self.n_pairs} pairs, {self.n_verified} verified, {n_failed} failed"
+        return f"{text}, {self.n_kept} kept as they were" if self.n_kept else text
+
+
+def match_collection(  # noqa: PLR0913  the options of a command
     source: str,
     pairs: str,
     search: MatchOptions,
@@ -30,65 +63,78 @@ def match_collection(
     as_json: bool,
     verbose: bool,
     quiet: bool,
+    jobs: int | None,
+    dask: str | None,
     **how: Any,
 ) -> int:
     """Match the pairs of a collection (``how`` as for :func:`match_pairs`); return the exit status."""
     if output == "-":
         raise ParameterError("--pairs cannot write to the standard output; name a .h5 or .db file with -o")
-
+    wanted = parse_pairs(pairs)
     page.check()
 
     from ..parallel.interrupt import Interrupt
-    from ..workflows.match_collection import match_pairs, plan_pairs
+    from ..workflows.match_collection import match_pairs
+    from ..workflows.match_plan import plan_pairs, plan_target
 
-    plan = plan_pairs(source, pairs, output=output, format=format, overwrite=overwrite)
-    results: list[PairOutcome] = []
-    start = time.perf_counter()
-    with Interrupt() as interrupt:
-        outcomes = match_pairs(plan, search, stop=lambda: interrupt.is_wanted, **how)
-        _follow(outcomes, plan, results, as_json=as_json, quiet=quiet)
+    start, tally, to = time.perf_counter(), _Tally(), {"output": output, "format": format}
+    target = plan_target(source, **to).target
+    with Interrupt() as interrupt, _failures_listed(tally, Path(target).parent):
+        run: dict[str, Any] = {"jobs": jobs, "dask": dask, "stop": lambda: interrupt.is_wanted}
+        if any(one.kind == SIMILAR for one in wanted) and (n_left := _index(source, tally, run, quiet=quiet)):
+            complain(f"interrupted, {n_left} images not indexed; run the same command again to resume")
+            return INTERRUPTED_STATUS
+        tell = say_nothing if quiet else note
+        plan = plan_pairs(source, wanted, images=page.images, overwrite=overwrite, tell=tell, **to)
+        outcomes = match_pairs(plan, search, **run, **how)
+        with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:
+            for outcome in tracked:
+                tally.add(outcome)
+                if as_json:
+                    print_json(outcome.to_dict())
     if verbose:
         print_circumstances(how["threads"], time.perf_counter() - start)
-    status = _conclude(plan, results, quiet=quiet, is_interrupted=interrupt.is_wanted)
+    status = _conclude(plan, tally, quiet=quiet, is_interrupted=interrupt.is_wanted)
     if page.target is not None and not interrupt.is_wanted:
         page.write(plan.target, plan.target_format, quiet=quiet)
     return status
 
 
-def _follow(
-    outcomes: Iterator[PairOutcome], plan: PairPlan, results: list[PairOutcome], *, as_json: bool, quiet: bool
-) -> None:
-    """Report on each pair; list the failures, also when the run ends early."""
+@contextmanager
+def _failures_listed(tally: _Tally, folder: Path) -> Iterator[None]:
+    """List the failures at the end, also when the run ends early."""
     from ..io.failures import write_failures
 
     try:
-        with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:
-            for outcome in tracked:
-                results.append(outcome)
-                if outcome.error is not None:
-                    complain(outcome.error)
-                if as_json:
-                    print_json(outcome.to_dict())
+        yield
     finally:
-        if results:
-            rows = [(*outcome.names, outcome.error) for outcome in results if outcome.error is not None]
-            write_failures(Path(plan.target).parent / PAIR_FAILURES, PAIR_FAILURES_HEADER, rows)
+        if tally.n_pairs or tally.failures:
+            write_failures(folder / PAIR_FAILURES, PAIR_FAILURES_HEADER, tally.failures)
 
 
-def _conclude(plan: PairPlan, results: list[PairOutcome], *, quiet: bool, is_interrupted: bool) -> int:
-    """Print the result; return the exit status."""
-    n_left = len(plan.pairs) - len(results)
+def _index(source: str, tally: _Tally, run: dict[str, Any], *, quiet: bool) -> int:
+    """Index the images of the collection; return how many are left."""
+    from ..workflows.retrieval import collection_names, index_images
+
+    names = collection_names(source)
+    n_done = n_kept = 0
+    with progress(index_images(source, names, **run), len(names), show=not quiet) as tracked:
+        for image in tracked:
+            n_done += 1
+            n_kept += image.skipped
+            if image.error is not None:
+                tally.fail(image.name, "", image.error)
     if not quiet:
-        note(f"{_counts(results)}{f', {n_left} not begun' if n_left else ''} -> {plan.target}")
+        note(f"{n_done} images indexed, {n_kept} kept as they were -> {source}.retrieval")
+    return len(names) - n_done
+
+
+def _conclude(plan: PairPlan, tally: _Tally, *, quiet: bool, is_interrupted: bool) -> int:
+    """Print the result; return the exit status."""
+    n_left = len(plan.pairs) - tally.n_pairs
+    if not quiet:
+        note(f"{tally}{f', {n_left} not begun' if n_left else ''} -> {plan.target}")
     if is_interrupted:
         complain(f"interrupted, {n_left} not begun; run the same command again to resume")
         return INTERRUPTED_STATUS
-    return 1 if any(outcome.error is not None for outcome in results) else 0
-
-
-def _counts(results: list[PairOutcome]) -> str:
-    kept = sum(outcome.skipped for outcome in results)
-    failed = sum(outcome.error is not None for outcome in results)
-    verified = sum(outcome.is_verified for outcome in results)
-    text = f"{len(results)} pairs, {verified} verified, {failed} failed"
-    return f"{text}, {kept} kept as they were" if kept else text
+    return 1 if tally.failures else 0

@@ -17,6 +17,7 @@ from ..errors import ParameterError
 from ..formats import FORMATS
 from ..formats._registry import MATCH_COLLECTIONS
 from ..matching.options import ESSENTIAL
+from ..pairs.request import GPS
 from ..workflows.match_request import is_feature_file
 from ._options import DESCRIPTOR_OPTIONS, SIFT_OPTIONS
 
@@ -103,8 +104,12 @@ SEARCHES = Need(
 )
 A_PAGE = Need(_given("report"), "without --report", "add --report HTML")
 PICTURES = Need(
-    lambda values: values["report"] is not None or None not in (values["show"], values["draw"]),
-    "without --report, or --show with --draw",
+    lambda values: (
+        values["report"] is not None
+        or None not in (values["show"], values["draw"])
+        or GPS in (values["pairs"] or "")
+    ),
+    "without --report, --show with --draw, or --pairs gps:K",
     "add one of them",
 )
 OF_MATCHES = Need(
@@ -175,7 +180,8 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
             "ratio", "no_mutual", "model", "max_error", "guided", "pairs", "output", "threads", "verbose",
             "rotate", "scale", *_SIFT, *_READING,
         ),
-        PAIRS: ("min_inliers", "jobs", "report"),
+        PAIRS: ("min_inliers", "jobs", "dask", "report"),
+        ON_THIS_MACHINE: ("jobs",),
         A_PAGE: ("pictures",),
         PICTURES: ("images",),
         TWO_INPUTS: ("rotate", "scale", "draw", "focal_px", *_SIFT, *_READING),

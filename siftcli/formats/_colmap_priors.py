@@ -8,7 +8,9 @@ COLMAP up to 3.9 has none, and does not mind one.
 
 from __future__ import annotations
 
+import math
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,47 @@ _TABLE = (
 _GRAVITY = {1: (0, 1, 0), 3: (0, -1, 0), 6: (1, 0, 0), 8: (-1, 0, 0)}
 """Down in the stored picture (x right, y down), for each EXIF orientation that is a rotation; COLMAP has none
 for the mirrored ones."""
-_UNDEFINED, _WGS84 = -1, 0
+_UNDEFINED, WGS84, CARTESIAN = -1, 0, 1
 """COLMAP's coordinate systems of a position."""
+
+Position = tuple[int, tuple[float, float, float]]
+"""A coordinate system; latitude and longitude in degrees and altitude in m, or x, y and z."""
+
+
+def read_positions(path: Path) -> dict[str, Position]:
+    """Read the positions of the images of a database; images without one are left out.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or of another kind.
+    """
+    connection = schema.connect(path, write=False)
+    try:
+        with schema.errors(path):
+            columns = schema.columns(connection, "pose_priors")
+            if not columns:
+                return {}
+            whose = "image_id" if "image_id" in columns else "corr_data_id"
+            only = "" if whose == "image_id" else f"AND corr_sensor_type = {schema.CAMERA_SENSOR}"
+            query = (
+                f"SELECT name, coordinate_system, position FROM images JOIN pose_priors "
+                f"ON images.image_id = pose_priors.{whose} WHERE length(position) = 24 {only}"
+            )
+            found = {
+                str(name): (system, tuple(np.frombuffer(position, "<f8").tolist()))
+                for name, system, position in connection.execute(query)
+                if system in (WGS84, CARTESIAN)
+            }
+    finally:
+        connection.close()
+    return {name: position for name, position in found.items() if _is_place(*position)}
+
+
+def _is_place(system: int, values: tuple[float, ...]) -> bool:
+    """Whether all are finite, and latitude and longitude are in their ranges."""
+    in_range = system != WGS84 or (abs(values[0]) <= 90 and abs(values[1]) <= 180)
+    return in_range and all(map(math.isfinite, values))
 
 
 def write_prior(connection: sqlite3.Connection, image_id: int, exif: Exif, *, replace: bool) -> None:
@@ -64,7 +105,7 @@ def _row(
     row: dict[str, int | bytes | None] = {
         "position": _blob(exif.position, 3),
         "position_covariance": _blob(None, 9),
-        "coordinate_system": _UNDEFINED if exif.position is None else _WGS84,
+        "coordinate_system": _UNDEFINED if exif.position is None else WGS84,
     }
     if "image_id" in columns:
         return {"image_id": image_id, **row} if exif.position else {}

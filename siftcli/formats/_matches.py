@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -70,6 +71,8 @@ class PairMatches:
     min_inliers: int
     """Fewest inliers for which a pair counts as verified."""
     found_in: FoundIn | None = None
+    reason: str = ""
+    """The kinds of pairs that listed it, such as ``similar+gps``; empty if it is not known."""
 
     @property
     def is_verified(self) -> bool:
@@ -83,6 +86,9 @@ class MatchWriter(Protocol):
 
     def has(self, first: str, second: str) -> bool:
         """Whether the file has the complete matches of this pair."""
+
+    def existing(self, names: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Pairs of these images of which the file has the complete matches."""
 
     def found_in(self, first: str, second: str) -> FoundIn | None:
         """The features in which an existing pair was found.
@@ -101,7 +107,9 @@ class MatchWriter(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def match_writer(path: Path, format: str | None, *, options: str, overwrite: bool) -> MatchWriter:
+def match_writer(
+    path: Path, format: str | None, *, options: str, overwrite: bool, is_shared: bool = False
+) -> MatchWriter:
     """Open a file of matches.
 
     Parameters
@@ -114,6 +122,9 @@ def match_writer(path: Path, format: str | None, *, options: str, overwrite: boo
         Matching options as text. Existing pairs are kept if they were found with the same options.
     overwrite
         Whether existing matches are replaced.
+    is_shared
+        Whether processes of other machines read the file meanwhile. Then a database has no write-ahead log,
+        which only works within a machine.
 
     Raises
     ------
@@ -131,10 +142,29 @@ def match_writer(path: Path, format: str | None, *, options: str, overwrite: boo
     elif entry.name == "colmap-db":
         from .colmap_matches import ColmapMatchWriter
 
-        writer = ColmapMatchWriter(path, options=options, overwrite=overwrite)
+        writer = ColmapMatchWriter(path, options=options, overwrite=overwrite, is_shared=is_shared)
     else:
         raise OutputError(f"{path}: expected {' or '.join(MATCH_COLLECTIONS)} for the matches of many pairs")
     return writer
+
+
+def verified_pairs(path: Path, format: str, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of these images that a file of matches has as verified; none if there is no file.
+
+    Without a model, these are the pairs with any match.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or of another kind.
+    """
+    if not path.exists():
+        return
+    if format == "hloc":
+        from .hloc_matches import pairs_with_matches
+    else:
+        from .colmap_matches import pairs_with_matches
+    yield from pairs_with_matches(path, names)
 
 
 def other_options(path: Path) -> OutputError:

@@ -7,6 +7,8 @@ top-left pixel is (0.5, 0.5). Columns of matches are in the order of the image i
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,10 @@ DEGENERATE, CALIBRATED, UNCALIBRATED, PANORAMIC, PLANAR_OR_PANORAMIC = 1, 2, 3, 
 """COLMAP's kinds of two-view geometry. A homography describes a plane or a purely rotating camera."""
 _OPTIONS = "match options"
 _TO_FEATURES = np.array([[1, 0, -HALF_PIXEL], [0, 1, -HALF_PIXEL], [0, 0, 1]])
+_REASONS = (
+    "CREATE TABLE IF NOT EXISTS siftcli_pairs (pair_id INTEGER PRIMARY KEY NOT NULL, reason TEXT NOT NULL)"
+)
+"""Why a pair was matched. COLMAP ignores unknown tables."""
 
 Matrix = NDArray[np.float64]
 
@@ -31,20 +37,22 @@ Matrix = NDArray[np.float64]
 class ColmapMatchWriter(Closing):
     """Writes a pair's matches and its geometry."""
 
-    def __init__(self, path: Path, *, options: str, overwrite: bool) -> None:
+    def __init__(self, path: Path, *, options: str, overwrite: bool, is_shared: bool = False) -> None:
         self.path = path
         self.connection = schema.connect(path, write=True)
         with schema.errors(path), schema.transaction(self.connection):
             self.connection.execute(schema.NOTES)
+            self.connection.execute(_REASONS)
             if overwrite:
-                for table in ("matches", "two_view_geometries"):
+                for table in ("matches", "two_view_geometries", "siftcli_pairs"):
                     self.connection.execute(f"DELETE FROM {table}")
             elif self._has_others(options):
                 raise other_options(path)
             self.connection.execute("INSERT OR REPLACE INTO siftcli VALUES (?, ?)", (_OPTIONS, options))
             names = self.connection.execute("SELECT name, image_id FROM images").fetchall()
             self.ids = {str(name): int(number) for name, number in names}
-        schema.log_ahead(self.connection)
+        if not is_shared:
+            schema.log_ahead(self.connection)
 
     def _has_others(self, options: str) -> bool:
         if self.connection.execute("SELECT 1 FROM matches").fetchone() is None:
@@ -58,6 +66,11 @@ class ColmapMatchWriter(Closing):
         with schema.errors(self.path):
             query = "SELECT 1 FROM matches WHERE pair_id = ?"
             return self.connection.execute(query, (self._pair_id(first, second),)).fetchone() is not None
+
+    def existing(self, names: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Pairs of these images that the database has."""
+        with schema.errors(self.path):
+            yield from _named_pairs(self.connection, "SELECT pair_id FROM matches", names)
 
     def found_in(self, first: str, second: str) -> FoundIn | None:
         """Return None: the same file stores the features, and replacing them removes their matches."""
@@ -75,6 +88,10 @@ class ColmapMatchWriter(Closing):
             )
             if found.verification is not None:
                 self._write_geometry(pair_id, found, found.verification, is_swapped)
+            if found.reason:
+                self.connection.execute(
+                    "INSERT OR REPLACE INTO siftcli_pairs VALUES (?, ?)", (pair_id, found.reason)
+                )
 
     def close(self) -> None:
         """Close the database."""
@@ -115,6 +132,32 @@ class ColmapMatchWriter(Closing):
             f"VALUES (?, ?, 2, ?, ?{marks})",
             (pair_id, len(rows), rows.tobytes(), config, *columns.values()),
         )
+
+
+def pairs_with_matches(path: Path, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of these images with inliers, or with matches where nothing was verified."""
+    query = (
+        "SELECT pair_id FROM matches LEFT JOIN two_view_geometries AS models USING (pair_id) "
+        "WHERE ifnull(models.rows, matches.rows) > 0"
+    )
+    connection = schema.connect(path, write=False)
+    try:
+        with schema.errors(path):
+            yield from _named_pairs(connection, query, names)
+    finally:
+        connection.close()
+
+
+def _named_pairs(
+    connection: sqlite3.Connection, query: str, names: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Names of the images of each pair, if both are among these."""
+    ids = connection.execute("SELECT image_id, name FROM images")
+    wanted = {int(number): str(name) for number, name in ids if name in names}
+    for (number,) in connection.execute(query):
+        first, second = divmod(number, schema.MAX_ID)
+        if first in wanted and second in wanted:
+            yield wanted[first], wanted[second]
 
 
 def _rows(matches: Matches, chosen: NDArray[np.bool_] | None, is_swapped: bool) -> NDArray[np.uint32]:

@@ -8,7 +8,8 @@ only matches that agree with it are written, and none of a pair that was not ver
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -17,6 +18,7 @@ import numpy as np
 from ..errors import OutputError
 from ._base import Closing
 from ._conventions import DESCRIPTOR_NORM
+from ._journaled import finish_interrupted
 from ._matches import FoundIn, PairMatches, other_options
 from .hloc import (
     H5_ERRORS,
@@ -25,6 +27,7 @@ from .hloc import (
     create,
     is_complete,
     key,
+    open_file,
     open_in_steps,
     text_attribute,
 )
@@ -32,6 +35,7 @@ from .hloc import (
 OPTIONS = "siftcli_options"
 _COMPLETE = "complete"
 FOUND_IN = "siftcli_found_in"
+_REASON = "siftcli_reason"
 
 
 def pair_name(first: str, second: str) -> str:
@@ -43,8 +47,18 @@ def _flat(name: str) -> str:
     return name.replace("/", "-")
 
 
+def same_names(names: Iterable[str]) -> set[str]:
+    """Names that have the same form as another one in hloc's file of matches, where they have - for /."""
+    by_form: dict[str, list[str]] = {}
+    for name in names:
+        by_form.setdefault(_flat(name), []).append(name)
+    return {name for alike in by_form.values() if len(alike) > 1 for name in alike}
+
+
 def check_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
     """Check that no two pairs share a group; hloc looks for a pair in both orders.
+
+    Only pairs with one of :func:`same_names` can.
 
     Raises
     ------
@@ -62,7 +76,9 @@ def check_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
 def same_group(path: Path, one: tuple[str, str], other: tuple[str, str]) -> OutputError:
     """Return the error for two pairs that would share a group."""
     alike = [(a, b) for a in one for b in other if a != b and _flat(a) == _flat(b)]
-    first, second = alike[0] if alike else (" and ".join(one), " and ".join(other))  # of a damaged file
+    first, second = (
+        sorted(alike[0]) if alike else (" and ".join(one), " and ".join(other))
+    )  # of a damaged file
     return OutputError(
         f"{path}: {first} and {second} are both {_flat(first)} in hloc's file of matches, where a name has - "
         "for /; rename one of them, or match into a COLMAP database"
@@ -87,6 +103,10 @@ class HlocMatchWriter(Closing):
         """Whether the file has this complete pair, in either order."""
         return self._group(first, second) is not None
 
+    def existing(self, names: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Pairs of these images that the file has, complete."""
+        return _stored_pairs(self.file, names)
+
     def found_in(self, first: str, second: str) -> FoundIn | None:
         """The features in which an existing pair was found."""
         group = self._group(first, second)
@@ -96,7 +116,7 @@ class HlocMatchWriter(Closing):
     def _group(self, first: str, second: str) -> h5py.Group | None:
         for name in (pair_name(first, second), pair_name(second, first)):
             group = self.file.get(key(name))
-            if isinstance(group, h5py.Group) and _COMPLETE in group.attrs and is_complete(group):
+            if _has_matches(group):
                 return group
         return None
 
@@ -121,6 +141,8 @@ class HlocMatchWriter(Closing):
             group.create_dataset("matching_scores0", data=scores)
             if found.found_in is not None:
                 group.attrs[FOUND_IN] = np.bytes_(found.found_in.to_json().encode("ascii"))
+            if found.reason:
+                group.attrs[_REASON] = np.bytes_(found.reason)
             group.attrs[_COMPLETE] = True
             self.file.flush()
             self.storage.commit()
@@ -130,3 +152,30 @@ class HlocMatchWriter(Closing):
     def close(self) -> None:
         """Close the file."""
         close_in_steps(self.storage, self.file)
+
+
+def _has_matches(group: object) -> bool:
+    return isinstance(group, h5py.Group) and _COMPLETE in group.attrs and is_complete(group)
+
+
+def _stored_pairs(
+    file: h5py.File, names: Collection[str], *, matched: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Pairs of images whose group is in the file, complete and, if wanted, with any match."""
+    by_form: dict[str, list[str]] = {}
+    for name in names:
+        by_form.setdefault(_flat(name), []).append(name)
+    for first in file:
+        outer = file[first]
+        for second in outer if first in by_form and isinstance(outer, h5py.Group) else ():
+            if second not in by_form or not _has_matches(outer[second]):
+                continue
+            if not matched or bool((outer[second]["matches0"][()] >= 0).any()):
+                yield from product(by_form[first], by_form[second])
+
+
+def pairs_with_matches(path: Path, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of these images with matches; with a model these are inliers."""
+    finish_interrupted(path)
+    with open_file(path, "r") as file:
+        yield from _stored_pairs(file, names, matched=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
@@ -14,24 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, OutputError, SiftcliError, StorageError
+from ..errors import InputError, SiftcliError, StorageError
 from ..features import Features, Matches
-from ..formats import format_of
 from ..formats._collections import Reader, WithCameras, open_reader
 from ..formats._matches import FoundIn, MatchWriter, PairMatches, features_digest, match_writer
-from ..formats._registry import MATCH_COLLECTIONS
 from ..io.locks import locked
 from ..io.reading import absolute
-from ..io.writing import check_output
 from ..matching.chance import MAX_LOG10_NFA
 from ..matching.options import ESSENTIAL, MatchOptions
 from ..matching.search import search
 from ..matching.verification import Cameras, Verification
-from ..parallel.processes import LocalPool
+from ..pairs.listing import Keys, NamePair
 from .detect import shared_cores
-from .pair_selection import NamePair, select_pairs
+from .engine import Engine, check_cluster_use, engine
+from .match_plan import PairPlan, plan_pairs
+from .pair_selection import from_names
 from .stale import read_stored, stale_pairs
 from .summary import SCHEMA
+
+__all__ = ["Matcher", "PairOutcome", "PairPlan", "match_pairs", "plan_pairs"]
 
 SAME_PX = 0.01
 """Tolerance for positions, in pixels: adding and removing COLMAP's half pixel rounds them to float32."""
@@ -45,28 +45,12 @@ PAIRS_ORDERED = 1 << 16
 
 
 @dataclass(frozen=True)
-class PairPlan:
-    """Which pairs are matched, from where to where; already checked."""
-
-    source: str
-    source_format: str | None
-    target: str
-    target_format: str
-    pairs: tuple[NamePair, ...]
-    overwrite: bool
-
-    @property
-    def other_database(self) -> str | None:
-        """The database for the matches, if it is not the one with the features."""
-        is_source = os.path.realpath(self.target) == os.path.realpath(self.source)
-        return None if is_source or self.target_format != "colmap-db" else self.target
-
-
-@dataclass(frozen=True)
 class PairOutcome:
     """What became of a pair: counts, or the reason why there are none."""
 
     names: NamePair
+    reason: str = ""
+    """The kinds of pairs that list it, such as ``similar+gps``."""
     n_matches: int = 0
     n_inliers: int | None = None
     """None if no model was requested."""
@@ -77,78 +61,13 @@ class PairOutcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Describe it in plain types, for JSON."""
-        head = {"schema": SCHEMA, "image_a": self.names[0], "image_b": self.names[1]}
+        head = {"schema": SCHEMA, "image_a": self.names[0], "image_b": self.names[1], "reason": self.reason}
         if self.error is not None:
             return {**head, "error": self.error}
         if self.skipped:
             return {**head, "was_there": True}
         counts = {"n_matches": self.n_matches, "n_inliers": self.n_inliers}
         return {**head, **counts, "is_verified": self.is_verified}
-
-
-def plan_pairs(
-    source: str,
-    pairs: str,
-    *,
-    output: str | None = None,
-    format: str | None = None,
-    source_format: str | None = None,
-    overwrite: bool = False,
-) -> PairPlan:
-    """Choose which pairs are matched and where the matches are written, and check that they can be.
-
-    Parameters
-    ----------
-    source
-        A collection, or a folder of feature files.
-    pairs
-        As for :func:`siftcli.workflows.pair_selection.select_pairs`.
-    output
-        ``matches.h5``, or a COLMAP database with the same images. By default matches are written
-        into the source, if it is a database.
-    format
-        ``"hloc"`` or ``"colmap-db"``; by default chosen by the suffix.
-    source_format
-        Format of the source; from its suffix when not given.
-    overwrite
-        Replace existing matches.
-
-    Raises
-    ------
-    InputError
-        If the source cannot be read, or the list of pairs names images that it does not have.
-    OutputError, ParameterError
-        If the output is of another kind, or cannot be written.
-    """
-    with open_reader(source, source_format) as reader:
-        chosen = tuple(select_pairs(reader.names(), pairs))
-    target, entry = _target(source, source_format, output, format)
-    if entry == "colmap-db" and not Path(target).exists():
-        raise OutputError(
-            f"{target}: expected a database with the features, found none; make it with "
-            f"siftcli convert {source} {target}"
-        )
-    if entry == "hloc":
-        if os.path.realpath(target) == os.path.realpath(source):
-            raise OutputError(f"{target} contains the features; name another file for the matches")
-        from ..formats.hloc_matches import check_pairs  # h5py takes a while to load
-
-        check_pairs(Path(target), chosen)
-        check_output(target, overwrite=True)
-    return PairPlan(source, source_format, target, entry, chosen, overwrite)
-
-
-def _target(
-    source: str, source_format: str | None, output: str | None, format: str | None
-) -> tuple[str, str]:
-    if output is None:
-        if Path(source).is_dir() or format_of(source, source_format).name != "colmap-db":
-            raise OutputError("expected -o with a file for the matches, got none; add -o matches.h5")
-        return source, "colmap-db"
-    entry = format_of(output, format)
-    if entry.name not in MATCH_COLLECTIONS:
-        raise OutputError(f"{output}: expected a .h5 or .db file for the matches of a collection; name one")
-    return output, entry.name
 
 
 @dataclass(frozen=True)
@@ -182,7 +101,7 @@ class Matcher:
             _require_same_keypoints(str(self.database), name, features, self._target.read(name).features)
         return features, features_digest(features)
 
-    def __call__(self, pair: NamePair) -> PairMatches | str:
+    def __call__(self, pair: NamePair, /) -> PairMatches | str:
         """Return the matches of a pair, or the reason why there are none."""
         names = " and ".join(pair)
         try:
@@ -193,6 +112,10 @@ class Matcher:
             return f"{names}: not enough memory to match them"
         except Exception as error:
             return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
+
+    def failed(self, pair: NamePair, reason: str, /) -> str:
+        """Return the error of a pair that could not be matched."""
+        return f"{' and '.join(pair)}: {reason}"
 
     def close(self) -> None:
         """Close the files that this process has opened."""
@@ -248,11 +171,6 @@ def _require_same_keypoints(path: str, name: str, features: Features, there: Fea
         )
 
 
-def process_died(pair: NamePair) -> str:
-    """Return the error for a pair whose process died."""
-    return f"{' and '.join(pair)}: the process that worked on them died; check whether it ran out of memory"
-
-
 def match_pairs(
     plan: PairPlan,
     options: MatchOptions,
@@ -260,6 +178,7 @@ def match_pairs(
     min_inliers: int,
     threads: int | None = None,
     jobs: int | None = None,
+    dask: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[PairOutcome]:
     """Match and verify pair by pair, and write the results.
@@ -267,41 +186,54 @@ def match_pairs(
     Parameters
     ----------
     plan
-        From :func:`plan_pairs`.
+        From :func:`siftcli.workflows.match_plan.plan_pairs`.
     options
         How to search and verify matches.
     min_inliers
         Fewest inliers with which a pair counts as verified.
-    threads, jobs, stop
+    threads, jobs, dask, stop
         As for :func:`siftcli.workflows.detect.run`, with pairs instead of images.
 
     Returns
     -------
     iterator of PairOutcome
-        First the pairs that are skipped, then the others in the order of :func:`in_blocks`.
+        First the pairs that are skipped, then the others in the order of :func:`in_blocks`, from a cluster
+        in the order in which they are finished.
 
     Raises
     ------
+    ParameterError
+        If ``jobs`` is given for a cluster that has its own workers.
     InputError, OutputError
         If the source or the target cannot be opened, or if the target has matches found with other
-        options or in other features, or is being written by another run.
+        options or in other features, or is being written by another run, or there is no such cluster.
     """
+    check_cluster_use(dask, jobs)
     accepted = {"min_inliers": min_inliers, "max_log10_nfa": MAX_LOG10_NFA}
     note = json.dumps({**asdict(options), **accepted}, sort_keys=True)
     target = Path(plan.target)
     with ExitStack() as stack:
         stack.enter_context(locked(target, is_folder=False))
         writer: MatchWriter = stack.enter_context(
-            match_writer(target, plan.target_format, options=note, overwrite=plan.overwrite)
+            match_writer(
+                target,
+                plan.target_format,
+                options=note,
+                overwrite=plan.overwrite,
+                is_shared=dask not in (None, "local"),
+            )
         )
         settled = _settled(plan, writer)
-        yield from settled.values()
-        to_do = list(in_blocks(pair for pair in plan.pairs if pair not in settled))
-        jobs, threads = shared_cores(len(to_do), jobs, threads)
-        matcher = Matcher(plan.source, plan.source_format, options, min_inliers, threads, plan.other_database)
-        stack.callback(matcher.close)
-        for pair, found in LocalPool(matcher, process_died, jobs).run(to_do, stop):
-            yield _written(pair, found, writer)
+        for pair in plan.pairs.named(settled):
+            yield PairOutcome(pair, plan.pairs.reason(pair), skipped=True)
+        n_left = len(plan.pairs) - len(settled)
+        if not n_left:
+            return
+        jobs, threads = shared_cores(n_left, jobs, threads)
+        matcher = _matcher(plan, options, min_inliers, threads, is_remote=dask is not None)
+        run: Engine[NamePair, PairMatches | str] = stack.enter_context(engine(matcher, jobs=jobs, dask=dask))
+        for pair, found in run(in_blocks(plan.pairs.without(settled)), stop):
+            yield _written(pair, found, writer, plan.pairs.reason(pair))
 
 
 def in_blocks(pairs: Iterable[NamePair]) -> Iterator[NamePair]:
@@ -319,35 +251,35 @@ def in_blocks(pairs: Iterable[NamePair]) -> Iterator[NamePair]:
         yield from sorted(some, key=lambda pair: [numbers[name] // (CACHED_IMAGES // 2) for name in pair])
 
 
-def _settled(plan: PairPlan, writer: MatchWriter) -> dict[NamePair, PairOutcome]:
-    """Outcomes of pairs that are not matched: existing ones, and those the target cannot store."""
-    settled: dict[NamePair, PairOutcome] = {}
-    records: dict[NamePair, FoundIn] = {}
-    for pair in plan.pairs:
-        try:
-            if not writer.has(*pair):
-                continue
-            record = writer.found_in(*pair)
-        except SiftcliError as error:
-            settled[pair] = PairOutcome(pair, error=str(error))
-            continue
-        settled[pair] = PairOutcome(pair, skipped=True)
-        if record is not None:
-            records[pair] = record
-    for pair in stale_pairs(plan, records):
-        del settled[pair]
-    return settled
+def _matcher(
+    plan: PairPlan, options: MatchOptions, min_inliers: int, threads: int | None, *, is_remote: bool
+) -> Matcher:
+    if not is_remote:
+        return Matcher(plan.source, plan.source_format, options, min_inliers, threads, plan.other_database)
+    database = plan.other_database and str(absolute(plan.other_database))
+    source = str(absolute(plan.source))
+    return Matcher(source, plan.source_format, options, min_inliers, threads or 1, database)
 
 
-def _written(pair: NamePair, found: PairMatches | str, writer: MatchWriter) -> PairOutcome:
+def _settled(plan: PairPlan, writer: MatchWriter) -> Keys:
+    """Sorted keys of the pairs that the target has, found in the features as they are now."""
+    pairs = plan.pairs
+    there = from_names(pairs.names, writer.existing(pairs.index)).keys(0, len(pairs.names))
+    there = there[pairs.holds(there)]
+    records = {pair: record for pair in pairs.named(there) if (record := writer.found_in(*pair)) is not None}
+    stale = [pairs.key(pair) for pair in stale_pairs(plan, records)]
+    return there[~np.isin(there, stale)]
+
+
+def _written(pair: NamePair, found: PairMatches | str, writer: MatchWriter, reason: str) -> PairOutcome:
     """Write a pair; only a full disk ends the run, other errors are this pair's own."""
     if isinstance(found, str):
-        return PairOutcome(pair, error=found)
+        return PairOutcome(pair, reason, error=found)
     try:
-        writer.write(found)
+        writer.write(replace(found, reason=reason))
     except StorageError:
         raise
     except SiftcliError as error:
-        return PairOutcome(pair, error=str(error))
+        return PairOutcome(pair, reason, error=str(error))
     n_inliers = None if found.verification is None else found.verification.n_inliers
-    return PairOutcome(pair, len(found.matches), n_inliers, found.is_verified)
+    return PairOutcome(pair, reason, len(found.matches), n_inliers, found.is_verified)

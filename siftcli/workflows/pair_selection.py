@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ..errors import InputError, ParameterError
+import numpy as np
+
+from ..errors import InputError
 from ..io.limits import MAX_FILE_BYTES
 from ..io.reading import read_bytes, text_of
+from ..pairs.listing import Keys, NamePair, PairKind, PairList, Within, listed
+from ..pairs.request import EXHAUSTIVE, FILE, SEQUENTIAL, Wanted, parse_pairs
 
-EXHAUSTIVE = "exhaustive"
-SEQUENTIAL = "sequential"
-
-NamePair = tuple[str, str]
+Maker = Callable[[Sequence[str], Wanted], PairKind]
+"""Makes the pairs of a kind for a sorted list of names."""
 
 
-def select_pairs(names: Sequence[str], pairs: str) -> list[NamePair]:
+def select_pairs(
+    names: Iterable[str], pairs: str | tuple[Wanted, ...], others: dict[str, Maker] | None = None
+) -> PairList:
     """List pairs of images.
 
     Parameters
@@ -24,35 +27,44 @@ def select_pairs(names: Sequence[str], pairs: str) -> list[NamePair]:
     names
         Names of the images.
     pairs
-        ``"exhaustive"``: every image with every other; ``"sequential:K"``: each image with the
-        next K in the order of their names; otherwise a file with two names on each line.
+        As for :func:`siftcli.pairs.request.parse_pairs`, or its result. ``exhaustive`` is every image with
+        every other, ``sequential:K`` each image with the next K in the order of their names, a file has
+        two names on each line.
+    others
+        What makes the other kinds, by their names.
 
     Raises
     ------
     ParameterError
-        If K is not a whole number of at least 1.
+        If a number is missing or out of range.
     InputError
         If the file cannot be read, or a line of it does not name two images.
     """
     ordered = sorted(names)
-    if pairs == EXHAUSTIVE:
-        return list(combinations(ordered, 2))
-    kind, colon, count = pairs.partition(":")
-    if kind == SEQUENTIAL:
-        k = _overlap(count if colon else "")
-        return [(a, b) for i, a in enumerate(ordered) for b in ordered[i + 1 : i + 1 + k]]
-    return _read_pairs(Path(pairs), frozenset(names))
+    kinds: dict[str, PairKind] = {}
+    turned: Keys = np.empty(0, np.int64)
+    for wanted in parse_pairs(pairs) if isinstance(pairs, str) else pairs:
+        if wanted.kind == FILE:
+            kinds[FILE], turned = _from_file(Path(wanted.path), ordered)
+        elif wanted.kind in (EXHAUSTIVE, SEQUENTIAL):
+            kinds[wanted.kind] = Within(len(ordered), wanted.k or len(ordered))
+        else:
+            kinds[wanted.kind] = (others or {})[wanted.kind](ordered, wanted)
+    return PairList(ordered, kinds, turned)
 
 
-def _overlap(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ParameterError(
-            f"--pairs sequential:K expects a whole K of at least 1, got {text!r}; use sequential:5"
-        )
-    return int(text)
+def from_names(names: Sequence[str], pairs: Iterable[NamePair]) -> PairKind:
+    """List pairs that are given by sorted names."""
+    index = {name: i for i, name in enumerate(names)}
+    rows = np.fromiter((index[name] for pair in pairs for name in pair), np.int64).reshape(-1, 2)
+    return listed(len(names), rows[:, 0], rows[:, 1])
 
 
-def _read_pairs(path: Path, names: frozenset[str]) -> list[NamePair]:
+def _from_file(path: Path, names: Sequence[str]) -> tuple[PairKind, Keys]:
+    """The pairs of a file, and the keys of those that it names against the order of the names.
+
+    Where it names a pair both ways, the last counts.
+    """
     try:
         lines = text_of(read_bytes(path, MAX_FILE_BYTES)).splitlines()
     except InputError as error:
@@ -60,10 +72,15 @@ def _read_pairs(path: Path, names: frozenset[str]) -> list[NamePair]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"{path}: expected exhaustive, sequential:K or a file of pairs ({reason}); check the path"
+            f"{path}: expected exhaustive, sequential:K, similar:K, gps:K, transitive or a file of pairs "
+            f"({reason}); check the path"
         ) from error
-    found = [_parse(path, i, line, names) for i, line in enumerate(lines, 1) if line.strip()]
-    return list({frozenset(pair): pair for pair in found}.values())
+    known = frozenset(names)
+    found = [_parse(path, i, line, known) for i, line in enumerate(lines, 1) if line.strip()]
+    once = {frozenset(pair): pair for pair in found}
+    turned = [pair for pair in once.values() if pair[0] > pair[1]]
+    kind = from_names(names, turned)
+    return from_names(names, found), kind.keys(0, len(names))
 
 
 def _parse(path: Path, number: int, line: str, names: frozenset[str]) -> NamePair:

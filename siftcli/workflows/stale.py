@@ -13,10 +13,10 @@ from ..formats._collections import Reader, open_reader
 from ..formats._conventions import in_stored_frame
 from ..formats._matches import FoundIn, features_digest
 from ..io.reading import absolute
-from .pair_selection import NamePair
+from ..pairs.listing import NamePair
 
 if TYPE_CHECKING:
-    from .match_collection import PairPlan
+    from .match_plan import PairPlan
 
 
 def read_stored(reader: Reader, name: str) -> Features:

@@ -1,8 +1,10 @@
 """Compare reconstructions by COLMAP's mapper from siftcli's and from COLMAP's own features.
 
-    python tests/benchmarks/reconstruction.py IMAGES [--max-features N] [--seeds K] [-- OPTIONS]
+    python tests/benchmarks/reconstruction.py IMAGES [--max-features N] [--seeds K] [--pairs P ...]
+        [-- OPTIONS]
 
-OPTIONS are those of ``siftcli detect``. The script needs pycolmap.
+OPTIONS are those of ``siftcli detect``. The script needs pycolmap. With ``--pairs`` only siftcli's features
+and matcher are run, once for each of the kinds P of pairs.
 
 All images share one camera, and everything runs on one thread. The values are medians over the seeds 0 to
 K - 1. The rows are: COLMAP's features and matcher; siftcli's features and matcher; siftcli's features with
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -78,6 +81,27 @@ def databases(images: Path, folder: Path, limit: int, options: list[str]) -> dic
     return made
 
 
+def by_pairs(images: Path, folder: Path, limit: int, kinds: list[str], options: list[str]) -> dict[str, Path]:
+    """siftcli's features, matched by several kinds of pairs."""
+    source = folder / "features.db"
+    siftcli("detect", str(images), "-o", str(source), "--camera", "single", "--max-features", str(limit),
+            *options)  # fmt: skip
+    made = {kind: folder / f"{i}.db" for i, kind in enumerate(kinds)}
+    for kind, database in made.items():
+        shutil.copy(source, database)
+        siftcli("match", "--pairs", kind, str(database))
+    return made
+
+
+def n_pairs(database: Path) -> tuple[int, int]:
+    """Pairs that were matched, and verified."""
+    connection = sqlite3.connect(database)
+    query = "SELECT count(*), sum(rows > 0) FROM two_view_geometries"
+    found: tuple[int, int] = connection.execute(query).fetchone()
+    connection.close()
+    return found
+
+
 def n_features(database: Path) -> float:
     import pycolmap
 
@@ -92,13 +116,17 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--max-features", type=int, default=8192)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--pairs", nargs="+", default=[])
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     given, options = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     import pycolmap
 
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR
     with tempfile.TemporaryDirectory() as folder:
-        made = databases(given.images, Path(folder), given.max_features, options)
+        if given.pairs:
+            made = by_pairs(given.images, Path(folder), given.max_features, given.pairs, options)
+        else:
+            made = databases(given.images, Path(folder), given.max_features, options)
         print(f"{'':16}{'features':>10}" + "".join(f"{name:>20}" for name in COLUMNS))
         for name, database in made.items():
             runs = [reconstruct(given.images, database, seed) for seed in range(given.seeds)]
@@ -106,6 +134,8 @@ def main() -> None:
                 form.format(value) for form, value in zip(_FORMATS, np.median(runs, axis=0), strict=True)
             ]
             print(f"{name:16}{n_features(database):>10.0f}" + "".join(f"{cell:>20}" for cell in cells))
+            if given.pairs:
+                print("{:16}{} pairs matched, {} verified".format("", *n_pairs(database)), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from batches import ARGUMENTS, content, failures, make_images
 from killing import end, forked_match
@@ -183,15 +184,20 @@ def test_verbose_prints_versions_and_the_time(here, capsys):
 def test_a_file_of_pairs_with_a_byte_order_mark(tmp_path, encoding):
     path = tmp_path / "pairs.txt"
     path.write_bytes("ä.jpg b.jpg\r\nb.jpg c.jpg\r\n".encode(encoding))
-    assert select_pairs(["ä.jpg", "b.jpg", "c.jpg"], str(path)) == [("ä.jpg", "b.jpg"), ("b.jpg", "c.jpg")]
+    pairs = select_pairs(["ä.jpg", "b.jpg", "c.jpg"], str(path))
+    assert list(pairs.without(np.empty(0, np.int64))) == [("b.jpg", "c.jpg"), ("ä.jpg", "b.jpg")]
     path.write_bytes(b"\xff\xfea")
     with pytest.raises(InputError, match=r"pairs\.txt: .*UTF-16"):
         select_pairs(["a", "b"], str(path))
 
 
+def all_pairs(chosen):
+    return list(chosen.without(np.empty(0, np.int64)))
+
+
 @pytest.mark.parametrize("pairs", ["exhaustive", "sequential:40"])
 def test_pairs_are_ordered_so_that_images_are_seldom_read(pairs):
-    chosen = select_pairs([f"{i:03}.jpg" for i in range(200)], pairs)
+    chosen = all_pairs(select_pairs([f"{i:03}.jpg" for i in range(200)], pairs))
     ordered = list(collection.in_blocks(chosen))
     assert sorted(ordered) == sorted(chosen)
     read = lru_cache(collection.CACHED_IMAGES)(str)
@@ -202,5 +208,5 @@ def test_pairs_are_ordered_so_that_images_are_seldom_read(pairs):
 
 
 def test_few_pairs_stay_in_their_order():
-    chosen = select_pairs([f"{i}.jpg" for i in range(8)], "exhaustive")
+    chosen = all_pairs(select_pairs([f"{i}.jpg" for i in range(8)], "exhaustive"))
     assert list(collection.in_blocks(chosen)) == chosen

@@ -36,6 +36,7 @@ IN_EFFECT = {
         modes.ALWAYS: ["a.png", "b.png"],
         modes.SEARCHES: ["a.png", "b.png"],
         modes.PAIRS: ["x.db", "--pairs", "exhaustive"],
+        modes.ON_THIS_MACHINE: ["x.db", "--pairs", "exhaustive"],
         modes.A_PAGE: ["x.db", "--pairs", "exhaustive", "--report", "x.html"],
         modes.PICTURES: ["x.db", "--show", "a", "b", "--draw", "x.png"],
         modes.TWO_INPUTS: ["a.png", "b.png"],
@@ -91,6 +92,7 @@ NOT_IN_EFFECT = {
     "match": {
         modes.SEARCHES: ["x.db", "--show", "a", "b"],
         modes.PAIRS: ["a.png", "b.png"],
+        modes.ON_THIS_MACHINE: ["x.db", "--pairs", "exhaustive", "--dask", "tcp://127.0.0.1:1"],
         modes.A_PAGE: ["x.db", "--pairs", "exhaustive"],
         modes.PICTURES: ["x.db", "--show", "a", "b"],
         modes.TWO_INPUTS: ["x.db", "--pairs", "exhaustive"],
@@ -150,7 +152,9 @@ def spellings(option: click.Option) -> list[list[str]]:
 
 
 def context_of(name: str, args: list[str]) -> click.Context:
-    return command_of(name).make_context(name, list(args))
+    # Within the group, as when it is run: a command keeps the help option of its first context.
+    group = click.Context(siftcli, **siftcli.context_settings)
+    return command_of(name).make_context(name, list(args), parent=group)
 
 
 def cases(arguments):

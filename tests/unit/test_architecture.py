@@ -18,10 +18,10 @@ PACKAGE = Path(siftcli.__file__).parent
 LAYERS = (
     ("_version", "errors", "presets"),
     ("_cv2", "params", "versions"),
-    ("features",),
+    ("features", "pairs"),
     ("io",),
     ("kernels", "image", "parallel"),
-    ("sift", "matching", "views"),
+    ("sift", "matching", "views", "retrieval"),
     ("formats", "drawing"),
     ("learned", "affine_views"),
     ("detection",),
