@@ -127,7 +127,8 @@ def detect_in_views(
     counts = {name: removed[name] for name in frontal.removed}
     counts["over_limit"] += len(stays) - len(kept)
     counts["same_in_views"] = int(sum(map(len, found))) - len(stays)
-    return replace(frontal, **{name: column[kept] for name, column in columns.items()}, removed=counts)
+    fields: dict[str, Any] = {name: column[kept] for name, column in columns.items()}
+    return replace(frontal, **fields, removed=counts)
 
 
 def simulated(
