@@ -263,7 +263,8 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
     views: int = _param(
         0,
         "also detect in simulated views, tilted by √2, 2, 2√2, ... up to this many factors (Morel and Yu "
-        "2009); for changes of viewpoint beyond 50 degrees; each factor adds 2.5 times the time of the image",
+        "2009); for changes of viewpoint beyond 50 degrees; each factor takes five to seven times as long as "
+        "the image",
         low=0,
         high=6,
     )
