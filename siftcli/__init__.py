@@ -15,6 +15,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import compat
+    from .alignment.functions import Alignment, align, warp
     from .api import describe, detect
     from .errors import SiftcliError
     from .features import Features, Matches
@@ -24,22 +25,26 @@ if TYPE_CHECKING:
     from .params import SiftParams
 
 _HOMES = {
+    "Alignment": ".alignment.functions",
     "Features": ".features",
     "Guide": ".matching.nearest",
     "Matches": ".features",
     "SiftParams": ".params",
     "SiftcliError": ".errors",
     "Verification": ".matching.verification",
+    "align": ".alignment.functions",
     "describe": ".api",
     "detect": ".api",
     "load": ".formats",
     "match": ".matching.nearest",
     "save": ".formats",
     "verify": ".matching.verification",
+    "warp": ".alignment.functions",
 }
 _MODULES = ("compat",)
 
 __all__ = [
+    "Alignment",
     "Features",
     "Guide",
     "Matches",
@@ -47,6 +52,7 @@ __all__ = [
     "SiftcliError",
     "Verification",
     "__version__",
+    "align",
     "compat",
     "describe",
     "detect",
@@ -54,6 +60,7 @@ __all__ = [
     "match",
     "save",
     "verify",
+    "warp",
 ]
 
 

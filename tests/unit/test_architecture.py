@@ -26,7 +26,7 @@ LAYERS = (
     ("learned",),
     ("detection",),
     ("api",),
-    ("compat", "detectors"),
+    ("compat", "detectors", "alignment"),
     ("workflows",),
     ("evaluation",),
     ("report", "bench"),

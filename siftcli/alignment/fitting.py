@@ -1,0 +1,78 @@
+"""Robust least squares over all inliers, weighted by the uncertainty of each position.
+
+The uncertainty of a keypoint's position is proportional to its σ. Errors are taken in both pictures,
+so that exchanging them inverts the transform, and have Cauchy's loss, as localisation errors have
+longer tails than a Gaussian (:mod:`siftcli.matching.estimators`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .models import Floats, Frame, Matrix, mapped, matrix_of, parameters_of
+
+CAUCHY_WIDTH = 1.5
+"""Scale of Cauchy's loss in units of the median error."""
+TOLERANCE = 1e-10
+"""Relative change at which the fit ends; a pixel is more than 1e-5 of a picture's radius."""
+MAX_EVALUATIONS = 100
+
+
+def fit(
+    model: str,
+    first: Floats,
+    second: Floats,
+    sigma: tuple[Floats, Floats],
+    start: Matrix,
+    frame: Frame,
+) -> Matrix | None:
+    """Fit a model to matched points.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    first, second
+        (M, 2) matched points in pixels.
+    sigma
+        (M,) σ of the keypoints of the first and of the second picture in pixels.
+    start
+        (3, 3) map in pixels to start from.
+    frame
+        Coordinates in which the parameters are of like size.
+
+    Returns
+    -------
+    ndarray or None
+        (3, 3) map from the first to the second points, in pixels; None if the fit does not converge.
+    """
+    from scipy.optimize import least_squares
+
+    p, q = (mapped(frame.to_normal, points) for points in (first, second))
+    weight_p, weight_q = (1 / (s[:, None] / frame.radius) for s in sigma)
+
+    def residuals(parameters: Floats) -> Floats:
+        matrix = matrix_of(model, parameters)
+        try:
+            back = np.linalg.inv(matrix)
+        except np.linalg.LinAlgError:
+            return np.full(4 * len(p), 1e12)
+        errors = (weight_q * (mapped(matrix, p) - q), weight_p * (mapped(back, q) - p))
+        return np.asarray(np.nan_to_num(np.concatenate(errors).ravel(), nan=1e12))
+
+    begin = parameters_of(model, frame.normalised(start))
+    width = CAUCHY_WIDTH * float(np.median(np.abs(residuals(begin))))
+    found = least_squares(
+        residuals,
+        begin,
+        loss="cauchy",
+        f_scale=max(width, float(np.finfo(np.float32).eps)),
+        xtol=TOLERANCE,
+        ftol=TOLERANCE,
+        gtol=None,
+        max_nfev=MAX_EVALUATIONS,
+    )
+    matrix = matrix_of(model, found.x)
+    if not np.isfinite(matrix).all() or np.linalg.det(matrix) <= 0:
+        return None
+    return frame.in_pixels(matrix)
