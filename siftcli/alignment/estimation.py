@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features import Features
+from ..features import Features, Matches
 from ..matching import chance
 from ..matching.nearest import match
 from ..matching.verification import matched_points, verify
@@ -50,6 +50,13 @@ def estimate(
     then fitted (:mod:`.fitting`). The inliers of the result must not be explained by chance.
     """
     matches = match(moving, reference, ratio=options.ratio, threads=threads)
+    return from_matches(moving, reference, matches, options)
+
+
+def from_matches(
+    moving: Features, reference: Features, matches: Matches, options: AlignOptions
+) -> Estimate:
+    """Estimate the transform from putative matches; as :func:`estimate`."""
     kind = VERIFIED_BY[options.model]
     found = verify(moving, reference, matches, kind, options.max_error)
     if found.model is None:

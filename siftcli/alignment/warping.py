@@ -77,13 +77,32 @@ def warp_samples(
     """
     check_fill(samples.dtype, options)
     inverse = source_map(matrix, origin)
-    blurred = _blurred(samples, blur_px(inverse, size), options)
+    soft = blurred(samples, blur_px(inverse, size), options)
     result = np.empty((size[1], size[0], samples.shape[2]), samples.dtype)
     valid = np.empty((size[1], size[0]), bool)
     for box in tiles(size, TILE_PX):
         left, top, right, bottom = box
-        part = warp_tile(blurred, inverse, box, samples.shape[1::-1], (0, 0), options, alpha=alpha)
+        part = warp_tile(
+            soft, inverse, box, samples.shape[1::-1], (0, 0), options, alpha=alpha, dtype=samples.dtype
+        )
         result[top:bottom, left:right], valid[top:bottom, left:right] = part
+    return result, valid
+
+
+def placed(
+    samples: Samples, size: tuple[int, int], origin: tuple[int, int], options: WarpOptions
+) -> tuple[Samples, NDArray[np.bool_]]:
+    """Move a picture (H, W, S) onto a canvas of (width, height) pixels, whose first pixel is ``origin``."""
+    height, width = samples.shape[:2]
+    columns, rows = (np.arange(n) + o for n, o in zip(size, origin, strict=True))
+    inside_x, inside_y = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
+    valid = inside_y[:, None] & inside_x
+    if options.fill == "mirror":
+        columns, rows = _mirrored(columns, width), _mirrored(rows, height)
+    columns, rows = columns.clip(0, width - 1), rows.clip(0, height - 1)
+    result = samples[rows][:, columns]
+    if options.fill != "mirror":
+        result[~valid] = np.nan if options.fill == "nan" else options.fill
     return result, valid
 
 
@@ -141,7 +160,13 @@ def blur_px(inverse: Matrix, size: tuple[int, int]) -> float:
     return float(sigma) if sigma >= SMALLEST_BLUR_PX else 0.0
 
 
-def _blurred(samples: Samples, sigma: float, options: WarpOptions) -> Samples:
+def blur_reach(sigma: float) -> int:
+    """Radius of the blur in pixels."""
+    return int(BLUR_REACH * sigma + 0.5)
+
+
+def blurred(samples: Samples, sigma: float, options: WarpOptions) -> Samples:
+    """Samples (H, W, S) blurred before shrinking, in float; as they are without a blur."""
     if sigma == 0 or options.interpolation == "nearest":
         return samples
     from scipy.ndimage import gaussian_filter
@@ -181,6 +206,7 @@ def warp_tile(
     options: WarpOptions,
     *,
     alpha: str = "",
+    dtype: np.dtype[Any],
 ) -> tuple[Samples, NDArray[np.bool_]]:
     """Warp one tile of a canvas.
 
@@ -196,15 +222,17 @@ def warp_tile(
         (width, height) of the moving picture, and (x, y) of the first pixel of ``source`` in it.
     options, alpha
         As for :func:`warp_samples`.
+    dtype
+        Type of the samples of the result.
     """
     left, top, right, bottom = box
     valid = valid_pixels(inverse, box, size)
     if options.fill == "mirror" or valid.any():
         place = inverse @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
         place = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]], [0, 0, 1.0]]) @ place
-        result = _resampled(source, place, (right - left, bottom - top), options, alpha)
+        result = _resampled(source, place, (right - left, bottom - top), options, alpha, dtype)
     else:
-        result = np.zeros((bottom - top, right - left, source.shape[2]), source.dtype)
+        result = np.zeros((bottom - top, right - left, source.shape[2]), dtype)
     if options.fill != "mirror":
         result[~valid] = np.nan if options.fill == "nan" else options.fill
     return result, valid
@@ -238,7 +266,7 @@ def _working_type(dtype: np.dtype[Any]) -> Any:
 
 
 def _resampled(
-    source: Samples, place: Matrix, size: tuple[int, int], options: WarpOptions, alpha: str
+    source: Samples, place: Matrix, size: tuple[int, int], options: WarpOptions, alpha: str, dtype: np.dtype[Any]
 ) -> Samples:
     if options.interpolation == "nearest":
         return _nearest(source, place, size, options)
@@ -251,7 +279,7 @@ def _resampled(
         opacity = result[..., -1:]
         result[..., :-1] /= np.where(opacity > 0, opacity, 1)
         result[..., :-1] *= opacity > 0
-    return as_type(result, source.dtype)
+    return as_type(result, dtype)
 
 
 def as_type(values: Samples, dtype: np.dtype[Any]) -> Samples:
