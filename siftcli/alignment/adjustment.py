@@ -57,7 +57,12 @@ def chained(pairs: Sequence[Pair], root: int) -> dict[int, Matrix]:
     reached = [root]
     while reached:
         best = max(
-            ((n, -other, here) for here in reached for n, other, _ in edges.get(here, ()) if other not in found),
+            (
+                (n, -other, here)
+                for here in reached
+                for n, other, _ in edges.get(here, ())
+                if other not in found
+            ),
             default=None,
         )
         if best is None:

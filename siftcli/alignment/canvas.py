@@ -84,7 +84,12 @@ def _intersection(outlines: list[Floats]) -> Canvas:
     """The largest rectangle found by moving the sides inwards, least loss first, until it is in all outlines."""
     left, top = (max(float(o[:, k].min()) for o in outlines) for k in (0, 1))
     right, bottom = (min(float(o[:, k].max()) for o in outlines) for k in (0, 1))
-    box = [math.ceil(left - 1e-6 + 0.5), math.ceil(top - 1e-6 + 0.5), math.floor(right + 1e-6 - 0.5), math.floor(bottom + 1e-6 - 0.5)]
+    box = [
+        math.ceil(left - 1e-6 + 0.5),
+        math.ceil(top - 1e-6 + 0.5),
+        math.floor(right + 1e-6 - 0.5),
+        math.floor(bottom + 1e-6 - 0.5),
+    ]
     while box[0] <= box[2] and box[1] <= box[3]:
         outside = _outside(box, outlines)
         if not any(outside):

@@ -23,9 +23,7 @@ LARGEST_CHANGE_PX = 1.0
 Grey = NDArray[np.float32]
 
 
-def refined(
-    model: str, matrix: Matrix, moving: Grey, reference: Grey
-) -> tuple[Matrix, str]:
+def refined(model: str, matrix: Matrix, moving: Grey, reference: Grey) -> tuple[Matrix, str]:
     """Refine the transform of a moving picture to a reference.
 
     Parameters

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from ..features import Features, Matches
 from ..matching import chance
 from ..matching.nearest import match
-from ..matching.verification import matched_points, verify
+from ..matching.verification import Verification, matched_points, verify
 from .fitting import fit
 from .models import VERIFIED_BY, Floats, Frame, Matrix, Motion, mapped, motion, scaled
 from .options import AlignOptions
 
+CLEAR_LOG10_NFA, KEPT_SHARE = -12.0, 0.9
+"""The logarithm is nearly proportional to the inliers: a tenth less leaves far more evidence than is needed."""
 N_ROUNDS = 3
 """Fits, each to the inliers of the one before; later ones change the map by less than 0.001 px."""
 
@@ -53,9 +55,7 @@ def estimate(
     return from_matches(moving, reference, matches, options)
 
 
-def from_matches(
-    moving: Features, reference: Features, matches: Matches, options: AlignOptions
-) -> Estimate:
+def from_matches(moving: Features, reference: Features, matches: Matches, options: AlignOptions) -> Estimate:
     """Estimate the transform from putative matches; as :func:`estimate`."""
     kind = VERIFIED_BY[options.model]
     found = verify(moving, reference, matches, kind, options.max_error)
@@ -72,7 +72,11 @@ def from_matches(
     fitted, inliers = _fitted(first, second, sigma, found.model, found.inliers, options, moving)
     n_inliers = int(np.count_nonzero(inliers))
     result = Estimate(matrix=None, n_matches=len(matches), n_inliers=n_inliers)
-    if fitted is None or not _has_evidence(kind, first, second, fitted, inliers, options, reference):
+    is_trusted = fitted is not None and (
+        _keeps_evidence(found, n_inliers)
+        or _has_evidence(kind, first, second, fitted, inliers, options, reference)
+    )
+    if fitted is None or not is_trusted:
         reason = f"{n_inliers} of {len(matches)} matches agree with a {options.model}, too few to trust it"
         return replace(result, reason=f"{reason}; try another --model")
     errors = mapped(fitted, first[inliers]) - second[inliers]
@@ -101,16 +105,29 @@ def _fitted(
     frame, matrix = Frame.of(moving.image_size), scaled(start)
     for _ in range(N_ROUNDS):
         fitted = fit(
-            options.model, first[inliers], second[inliers], (sigma[0][inliers], sigma[1][inliers]), matrix, frame
+            options.model,
+            first[inliers],
+            second[inliers],
+            (sigma[0][inliers], sigma[1][inliers]),
+            matrix,
+            frame,
         )
         if fitted is None:
             return None, inliers
         matrix = fitted
         errors = np.hypot(*(mapped(matrix, first) - second).T)
-        inliers = np.asarray(np.nan_to_num(errors, nan=np.inf) <= options.max_error)
+        before, inliers = inliers, np.asarray(np.nan_to_num(errors, nan=np.inf) <= options.max_error)
         if not inliers.any():
             return None, inliers
+        if np.array_equal(before, inliers):
+            break
     return matrix, inliers
+
+
+def _keeps_evidence(found: Verification, n_inliers: int) -> bool:
+    """Whether nearly all inliers of a clearly verified model are those of the fitted one too."""
+    clearly = found.log10_nfa is not None and found.log10_nfa < CLEAR_LOG10_NFA
+    return clearly and n_inliers >= KEPT_SHARE * found.n_inliers
 
 
 def _has_evidence(
@@ -128,9 +145,7 @@ def _has_evidence(
         distance = np.hypot(*(mapped(matrix, p) - q).T)
         return np.asarray(np.nan_to_num(distance, nan=np.inf))
 
-    evidence = chance.weigh(
-        kind, errors, first, second, inliers, options.max_error, reference.image_size
-    )
+    evidence = chance.weigh(kind, errors, first, second, inliers, options.max_error, reference.image_size)
     return evidence.log10_nfa < chance.MAX_LOG10_NFA and evidence.is_spread
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .models import Floats, Frame, Matrix, mapped, matrix_of, parameters_of
+from .models import Floats, Frame, Matrix, derivatives, jacobians, mapped, matrix_of, parameters_of
 
 CAUCHY_WIDTH = 1.5
 """Scale of Cauchy's loss in units of the median error."""
-TOLERANCE = 1e-10
+TOLERANCE = 1e-9
 """Relative change at which the fit ends; a pixel is more than 1e-5 of a picture's radius."""
 MAX_EVALUATIONS = 100
 
@@ -60,11 +60,21 @@ def fit(
         errors = (weight_q * (mapped(matrix, p) - q), weight_p * (mapped(back, q) - p))
         return np.asarray(np.nan_to_num(np.concatenate(errors).ravel(), nan=1e12))
 
+    def jacobian(parameters: Floats) -> Floats:
+        # With x = T⁻¹(q), the derivative of x is -J⁻¹ dT(x): T(x) = q does not change.
+        matrix = matrix_of(model, parameters)
+        x = mapped(np.linalg.inv(matrix), q)
+        back = np.linalg.solve(jacobians(matrix, x), derivatives(model, parameters, x))
+        forward = derivatives(model, parameters, p)
+        parts = (weight_q[:, :, None] * forward, -weight_p[:, :, None] * back)
+        return np.asarray(np.nan_to_num(np.concatenate(parts).reshape(-1, len(parameters))))
+
     begin = parameters_of(model, frame.normalised(start))
     width = CAUCHY_WIDTH * float(np.median(np.abs(residuals(begin))))
     found = least_squares(
         residuals,
         begin,
+        jacobian,
         loss="cauchy",
         f_scale=max(width, float(np.finfo(np.float32).eps)),
         xtol=TOLERANCE,

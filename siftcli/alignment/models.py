@@ -126,6 +126,13 @@ def derivatives(model: str, parameters: Floats, points: Floats) -> NDArray[np.fl
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
 
 
+def jacobians(matrix: Matrix, points: Floats) -> NDArray[np.float64]:
+    """(N, 2, 2) derivatives of mapped points by the points."""
+    image = mapped(matrix, points)
+    w = points @ matrix[2, :2] + matrix[2, 2]
+    return np.asarray((matrix[None, :2, :2] - image[:, :, None] * matrix[None, 2:, :2]) / w[:, None, None])
+
+
 @dataclass(frozen=True)
 class Motion:
     """What a transform does at the centre of a picture."""
@@ -142,8 +149,7 @@ def motion(matrix: Matrix, size: tuple[int, int]) -> Motion:
     """Shift, rotation and scale of a map at the centre of a picture of (width, height) pixels."""
     centre = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2])
     image = mapped(matrix, centre[None])[0]
-    w = float(matrix[2, :2] @ centre + matrix[2, 2])
-    jacobian = (matrix[:2, :2] - np.outer(image, matrix[2, :2])) / w
+    jacobian = jacobians(matrix, centre[None])[0]
     clockwise = math.atan2(jacobian[1, 0] - jacobian[0, 1], jacobian[0, 0] + jacobian[1, 1])
     dx, dy = (image - centre).tolist()
     degrees = -math.degrees(clockwise)

@@ -138,7 +138,9 @@ def source_map(matrix: Matrix, origin: tuple[float, float] = (0.0, 0.0)) -> Matr
         If the matrix cannot be inverted.
     """
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix / np.abs(matrix).max())) < 1e-12:
-        raise InputError("expected a transform that can be inverted, got a singular matrix; estimate it again")
+        raise InputError(
+            "expected a transform that can be inverted, got a singular matrix; estimate it again"
+        )
     shift = np.array([[1, 0, origin[0]], [0, 1, origin[1]], [0, 0, 1.0]])
     inverse = np.linalg.inv(matrix) @ shift
     return np.asarray(inverse / inverse[2, 2] if inverse[2, 2] > 0 else inverse)
@@ -266,14 +268,21 @@ def _working_type(dtype: np.dtype[Any]) -> Any:
 
 
 def _resampled(
-    source: Samples, place: Matrix, size: tuple[int, int], options: WarpOptions, alpha: str, dtype: np.dtype[Any]
+    source: Samples,
+    place: Matrix,
+    size: tuple[int, int],
+    options: WarpOptions,
+    alpha: str,
+    dtype: np.dtype[Any],
 ) -> Samples:
     if options.interpolation == "nearest":
         return _nearest(source, place, size, options)
     working = source.astype(_working_type(source.dtype), copy=False)
     if alpha == "straight":
         working = np.concatenate([working[..., :-1] * working[..., -1:], working[..., -1:]], axis=2)
-    planes = [_plane(np.ascontiguousarray(plane), place, size, options) for plane in np.moveaxis(working, 2, 0)]
+    planes = [
+        _plane(np.ascontiguousarray(plane), place, size, options) for plane in np.moveaxis(working, 2, 0)
+    ]
     result = np.stack(planes, axis=2)
     if alpha == "straight":
         opacity = result[..., -1:]
@@ -301,7 +310,9 @@ def _plane(plane: Samples, place: Matrix, size: tuple[int, int], options: WarpOp
         mode = "reflect" if options.fill == "mirror" else "edge"
         transform = ProjectiveTransform(place)
         shape = (size[1], size[0])
-        return np.asarray(warp(plane, transform, output_shape=shape, order=3, mode=mode, clip=False, preserve_range=True))
+        return np.asarray(
+            warp(plane, transform, output_shape=shape, order=3, mode=mode, clip=False, preserve_range=True)
+        )
     cv2 = import_cv2()
     flag = cv2.INTER_LINEAR if options.interpolation == "linear" else cv2.INTER_LANCZOS4
     border = cv2.BORDER_REFLECT_101 if options.fill == "mirror" else cv2.BORDER_REPLICATE

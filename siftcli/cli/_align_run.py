@@ -92,7 +92,9 @@ def _title(plan: Plan, result: AlignRun) -> str:
 def _listed(frames: list[FrameResult]) -> list[FrameResult]:
     if len(frames) <= LARGEST_TABLE:
         return frames
-    worst = sorted(frames, key=lambda frame: (frame.status != "failed", -(frame.residual_px or 0), frame.index))
+    worst = sorted(
+        frames, key=lambda frame: (frame.status != "failed", -(frame.residual_px or 0), frame.index)
+    )
     n_failed = sum(frame.status == "failed" for frame in frames)
     return sorted(worst[: n_failed + N_WORST], key=lambda frame: frame.index)
 

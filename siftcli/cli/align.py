@@ -152,7 +152,9 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
     is_flag=True,
     help="Write the pictures as they are, as TIFF with ground control points of the georeferenced reference.",
 )
-@click.option("--ratio", type=float, default=DEFAULT_RATIO, show_default=True, metavar="R", help="As for match.")
+@click.option(
+    "--ratio", type=float, default=DEFAULT_RATIO, show_default=True, metavar="R", help="As for match."
+)
 @click.option(
     "--max-error",
     type=float,

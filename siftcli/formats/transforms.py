@@ -196,7 +196,10 @@ def _from_json(text: str) -> Transforms:
     canvas = found.get("canvas") or {}
     x, y = canvas.get("origin") or (0, 0)
     return Transforms(
-        frames=frames, size=_size(canvas.get("size")), origin=(int(x), int(y)), model=str(found.get("model", ""))
+        frames=frames,
+        size=_size(canvas.get("size")),
+        origin=(int(x), int(y)),
+        model=str(found.get("model", "")),
     )
 
 

@@ -89,7 +89,11 @@ def _by_pillow(pixels: NDArray[Any], metadata: Metadata, format: str) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    options: dict[str, Any] = {"png": {}, "webp": {"lossless": True}, "jpeg": {"quality": JPEG_QUALITY, "subsampling": 0}}[format]
+    options: dict[str, Any] = {
+        "png": {},
+        "webp": {"lossless": True},
+        "jpeg": {"quality": JPEG_QUALITY, "subsampling": 0},
+    }[format]
     options["icc_profile"] = metadata.icc
     if metadata.exif is not None:
         options["exif"] = metadata.exif

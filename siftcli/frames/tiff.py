@@ -84,7 +84,9 @@ class TiffReader:
     def frame(self, index: int) -> Samples:
         """(P, H, W, S) samples of a frame."""
         width, height = self.layout.sizes[index]
-        require_memory(2 * self.layout.frame_bytes, f"a frame of {width} x {height} pixels", "use smaller frames")
+        require_memory(
+            2 * self.layout.frame_bytes, f"a frame of {width} x {height} pixels", "use smaller frames"
+        )
         return self.region(index, (0, 0, width, height))
 
     def region(self, index: int, box: Box) -> Samples:
@@ -126,7 +128,9 @@ class TiffReader:
     def _from_segments(self, page: Any, box: Box) -> NDArray[Any]:
         """A part of a page, from the tiles or strips that it lies in."""
         left, top, right, bottom = box
-        high, wide = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+        high, wide = (
+            (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+        )
         result = np.zeros((bottom - top, right - left, self.layout.n_samples), page.dtype)
         across = -(-page.imagewidth // wide)
         for row in range(top // high, -(-bottom // high)):
@@ -165,7 +169,9 @@ def _full_series(file: Any) -> list[Any]:
         return [file.series[0]]
     found = [one for one in file.series if not (one.keyframe.subfiletype & _REDUCED_OR_MASK)]
     if not found:
-        raise BadImageError("expected a full picture, got only thumbnails or masks; export the picture itself")
+        raise BadImageError(
+            "expected a full picture, got only thumbnails or masks; export the picture itself"
+        )
     return sorted(found, key=lambda one: one.keyframe.index)
 
 
@@ -234,4 +240,3 @@ def _full_scale(page: Any, dtype: np.dtype[Any]) -> float:
 def _has_segments(page: Any) -> bool:
     """Whether tiles and strips can be decoded one by one: every segment holds all samples of a pixel."""
     return int(page.planarconfig) == 1 and len(page.dataoffsets) > 1 and page.imagedepth == 1
-

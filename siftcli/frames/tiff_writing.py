@@ -98,7 +98,9 @@ def write_tiff(target: Target, frames: Iterator[Samples], shape: TiffShape, meta
 
     is_imagej = metadata.imagej is not None
     if is_imagej and shape.dtype not in IMAGEJ_TYPES:
-        raise OutputError(f"ImageJ's TIFF cannot hold {shape.dtype}; expected one of {', '.join(IMAGEJ_TYPES)}")
+        raise OutputError(
+            f"ImageJ's TIFF cannot hold {shape.dtype}; expected one of {', '.join(IMAGEJ_TYPES)}"
+        )
     is_big = shape.n_bytes > BIGTIFF_BYTES
     is_ome = metadata.ome is not None
     with tifffile.TiffWriter(
@@ -123,14 +125,14 @@ def write_tiff(target: Target, frames: Iterator[Samples], shape: TiffShape, meta
             file.write(_whole(frame, common), metadata=None, contiguous=False, **common)
 
 
-def write_tiles(
-    target: Target, tiles: Iterator[NDArray[Any]], shape: TiffShape, metadata: Metadata
-) -> None:
+def write_tiles(target: Target, tiles: Iterator[NDArray[Any]], shape: TiffShape, metadata: Metadata) -> None:
     """Write one frame of one plane as a tiled TIFF, from its tiles (h, w, S) row by row."""
     import tifffile
 
     common = {**_common(shape, metadata), "tile": (TILE_PX, TILE_PX)}
-    with tifffile.TiffWriter(target, bigtiff=shape.n_bytes > BIGTIFF_BYTES, byteorder=metadata.byteorder) as file:
+    with tifffile.TiffWriter(
+        target, bigtiff=shape.n_bytes > BIGTIFF_BYTES, byteorder=metadata.byteorder
+    ) as file:
         one_by_one = (tile if shape.n_samples > 1 else tile[:, :, 0] for tile in tiles)
         lengths = shape.all_lengths[len(shape.axes) :]
         file.write(one_by_one, shape=lengths, dtype=shape.dtype, metadata=None, maxworkers=1, **common)

@@ -70,9 +70,9 @@ def render(runs: Sequence[Run]) -> str:
     )
     return environment.get_template("page.html.j2").render(
         page=make_page(runs),
-        css=_template_text("page.css"),
-        script=_template_text("page.js"),
-        plotly=_plotly(),
+        css=template_text("page.css"),
+        script=template_text("page.js"),
+        plotly=plotly_script(),
     )
 
 
@@ -191,11 +191,12 @@ def _source_px(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
     return (min(scales), max(scales)) if scales else None
 
 
-def _template_text(name: str) -> str:
+def template_text(name: str) -> str:
+    """A file beside the templates."""
     return resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _plotly() -> str:
+def plotly_script() -> str:
     """Plotly's JavaScript; a closing tag in it would end the script element."""
     text = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
     return text.replace("</script", "<\\/script")

@@ -149,9 +149,7 @@ def _found(
     to_do = [
         chunk
         for chunk in chunks
-        if any(
-            i >= chunk.first and i != plan.reference and i not in journal.found for i, _ in chunk.frames
-        )
+        if any(i >= chunk.first and i != plan.reference and i not in journal.found for i, _ in chunk.frames)
     ]
     done = engine.run(find_transforms, chunk_died, to_do, stop)
     n_done = 0

@@ -96,7 +96,9 @@ class Journal:
             )
             for p in entry["pairs"]
         ]
-        self.found[index] = FrameFound(pairs, int(entry["n_matches"]), str(entry["reason"]), str(entry["note"]))
+        self.found[index] = FrameFound(
+            pairs, int(entry["n_matches"]), str(entry["reason"]), str(entry["note"])
+        )
 
     def add_found(self, index: int, found: FrameFound) -> None:
         """Record what was found of a frame."""

@@ -89,7 +89,9 @@ class _Writer:
     def _georeference(self) -> Georeference | None:
         reference = self.plan.frames[self.plan.reference].path
         if self.request.gcps and not is_georeferenced(reference):
-            raise InputError(f"{reference}: expected a georeferenced TIFF as the reference with --gcps; give one")
+            raise InputError(
+                f"{reference}: expected a georeferenced TIFF as the reference with --gcps; give one"
+            )
         if not self.plan.kind or not is_georeferenced(reference):
             return None
         return read_georeference(reference)
@@ -229,7 +231,9 @@ class _Writer:
         from .align_tiles import write_large
 
         if task.format != "tiff":
-            raise OutputError(f"{task.frame.label}: a frame of this size is written as TIFF; pass --format tiff")
+            raise OutputError(
+                f"{task.frame.label}: a frame of this size is written as TIFF; pass --format tiff"
+            )
         matrix = np.eye(3) if task.matrix is None else task.matrix
         moved = replace(task, matrix=matrix)
         mask = self._mask_path(task.index)
@@ -248,13 +252,17 @@ class _Writer:
             if result.status != ALIGNED or result.matrix is None:
                 continue
             if task.format != "tiff":
-                raise OutputError(f"{self._path(task.index)}: --gcps writes TIFF; name a .tif file, or pass --format tiff")
+                raise OutputError(
+                    f"{self._path(task.index)}: --gcps writes TIFF; name a .tif file, or pass --format tiff"
+                )
             points = grid(task.frame.size, N_GCPS_ASIDE)
             reference, ground = mapped(result.matrix, points), self.ground
             samples = read_frame(task.frame.path, task.frame.index)
             data = encode(samples, metadata_of(task.frame.path), "tiff", layout_of(task.frame.path).alpha)
 
-            def write(path: Path, data: bytes = data, points: Any = points, reference: Any = reference) -> None:
+            def write(
+                path: Path, data: bytes = data, points: Any = points, reference: Any = reference
+            ) -> None:
                 path.write_bytes(data)
                 write_gcps(path, ground, points, reference)
 
@@ -277,7 +285,11 @@ class _Writer:
         if targets.format not in (None, "tiff"):
             raise OutputError(f"{targets.output}: a stack is a TIFF file; drop --format, or name a folder")
         first = self.plan.frames[kept[0]]
-        layout = self.plan.layout if self.plan.is_stack_file else replace(self.plan.layout, axes="T", shape=(len(kept),))
+        layout = (
+            self.plan.layout
+            if self.plan.is_stack_file
+            else replace(self.plan.layout, axes="T", shape=(len(kept),))
+        )
         shape = TiffShape.of(layout, self.canvas.size, len(kept))
         metadata = _stack_metadata(self.plan, first, kept)
         try:
@@ -299,7 +311,9 @@ class _Writer:
         if self.plan.targets.valid is None:
             return None
         path = stack.enter_context(whole_file(self.plan.targets.valid, overwrite=self.plan.targets.overwrite))
-        file = stack.enter_context(tifffile.TiffWriter(path, bigtiff=n_frames * np.prod(self.canvas.size) > 1 << 32))
+        file = stack.enter_context(
+            tifffile.TiffWriter(path, bigtiff=n_frames * np.prod(self.canvas.size) > 1 << 32)
+        )
 
         def add(valid: NDArray[np.bool_]) -> None:
             file.write(valid.view(np.uint8) * np.uint8(255), metadata=None, contiguous=False, **MASK_TAGS)

@@ -93,7 +93,11 @@ class Plan:
         suffix = PurePath(frame.path).suffix
         if self.targets.format is not None:
             keeps = SUFFIXES.get(suffix.lower()) == self.targets.format
-            return suffix if keeps else {"tiff": ".tif", "jpeg": ".jpg"}.get(self.targets.format, f".{self.targets.format}")
+            return (
+                suffix
+                if keeps
+                else {"tiff": ".tif", "jpeg": ".jpg"}.get(self.targets.format, f".{self.targets.format}")
+            )
         return suffix if suffix.lower() in SUFFIXES else ".tif"
 
 
@@ -233,7 +237,9 @@ def _check_names(plan: Plan) -> None:
     inputs = {os.path.realpath(frame.path) for frame in plan.frames}
     for root in roots:
         if Path(root).exists() and not Path(root).is_dir():
-            raise OutputError(f"{root} is a file; name a folder for {len(plan.frames)} frames, or a .tif file")
+            raise OutputError(
+                f"{root} is a file; name a folder for {len(plan.frames)} frames, or a .tif file"
+            )
         paths: dict[Path, str] = {}
         for i, frame in enumerate(plan.frames):
             path = plan.path_of(root, i)

@@ -178,9 +178,7 @@ def applied(plan: Plan, transforms: Transforms, path: str) -> tuple[list[FrameRe
         place = i if is_fixed else place
         status = FAILED if saved.matrix is None else REFERENCE if is_fixed else ALIGNED
         reason = "" if saved.matrix is not None else f"{path} has no transform of it"
-        results.append(
-            FrameResult(index=i, frame=frame, status=status, matrix=saved.matrix, reason=reason)
-        )
+        results.append(FrameResult(index=i, frame=frame, status=status, matrix=saved.matrix, reason=reason))
     size = transforms.size or plan.frames[place].size
     return results, Canvas(size, transforms.origin)
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment.canvas import Canvas
 from ..alignment.options import WarpOptions
 from ..frames.reading import layout_of, read_frame
+from ..image.reduction import reduced
+from ..image.stretch import PERCENTILES
 from .align_plan import Frame
-from .align_work import Options, WarpTask, grey_picture, warped
+from .align_work import Options, WarpTask, channel_samples, warped
 
 SIDE_PX = 480
 """Longest side of a thumbnail."""
@@ -24,42 +25,48 @@ Grey = NDArray[np.float32]
 
 
 def thumbnails_of(
-    options: Options, task: WarpTask, before: NDArray[Any], after: NDArray[Any]
+    options: Options, task: WarpTask, before: NDArray[Any], after: NDArray[Any], valid: NDArray[np.bool_]
 ) -> dict[str, bytes]:
     """WebP pictures of a frame: ``reference``, ``before``, ``after``, and the two differences.
 
-    All are on the canvas. Brightness is that of the stretch for detection, the same in all.
+    All are on the canvas, with the brightness of the reference stretched to its percentiles. A frame
+    without a transform has no picture after it.
     """
     assert task.thumbnail is not None
     fixed = read_frame(options.path(task.thumbnail), task.thumbnail.index)
-    place = WarpOptions(interpolation="nearest")
+    low, high = _range(_grey(options, fixed, task.thumbnail))
+    place, moved = WarpOptions(interpolation="nearest"), {}
+    for name, samples, frame in (("reference", fixed, task.thumbnail), ("before", before, task.frame)):
+        alpha = layout_of(options.path(frame)).alpha
+        moved[name] = (frame, *warped(samples, None, task.canvas, place, alpha))
+    if task.matrix is not None:
+        moved["after"] = task.frame, after, valid
     shown = {
-        "reference": _on_canvas(options, fixed, task.thumbnail, task.canvas, place),
-        "before": _on_canvas(options, before, task.frame, task.canvas, place),
-        "after": _small(grey_picture(options, _without_nan(after), task.frame).grey),
+        name: _small((_grey(options, samples, frame) - low) / (high - low))
+        for name, (frame, samples, _) in moved.items()
     }
     pictures = {name: _webp(grey) for name, grey in shown.items()}
-    for name in ("before", "after"):
-        difference = 0.5 + GAIN * (shown[name] - shown["reference"]) / 2
-        pictures[f"{name}_difference"] = _webp(np.clip(difference, 0, 1))
+    for name in set(shown) - {"reference"}:
+        both = _small((moved[name][2] & moved["reference"][2]).astype(np.float32))
+        difference = GAIN * (shown[name] - shown["reference"]) / 2 * both
+        pictures[f"{name}_difference"] = _webp(0.5 + difference)
     return pictures
 
 
-def _on_canvas(
-    options: Options, samples: NDArray[Any], frame: Frame, canvas: Canvas, place: WarpOptions
-) -> Grey:
-    layout = layout_of(options.path(frame))
-    moved, _ = warped(samples, None, canvas, place, layout.alpha)
-    return _small(grey_picture(options, _without_nan(moved), frame).grey)
+def _grey(options: Options, samples: NDArray[Any], frame: Frame) -> Grey:
+    """(H, W) the channel that frames are aligned by, the mean of colours."""
+    alpha = layout_of(options.path(frame)).alpha
+    chosen = channel_samples(samples, options.channel, frame, alpha=alpha)
+    colours = chosen[..., :-1] if chosen.shape[2] in (2, 4) else chosen
+    return np.asarray(np.nan_to_num(colours.astype(np.float32)).mean(axis=2))
 
 
-def _without_nan(samples: NDArray[Any]) -> NDArray[Any]:
-    return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0) if samples.dtype.kind == "f" else samples
+def _range(grey: Grey) -> tuple[float, float]:
+    low, high = (float(v) for v in np.percentile(grey, PERCENTILES))
+    return (low, high) if high > low else (low, low + 1.0)
 
 
 def _small(grey: Grey) -> Grey:
-    from ..image.reduction import reduced
-
     reduction = max(grey.shape) / SIDE_PX
     return reduced(grey, reduction) if reduction > 1 else grey
 

@@ -142,7 +142,9 @@ def write_large(options: Options, task: WarpTask, path: Path) -> None:
     if layout.n_planes > 1:
         from ..errors import InputError
 
-        raise InputError(f"{task.frame.label}: a frame of this size and several planes cannot be warped; split it")
+        raise InputError(
+            f"{task.frame.label}: a frame of this size and several planes cannot be warped; split it"
+        )
     shape = TiffShape(
         axes="T", shape=(1,), n_planes=1, size=task.canvas.size, n_samples=layout.n_samples,
         dtype=layout.dtype, alpha=layout.alpha,
@@ -176,4 +178,3 @@ def _block(options: Options, task: WarpTask, inverse: Matrix, box: Box) -> NDArr
         soft, inverse, box, task.frame.size, there[:2], options.warp, alpha=layout.alpha, dtype=samples.dtype
     )
     return result
-

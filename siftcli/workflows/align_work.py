@@ -243,9 +243,7 @@ def stretch_for(options: Options, dtype: np.dtype[Any]) -> str:
     return NO_STRETCH if dtype == np.uint8 else DEFAULT_STRETCH
 
 
-def channel_samples(
-    samples: NDArray[Any], channel: int | None, frame: Frame, *, alpha: str
-) -> NDArray[Any]:
+def channel_samples(samples: NDArray[Any], channel: int | None, frame: Frame, *, alpha: str) -> NDArray[Any]:
     """(H, W, C) the samples that a frame is aligned by.
 
     Raises
@@ -320,7 +318,7 @@ def warp_frame(options: Options, task: WarpTask) -> Warped:
             if task.thumbnail is not None:
                 from .align_thumbnails import thumbnails_of
 
-                thumbnails = thumbnails_of(options, task, samples, result)
+                thumbnails = thumbnails_of(options, task, samples, result, valid)
             mask = valid if task.wants_mask else None
             if task.format is None:
                 return Warped(task.index, samples=result, valid=mask, thumbnails=thumbnails)
