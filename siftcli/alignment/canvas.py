@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,8 @@ from ..errors import InputError
 from .models import Floats, Matrix, mapped
 
 MAX_SIDE = 1 << 20
+ROUNDING = 1e-3
+"""Positions are rounded to pixels with this tolerance, in pixels; solvers are not exact."""
 LARGEST_GROWTH = 25.0
 """A union of more than this many times the reference's area is refused: its transforms are hardly right."""
 
@@ -81,46 +82,66 @@ def _union(outlines: list[Floats], reference: tuple[int, int]) -> Canvas:
 
 
 def _intersection(outlines: list[Floats]) -> Canvas:
-    """The largest rectangle found by moving the sides inwards, least loss first, until it is in all outlines."""
-    left, top = (max(float(o[:, k].min()) for o in outlines) for k in (0, 1))
-    right, bottom = (min(float(o[:, k].max()) for o in outlines) for k in (0, 1))
-    box = [
-        math.ceil(left - 1e-6 + 0.5),
-        math.ceil(top - 1e-6 + 0.5),
-        math.floor(right + 1e-6 - 0.5),
-        math.floor(bottom + 1e-6 - 0.5),
-    ]
-    while box[0] <= box[2] and box[1] <= box[3]:
-        outside = _outside(box, outlines)
-        if not any(outside):
-            return Canvas((box[2] - box[0] + 1, box[3] - box[1] + 1), (box[0], box[1]))
-        side = _cheapest(box, outlines)
-        box[side] += 1 if side < 2 else -1
-    raise InputError(
+    """The largest rectangle of pixels in all outlines, which are convex.
+
+    Its corners satisfy one linear inequality for each side of each outline, and the logarithm of its area
+    is concave, so that any local maximum is the largest.
+    """
+    from scipy.optimize import linprog, minimize
+
+    normals, offsets = _half_planes(outlines)
+    # For a·x + b·y <= c the farthest corner counts: it has the right side where a > 0, else the left one.
+    sides = np.stack(
+        [np.minimum(normals[:, 0], 0), np.minimum(normals[:, 1], 0), np.maximum(normals[:, 0], 0), np.maximum(normals[:, 1], 0)],
+        axis=1,
+    )
+    widest = np.array([[1.0, 0, -1, 0, 1], [0, 1.0, 0, -1, 1]])
+    bounds = np.vstack([np.column_stack([sides, np.zeros(len(sides))]), widest])
+    square = linprog(
+        [0, 0, 0, 0, -1], A_ub=bounds, b_ub=np.append(offsets, [0, 0]), bounds=[(None, None)] * 5
+    )
+    if square.status != 0 or square.x[4] < 0:
+        raise _nothing_in_common()
+    start = square.x[:4]
+    if square.x[4] > 1:
+        found = minimize(
+            lambda v: -np.log(v[2] - v[0] + 1) - np.log(v[3] - v[1] + 1),
+            start,
+            jac=lambda v: np.array([1 / (v[2] - v[0] + 1), 1 / (v[3] - v[1] + 1)] * 2) * [1, 1, -1, -1],
+            constraints=[{"type": "ineq", "fun": lambda v: offsets - sides @ v, "jac": lambda v: -sides}],
+            method="SLSQP",
+        )
+        start = found.x if found.success else start
+    return _inside(start, sides, offsets)
+
+
+def _half_planes(outlines: list[Floats]) -> tuple[Floats, Floats]:
+    """Unit normals (N, 2) and offsets (N,) of the sides: a·x + b·y <= c inside."""
+    start = np.concatenate(outlines)
+    side = np.concatenate([np.roll(o, -1, axis=0) - o for o in outlines])
+    winding = np.repeat([np.sign(_area(o)) for o in outlines], 4)
+    normals = np.stack([side[:, 1], -side[:, 0]], axis=1) / np.hypot(*side.T)[:, None] * winding[:, None]
+    # A pixel whose centre is at the outermost half pixel still has a value.
+    return normals, np.sum(normals * start, axis=1)
+
+
+def _area(outline: Floats) -> float:
+    x, y = outline.T
+    return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
+
+
+def _inside(corners: Floats, sides: Floats, offsets: Floats) -> Canvas:
+    """Whole pixels in a rectangle (left, top, right, bottom) of positions."""
+    box = np.array([*np.ceil(corners[:2] - ROUNDING), *np.floor(corners[2:] + ROUNDING)])
+    while (box[2:] >= box[:2]).all():
+        if (sides @ box <= offsets + ROUNDING).all():
+            left, top, right, bottom = (int(v) for v in box)
+            return Canvas((right - left + 1, bottom - top + 1), (left, top))
+        box += [1, 1, -1, -1]
+    raise _nothing_in_common()
+
+
+def _nothing_in_common() -> InputError:
+    return InputError(
         "the aligned pictures have no rectangle in common; pass --canvas reference or union, or leave some out"
     )
-
-
-def _outside(box: list[int], outlines: list[Floats]) -> list[bool]:
-    """Whether each corner of the box, as the centre of a pixel, is outside an outline."""
-    corners = np.array([[box[i], box[j]] for i in (0, 2) for j in (1, 3)], dtype=np.float64)
-    found = np.zeros(4, bool)
-    for outline in outlines:
-        start, side = outline, np.roll(outline, -1, axis=0) - outline
-        offset = corners[:, None] - start
-        cross = side[:, 0] * offset[..., 1] - side[:, 1] * offset[..., 0]
-        found |= (cross < -1e-6 * np.hypot(*side.T)).any(axis=1)
-    return [bool(v) for v in found]
-
-
-def _cheapest(box: list[int], outlines: list[Floats]) -> int:
-    """The side whose move inwards brings most corners inside; of equal ones the one that costs least."""
-    width, height = box[2] - box[0] + 1, box[3] - box[1] + 1
-    best, chosen = (math.inf, math.inf), 0
-    for side, cost in ((0, height), (1, width), (2, height), (3, width)):
-        moved = list(box)
-        moved[side] += (1 if side < 2 else -1) * max(1, (width if side % 2 == 0 else height) // 64)
-        rank = (sum(_outside(moved, outlines)), cost)
-        if rank < best:
-            best, chosen = rank, side
-    return chosen

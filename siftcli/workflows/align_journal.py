@@ -1,7 +1,8 @@
 """The journal of an alignment, from which an interrupted run goes on.
 
 It is a hidden file beside the output, or in the folder of the outputs: a first line that says what the
-run depends on, a line for each frame whose matches were found, and one for each file that was written.
+run depends on, a line for each frame whose matches were found, and two for each file: before and after
+it is written.
 A journal of another run, or a damaged line, is as good as none.
 """
 
@@ -39,6 +40,7 @@ class Journal:
         self.path, self.head = path, json.loads(json.dumps(head))
         self.found: dict[int, FrameFound] = {}
         self.written: dict[int, dict[str, Any]] = {}
+        self.begun: dict[int, str] = {}
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -82,6 +84,9 @@ class Journal:
 
     def _take(self, entry: dict[str, Any]) -> None:
         index = int(entry["frame"])
+        if "begun" in entry:
+            self.begun[index] = str(entry["begun"])
+            return
         if "written" in entry:
             self.written[index] = dict(entry["written"])
             return
@@ -126,9 +131,13 @@ class Journal:
         except OSError:
             return False
 
-    def knows(self, index: int) -> bool:
-        """Whether an earlier run wrote a file for this frame."""
-        return index in self.written
+    def add_begun(self, index: int, made_from: str) -> None:
+        """Record that a file is about to be written: a kill may leave it whole and not recorded."""
+        self._add({"frame": index, "begun": made_from})
+
+    def has_begun(self, index: int, made_from: str) -> bool:
+        """Whether an earlier run was writing this file, and did not record that it is whole."""
+        return index not in self.written and self.begun.get(index) == made_from
 
     def _add(self, entry: dict[str, Any]) -> None:
         if self._file is not None:

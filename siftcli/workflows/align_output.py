@@ -156,9 +156,12 @@ class _Writer:
             return False
         if self.journal.is_written(i, path, self._made_from(i)):
             return i not in self.shown and self._has_mask(i)
-        if self.journal.knows(i):
+        if self.journal.has_begun(i, self._made_from(i)):
             return False
-        raise OutputError(f"{path} exists; pass --overwrite to replace it, or choose another folder")
+        raise OutputError(
+            f"{path} exists and was not made by these settings; pass --overwrite to replace it, or choose "
+            "another folder"
+        )
 
     def _has_mask(self, i: int) -> bool:
         mask = self._mask_path(i)
@@ -173,6 +176,7 @@ class _Writer:
             [warp.interpolation, str(warp.fill)],
             format_for(self.plan, i),
             self.request.gcps,
+            self.plan.targets.valid,
         ]
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
@@ -200,12 +204,17 @@ class _Writer:
         if not self.plan.kind or warped.data is None:
             return
         data = warped.data
+        self._begin(i)
         self._put(self._path(i), lambda path: path.write_bytes(data), format_for(self.plan, i) == "tiff")
         mask = self._mask_path(i)
         if mask is not None and warped.valid is not None:
             masked = _mask_bytes(warped.valid, mask)
             self._put(mask, lambda path: path.write_bytes(masked), is_tiff=False)
         self._finished(i)
+
+    def _begin(self, i: int) -> None:
+        if self.plan.kind == "folder":
+            self.journal.add_begun(i, self._made_from(i))
 
     def _finished(self, i: int) -> None:
         if self.plan.kind == "folder":
@@ -239,6 +248,7 @@ class _Writer:
         mask = self._mask_path(task.index)
         if mask is not None:
             raise OutputError("--valid is not made for frames that are warped by tiles; drop it")
+        self._begin(task.index)
         self._put(self._path(task.index), lambda path: write_large(self.engine.options, moved, path), True)
         self._finished(task.index)
 
@@ -267,6 +277,7 @@ class _Writer:
                 write_gcps(path, ground, points, reference)
 
             path = self._path(task.index)
+            self._begin(task.index)
             with whole_file(path, overwrite=self.plan.targets.overwrite) as temporary:
                 write(temporary)
             self._finished(task.index)

@@ -201,6 +201,8 @@ def _kind(targets: Targets, frames: Sequence[Frame], *, is_pair: bool, names: Se
 
 def _check_targets(plan: Plan) -> None:
     targets = plan.targets
+    if "-" in (targets.output, targets.valid, targets.transforms, targets.report):
+        raise ParameterError("align cannot write to the standard output; name a file or a folder")
     if targets.transforms is not None:
         check_suffix(targets.transforms)
     if targets.valid is not None and plan.kind == "":
