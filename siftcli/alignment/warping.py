@@ -80,12 +80,14 @@ def warp_samples(
     soft = blurred(samples, blur_px(inverse, size), options)
     result = np.empty((size[1], size[0], samples.shape[2]), samples.dtype)
     valid = np.empty((size[1], size[0]), bool)
+    whole = samples.shape[1::-1]
     for box in tiles(size, TILE_PX):
         left, top, right, bottom = box
-        part = warp_tile(
-            soft, inverse, box, samples.shape[1::-1], (0, 0), options, alpha=alpha, dtype=samples.dtype
-        )
-        result[top:bottom, left:right], valid[top:bottom, left:right] = part
+        there = (0, 0, *whole) if options.fill == "mirror" else source_box(inverse, box, whole)
+        x0, y0, x1, y1 = there or (0, 0, 1, 1)
+        part = soft[y0:y1, x0:x1]
+        tile = warp_tile(part, inverse, box, whole, (x0, y0), options, alpha=alpha, dtype=samples.dtype)
+        result[top:bottom, left:right], valid[top:bottom, left:right] = tile
     return result, valid
 
 
@@ -316,8 +318,10 @@ def _plane(plane: Samples, place: Matrix, size: tuple[int, int], options: WarpOp
     cv2 = import_cv2()
     flag = cv2.INTER_LINEAR if options.interpolation == "linear" else cv2.INTER_LANCZOS4
     border = cv2.BORDER_REFLECT_101 if options.fill == "mirror" else cv2.BORDER_REPLICATE
-    x, y = _positions(place, size)
-    return np.asarray(cv2.remap(plane, x.astype(np.float32), y.astype(np.float32), flag, borderMode=border))
+    how = {"flags": flag | cv2.WARP_INVERSE_MAP, "borderMode": border}
+    if place[2, 0] == 0 and place[2, 1] == 0:
+        return np.asarray(cv2.warpAffine(plane, place[:2] / place[2, 2], size, **how))
+    return np.asarray(cv2.warpPerspective(plane, place, size, **how))
 
 
 def _positions(place: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..alignment.adjustment import Pair
 from ..alignment.canvas import Canvas
-from ..alignment.options import AlignOptions, WarpOptions
+from ..alignment.options import NEIGHBOUR_FEATURES, AlignOptions, WarpOptions
 from ..errors import InputError, SiftcliError
 from ..features import Features
 from ..frames.reading import layout_of, metadata_of, read_frame
@@ -27,7 +27,7 @@ from .align_plan import Frame
 LARGEST_CHUNK, SMALLEST_CHUNK = 32, 16
 """Frames of a task: the features of those just before, which its first ones are matched with, are found again."""
 LOOK_BACK = 5
-"""With ``previous``, how many frames before are tried until one can be matched."""
+"""How many frames before are tried until one can be matched."""
 DEFAULT_STRETCH = "percentile"
 """For samples of more than 8 bits, which use any part of their range."""
 
@@ -91,7 +91,7 @@ def make_chunks(
     frames: tuple[Frame, ...], reference: int, *, is_chained: bool, neighbours: int, jobs: int
 ) -> list[Chunk]:
     """Split frames into tasks. What is found does not depend on how they are split."""
-    before = max(neighbours, LOOK_BACK) if is_chained else neighbours
+    before = max(neighbours, LOOK_BACK) if is_chained or neighbours else 0
     size = min(max(-(-len(frames) // (2 * jobs)), SMALLEST_CHUNK), LARGEST_CHUNK)
     chunks = []
     for first in range(0, len(frames), size):
@@ -138,7 +138,10 @@ def _match_frame(options: Options, chunk: Chunk, i: int, frame: Frame) -> FrameF
         if target.features is None:
             found.reason = found.reason or target.reason
             continue
-        _add_pair(options, (i, frame, moving.features), (j, other, target.features), found)
+        is_neighbour = chunk.reference is not None and j != chunk.reference[0]
+        most = slice(NEIGHBOUR_FEATURES if is_neighbour else None)
+        sides = (i, frame, moving.features.select(most)), (j, other, target.features.select(most))
+        _add_pair(options, *sides, found)
     return found
 
 
@@ -147,7 +150,8 @@ def _partners(chunk: Chunk, i: int) -> Iterable[tuple[int, Frame, bool]]:
     if chunk.reference is not None:
         yield (*chunk.reference, True)
     by_index = dict(chunk.frames)
-    reach = chunk.neighbours if chunk.reference is not None else max(chunk.neighbours, LOOK_BACK)
+    is_direct = chunk.reference is not None and chunk.neighbours == 0
+    reach = 0 if is_direct else max(chunk.neighbours, LOOK_BACK)
     for back in range(1, reach + 1):
         j = i - back
         if j in by_index and (chunk.reference is None or j != chunk.reference[0]):
