@@ -51,7 +51,7 @@ def chained(pairs: Sequence[Pair], root: int) -> dict[int, Matrix]:
     found: dict[int, Matrix] = {root: np.eye(3)}
     edges: dict[int, list[tuple[int, int, Matrix]]] = {}
     for pair in pairs:
-        back = np.linalg.inv(pair.matrix)
+        back = np.asarray(np.linalg.inv(pair.matrix))
         edges.setdefault(pair.reference, []).append((pair.n_inliers, pair.moving, pair.matrix))
         edges.setdefault(pair.moving, []).append((pair.n_inliers, pair.reference, back))
     reached = [root]

@@ -75,7 +75,7 @@ def _union(outlines: list[Floats], reference: tuple[int, int]) -> Canvas:
     width, height = (int(v) + 1 for v in high - low)
     if max(width, height) > MAX_SIDE or width * height > LARGEST_GROWTH * reference[0] * reference[1]:
         raise InputError(
-            f"the union would have {width} x {height} pixels, more than {LARGEST_GROWTH:g} times the reference; "
+            f"the union would have {width} x {height} pixels, over {LARGEST_GROWTH:g} times the reference's; "
             "pass --canvas reference, or a --model with fewer parameters"
         )
     return Canvas((width, height), (int(low[0]), int(low[1])))
@@ -92,7 +92,12 @@ def _intersection(outlines: list[Floats]) -> Canvas:
     normals, offsets = _half_planes(outlines)
     # For a·x + b·y <= c the farthest corner counts: it has the right side where a > 0, else the left one.
     sides = np.stack(
-        [np.minimum(normals[:, 0], 0), np.minimum(normals[:, 1], 0), np.maximum(normals[:, 0], 0), np.maximum(normals[:, 1], 0)],
+        [
+            np.minimum(normals[:, 0], 0),
+            np.minimum(normals[:, 1], 0),
+            np.maximum(normals[:, 0], 0),
+            np.maximum(normals[:, 1], 0),
+        ],
         axis=1,
     )
     widest = np.array([[1.0, 0, -1, 0, 1], [0, 1.0, 0, -1, 1]])
@@ -143,5 +148,5 @@ def _inside(corners: Floats, sides: Floats, offsets: Floats) -> Canvas:
 
 def _nothing_in_common() -> InputError:
     return InputError(
-        "the aligned pictures have no rectangle in common; pass --canvas reference or union, or leave some out"
+        "the aligned pictures have no rectangle in common; pass another --canvas, or leave some out"
     )

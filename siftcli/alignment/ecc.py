@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
-from .models import Matrix, grid, mapped, matrix_of, parameters_of, rms_distance, scaled, Frame
+from .models import Frame, Matrix, matrix_of, parameters_of, rms_distance, scaled
 
 N_ITERATIONS = 100
 TOLERANCE = 1e-8
@@ -48,7 +48,7 @@ def refined(model: str, matrix: Matrix, moving: Grey, reference: Grey) -> tuple[
         "affine": cv2.MOTION_AFFINE,
         "homography": cv2.MOTION_HOMOGRAPHY,
     }[model]
-    back = scaled(np.linalg.inv(matrix)).astype(np.float32)
+    back = scaled(np.asarray(np.linalg.inv(matrix))).astype(np.float32)
     start = back if model == "homography" else back[:2]
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, N_ITERATIONS, TOLERANCE)
     inside = np.full(moving.shape, 255, np.uint8)
@@ -61,7 +61,7 @@ def refined(model: str, matrix: Matrix, moving: Grey, reference: Grey) -> tuple[
     if not np.isfinite(whole).all() or np.linalg.det(whole) <= 0:
         return matrix, "not refined by ECC: it did not converge"
     size = (moving.shape[1], moving.shape[0])
-    result = _nearest(model, scaled(np.linalg.inv(whole)), size)
+    result = _nearest(model, scaled(np.asarray(np.linalg.inv(whole))), size)
     change = rms_distance(result, matrix, size)
     if not change <= LARGEST_CHANGE_PX:
         return matrix, f"not refined by ECC: it would move by {change:.1f} px from the features"

@@ -16,7 +16,7 @@ from .models import VERIFIED_BY, Floats, Frame, Matrix, Motion, mapped, motion, 
 from .options import AlignOptions
 
 CLEAR_LOG10_NFA, KEPT_SHARE = -12.0, 0.9
-"""The logarithm is nearly proportional to the inliers: a tenth less leaves far more evidence than is needed."""
+"""The logarithm is nearly proportional to the inliers: a tenth less leaves far more evidence than needed."""
 N_ROUNDS = 3
 """Fits, each to the inliers of the one before; later ones change the map by less than 0.001 px."""
 

@@ -49,12 +49,12 @@ def fit(
     from scipy.optimize import least_squares
 
     p, q = (mapped(frame.to_normal, points) for points in (first, second))
-    weight_p, weight_q = (1 / (s[:, None] / frame.radius) for s in sigma)
+    weight_p, weight_q = (np.asarray(1 / (s[:, None] / frame.radius)) for s in sigma)
 
     def residuals(parameters: Floats) -> Floats:
         matrix = matrix_of(model, parameters)
         try:
-            back = np.linalg.inv(matrix)
+            back = np.asarray(np.linalg.inv(matrix))
         except np.linalg.LinAlgError:
             return np.full(4 * len(p), 1e12)
         errors = (weight_q * (mapped(matrix, p) - q), weight_p * (mapped(back, q) - p))
@@ -63,7 +63,7 @@ def fit(
     def jacobian(parameters: Floats) -> Floats:
         # With x = T⁻¹(q), the derivative of x is -J⁻¹ dT(x): T(x) = q does not change.
         matrix = matrix_of(model, parameters)
-        x = mapped(np.linalg.inv(matrix), q)
+        x = mapped(np.asarray(np.linalg.inv(matrix)), q)
         back = np.linalg.solve(jacobians(matrix, x), derivatives(model, parameters, x))
         forward = derivatives(model, parameters, p)
         parts = (weight_q[:, :, None] * forward, -weight_p[:, :, None] * back)

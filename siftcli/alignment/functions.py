@@ -56,7 +56,7 @@ class Alignment:
     """Why there is no transform, or why it was not refined."""
 
 
-def align(
+def align(  # noqa: PLR0913  what the command asks for, by keyword
     reference: ImageSource,
     moving: ImageSource,
     model: str = DEFAULT_MODEL,
@@ -144,7 +144,7 @@ def features_of(picture: Picture, params: SiftParams, threads: int | None = None
 
 
 def working_params(params: SiftParams, shape: tuple[int, ...]) -> SiftParams:
-    """The parameters for a frame of shape (H, W): those that were left at their default are chosen by its size."""
+    """The parameters for a frame of shape (H, W): those left at their default are chosen by its size."""
     chosen: dict[str, Any] = {}
     if params.max_features is None:
         chosen["max_features"] = DEFAULT_MAX_FEATURES

@@ -330,7 +330,7 @@ def _positions(place: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64
     w = g * x + h * y + i
     w = np.where(w > 0, w, np.nan)
     positions = np.stack([(a * x + b * y + c) / w, (d * x + e * y + f) / w])
-    return tuple(np.clip(np.nan_to_num(positions, nan=-1e6), -1e6, 1e6))  # type: ignore[return-value]
+    return tuple(np.clip(np.nan_to_num(positions, nan=-1e6), -1e6, 1e6))
 
 
 def _nearest(source: Samples, place: Matrix, size: tuple[int, int], options: WarpOptions) -> Samples:

@@ -151,8 +151,8 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     },
     "align": {
         ALWAYS: (
-            "output", "to", "save_transforms", "apply", "report", "channel", "on_failure", "stretch", "nodata",
-            "threads", "dask", "as_json", "verbose", "quiet",
+            "output", "to", "save_transforms", "apply", "report", "channel", "on_failure", "stretch",
+            "nodata", "threads", "dask", "as_json", "verbose", "quiet",
         ),
         ESTIMATES: (
             "model", "refine", "ratio", "max_error", "neighbours", "canvas", "max_image_size", *_SIFT,

@@ -69,8 +69,8 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
     metavar="first|previous|middle|NAME",
     default="first",
     show_default=True,
-    help="What frames are aligned with: the first, the middle one, that of a name (of a stack a number), or each "
-    "with the one before it.",
+    help="What frames are aligned with: the first, the middle one, that of a name (of a stack a number), or "
+    "each with the one before it.",
 )
 @click.option(
     "--neighbours",
@@ -102,7 +102,7 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
 @click.option(
     "--valid",
     metavar="PATH",
-    help="Write masks too, white where a picture has a value: a file for one picture or a stack, or a folder.",
+    help="Write masks too, white where a picture has a value: a file, or for several files a folder.",
 )
 @click.option(
     "--save-transforms",
@@ -113,7 +113,7 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
 @click.option(
     "--apply",
     metavar="FILE",
-    help="Warp by saved transforms, without detecting anything: other channels, or the originals in full size.",
+    help="Warp by saved transforms, without detecting anything: other channels, or originals in full size.",
 )
 @click.option(
     "--scale",
@@ -127,8 +127,8 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
 @click.option(
     "--channel",
     type=WholeNumber(),
-    help="Channel that frames are aligned by; all are warped alike. When not given, the first of channels that "
-    "are stored one by one, and the grey of colours.",
+    help="Channel that frames are aligned by; all are warped alike. When not given, the first of channels "
+    "that are stored one by one, and the grey of colours.",
 )
 @click.option(
     "--on-failure",
@@ -168,14 +168,14 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
     "--max-image-size",
     type=int,
     metavar="N",
-    help="Find transforms on copies reduced to this longest side, in pixels, and refine them on tiles of full "
-    "size. Frames of over 50 megapixels are reduced to 4096 when it is not given.",
+    help="Find transforms on copies reduced to this longest side, in pixels, and refine them on tiles of "
+    "full size. When not given, frames of over 50 megapixels are reduced to 4096.",
 )
 @click.option(
     "--stretch",
     type=click.Choice(STRETCHES),
-    help="Stretch the grey values for detection; the result keeps its values.  [default: percentile, for 8-bit "
-    "samples none]",
+    help="Stretch the grey values for detection; the result keeps its values.  [default: percentile; none "
+    "for 8-bit samples]",
 )
 @click.option("--nodata", type=float, metavar="VALUE", help="Value of pixels to ignore in detection.")
 @click.option(
@@ -186,8 +186,8 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
 @click.option(
     "--jobs",
     type=WholeNumber(),
-    help="Processes at the same time. When not given, one for each core from 16 frames on, else 1. It does not "
-    "change the result.",
+    help="Processes at the same time. When not given, one for each core from 16 frames on, else 1. It does "
+    "not change the result.",
 )
 @click.option(
     "--dask",

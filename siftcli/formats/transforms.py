@@ -84,7 +84,7 @@ class Transforms:
     def inverse(self) -> Transforms:
         """The transforms from the reference to each frame, on the reference's canvas."""
         frames = tuple(
-            replace(frame, matrix=None if frame.matrix is None else np.linalg.inv(frame.matrix))
+            replace(frame, matrix=None if frame.matrix is None else np.asarray(np.linalg.inv(frame.matrix)))
             for frame in self.frames
         )
         return replace(self, frames=frames, origin=(0, 0))
@@ -139,7 +139,8 @@ def load_transforms(path: str) -> Transforms:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError, csv.Error) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"{path}: expected transforms as siftcli align --save-transforms writes them ({reason}); write it again"
+            f"{path}: expected transforms as siftcli align --save-transforms writes them ({reason}); "
+            "write it again"
         ) from error
     if not found.frames:
         raise InputError(f"{path}: expected at least one transform, found none; check the file")
@@ -273,7 +274,9 @@ def _from_itk(text: str) -> Transforms:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines or not lines[0].startswith("#Insight Transform File"):
         raise ValueError(f"its first line is not {_ITK_HEAD}")
-    frames, kind, numbers = [], "", []
+    kind = ""
+    frames: list[FrameTransform] = []
+    numbers: list[float] = []
     for line in lines[1:]:
         key, _, rest = line.partition(":")
         if key == "Transform":

@@ -23,6 +23,11 @@ SUFFIXES = {
     ".tiff": "tiff",
 }
 JPEG_QUALITY = 95
+_PILLOW_OPTIONS: dict[str, dict[str, Any]] = {
+    "png": {},
+    "webp": {"lossless": True},
+    "jpeg": {"quality": JPEG_QUALITY, "subsampling": 0},
+}
 INCH_PER_CM = 2.54
 _CM_PER_METRE = 100
 _IHDR_END = 33
@@ -89,11 +94,7 @@ def _by_pillow(pixels: NDArray[Any], metadata: Metadata, format: str) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    options: dict[str, Any] = {
-        "png": {},
-        "webp": {"lossless": True},
-        "jpeg": {"quality": JPEG_QUALITY, "subsampling": 0},
-    }[format]
+    options = dict(_PILLOW_OPTIONS[format])
     options["icc_profile"] = metadata.icc
     if metadata.exif is not None:
         options["exif"] = metadata.exif
@@ -115,7 +116,7 @@ def dots_per_inch(metadata: Metadata) -> tuple[float, float] | None:
 
 
 def _deep_png(pixels: NDArray[Any], metadata: Metadata) -> bytes:
-    """16 bits, which Pillow does not write in colour: by libpng, with the chunks of profile and resolution."""
+    """16 bits, which Pillow does not write in colour: by libpng, with chunks for profile and resolution."""
     import imagecodecs
 
     data = imagecodecs.png_encode(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)

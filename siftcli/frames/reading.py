@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def reader(path: str) -> Reader:
         If it cannot be read.
     """
     try:
-        state = os.stat(path)
+        state = Path(path).stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read ({reason}); check the path") from error

@@ -104,7 +104,8 @@ class TiffReader:
         native = series.dtype.newbyteorder("=")
         if series.dataoffset is not None:
             whole = self._mapped(series)
-            return np.asarray(whole[place, top:bottom, left:right], native)
+            # A copy, so that the map ends here: what it has read counts as memory of this process.
+            return np.array(whole[place, top:bottom, left:right], native)
         width, height = _size(series)
         per_page = math.prod(series.shape) // (width * height * self.layout.n_samples * len(series.pages))
         page = series.pages[place // per_page]
@@ -156,7 +157,7 @@ class TiffReader:
         self.file.filehandle.seek(offset)
         tables = page.jpegtables
         found, _, _ = page.decode(self.file.filehandle.read(n_bytes), number, jpegtables=tables)
-        part = np.asarray(found)[0]
+        part: NDArray[Any] = np.asarray(found)[0]
         self._segments[key] = part
         if len(self._segments) > CACHED_SEGMENTS:
             self._segments.popitem(last=False)

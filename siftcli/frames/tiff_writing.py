@@ -75,7 +75,7 @@ class TiffShape:
 
     @property
     def all_axes(self) -> str:
-        """Axes of the array (frames, planes, y, x, samples), without the planes or samples if there is one."""
+        """Axes of the array (frames, planes, y, x, samples), without planes or samples if there is one."""
         return self.axes + "C" * (self.n_planes > 1) + "YX" + "S" * (self.n_samples > 1)
 
     @property

@@ -85,7 +85,7 @@ def render_align(page: AlignPage) -> str:
 
 def make_align_page(plan: Plan, run: AlignRun, options: AlignOptions) -> AlignPage:
     """Arrange the result into the parts of the page."""
-    reference = plan.frames[plan.reference]
+    reference, (width, height) = plan.frames[plan.reference], run.canvas.size
     n_aligned = sum(frame.status == ALIGNED for frame in run.frames)
     residuals = sorted(f.residual_px for f in run.frames if f.residual_px is not None)
     middle = f", median residual {residuals[len(residuals) // 2]:.3f} px" if residuals else ""
@@ -94,7 +94,7 @@ def make_align_page(plan: Plan, run: AlignRun, options: AlignOptions) -> AlignPa
         title="siftcli alignment",
         summary=(
             f"{len(run.frames)} frames aligned with {what} by a {options.model}: {n_aligned} aligned, "
-            f"{len(run.failed)} not{middle}. The result has {run.canvas.size[0]} × {run.canvas.size[1]} pixels."
+            f"{len(run.failed)} not{middle}. The result has {width} × {height} pixels."
         ),
         failed=[(_name(frame.frame.name), frame.reason) for frame in run.failed],
         charts=_charts(run.frames),

@@ -7,7 +7,6 @@ follow; the second warps. No more than a few frames are in memory at a time.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from ..alignment.canvas import Canvas
 from ..errors import InputError, OutputError
 from ..formats.transforms import Transforms, load_transforms, save_transforms
 from ..frames.reading import close_all
+from ..image import check_max_image_size
 from ..io.locks import locked
 from ..io.writing import remove_temporaries
 from .align_engine import Engine, check_cluster_use
@@ -30,6 +30,8 @@ from .align_work import FrameFound, Options, chunk_died, find_transforms, make_c
 from .detect import shared_cores
 from .detect_outputs import ABANDONED_S
 
+REDUCED_PIXELS, REDUCED_SIZE = 50_000_000, 4096
+"""In larger frames transforms are found on copies reduced to this longest side, then refined on tiles."""
 Follow = Callable[[Iterator[Any], int, str], Iterator[Any]]
 """Shows the progress of an iterator of so many items with this name."""
 
@@ -102,7 +104,7 @@ def run(
     """
     check_cluster_use(request.dask, request.jobs)
     jobs, threads = shared_cores(len(plan.frames), request.jobs, options.threads)
-    options = replace(options, threads=threads)
+    options = replace(options, threads=threads, max_image_size=_max_image_size(plan, options))
     with ExitStack() as stack:
         stack.callback(close_all)
         journal = _opened_journal(plan, options, request, stack)
@@ -173,6 +175,14 @@ def _check_failures(results: Sequence[FrameResult], request: Request) -> None:
         )
 
 
+def _max_image_size(plan: Plan, options: Options) -> int | None:
+    """The longest side that transforms are found at; reduced for frames that would need gigabytes."""
+    most = max(width * height for width, height in (frame.size for frame in plan.frames))
+    if options.max_image_size is None and most > REDUCED_PIXELS:
+        return REDUCED_SIZE
+    return check_max_image_size(options.max_image_size)
+
+
 # --- journal -------------------------------------------------------------------------------------------
 
 
@@ -219,7 +229,7 @@ def _head(plan: Plan, options: Options, request: Request) -> dict[str, Any]:
 
 def _state(path: str) -> tuple[int, int]:
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return 0, 0
     return found.st_size, found.st_mtime_ns

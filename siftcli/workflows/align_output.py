@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from .align_engine import Engine
 from .align_journal import Journal
 from .align_plan import Frame, Plan, format_for
 from .align_results import ALIGNED, FAILED, FrameResult, with_output
-from .align_work import Warped, WarpTask, warp_frame, warping_died
+from .align_warp import Warped, WarpTask, warp_frame, warping_died
 
 if TYPE_CHECKING:
     from .align import Follow, Request
@@ -266,20 +266,15 @@ class _Writer:
                     f"{self._path(task.index)}: --gcps writes TIFF; name a .tif file, or pass --format tiff"
                 )
             points = grid(task.frame.size, N_GCPS_ASIDE)
-            reference, ground = mapped(result.matrix, points), self.ground
+            reference = mapped(result.matrix, points)
             samples = read_frame(task.frame.path, task.frame.index)
             data = encode(samples, metadata_of(task.frame.path), "tiff", layout_of(task.frame.path).alpha)
-
-            def write(
-                path: Path, data: bytes = data, points: Any = points, reference: Any = reference
-            ) -> None:
-                path.write_bytes(data)
-                write_gcps(path, ground, points, reference)
 
             path = self._path(task.index)
             self._begin(task.index)
             with whole_file(path, overwrite=self.plan.targets.overwrite) as temporary:
-                write(temporary)
+                temporary.write_bytes(data)
+                write_gcps(temporary, self.ground, points, reference)
             self._finished(task.index)
         return self.results, self.thumbnails
 
@@ -291,7 +286,8 @@ class _Writer:
         assert targets.output is not None
         if max(layout_of(self.plan.frames[i].path).frame_bytes for i in kept) > LARGE_BYTES:
             raise OutputError(
-                f"{targets.output}: expected frames of at most {LARGE_BYTES >> 20} MiB in a stack; name a folder"
+                f"{targets.output}: expected frames of at most {LARGE_BYTES >> 20} MiB in a stack; "
+                "name a folder"
             )
         if targets.format not in (None, "tiff"):
             raise OutputError(f"{targets.output}: a stack is a TIFF file; drop --format, or name a folder")
@@ -310,7 +306,7 @@ class _Writer:
                 write_tiff(temporary, self._warped(kept, masks), shape, metadata)
                 if self.ground is not None:
                     write_georeference(temporary, self.ground, self.canvas.origin)
-        except _Interrupted:
+        except _InterruptedError:
             return None
         for i in kept:
             self.results[i] = with_output(self.results[i], targets.output)
@@ -348,10 +344,10 @@ class _Writer:
             n_done += 1
             yield warped.samples
         if n_done < len(tasks):
-            raise _Interrupted
+            raise _InterruptedError
 
 
-class _Interrupted(SiftcliError):
+class _InterruptedError(SiftcliError):
     """Ends the writing of a stack whose frames stopped coming."""
 
 

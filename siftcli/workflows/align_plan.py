@@ -29,7 +29,7 @@ class Frame:
     index: int
     """Of the frame in its file, from 0."""
     name: str
-    """Unique: the path relative to the folder that all share, or the number of the frame in a stack, from 1."""
+    """Unique: the path relative to the folder that all share, or the frame's number in a stack, from 1."""
     size: tuple[int, int]
 
     @property
@@ -259,15 +259,15 @@ def _check_layouts(plan: Plan, tell: Tell) -> None:
         layout = layout_of(path)
         if plan.kind == "stack" and layout.kind != plan.layout.kind:
             raise InputError(
-                f"{path}: expected {plan.layout.describe()} as {reference.path} has, got {layout.describe()}; "
-                "write into a folder, or convert it"
+                f"{path}: expected {plan.layout.describe()} as {reference.path} has, "
+                f"got {layout.describe()}; write into a folder, or convert it"
             )
     others = sum(frame.size != reference.size for frame in plan.frames)
     if others:
         width, height = reference.size
         tell(
-            f"{others} of {len(plan.frames)} frames have another size than the reference's {width} x {height}; "
-            "they are padded or cut to the canvas"
+            f"{others} of {len(plan.frames)} frames have another size than the reference's "
+            f"{width} x {height}; they are padded or cut to the canvas"
         )
 
 

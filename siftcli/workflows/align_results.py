@@ -172,7 +172,7 @@ def applied(plan: Plan, transforms: Transforms, path: str) -> tuple[list[FrameRe
         if saved.size is not None and saved.size != frame.size:
             raise InputError(
                 f"{path}: expected {saved.size[0]} x {saved.size[1]} pixels for {saved.name}, "
-                f"got {frame.size[0]} x {frame.size[1]} in {frame.label}; give the frames it was made for, or --scale"
+                f"got {frame.size[0]} x {frame.size[1]} in {frame.label}; give those frames, or --scale"
             )
         is_fixed = saved.matrix is not None and np.array_equal(saved.matrix, np.eye(3))
         place = i if is_fixed else place

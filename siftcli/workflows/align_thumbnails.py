@@ -13,7 +13,8 @@ from ..frames.reading import layout_of, read_frame
 from ..image.reduction import reduced
 from ..image.stretch import PERCENTILES
 from .align_plan import Frame
-from .align_work import Options, WarpTask, channel_samples, warped
+from .align_warp import WarpTask, warped
+from .align_work import Options, channel_samples
 
 SIDE_PX = 480
 """Longest side of a thumbnail."""
@@ -49,7 +50,7 @@ def thumbnails_of(
     for name in set(shown) - {"reference"}:
         both = _small((moved[name][2] & moved["reference"][2]).astype(np.float32))
         difference = GAIN * (shown[name] - shown["reference"]) / 2 * both
-        pictures[f"{name}_difference"] = _webp(0.5 + difference)
+        pictures[f"{name}_difference"] = _webp(np.asarray(0.5 + difference, np.float32))
     return pictures
 
 

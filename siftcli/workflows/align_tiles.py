@@ -16,8 +16,8 @@ from ..alignment.models import Matrix
 from ..alignment.warping import (
     MARGIN_PX,
     blur_px,
-    blurred,
     blur_reach,
+    blurred,
     source_box,
     source_map,
     warp_tile,
@@ -29,7 +29,8 @@ from ..image import Picture, read_image
 from ..image.reduction import reduced
 from ..matching.nearest import match
 from .align_plan import Frame
-from .align_work import Options, WarpTask, channel_samples, grey_picture, stretch_for
+from .align_warp import WarpTask
+from .align_work import Options, channel_samples, grey_picture, stretch_for
 
 STRIP_PIXELS = 1 << 24
 """Pixels that are read at once when a copy is reduced."""
@@ -50,7 +51,7 @@ Box = tuple[int, int, int, int]
 def reduced_picture(options: Options, frame: Frame, limit: int) -> Picture:
     """A frame reduced to a longest side, as grey; it is read strip by strip.
 
-    The factor is whole, so that strips are reduced one by one; less than a reduced pixel is cut off at the end.
+    The factor is whole, so that strips are reduced one by one. Less than a reduced pixel is cut off.
     """
     layout = layout_of(options.path(frame))
     factor = -(-max(frame.size) // limit)
@@ -115,7 +116,9 @@ def _part(options: Options, frame: Frame, box: Box) -> Features:
 
 
 def _together(parts: list[Features], size: tuple[int, int]) -> Features:
-    arrays = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in array_fields()}
+    arrays: dict[str, Any] = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in array_fields()
+    }
     return Features(**arrays, image_size=size, descriptor_kind=parts[0].descriptor_kind)
 
 

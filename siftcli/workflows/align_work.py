@@ -1,4 +1,4 @@
-"""The work of an alignment in a process of its own: transforms of a run of frames, and warping one frame."""
+"""The work of finding transforms, in a process of its own: the pairs of a run of frames."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment.adjustment import Pair
-from ..alignment.canvas import Canvas
 from ..alignment.options import NEIGHBOUR_FEATURES, AlignOptions, WarpOptions
 from ..errors import InputError, SiftcliError
 from ..features import Features
-from ..frames.reading import layout_of, metadata_of, read_frame
+from ..frames.reading import layout_of, read_frame
 from ..image import Picture, read_image
 from ..image.quiet import quiet_decoders
 from ..image.stretch import NO_STRETCH
@@ -25,7 +24,7 @@ from ..params import SiftParams
 from .align_plan import Frame
 
 LARGEST_CHUNK, SMALLEST_CHUNK = 32, 16
-"""Frames of a task: the features of those just before, which its first ones are matched with, are found again."""
+"""Frames of a task. Features of those before it, which its first ones are matched with, are found again."""
 LOOK_BACK = 5
 """How many frames before are tried until one can be matched."""
 DEFAULT_STRETCH = "percentile"
@@ -40,7 +39,7 @@ class Options:
     warp: WarpOptions
     params: SiftParams
     channel: int | None = None
-    """Plane or sample that frames are aligned by, from 1; None for the first plane, or the grey of colours."""
+    """Plane or sample that frames are aligned by, from 1; None for the first plane, or the grey of colour."""
     stretch: str | None = None
     nodata: float | None = None
     max_image_size: int | None = None
@@ -260,7 +259,7 @@ def channel_samples(samples: NDArray[Any], channel: int | None, frame: Frame, *,
     if channel is not None and channel > n_channels:
         raise InputError(f"{frame.label}: expected a channel from 1 to {n_channels}, got {channel}")
     if n_planes > 1:
-        return samples[(channel or 1) - 1]
+        return np.asarray(samples[(channel or 1) - 1])
     if channel is not None:
         return samples[0, :, :, channel - 1 : channel]
     is_colour = n_samples in (1, 3) or (n_samples in (2, 4) and alpha)
@@ -275,101 +274,7 @@ def _supported(samples: NDArray[Any], full_scale: float) -> NDArray[Any]:
     return samples / full_scale
 
 
-# --- warping -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class WarpTask:
-    """A frame to warp."""
-
-    index: int
-    frame: Frame
-    matrix: NDArray[np.float64] | None
-    """None for a frame that is kept as it is."""
-    canvas: Canvas
-    format: str | None = None
-    """Encode the picture in this format; None returns its samples."""
-    wants_mask: bool = False
-    thumbnail: Frame | None = None
-    """Make thumbnails beside this reference."""
-
-
-@dataclass(frozen=True, eq=False)
-class Warped:
-    """A warped frame."""
-
-    index: int
-    samples: NDArray[Any] | None = None
-    """(P, h, w, S), unless it was encoded."""
-    data: bytes | None = None
-    """The encoded picture."""
-    valid: NDArray[np.bool_] | None = None
-    thumbnails: dict[str, bytes] | None = None
-    error: str | None = None
-
-
-def warp_frame(options: Options, task: WarpTask) -> Warped:
-    """Read, warp and encode a frame. What is wrong with it is its error."""
-    from ..frames.encoding import encode
-
-    try:
-        with quiet_decoders():
-            path = options.path(task.frame)
-            samples = read_frame(path, task.frame.index)
-            layout = layout_of(path)
-            result, valid = warped(samples, task.matrix, task.canvas, options.warp, layout.alpha)
-            thumbnails = None
-            if task.thumbnail is not None:
-                from .align_thumbnails import thumbnails_of
-
-                thumbnails = thumbnails_of(options, task, samples, result, valid)
-            mask = valid if task.wants_mask else None
-            if task.format is None:
-                return Warped(task.index, samples=result, valid=mask, thumbnails=thumbnails)
-            data = encode(result, metadata_of(path), task.format, layout.alpha)
-            return Warped(task.index, data=data, valid=mask, thumbnails=thumbnails)
-    except SiftcliError as error:
-        text = str(error)
-        return Warped(task.index, error=text if task.frame.path in text else f"{task.frame.label}: {text}")
-    except MemoryError:
-        return Warped(task.index, error=f"{task.frame.label}: not enough memory; use fewer --jobs")
-
-
-def warped(
-    samples: NDArray[Any],
-    matrix: NDArray[np.float64] | None,
-    canvas: Canvas,
-    options: WarpOptions,
-    alpha: str,
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Warp (P, H, W, S) onto a canvas; samples of a frame without a transform, or the identity, are moved."""
-    from ..alignment.warping import check_fill, placed, warp_samples
-
-    check_fill(samples.dtype, options)
-    if matrix is None or np.array_equal(matrix, np.eye(3)):
-        parts = [placed(plane, canvas.size, canvas.origin, options) for plane in samples]
-    elif samples.shape[3] == 1:  # planes of one sample are warped together
-        together, valid = warp_samples(
-            np.moveaxis(samples[:, :, :, 0], 0, 2), matrix, canvas.size, options, origin=canvas.origin
-        )
-        return np.moveaxis(together, 2, 0)[:, :, :, None], valid
-    else:
-        parts = [
-            warp_samples(plane, matrix, canvas.size, options, alpha=alpha, origin=canvas.origin)
-            for plane in samples
-        ]
-    return np.stack([part for part, _ in parts]), parts[0][1]
-
-
 def chunk_died(chunk: Chunk) -> Found:
     """What a task found whose process died."""
     reason = "the process that worked on it died; check whether it ran out of memory"
     return Found({i: FrameFound(reason=reason) for i, _ in chunk.frames if i >= chunk.first})
-
-
-def warping_died(task: WarpTask) -> Warped:
-    """The frame whose process died."""
-    return Warped(
-        task.index,
-        error=f"{task.frame.label}: the process that worked on it died; check whether it ran out of memory",
-    )

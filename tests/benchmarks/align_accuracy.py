@@ -61,7 +61,9 @@ def view(source: Interpolated, to_source: np.ndarray, side: int) -> np.ndarray:
 def as_kind(frame: np.ndarray, kind: int, rng: np.random.Generator, change: bool) -> np.ndarray:
     """The frame as a camera stores it: one of six kinds."""
     if change:
-        frame = np.clip(frame, 0, 1) ** rng.uniform(0.8, 1.25) * rng.uniform(0.7, 1.1) + rng.uniform(-0.05, 0.1)
+        frame = np.clip(frame, 0, 1) ** rng.uniform(0.8, 1.25) * rng.uniform(0.7, 1.1) + rng.uniform(
+            -0.05, 0.1
+        )
     if kind % 2:
         tint = np.array([1.0, 0.9, 0.8])
         frame = frame[:, :, None] * tint
@@ -163,7 +165,9 @@ def error_px(found: np.ndarray | None, truth: np.ndarray, side: int) -> float:
     return float(np.sqrt(np.mean(np.sum(difference**2, axis=1))))
 
 
-def pair(source: Interpolated, model: str, kind: int, rng: np.random.Generator) -> tuple[Any, Any, np.ndarray, int]:
+def pair(
+    source: Interpolated, model: str, kind: int, rng: np.random.Generator
+) -> tuple[Any, Any, np.ndarray, int]:
     """Two frames, the map from the second to the first, and their side."""
     height, width = source.shape
     side = SIDE if min(height, width) >= SIDE + 64 else SMALL_SIDE
@@ -176,14 +180,20 @@ def pair(source: Interpolated, model: str, kind: int, rng: np.random.Generator) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--pairs", type=int, default=40, help="pairs for each model")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--programs", nargs="+", default=list(PROGRAMS), choices=list(PROGRAMS))
     options = parser.parse_args()
-    paths = [p for folder in options.folders for p in sorted(folder.glob("*")) if p.suffix in (".png", ".jpg")]
-    sources = [Interpolated(read_image(path, stretch="percentile", max_image_size=1024).grey) for path in paths]
+    paths = [
+        p for folder in options.folders for p in sorted(folder.glob("*")) if p.suffix in (".png", ".jpg")
+    ]
+    sources = [
+        Interpolated(read_image(path, stretch="percentile", max_image_size=1024).grey) for path in paths
+    ]
     for model in options.models:
         rng = np.random.default_rng([SEED, MODELS.index(model)])
         errors: dict[str, list[float]] = {name: [] for name in options.programs}

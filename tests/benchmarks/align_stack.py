@@ -40,7 +40,7 @@ def truth(n: int, shape: tuple[int, int]) -> list[np.ndarray]:
     """For each frame the map from the picture to the frame."""
     rng = np.random.default_rng(SEED)
     height, width = shape
-    steps = rng.normal(0, 0.6, (n, 2)) + [0.25, -0.1]
+    steps = rng.normal(0, 0.6, (n, 2)) + np.array([0.25, -0.1])
     steps[0] = 0
     centres = np.array([(width - 1) / 2, (height - 1) / 2]) + np.clip(np.cumsum(steps, axis=0), -70, 70)
     turns = np.cumsum(rng.normal(0, 0.3, n))
@@ -55,7 +55,12 @@ def truth(n: int, shape: tuple[int, int]) -> list[np.ndarray]:
 def frames(n: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The frames, 16-bit, and their true maps to the first frame."""
     source = Interpolated(read_image(ROOT / "sample_images" / "astronaut.png").grey)
-    item = GREY_LEVELS * read_image(ROOT / "sample_images" / "chelsea.png").grey[80 : 80 + OBJECT_SIDE, 140 : 140 + OBJECT_SIDE]
+    item = (
+        GREY_LEVELS
+        * read_image(ROOT / "sample_images" / "chelsea.png").grey[
+            80 : 80 + OBJECT_SIDE, 140 : 140 + OBJECT_SIDE
+        ]
+    )
     maps, rng, found = truth(n, source.shape), np.random.default_rng(SEED + 1), []
     for k, matrix in enumerate(maps):
         levels = render(source, np.linalg.inv(matrix), (SIDE, SIDE), 1.0, average=False)
@@ -90,7 +95,9 @@ def judge(saved: dict, maps: list[np.ndarray]) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=200)
     options = parser.parse_args()
     stack, maps = frames(options.frames)
@@ -99,7 +106,9 @@ def main() -> None:
         tifffile.imwrite(source, np.array(stack), imagej=True, metadata={"axes": "TYX"})
         for how in (["--to", "first"], ["--to", "previous"], ["--to", "previous", "--neighbours", "0"]):
             command = [sys.executable, "-m", "siftcli", "align", str(source), "--save-transforms", str(saved)]
-            subprocess.run([*command, "--overwrite", "-q", *how], check=False, cwd=ROOT, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                [*command, "--overwrite", "-q", *how], check=False, cwd=ROOT, stderr=subprocess.DEVNULL
+            )
             result = {"options": " ".join(how), **judge(json.loads(saved.read_text()), maps)}
             print(json.dumps(result), flush=True)
 

@@ -35,7 +35,9 @@ def scene() -> np.ndarray:
     for name in SOURCES:
         picture = Image.open(ROOT / "sample_images" / name).convert("L")
         side = min(picture.size)
-        parts.append(np.asarray(picture.crop((0, 0, side, side)).resize((700, 700), Image.Resampling.LANCZOS)))
+        parts.append(
+            np.asarray(picture.crop((0, 0, side, side)).resize((700, 700), Image.Resampling.LANCZOS))
+        )
     return np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])])
 
 
@@ -45,7 +47,9 @@ def frames(n: int) -> Iterator[np.ndarray]:
     for k in range(n):
         angle, zoom = 4 * np.sin(k / 40), 1 + 0.02 * np.sin(k / 25)
         matrix = cv2.getRotationMatrix2D((700, 700), angle, zoom)
-        matrix[:, 2] += np.array([SIDE / 2 - 700, SIDE / 2 - 700]) + 40 * np.array([np.sin(k / 60), np.cos(k / 90)])
+        matrix[:, 2] += np.array([SIDE / 2 - 700, SIDE / 2 - 700]) + 40 * np.array(
+            [np.sin(k / 60), np.cos(k / 90)]
+        )
         frame = cv2.warpAffine(whole, matrix, (SIDE, SIDE), flags=cv2.INTER_CUBIC).astype(np.float32)
         yield np.clip(frame + rng.normal(0, 2, frame.shape), 0, 255).astype(np.uint8)
 
@@ -62,7 +66,9 @@ def opencv_loop(source: Path, target: Path) -> None:
                 first = keypoints, descriptors
                 out.write(frame, metadata=None, contiguous=False)
                 continue
-            good = [m for m, n in matcher.knnMatch(descriptors, first[1], k=2) if m.distance < 0.8 * n.distance]
+            good = [
+                m for m, n in matcher.knnMatch(descriptors, first[1], k=2) if m.distance < 0.8 * n.distance
+            ]
             a = np.float32([keypoints[m.queryIdx].pt for m in good])
             b = np.float32([first[0][m.trainIdx].pt for m in good])
             matrix, _ = cv2.estimateAffinePartial2D(a, b)
@@ -81,7 +87,9 @@ def timed(command: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--opencv", nargs=2, metavar=("SOURCE", "TARGET"), help="run the loop only")
     options = parser.parse_args()
@@ -93,7 +101,17 @@ def main() -> None:
         with tifffile.TiffWriter(source, bigtiff=options.frames > 4000) as file:
             for frame in frames(options.frames):
                 file.write(frame, metadata=None, contiguous=False)
-        align = [sys.executable, "-m", "siftcli", "align", str(source), "-o", str(target), "--overwrite", "-q"]
+        align = [
+            sys.executable,
+            "-m",
+            "siftcli",
+            "align",
+            str(source),
+            "-o",
+            str(target),
+            "--overwrite",
+            "-q",
+        ]
         runs = {
             "siftcli align": align,
             "siftcli align --neighbours 0": [*align, "--neighbours", "0"],

@@ -22,7 +22,7 @@ LAYERS = (
     ("io",),
     ("kernels", "image", "parallel"),
     ("sift", "matching", "views"),
-    ("formats", "drawing"),
+    ("formats", "drawing", "frames"),
     ("learned",),
     ("detection",),
     ("api",),
