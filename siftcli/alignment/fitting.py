@@ -13,6 +13,8 @@ from .models import Floats, Frame, Matrix, derivatives, jacobians, mapped, matri
 
 CAUCHY_WIDTH = 1.5
 """Scale of Cauchy's loss in units of the median error."""
+MAX_WIDTHS, SETTLED = 8, 0.8
+"""The scale of the loss follows the errors, from those of the start down, until it falls no further."""
 TOLERANCE = 1e-9
 """Relative change at which the fit ends; a pixel is more than 1e-5 of a picture's radius."""
 MAX_EVALUATIONS = 100
@@ -69,20 +71,23 @@ def fit(
         parts = (weight_q[:, :, None] * forward, -weight_p[:, :, None] * back)
         return np.asarray(np.nan_to_num(np.concatenate(parts).reshape(-1, len(parameters))))
 
-    begin = parameters_of(model, frame.normalised(start))
-    width = CAUCHY_WIDTH * float(np.median(np.abs(residuals(begin))))
-    found = least_squares(
-        residuals,
-        begin,
-        jacobian,
-        loss="cauchy",
-        f_scale=max(width, float(np.finfo(np.float32).eps)),
-        xtol=TOLERANCE,
-        ftol=TOLERANCE,
-        gtol=None,
-        max_nfev=MAX_EVALUATIONS,
-    )
-    matrix = matrix_of(model, found.x)
+    parameters, width = parameters_of(model, frame.normalised(start)), np.inf
+    for _ in range(MAX_WIDTHS):
+        before, width = width, CAUCHY_WIDTH * float(np.median(np.abs(residuals(parameters))))
+        if width > SETTLED * before:
+            break
+        parameters = least_squares(
+            residuals,
+            parameters,
+            jacobian,
+            loss="cauchy",
+            f_scale=max(width, float(np.finfo(np.float32).eps)),
+            xtol=TOLERANCE,
+            ftol=TOLERANCE,
+            gtol=None,
+            max_nfev=MAX_EVALUATIONS,
+        ).x
+    matrix = matrix_of(model, parameters)
     if not np.isfinite(matrix).all() or np.linalg.det(matrix) <= 0:
         return None
     return frame.in_pixels(matrix)

@@ -29,7 +29,8 @@ of the result, less that of a source pixel."""
 SMALLEST_BLUR_PX = 0.2
 BLUR_REACH = 4.0
 """Radius of the blur in standard deviations."""
-MOST_EXACT_INT = 1 << 53
+SMALLEST_DETERMINANT = 1e-9
+"""Of a map with the last element 1: it would shrink areas by this factor."""
 
 Samples = NDArray[Any]
 """(H, W, S): S samples per pixel."""
@@ -131,6 +132,13 @@ def check_fill(dtype: np.dtype[Any], options: WarpOptions) -> None:
             )
 
 
+def is_singular(matrix: Matrix) -> bool:
+    """Whether a map cannot be inverted, or holds NaN or infinity; a shift, however far, can be."""
+    last = matrix[2, 2] if matrix[2, 2] != 0 else 1.0
+    determinant = float(np.linalg.det(matrix / last))
+    return not (np.isfinite(matrix).all() and abs(determinant) >= SMALLEST_DETERMINANT)
+
+
 def source_map(matrix: Matrix, origin: tuple[float, float] = (0.0, 0.0)) -> Matrix:
     """(3, 3) map from pixels of a canvas at ``origin`` to pixels of the moving picture.
 
@@ -139,7 +147,7 @@ def source_map(matrix: Matrix, origin: tuple[float, float] = (0.0, 0.0)) -> Matr
     InputError
         If the matrix cannot be inverted.
     """
-    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix / np.abs(matrix).max())) < 1e-12:
+    if is_singular(matrix):
         raise InputError(
             "expected a transform that can be inverted, got a singular matrix; estimate it again"
         )

@@ -55,7 +55,8 @@ class TiffReader:
         counts = [_n_frames(one) for one in self.series]
         if sum(counts) > MAX_FRAMES:
             raise BadImageError(f"expected at most {MAX_FRAMES} frames, got {sum(counts)}; split the file")
-        self._frames = [(k, i) for k, n in enumerate(counts) for i in range(n)]
+        frames = [(k, i) for k, n in enumerate(counts) for i in range(n)]
+        self._frames = sorted(frames, key=self._page_number) if len(self.series) > 1 else frames
         sizes = tuple(_size(self.series[k]) for k, _ in self._frames)
         n_samples = _n_samples(first)
         for one in self.series[1:]:
@@ -76,6 +77,12 @@ class TiffReader:
             full_scale=_full_scale(page, first.dtype),
         )
         self.metadata: Metadata = metadata_of(self.file, page)
+
+    def _page_number(self, frame: tuple[int, int]) -> int:
+        """The number in the file of a frame's first page."""
+        k, i = frame
+        pages = self.series[k].pages
+        return int(pages[int(self._planes_at[k][i][0]) % len(pages)].index)
 
     def close(self) -> None:
         """Close the file."""

@@ -40,7 +40,7 @@ def metadata_of(file: Any, page: Any) -> Metadata:
     """The metadata of an open file, from its first page."""
     tags = page.tags
     icc = tags.valueof(_ICC)
-    unit = UNITS.get(int(tags.valueof(296) or 2), "inch")
+    unit = UNITS.get(int(tags.valueof(296, 2)), "inch")  # tifffile's enumeration is false for "none"
     is_plain = not (file.is_imagej or file.is_ome or file.is_shaped)
     description = tags.valueof(_DESCRIPTION)
     return Metadata(

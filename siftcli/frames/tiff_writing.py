@@ -75,15 +75,17 @@ class TiffShape:
 
     @property
     def all_axes(self) -> str:
-        """Axes of the array (frames, planes, y, x, samples), without planes or samples if there is one."""
-        return self.axes + "C" * (self.n_planes > 1) + "YX" + "S" * (self.n_samples > 1)
+        """Axes of the array (frames, planes, y, x, samples); where there is one of these, without."""
+        axes = self.axes if self.n_frames > 1 else ""
+        return axes + "C" * (self.n_planes > 1) + "YX" + "S" * (self.n_samples > 1)
 
     @property
     def all_lengths(self) -> tuple[int, ...]:
         """Lengths of these axes."""
         planes = (self.n_planes,) if self.n_planes > 1 else ()
         samples = (self.n_samples,) if self.n_samples > 1 else ()
-        return (*self.shape, *planes, self.size[1], self.size[0], *samples)
+        frames = self.shape if self.n_frames > 1 else ()
+        return (*frames, *planes, self.size[1], self.size[0], *samples)
 
 
 def write_tiff(target: Target, frames: Iterator[Samples], shape: TiffShape, metadata: Metadata) -> None:
@@ -134,8 +136,9 @@ def write_tiles(target: Target, tiles: Iterator[NDArray[Any]], shape: TiffShape,
         target, bigtiff=shape.n_bytes > BIGTIFF_BYTES, byteorder=metadata.byteorder
     ) as file:
         one_by_one = (tile if shape.n_samples > 1 else tile[:, :, 0] for tile in tiles)
-        lengths = shape.all_lengths[len(shape.axes) :]
-        file.write(one_by_one, shape=lengths, dtype=shape.dtype, metadata=None, maxworkers=1, **common)
+        file.write(
+            one_by_one, shape=shape.all_lengths, dtype=shape.dtype, metadata=None, maxworkers=1, **common
+        )
 
 
 def _common(shape: TiffShape, metadata: Metadata) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,12 @@ from siftcli.views.planar import similarity
 ROOT = Path(__file__).resolve().parents[2]
 TURN_DEG, ZOOM, SHIFT_PX = 0.7, 1.002, (83.4, -41.7)
 BLOB_PX = 8
+MEASURED = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:]).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(status, used.ru_maxrss, used.ru_utime + used.ru_stime)
+"""
 
 
 def scene(side: int) -> np.ndarray:
@@ -59,17 +64,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
-        program = f"import sys; sys.path.insert(0, {str(ROOT / 'tests/benchmarks')!r}); import align_large as a; "
+        program = (
+            f"import sys; sys.path.insert(0, {str(ROOT / 'tests/benchmarks')!r}); import align_large as a; "
+        )
         program += f"from pathlib import Path; print(a.make(Path({name!r}), {options.side}).tolist())"
         made = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
         truth = np.array(json.loads(made.stdout))
         start = time.perf_counter()
         command = [sys.executable, "-m", "siftcli", "align", "first.tif", "second.tif", "-o", "out.tif"]
-        # The files are made in a process of their own that is smaller only if it is not a child: measure apart.
-        measured = "import resource,subprocess,sys; s=subprocess.run(sys.argv[1:]); u=resource.getrusage(resource.RUSAGE_CHILDREN); print(s.returncode, u.ru_maxrss, u.ru_utime+u.ru_stime)"
+        # A process of its own for each, so that the memory of the one does not count for the other.
         command += ["--save-transforms", "t.json", "-q"]
         result = subprocess.run(
-            [sys.executable, "-c", measured, *command], check=True, capture_output=True, text=True, cwd=folder
+            [sys.executable, "-c", MEASURED, *command], check=True, capture_output=True, text=True, cwd=folder
         )
         status, peak_kib, cpu_s = result.stdout.split()
         saved = json.loads((folder / "t.json").read_text())
