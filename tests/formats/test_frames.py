@@ -50,7 +50,7 @@ FILES = {
     "five bands": ((20, 30, 5), "uint16", {**PLAIN, "photometric": "minisblack", "planarconfig": "contig"}),
 }  # fmt: skip
 STRUCTURE = (258, 259, 262, 277, 282, 283, 284, 296, 317, 322, 323, 338, 339, 34675)
-"""Tags that are as they were: bits, compression, photometric, samples, resolution, planes, predictor, tile."""
+"""Tags that are as they were: bits, compression, colours, resolution, planes, predictor, tiles, profile."""
 
 
 @pytest.fixture(autouse=True)
