@@ -56,7 +56,8 @@ def main(folder: Path) -> None:
     aligned = [stack[0], *(np.where(f.valid, f.image, 0).astype(float) for f in found)]
     last, valid = aligned[-1], found[-1].valid
     beside(stack[0], stack[-1], last).save(folder / "frames.png", optimize=True)
-    after = np.where(valid, difference(stack[0], last + np.median((stack[0] - last)[valid])), 127.5)
+    as_bright = last * np.median(stack[0][valid] / np.maximum(last[valid], 1))
+    after = np.where(valid, difference(stack[0], as_bright), 127.5)
     beside(difference(stack[0], stack[-1]), after).save(folder / "differences.png", optimize=True)
     everywhere = np.all([f.valid for f in found], axis=0)
     means = np.mean(stack, axis=0), np.where(everywhere, np.mean(aligned, axis=0), 0)

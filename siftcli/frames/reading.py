@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import OrderedDict
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def reader(path: str) -> Reader:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+    if not stat.S_ISREG(state.st_mode):
+        raise InputError(f"{path}: expected a file, as frames are read twice; copy it into one")
     key = path, state.st_mtime_ns, state.st_size
     if key in _open:
         _open.move_to_end(key)

@@ -55,6 +55,8 @@ class Journal:
     ) -> None:
         if self._file is not None:
             self._file.close()
+        if kind is not None and not (self.found or self.begun):
+            self.remove()  # there is nothing to go on from
 
     def remove(self) -> None:
         """Remove it: the run is finished."""

@@ -32,7 +32,7 @@ from .align_plan import Frame
 from .align_warp import WarpTask
 from .align_work import Options, channel_samples, grey_picture, stretch_for
 
-STRIP_PIXELS = 1 << 24
+STRIP_PIXELS = 1 << 22
 """Pixels that are read at once when a copy is reduced."""
 REFINED_PX = 1024
 """Side of the tiles that a transform is refined on."""

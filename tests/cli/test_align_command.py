@@ -313,6 +313,26 @@ def _kill(*_args, **_options):
     raise KilledError
 
 
+def test_an_interrupted_run_leaves_only_its_journal(here):
+    from siftcli.alignment.options import AlignOptions, WarpOptions
+    from siftcli.params import SiftParams
+    from siftcli.workflows.align import Request
+    from siftcli.workflows.align import run as run_align
+    from siftcli.workflows.align_plan import Targets, make_plan
+    from siftcli.workflows.align_work import Options
+
+    options = Options(align=AlignOptions(), warp=WarpOptions(), params=SiftParams())
+    before, asked = names_here(), []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 4  # after the chunk of transforms and a few frames
+
+    plan = make_plan(["stack.tif"], Targets(output="out.tif"))
+    assert run_align(plan, options, Request(jobs=1), stop=stop).is_interrupted
+    assert [name for name in names_here() if name not in before] == [".out.tif.siftcli-align.jsonl"]
+
+
 def test_a_folder_goes_on_where_it_was_killed(here, monkeypatch):
     run(["align", "set", "-o", "whole", "--jobs", "1", "-q"])
     taken = []
