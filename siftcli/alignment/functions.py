@@ -13,6 +13,7 @@ from ..errors import InputError, ParameterError
 from ..features import Features
 from ..image import Picture, read_image
 from ..image.decoding import decode
+from ..image.stretch import NO_STRETCH
 from ..params import SiftParams
 from .canvas import make_canvas
 from .estimation import Estimate, estimate
@@ -29,8 +30,8 @@ from .options import (
 )
 from .warping import warp_samples
 
-STRETCH = "percentile"
-"""How the grey of frames is stretched: detectors of microscopes and telescopes use part of their range."""
+DEFAULT_STRETCH = "percentile"
+"""How the grey of frames is stretched: microscopes and telescopes use part of the range of their samples."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +67,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
     fill: float | str = 0.0,
     canvas: str = "reference",
     max_error: float | None = None,
-    stretch: str = STRETCH,
+    stretch: str | None = None,
     page: int = 1,
     threads: int | None = None,
     params: SiftParams | None = None,
@@ -89,7 +90,8 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
     max_error
         Largest error of an inlier in pixels; 3 when not given.
     stretch
-        As for :func:`siftcli.detect`, before features are found; the result keeps its values.
+        As for :func:`siftcli.detect`, before features are found; the result keeps its values. When not
+        given, ``"percentile"``, for 8-bit samples ``"none"``.
     page
         Page of files with several.
     threads, params, **options
@@ -110,8 +112,11 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
     check_choice("canvas", canvas, CANVASES)
     how = AlignOptions(model=model, refine=refine, **({} if max_error is None else {"max_error": max_error}))
     resample = WarpOptions(interpolation=interpolation, fill=fill)
-    # OpenCV and scikit-image refuse what is not in memory: both pictures are read whole.
-    pictures = [read_image(p, stretch=stretch, page=page_index(page)) for p in (reference, moving)]
+    stored = [_samples(image, page) for image in (reference, moving)]
+    pictures = [
+        read_image(image, stretch=stretch or default_stretch(samples.dtype), page=page_index(page))
+        for image, samples in zip((reference, moving), stored, strict=True)
+    ]
     sift = (params or SiftParams()).override(**options)
     features = [features_of(picture, sift, threads) for picture in pictures]
     found = estimate(features[1], features[0], how, threads)
@@ -120,7 +125,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
         return _alignment(found, features[1])
     sizes = [picture.input_size for picture in pictures]
     place = make_canvas(canvas, sizes[0], [(found.matrix, sizes[1])])
-    image, valid = _warped(_samples(moving, page), found.matrix, place.size, place.origin, resample)
+    image, valid = _warped(stored[1], found.matrix, place.size, place.origin, resample)
     return replace(_alignment(found, features[1]), image=image, valid=valid, origin=place.origin)
 
 
@@ -136,6 +141,11 @@ def _alignment(found: Estimate, moving: Features) -> Alignment:
         motion=found.motion(moving.image_size),
         reason=found.reason or found.refinement,
     )
+
+
+def default_stretch(dtype: np.dtype[Any]) -> str:
+    """The stretch for detection in samples of a type: none for 8 bits, which mostly use their range."""
+    return NO_STRETCH if dtype == np.uint8 else DEFAULT_STRETCH
 
 
 def features_of(picture: Picture, params: SiftParams, threads: int | None = None) -> Features:

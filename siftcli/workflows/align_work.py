@@ -19,7 +19,6 @@ from ..features import Features
 from ..frames.reading import layout_of, read_frame
 from ..image import Picture, read_image
 from ..image.quiet import quiet_decoders
-from ..image.stretch import NO_STRETCH
 from ..params import SiftParams
 from .align_plan import Frame
 
@@ -27,8 +26,6 @@ LARGEST_CHUNK, SMALLEST_CHUNK = 32, 16
 """Frames of a task. Features of those before it, which its first ones are matched with, are found again."""
 LOOK_BACK = 5
 """How many frames before are tried until one can be matched."""
-DEFAULT_STRETCH = "percentile"
-"""For samples of more than 8 bits, which use any part of their range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,9 +238,9 @@ def grey_picture(options: Options, samples: NDArray[Any], frame: Frame) -> Pictu
 
 def stretch_for(options: Options, dtype: np.dtype[Any]) -> str:
     """The stretch that is used for a type of samples."""
-    if options.stretch is not None:
-        return options.stretch
-    return NO_STRETCH if dtype == np.uint8 else DEFAULT_STRETCH
+    from ..alignment.functions import default_stretch
+
+    return options.stretch or default_stretch(dtype)
 
 
 def channel_samples(samples: NDArray[Any], channel: int | None, frame: Frame, *, alpha: str) -> NDArray[Any]:
