@@ -141,9 +141,9 @@ def test_pages_of_other_sizes_are_frames(tmp_path):
 
 def test_large_files_are_bigtiff(tmp_path, monkeypatch):
     monkeypatch.setattr(tiff_writing, "BIGTIFF_BYTES", 1000)
-    tifffile.imwrite(tmp_path / "in.tif", samples((4, 20, 30), "uint8"))
+    tifffile.imwrite(tmp_path / "in.tif", samples((5, 20, 30), "uint8"))
     with tifffile.TiffFile(rewritten(tmp_path / "in.tif")) as file:
-        assert file.is_bigtiff and file.asarray().shape == (4, 20, 30)
+        assert file.is_bigtiff and file.asarray().shape == (5, 20, 30)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
