@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from browser import Browser, find_browser
 from conftest import SAMPLES
 from PIL import Image
 
@@ -453,3 +454,27 @@ def test_names_cannot_command_the_report(here):
     Image.open("set/p1.png").save("set/<img src=x onerror=alert(1)>.png")
     run(["align", "set", "--report", "r.html", "-q"])
     assert "<img src=x" not in Path("r.html").read_text("utf-8")
+
+
+if find_browser():  # as in test_report.py
+
+    @pytest.mark.browser
+    def test_the_report_lives_in_a_browser(here):
+        run(["align", "stack.tif", "--report", "r.html", "--jobs", "1", "-q"])
+        with Browser(find_browser(), here / "profile") as browser:
+            browser.open(here / "r.html")
+            drawn = (
+                "[...document.querySelectorAll('.chart')].filter(c => c.querySelector('.main-svg')).length"
+            )
+            assert browser.evaluate(drawn) == 6
+            decoded = "Promise.all([...document.images].map(i => i.decode())).then(() => true)"
+            assert browser.evaluate(decoded) is True
+            browser.evaluate("document.querySelector('#blink').click()")
+            assert browser.evaluate("document.querySelector('#blink').textContent") == "Blink"
+            seen = "getComputedStyle(document.querySelector('.over')).visibility"
+            before = browser.evaluate(seen)
+            browser.evaluate("document.querySelector('.blinking').click()")
+            assert browser.evaluate(seen) != before
+            assert browser.complaints() == []
+            outside = [url for url in browser.requests() if not url.startswith(("data:", "blob:"))]
+            assert outside == [(here / "r.html").resolve().as_uri()]
