@@ -119,6 +119,11 @@ def check_fill(dtype: np.dtype[Any], options: WarpOptions) -> None:
     """
     if dtype.kind not in "uif":
         raise InputError(f"expected integer or float samples, got {dtype}; convert them first")
+    if dtype.kind != "f" and dtype.itemsize > 4 and options.interpolation != "nearest":
+        raise InputError(
+            f"{dtype} samples cannot be interpolated exactly; pass --interpolation nearest, or convert them to "
+            "32 bits or float64"
+        )
     if not isinstance(options.fill, float):
         if options.fill == "nan" and dtype.kind != "f":
             raise ParameterError(f"fill must be a number or mirror for {dtype} samples; got nan")
@@ -308,8 +313,6 @@ def as_type(values: Samples, dtype: np.dtype[Any]) -> Samples:
     limits = np.iinfo(dtype)
     with np.errstate(invalid="ignore"):
         clipped = np.clip(np.rint(values), limits.min, float(limits.max))
-    if dtype.itemsize == 8:  # the largest float64 below 2⁶³ or 2⁶⁴
-        clipped = np.minimum(clipped, np.nextafter(float(limits.max), 0))
     return clipped.astype(dtype)
 
 

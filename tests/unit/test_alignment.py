@@ -284,6 +284,7 @@ def test_tiles_make_the_whole(monkeypatch):
         (np.eye(3), 0.5, "uint8", ParameterError),
         (np.eye(3), "nan", "uint16", ParameterError),
         (np.eye(3), 0, "complex64", InputError),
+        (np.eye(3), 0, "int64", InputError),
         (np.full((3, 3), np.nan), 0, "uint8", InputError),
     ],
 )
