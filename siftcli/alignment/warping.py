@@ -121,8 +121,8 @@ def check_fill(dtype: np.dtype[Any], options: WarpOptions) -> None:
         raise InputError(f"expected integer or float samples, got {dtype}; convert them first")
     if dtype.kind != "f" and dtype.itemsize > 4 and options.interpolation != "nearest":
         raise InputError(
-            f"{dtype} samples cannot be interpolated exactly; pass --interpolation nearest, or convert them to "
-            "32 bits or float64"
+            f"{dtype} samples cannot be interpolated exactly; pass --interpolation nearest, or convert them "
+            "to 32 bits or float64"
         )
     if not isinstance(options.fill, float):
         if options.fill == "nan" and dtype.kind != "f":
@@ -139,9 +139,10 @@ def check_fill(dtype: np.dtype[Any], options: WarpOptions) -> None:
 
 def is_singular(matrix: Matrix) -> bool:
     """Whether a map cannot be inverted, or holds NaN or infinity; a shift, however far, can be."""
+    if not np.isfinite(matrix).all():
+        return True
     last = matrix[2, 2] if matrix[2, 2] != 0 else 1.0
-    determinant = float(np.linalg.det(matrix / last))
-    return not (np.isfinite(matrix).all() and abs(determinant) >= SMALLEST_DETERMINANT)
+    return abs(float(np.linalg.det(matrix / last))) < SMALLEST_DETERMINANT
 
 
 def source_map(matrix: Matrix, origin: tuple[float, float] = (0.0, 0.0)) -> Matrix:
