@@ -55,7 +55,7 @@ def files(tmp_path, monkeypatch):
         ("match", ("match", IMAGE, OTHER)),
         ("match", ("match", IMAGE, OTHER, "--rotate", "30", "--scale", "0.5")),
         ("match of a collection", ("match", "--pairs", "exhaustive", "{files}/many.db")),
-        ("align", ("align", IMAGE, IMAGE)),
+        ("align", ("align", IMAGE, OTHER)),
         ("formats", ("formats",)),
         (
             "evaluate",
