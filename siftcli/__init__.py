@@ -15,6 +15,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import compat
+    from .alignment.functions import Alignment, align, warp
     from .api import describe, detect
     from .errors import SiftcliError
     from .features import Features, Matches
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .params import SiftParams
 
 _HOMES = {
+    "Alignment": ".alignment.functions",
     "Camera": ".matching.cameras",
     "Features": ".features",
     "Guide": ".matching.nearest",
@@ -33,16 +35,19 @@ _HOMES = {
     "SiftParams": ".params",
     "SiftcliError": ".errors",
     "Verification": ".matching.verification",
+    "align": ".alignment.functions",
     "describe": ".api",
     "detect": ".api",
     "load": ".formats",
     "match": ".matching.nearest",
     "save": ".formats",
     "verify": ".matching.verification",
+    "warp": ".alignment.functions",
 }
 _MODULES = ("compat",)
 
 __all__ = [
+    "Alignment",
     "Camera",
     "Features",
     "Guide",
@@ -52,6 +57,7 @@ __all__ = [
     "SiftcliError",
     "Verification",
     "__version__",
+    "align",
     "compat",
     "describe",
     "detect",
@@ -59,6 +65,7 @@ __all__ = [
     "match",
     "save",
     "verify",
+    "warp",
 ]
 
 

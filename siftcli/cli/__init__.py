@@ -16,6 +16,7 @@ COMMANDS = {
     "detect": "Find SIFT features in images.",
     "describe": "Describe your own keypoints, or another detector's.",
     "match": "Match two images and recover the rotation between them.",
+    "align": "Align pictures and stacks with a reference.",
     "info": "Show what a feature file contains.",
     "convert": "Convert feature files from one format to another.",
     "formats": "List the formats that are read and written.",

@@ -141,6 +141,14 @@ OWN = Need(
 )
 RESIZED = Need(lambda values: bool(values["sizes"] or not values["inputs"]), "without --sizes", "add --sizes")
 
+ESTIMATES = Need(lambda values: values["apply"] is None, "with --apply", "drop --apply")
+APPLIES = Need(_given("apply"), "without --apply", "add --apply FILE")
+WRITES_ANYTHING = Need(
+    lambda values: any(values[name] is not None for name in ("output", "save_transforms", "report")),
+    "without -o, --save-transforms or --report",
+    "name an output",
+)
+
 _READING = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
 _CAMERAS = ("camera", "camera_model", "pose_priors")
 _SIFT = ("preset", *SIFT_OPTIONS)
@@ -193,6 +201,21 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         ROTATED: (*_ORIENTATION, "views"),
         WRITES: ("format",),
         REPLACES: ("overwrite",),
+    },
+    "align": {
+        ALWAYS: (
+            "output", "to", "save_transforms", "apply", "report", "channel", "on_failure", "stretch",
+            "nodata", "threads", "dask", "as_json", "verbose", "quiet",
+        ),
+        ESTIMATES: (
+            "model", "refine", "ratio", "max_error", "neighbours", "canvas", "max_image_size", *_SIFT,
+        ),
+        APPLIES: ("scale", "inverse"),
+        WRITES: ("valid", "format", "interpolation", "fill", "gcps"),
+        WRITES_ANYTHING: ("overwrite",),
+        ON_THIS_MACHINE: ("jobs",),
+        LEARNED: ("orientation_weights",),
+        ROTATED: _ORIENTATION,
     },
     "info": {ALWAYS: ("format", "image", "as_json")},
     "convert": {

@@ -32,6 +32,7 @@ __all__ = [
     "count_pages",
     "read_image",
     "read_mask",
+    "upright",
 ]
 
 ImageSource = str | PathLike[str] | NDArray[Any]
@@ -103,8 +104,8 @@ def read_image(
     name, decoded = _load(source, page)
     orientation = decoded.exif_orientation if exif_orientation == "apply" else 1
     left_out = _left_out(decoded, stretch, nodata)
-    grey = _upright(_grey(decoded, name, left_out, stretch), orientation)
-    left_out = None if left_out is None else _upright(left_out, orientation)
+    grey = upright(_grey(decoded, name, left_out, stretch), orientation)
+    left_out = None if left_out is None else upright(left_out, orientation)
     size = (grey.shape[1], grey.shape[0])
     picture = Picture(grey, Path(name).name, orientation, size, left_out=left_out, n_pages=decoded.n_pages)
     return picture.reduced(limit)
@@ -301,7 +302,8 @@ def _check_float(samples: NDArray[Any], name: str) -> None:
         )
 
 
-def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation to an array (y, x, ...); returns it contiguous."""
     return np.ascontiguousarray(_oriented(array, orientation))
 
 

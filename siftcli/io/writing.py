@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -83,6 +84,28 @@ def write_inside(path: str | PathLike[str], data: bytes, *, overwrite: bool = Fa
         _write_and_rename(_in_real_folder(name), data)
     except (OSError, ValueError) as error:
         raise _cannot_write(name, error) from error
+
+
+@contextlib.contextmanager
+def whole_file(path: str | PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path to write to, which becomes the file if no exception is raised.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and may not be overwritten, or cannot be written.
+    """
+    check_output(path, overwrite=overwrite)
+    name = os.fspath(path)
+    temporary = temporary_name(_in_real_folder(name))
+    try:
+        yield temporary
+        temporary.replace(_in_real_folder(name))
+    except OSError as error:
+        raise _cannot_write(name, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _in_real_folder(name: str) -> Path:

@@ -61,6 +61,7 @@ def files(tmp_path, monkeypatch):
         ("match of a collection", ("match", "--pairs", "exhaustive", "{files}/many.db")),
         ("match of a collection", ("match", "--show", "chelsea.png", "camera.png", "{files}/matched.db")),
         ("describe", ("describe", IMAGE, "--keypoints", "{files}/one.npz")),
+        ("align", ("align", IMAGE, OTHER)),
         ("formats", ("formats",)),
         (
             "evaluate",

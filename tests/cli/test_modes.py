@@ -49,6 +49,16 @@ IN_EFFECT = {
         modes.WRITES: ["a.png", "b.png", "-o", "x"],
         modes.REPLACES: ["x.db", "--pairs", "exhaustive"],
     },
+    "align": {
+        modes.ALWAYS: ["a.png", "b.png"],
+        modes.ESTIMATES: ["a.png", "b.png"],
+        modes.APPLIES: ["a.png", "b.png", "--apply", "t.json"],
+        modes.WRITES: ["a.png", "b.png", "-o", "x"],
+        modes.WRITES_ANYTHING: ["a.png", "b.png", "--report", "x"],
+        modes.ON_THIS_MACHINE: ["a.png", "b.png", "--dask", "local"],
+        modes.LEARNED: ["a.png", "b.png", "--orientation", "learned"],
+        modes.ROTATED: ["a.png", "b.png", "--no-upright"],
+    },
     "info": {modes.ALWAYS: ["f.npz"]},
     "convert": {
         modes.ALWAYS: ["f.npz", "g.npz"],
@@ -104,6 +114,15 @@ NOT_IN_EFFECT = {
         modes.ROTATED: ["a.png", "b.png", "--upright"],
         modes.WRITES: ["a.png", "b.png"],
         modes.REPLACES: ["a.png", "b.png"],
+    },
+    "align": {
+        modes.ESTIMATES: ["a.png", "b.png", "--apply", "t.json"],
+        modes.APPLIES: ["a.png", "b.png"],
+        modes.WRITES: ["a.png", "b.png", "--report", "x"],
+        modes.WRITES_ANYTHING: ["a.png", "b.png"],
+        modes.ON_THIS_MACHINE: ["a.png", "b.png", "--dask", "tcp://127.0.0.1:1"],
+        modes.LEARNED: ["a.png", "b.png"],
+        modes.ROTATED: ["a.png", "b.png", "--upright"],
     },
     "convert": {modes.CONVERTS_TO_DATABASE: ["x.db", "x.h5"]},
     "evaluate": {
