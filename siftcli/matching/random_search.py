@@ -86,10 +86,10 @@ def fundamental(first: Points, second: Points, scale: Floats, max_error: float) 
         matrix, found = poselib.estimate_fundamental(first[rows], second[rows], options, _refinement())
         return _finite(matrix) if found["num_inliers"] >= 8 else None
 
-    def score(matrix: Matrix) -> float:
-        return _score(sampson_errors(first, second, matrix), scale, max_error)
+    def errors(matrix: Matrix) -> Floats:
+        return sampson_errors(first, second, matrix)
 
-    return _best(FUNDAMENTAL_SEARCHES, estimate, score, scale, max_error)
+    return _best(FUNDAMENTAL_SEARCHES, estimate, errors, scale, max_error)
 
 
 def relative_pose(
@@ -116,25 +116,36 @@ def relative_pose(
             return None
         return RelativePose(rotation=rotation, direction=translation / np.linalg.norm(translation))
 
-    def score(pose: RelativePose) -> float:
-        return _score(sampson_errors(first, second, pose.fundamental(*cameras)), scale, max_error)
+    def errors(pose: RelativePose) -> Floats:
+        return sampson_errors(first, second, pose.fundamental(*cameras))
 
-    return _best(ESSENTIAL_SEARCHES, estimate, score, scale, max_error)
+    return _best(ESSENTIAL_SEARCHES, estimate, errors, scale, max_error)
 
 
 def _best(
     searches: tuple[Search, ...],
     estimate: Callable[[NDArray[np.intp], float], Candidate | None],
-    score: Callable[[Candidate], float],
+    errors: Callable[[Candidate], Floats],
     scale: Floats,
     max_error: float,
 ) -> Candidate | None:
-    """The candidate of the searches with the highest score; the first of equal ones."""
-    candidates = [
-        estimate(_smallest(scale, search.smallest), min(search.tolerance_px, max_error))
-        for search in searches
-    ]
-    return max((c for c in candidates if c is not None), key=score, default=None)
+    """The candidate of the searches with the highest score; the first of equal ones.
+
+    Where one search finds little, the others are left out: the images have mostly nothing in common then,
+    and searches for what is not there are the longest.
+    """
+    best, highest = None, -math.inf
+    for search in searches:
+        candidate = estimate(_smallest(scale, search.smallest), min(search.tolerance_px, max_error))
+        if candidate is None:
+            break
+        its_errors = errors(candidate)
+        score = _score(its_errors, scale, max_error)
+        if score > highest:
+            best, highest = candidate, score
+        if np.sum(its_errors <= max_error) < LEAST_CHOSEN:
+            break
+    return best
 
 
 def _smallest(scale: Floats, share: float) -> NDArray[np.intp]:

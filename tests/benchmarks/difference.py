@@ -25,8 +25,10 @@ from PIL import Image, ImageDraw, ImageFont
 from trials import AT_EQUAL_COUNTS, SWEEPS
 
 from siftcli import detectors
+from siftcli.drawing.matches import INLIER_COLOUR as CORRECT_COLOUR
+from siftcli.drawing.matches import OUTLIER_COLOUR as WRONG_COLOUR
 from siftcli.evaluation.measure import counted
-from siftcli.evaluation.pictures import CORRECT_COLOUR, GAP_PX, WRONG_COLOUR
+from siftcli.evaluation.pictures import GAP_PX
 from siftcli.features import Features
 from siftcli.image import read_image
 from siftcli.io.writing import write_output

@@ -1,5 +1,7 @@
 """How many overlapping pairs ``--pairs similar:K`` finds, and what a large collection costs.
 
+    python tests/benchmarks/retrieval.py recall|cost|index|match ...
+
 ``recall COLLECTION.db``: the truth is the verified pairs that the database has already, of an exhaustive
 match of some images (those with a truth); all others are distractors. Recall is the share of true pairs that
 ``similar:K`` lists. ``plain`` lists each image's K nearest only; ``ideal`` ranks by the inliers themselves,
