@@ -43,6 +43,9 @@ DENSE: Mapping[str, Any] = {
     "clean_contrast": 1.0,
     "stability_threshold": 0.75,
     "stability_power": 1.8,
+    "ranking_power": 1.4,
+    "ranking_roundness": 1.25,
+    "selection": "strongest",
 }
 """For reconstruction, which needs thousands of features of a photograph and sorts out the weak ones."""
 
