@@ -39,7 +39,7 @@ def similar_images(vectors: NDArray[np.int8], k: int) -> Listed:
     near, similarity = _candidates(vectors, min(_CANDIDATES * k, max(n - 1, 0)))
     first = np.repeat(np.arange(n), near.shape[1])
     second, score = near.ravel().astype(np.int64), similarity.ravel()
-    has_words = vectors.any(axis=1)
+    has_words = np.any(vectors, axis=1)
     chosen = np.isfinite(score) & has_words[first] & has_words[second]
     first, second, score = first[chosen], second[chosen], score[chosen]
     keys, places = np.unique(np.minimum(first, second) * n + np.maximum(first, second), return_index=True)
