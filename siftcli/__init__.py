@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import compat
     from .api import describe, detect
     from .errors import SiftcliError
+    from .explanation import explain
     from .features import Features, Matches
     from .formats import load, save
     from .matching.cameras import Camera, RelativePose
@@ -35,6 +36,7 @@ _HOMES = {
     "Verification": ".matching.verification",
     "describe": ".api",
     "detect": ".api",
+    "explain": ".explanation",
     "load": ".formats",
     "match": ".matching.nearest",
     "save": ".formats",
@@ -55,6 +57,7 @@ __all__ = [
     "compat",
     "describe",
     "detect",
+    "explain",
     "load",
     "match",
     "save",

@@ -18,6 +18,7 @@ COMMANDS = {
     "match": "Match two images and recover the rotation between them.",
     "info": "Show what a feature file contains.",
     "convert": "Convert feature files from one format to another.",
+    "explain": "Follow one keypoint from pixels to 128 numbers.",
     "formats": "List the formats that are read and written.",
     "evaluate": "Compare detectors under rotation and other changes of images.",
     "report": "Show an evaluation, two compared, or the pairs of a collection.",

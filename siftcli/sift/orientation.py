@@ -11,7 +11,9 @@ are too small by the same factor.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +47,34 @@ _SAMPLES_PER_KEYPOINT = 1024
 """Work of one histogram, in the units of ``Threads.over_keypoints``."""
 
 
+@dataclass(frozen=True)
+class OrientationTrace:
+    """What :func:`assign_orientations` fills in for the first N keypoints; none when not asked."""
+
+    histograms: NDArray[np.float64]
+    """(N, bins) as collected."""
+    smoothed: NDArray[np.float32]
+    """(N, bins)."""
+    fields: NDArray[np.float32]
+    """(N, rows, columns, 2) samples of the disc and the square around it: what each counts, and its direction
+    in bins; zero outside the disc. The first row and column are those of :func:`first_sample`."""
+
+    @classmethod
+    def room_for(cls, n: int, params: OrientationParams, sigma: float = 0.0) -> Self:
+        """Room for ``n`` keypoints of at most ``sigma`` samples."""
+        reach = params.orientation_window * params.orientation_radius * sigma
+        side = 2 * math.ceil(reach) + 1
+        shape = (n, params.orientation_bins)
+        return cls(
+            np.zeros(shape), np.zeros(shape, np.float32), np.zeros((max(n, 1), n * side, side, 2), np.float32)
+        )
+
+
+def first_sample(place: float, reach: float) -> int:
+    """The first row, or column, of the samples around a place; the octave's first has no neighbour."""
+    return max(1, math.ceil(place - reach))
+
+
 def histogram_stage(params: OrientationParams) -> OrientationStage:
     """The orientation histogram, as a stage of the pipeline."""
     radius = 0.0 if params.upright else params.orientation_window * params.orientation_radius
@@ -52,7 +82,11 @@ def histogram_stage(params: OrientationParams) -> OrientationStage:
 
 
 def assign_orientations(
-    strip: Strip, keypoints: Keypoints, params: OrientationParams, threads: Threads
+    strip: Strip,
+    keypoints: Keypoints,
+    params: OrientationParams,
+    threads: Threads,
+    trace: OrientationTrace | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Find the dominant gradient directions around each keypoint.
 
@@ -66,6 +100,8 @@ def assign_orientations(
         Gradients, window, bins, smoothing and the rule for further peaks.
     threads
         Where the keypoints are shared out.
+    trace
+        Filled, with room for all keypoints; none with ``params.upright``.
 
     Returns
     -------
@@ -88,10 +124,12 @@ def assign_orientations(
         np.float32(_WEIGHT_OF_NEIGHBOURS if params.isotropic_gradients else 0),
     )
     image = strip.levels, strip.first_row, *strip.shape
+    asked = trace or OrientationTrace.room_for(0, params)
+    traces = asked.histograms, asked.smoothed, asked.fields
     threads.over_keypoints(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
-        lambda counter: _orientations(*image, places, level, *settings, angles, n_angles, counter),
+        lambda counter: _orientations(*image, places, level, *settings, angles, n_angles, *traces, counter),
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
     return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
@@ -157,7 +195,9 @@ def _fill_window(start, n, inverse, weights):
 
 
 @subroutine
-def _histogram(level, first_row, height, width, neighbours, x, y, window, radius, histogram, bins, lines):
+def _histogram(
+    level, first_row, height, width, neighbours, x, y, window, radius, histogram, bins, lines, field
+):
     """Fill the histogram of gradient directions in a disc, weighted by magnitude and a Gaussian.
 
     Each gradient is shared between two bins. Only samples with a neighbour on every side count, so the
@@ -180,6 +220,8 @@ def _histogram(level, first_row, height, width, neighbours, x, y, window, radius
         (4, bins + 2) float64; the first row is filled.
     bins, lines
         (N,) int32 and (4, N) float32, room for a row of samples.
+    field
+        (rows, columns, 2) float32, filled as of :class:`OrientationTrace`; of no rows when not wanted.
     """
     size = histogram.shape[1]
     n_bins = size - 2
@@ -202,6 +244,11 @@ def _histogram(level, first_row, height, width, neighbours, x, y, window, radius
             own = (i & (_HISTOGRAMS - 1)) * size + bins[i]
             accumulate(histogram, own, lower[i])
             accumulate(histogram, own + 1, upper[i])
+        if row - top < len(field):
+            for i in range(left - first, right - first):
+                share = lower[i] + upper[i]
+                field[row - top, i, 0] = share
+                field[row - top, i, 1] = bins[i] + (upper[i] / share if share > 0 else 0)
     for i in range(size):
         for other in range(1, _HISTOGRAMS):
             histogram[0, i] += histogram[other, i]
@@ -283,7 +330,8 @@ def _peaks(histogram, peak_ratio, angles, heights):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float64,"
-    " float32[::1], float64, float32, float64[:, ::1], int64[::1], int64[::1])"
+    " float32[::1], float64, float32, float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1],"
+    " float32[:, :, :, ::1], int64[::1])"
 )
 def _orientations(
     levels,
@@ -299,6 +347,9 @@ def _orientations(
     neighbours,
     angles,
     n_angles,
+    histograms,
+    smoothed_histograms,
+    fields,
     counter,
 ):
     """Assign orientations to keypoints, as many as are left.
@@ -325,6 +376,8 @@ def _orientations(
         (N, K) float64, filled: radians, the strongest first.
     n_angles
         (N,) int64, filled: how many each has.
+    histograms, smoothed_histograms, fields
+        Of :class:`OrientationTrace`, filled for as many keypoints as there is room for.
     counter
         (1,) int64 of the parallel for loop.
     """
@@ -356,6 +409,9 @@ def _orientations(
             histogram,
             bins,
             lines,
+            fields[n if n < len(fields) else 0],
         )
         _smooth(histogram[0], taps, wrapped, smoothed)
+        if n < len(histograms):
+            histograms[n], smoothed_histograms[n] = histogram[0, :n_bins], smoothed[:n_bins]
         n_angles[n] = _peaks(smoothed[:n_bins], peak_ratio, angles[n], heights)

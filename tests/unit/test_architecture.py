@@ -26,7 +26,7 @@ LAYERS = (
     ("learned", "affine_views"),
     ("detection",),
     ("api",),
-    ("compat", "detectors", "integrations"),
+    ("compat", "detectors", "integrations", "explanation"),
     ("workflows",),
     ("evaluation",),
     ("report", "bench"),
