@@ -131,11 +131,12 @@ def _print(found: Any) -> None:
         (v.filter, v.note, number(v.measured), bound(v), "passed" if v.passed else "REJECTED")
         for v in found.view.verdicts
     ]
-    print_table(headline(found.view), rows, heads=("filter", "what", "measured", "limit", ""), n_names=2)
+    print(headline(found.view))
+    print_table("what the filters said", rows, heads=("filter", "what", "measured", "limit", ""), n_names=2)
     if found.turned is not None:
+        print(f"\nrotated by {found.rotate_deg:g} degrees: {headline(found.turned)}")
         differences = [
             (d.stage, d.what, f"{d.difference:+.{d.decimals}f}", d.unit) for d in found.differences
         ]
-        print_table(
-            f"rotated by {found.rotate_deg:g} degrees: {headline(found.turned)}", differences, n_names=2
-        )
+        heads = ("stage", "what", "difference", "")
+        print_table("where the two differ", differences, heads=heads, n_names=2)

@@ -30,7 +30,7 @@ from .turning import compared, counterpart
 __all__ = ["Description", "Difference", "Explanation", "Verdict", "View", "explain"]
 
 
-def explain(
+def explain(  # noqa: PLR0913  the options of detect, and which keypoint
     image: str | PathLike[str] | NDArray[Any],
     params: SiftParams | None = None,
     *,
@@ -68,13 +68,13 @@ def explain(
     """
     params = (params or SiftParams()).override(**options)
     _check(params, at, keypoint, rotate)
-    how = {
-        "exif_orientation": exif_orientation,
-        "page": page_index(page),
-        "stretch": stretch,
-        "nodata": nodata,
-    }
-    picture = read_image(image, **how)
+    picture = read_image(
+        image,
+        exif_orientation=exif_orientation,
+        page=page_index(page),
+        stretch=stretch,
+        nodata=nodata,
+    )
     _require_inside(at, picture)
     height, width = picture.grey.shape
     require_memory(
@@ -114,7 +114,8 @@ def _require_inside(at: tuple[float, float] | None, picture: Picture) -> None:
     height, width = picture.grey.shape
     if at is not None and not (-0.5 <= at[0] <= width - 0.5 and -0.5 <= at[1] <= height - 0.5):
         raise ParameterError(
-            f"at must be a place in the image, x up to {width - 1} and y up to {height - 1}; got {at[0]:g},{at[1]:g}"
+            f"at must be a place in the image, x up to {width - 1} and y up to {height - 1}; "
+            f"got {at[0]:g},{at[1]:g}"
         )
 
 
@@ -127,12 +128,14 @@ def _chosen(
     features = scene.features
     if len(features) == 0:
         raise InputError(
-            f"{scene.picture.label}: no keypoint was found; explain a place with --at X,Y, or lower --contrast-threshold"
+            f"{scene.picture.label}: no keypoint was found; explain a place with --at X,Y, "
+            "or lower --contrast-threshold"
         )
     row = keypoint or 0
     if not 0 <= row < len(features):
         raise ParameterError(
-            f"keypoint must be a row of the {len(features)} features found, from 0 to {len(features) - 1}; got {row}"
+            f"keypoint must be a row of the {len(features)} features found, from 0 to {len(features) - 1}; "
+            f"got {row}"
         )
     given = features.xy[row], np.float32(features.scale[row]), int(features.octave[row])
     return candidate_of(given, scene.octaves, scene.params), float(features.orientation[row])

@@ -51,7 +51,7 @@ class OctaveFound:
         kept = np.flatnonzero(self.fate == KEPT)
         order, first = grouped(self.refined[kept], distance)
         rows = kept[order]
-        return rows[first == first[rows == row]]
+        return np.asarray(rows[first == first[rows == row]])
 
 
 @dataclass(frozen=True)

@@ -216,9 +216,9 @@ def _description(
     """One frame; with domain-size pooling the patch is that of the middle size."""
     patch, magnitudes, directions = trace.grids[n, trace.grids.shape[1] // 2]
     square = patch.reshape(GRID + 2, LINE)[:, : GRID + 2]
-    lines = (grid[: GRID * LINE].reshape(GRID, LINE)[:, :GRID] for grid in (magnitudes, directions))
-    vectors = trace.vectors[n].reshape(4, DESCRIPTOR_LENGTH)
-    return Description(row, orientation, level, square, *lines, *vectors, stored)
+    u, v = (grid[: GRID * LINE].reshape(GRID, LINE)[:, :GRID] for grid in (magnitudes, directions))
+    sums, unit, clipped, scaled = trace.vectors[n].reshape(4, DESCRIPTOR_LENGTH)
+    return Description(row, orientation, level, square, u, v, sums, unit, clipped, scaled, stored)
 
 
 def _surroundings(strip: Strip, index: NDArray[np.int32]) -> Surroundings:

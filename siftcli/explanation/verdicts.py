@@ -19,6 +19,9 @@ _LEVEL, _VALUE, _ROUNDNESS, _STEP, _PLANES = (
     STEP_COLUMNS.index(name) for name in ("level", "value", "roundness", "step_x", "planes")
 )
 
+PLANES_OF_A_STEP = 3
+"""Of every fit but the last."""
+
 
 def of_sample(value: float, needed: float) -> Verdict:
     """Whether a sample is a candidate, which it is: other samples have no verdict."""
@@ -57,39 +60,24 @@ def of_refinement(
 def _unstable(strip: Strip, steps: NDArray[np.float64]) -> Verdict:
     """Why a candidate did not settle, from its last step."""
     if len(steps) == 0:
-        return Verdict(
-            "unstable", None, "", None, False, "the quadratic has no extremum: its Hessian is singular"
-        )
+        return _refused("the quadratic has no extremum: its Hessian is singular")
     last = steps[-1]
-    lengths = np.abs(last[_STEP : _STEP + 3])
-    level = float(last[_LEVEL] + last[_STEP + 2])
+    step = last[_STEP : _STEP + 3]
+    longest = float(np.abs(step).max())
     if last[_ROUNDNESS] <= 0:
-        return Verdict(
-            "unstable",
-            None,
-            "",
-            None,
-            False,
-            "the fit has no extremum there (the Hessian is that of a saddle)",
-        )
-    if last[_PLANES] > 3 and lengths.max() > 1:
-        return Verdict(
-            "unstable", float(lengths.max()), "<=", 1.0, False, "step of the last fit, in samples or levels,"
-        )
-    if last[_PLANES] > 3:
-        end = strip.n_scales + 0.5
-        limit, relation = (0.5, ">=") if level < 0.5 else (end, "<=")
-        return Verdict(
-            "unstable", level, relation, limit, False, "it belongs to the octave before or after: level"
-        )
-    return Verdict(
-        "unstable",
-        float(lengths.max()),
-        "",
-        None,
-        False,
-        f"not settled after {len(steps)} fits, or moved out of the octave; last step",
-    )
+        return _refused("the fit has no extremum there: its Hessian is that of a saddle")
+    is_last_fit = last[_PLANES] > PLANES_OF_A_STEP
+    if is_last_fit and longest > 1:
+        return Verdict("unstable", longest, "<=", 1.0, False, "step of the last fit, in samples or levels")
+    level = float(last[_LEVEL] + step[2] / (1 if is_last_fit else max(1.0, longest)))
+    if not 0.5 <= level < strip.n_scales + 0.5:
+        relation, limit = (">=", 0.5) if level < 0.5 else ("<=", strip.n_scales + 0.5)
+        return Verdict("unstable", level, relation, limit, False, "it moves to another octave: level")
+    return _refused(f"not settled after {len(steps)} fits, moved too often, or reached the border")
+
+
+def _refused(note: str) -> Verdict:
+    return Verdict("unstable", None, "", None, False, note)
 
 
 def of_group(n: int, spread: float, params: SiftParams) -> Verdict:

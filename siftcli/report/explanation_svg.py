@@ -26,7 +26,8 @@ def picture(view: View) -> str:
     small = Image.fromarray(_bytes(view.grey))
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
     side, (x, y) = _side(view), view.xy
-    box = f'<rect class="mark" x="{x - side / 2:.1f}" y="{y - side / 2:.1f}" width="{side:.1f}" height="{side:.1f}"/>'
+    corner = f'x="{x - side / 2:.1f}" y="{y - side / 2:.1f}"'
+    box = f'<rect class="mark" {corner} width="{side:.1f}" height="{side:.1f}"/>'
     # The outer edge of the first pixel is at -0.5.
     return _svg(
         _image(np.asarray(small), -0.5, -0.5, width, height) + box, (-0.5, -0.5, width, height), "the picture"
@@ -74,8 +75,8 @@ def refinement(view: View) -> str:
         (view.candidate.level, view.candidate.row, view.candidate.column),
     )
     r, c = row - around.top, column - around.left
-    top, left = max(0, r - 4), max(0, c - 4)
-    cut = around.differences[level][top : r + 5, left : c + 5]
+    top, left = max(0, r - 3), max(0, c - 3)
+    cut = around.differences[level][top : r + 4, left : c + 4]
     most = float(np.abs(cut).max()) or 1.0
     box = around.left + left - 0.5, around.top + top - 0.5, cut.shape[1], cut.shape[0]
     path = [*view.steps[:, :2].tolist(), *([list(view.place.samples[:2])] if view.place else [])]
@@ -112,7 +113,7 @@ def gradients(view: View, histogram: Histogram) -> str:
 
 
 def patch(description: Description) -> str:
-    """The grey values on the turned grid, with the borders of the 4 × 4 cells; the orientation points right."""
+    """The grey values on the turned grid, with the borders of the cells; the orientation points right."""
     n = len(description.patch)
     # Lines of the grid lie between points: half a cell of three points stands outside the outer ones.
     edges = [n / 2 + (k - 2) * 6 - 0.5 for k in range(5)]
@@ -163,7 +164,8 @@ def _side(view: View) -> float:
 
 def _svg(content: str, box: Sequence[float], label: str) -> str:
     view_box = " ".join(f"{v:.4g}" if abs(v) < 1000 else f"{v:.1f}" for v in box)
-    return f'<svg viewBox="{view_box}" role="img" aria-label="{label}">{content}</svg>'
+    about = f'preserveAspectRatio="xMinYMin" role="img" aria-label="{label}"'
+    return f'<svg viewBox="{view_box}" {about}>{content}</svg>'
 
 
 def _image(plane: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
@@ -178,7 +180,7 @@ def _dot(x: float, y: float, radius: float, kind: str) -> str:
 
 
 def _bytes(plane: NDArray[np.floating]) -> NDArray[np.uint8]:
-    return np.rint(255 * np.clip(plane, 0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * np.clip(plane, 0, 1)), np.uint8)
 
 
 def _stretched(

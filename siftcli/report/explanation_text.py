@@ -12,7 +12,7 @@ def headline(view: View) -> str:
     x, y = view.xy
     kind = "bright" if view.candidate.value < 0 else "dark"
     where = f"at ({x:.2f}, {y:.2f}), σ {view.sigma:.2f} px"
-    away = "" if view.distance is None else f", {view.distance:.2f} px from the place asked for"
+    away = "" if view.distance is None else f", {view.distance:.2f} px from where it was sought"
     if view.rejection is not None:
         return f"rejected candidate {where}{away}. {view.rejection.sentence}"
     rows = [str(d.row) for d in view.descriptions if d.row is not None]

