@@ -193,7 +193,7 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
             "at", "keypoint", "rotate", "output", "mask", *_FREE_SIFT, "exif_orientation", "stretch",
             "nodata", "page", "threads", "as_json", "quiet",
         ),
-        REPLACES: ("overwrite",),
+        WRITES: ("overwrite",),
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),
         ROTATED: (*_ORIENTATION, "views"),

@@ -117,7 +117,7 @@ def _strongest_near(
     xy: tuple[float, float], grey: NDArray[np.float32], params: SiftParams, threads: Threads
 ) -> str:
     """Which sample near a place comes nearest to what a candidate needs."""
-    best, text = 0.0, ""
+    best, text = 0.0, "; the image is flat there"
     for strip in gaussian_octaves(grey, params, threads):
         x, y = strip.to_samples(np.array([xy]))[0]
         reach = math.ceil(SEARCH_PX / strip.step)

@@ -23,7 +23,8 @@ from ..sift.keypoints import Keypoints
 from ..sift.masking import allowance, least_around
 from ..sift.noise import params_for
 from ..sift.octave import Strip
-from ..sift.orientation import OrientationTrace, assign_orientations, first_sample
+from ..sift.orientation import assign_orientations
+from ..sift.orientation_trace import OrientationTrace, first_sample
 from ..sift.patch import GRID, LINE
 from ..sift.pipeline import frames_of
 from ..sift.refinement import refine_each, scored

@@ -141,7 +141,7 @@ def _histogram(view: View, colour: str) -> Mapping[str, Any]:
         ],
         "layout": {
             "xaxis": {
-                "title": {"text": "degrees from +x, clockwise on the screen"},
+                "title": {"text": "degrees, clockwise"},
                 "dtick": 45,
                 "range": [-3, 363],
             },
@@ -174,7 +174,7 @@ def _vectors(named: Sequence[tuple[str, Any]], what: str, clip: float | None = N
                 "line": {"color": "#c2410c", "dash": "dash"},
             }
         )
-    axis = {"title": {"text": f"number, {what}; eight for each cell"}, "dtick": 8, "range": [-1, 128]}
+    axis = {"title": {"text": f"{what}; eight for each cell"}, "dtick": 8, "range": [-1, 128]}
     return {
         "data": data,
         "layout": {"xaxis": axis, "bargap": 0, "hovermode": "closest", "showlegend": len(data) > 1},
