@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .alignment.functions import Alignment, align, warp
     from .api import describe, detect
     from .errors import SiftcliError
+    from .explanation import explain
     from .features import Features, Matches
     from .formats import load, save
     from .matching.cameras import Camera, RelativePose
@@ -38,6 +39,7 @@ _HOMES = {
     "align": ".alignment.functions",
     "describe": ".api",
     "detect": ".api",
+    "explain": ".explanation",
     "load": ".formats",
     "match": ".matching.nearest",
     "save": ".formats",
@@ -61,6 +63,7 @@ __all__ = [
     "compat",
     "describe",
     "detect",
+    "explain",
     "load",
     "match",
     "save",

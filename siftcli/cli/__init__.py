@@ -19,6 +19,7 @@ COMMANDS = {
     "align": "Align pictures and stacks with a reference.",
     "info": "Show what a feature file contains.",
     "convert": "Convert feature files from one format to another.",
+    "explain": "Follow one keypoint from pixels to 128 numbers.",
     "formats": "List the formats that are read and written.",
     "evaluate": "Compare detectors under rotation and other changes of images.",
     "report": "Show an evaluation, two compared, or the pairs of a collection.",

@@ -15,15 +15,17 @@ STRETCHES = ("none", "minmax", "percentile")
 """As in :mod:`siftcli.image.stretch`, which needs NumPy."""
 
 
+EXIF_OPTION = click.option(
+    "--exif-orientation",
+    type=click.Choice(("apply", "ignore")),
+    default="apply",
+    show_default=True,
+    help="Rotate the image as its EXIF tag says, or use the pixels as stored.",
+)
+
+
 def reading_options(command: _Command) -> _Command:
     """Add ``--exif-orientation`` and ``--max-image-size``."""
-    exif = click.option(
-        "--exif-orientation",
-        type=click.Choice(("apply", "ignore")),
-        default="apply",
-        show_default=True,
-        help="Rotate the image as its EXIF tag says, or use the pixels as stored.",
-    )
     size = click.option(
         "--max-image-size",
         type=int,
@@ -31,7 +33,7 @@ def reading_options(command: _Command) -> _Command:
         help="Shrink larger images to this longest side, in pixels, before detection: faster, and needs less "
         "memory. Coordinates and scales are still in pixels of the input.",
     )
-    return exif(size(command))
+    return EXIF_OPTION(size(command))
 
 
 def image_options(command: _Command) -> _Command:

@@ -217,6 +217,16 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         LEARNED: ("orientation_weights",),
         ROTATED: _ORIENTATION,
     },
+    "explain": {
+        ALWAYS: (
+            "at", "keypoint", "rotate", "output", "mask", *_FREE_SIFT, "exif_orientation", "stretch",
+            "nodata", "page", "threads", "as_json", "quiet",
+        ),
+        WRITES: ("overwrite",),
+        LIMITED: ("selection",),
+        LEARNED: ("orientation_weights",),
+        ROTATED: (*_ORIENTATION, "views"),
+    },
     "info": {ALWAYS: ("format", "image", "as_json")},
     "convert": {
         ALWAYS: ("from_", "to", "images", "view_ids", "append", "overwrite", "quiet"),

@@ -1,4 +1,4 @@
-"""What both ways to refine a candidate share: what may become of it, and its moves between samples."""
+"""What both ways to refine a candidate share: what may become of it, its moves between samples, a trace."""
 
 from __future__ import annotations
 
@@ -11,6 +11,24 @@ MAX_OFFSET = 0.6
 """Samples, or levels, from a sample beyond which refinement moves to the next (IPOL, algorithm 6)."""
 MAX_MOVES = 5
 """Moves after which a candidate that has not settled is dropped (IPOL, algorithm 6)."""
+STEP_COLUMNS = ("x", "y", "level", "value", "roundness", "step_x", "step_y", "step_level", "planes")
+"""Of the trace of a refinement, a row for each fit: where it is evaluated, in samples and levels; the value
+and the roundness it finds; its step; and the planes it goes through. What a fit does not give is NaN."""
+MOST_STEPS = 16
+"""Rows of that trace: more than either way makes."""
+
+
+@subroutine
+def note_step(trace, n, at, found, step, planes):
+    """Fill in row ``n`` of a trace (``MOST_STEPS`` or 0, 9) of float64, if there is one.
+
+    ``at`` is x, y and level, ``found`` value and roundness, ``step`` (3,) in the order x, y, level.
+    """
+    if n < len(trace):
+        trace[n, 0], trace[n, 1], trace[n, 2] = at
+        trace[n, 3], trace[n, 4] = found
+        trace[n, 5], trace[n, 6], trace[n, 7] = step[0], step[1], step[2]
+        trace[n, 8] = planes
 
 
 @subroutine

@@ -11,6 +11,8 @@ normalised.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,7 @@ from ..kernels.vectors import (
 from ..params import DescriptorParams
 from .cells import cell_weights, pool_along, pool_down
 from .octave import Strip
-from .patch import GRID, N_CELLS, N_DIRECTIONS, SAMPLES_PER_CELL, differentiate, sample_patch
+from .patch import GRID, LINE, N_CELLS, N_DIRECTIONS, SAMPLES_PER_CELL, differentiate, sample_patch
 
 QUANTUM = 512
 """A unit descriptor is stored times 512, saturated at 255 (OpenCV's and VLFeat's convention)."""
@@ -48,6 +50,23 @@ _SAMPLES_PER_FRAME = 4096
 """Work of one descriptor, in the units of ``Threads.over_keypoints``."""
 
 
+@dataclass(frozen=True)
+class DescriptorTrace:
+    """What :func:`describe_frames` fills in for the first N frames; none when not asked."""
+
+    grids: NDArray[np.float32]
+    """(N, D, 3, (GRID + 2)·LINE) for each of D sizes: the patch, (GRID + 2) × LINE, and magnitudes and
+    directions, GRID × LINE, as of ``patch.py``."""
+    vectors: NDArray[np.float32]
+    """(N, 512), four vectors of 128: the sums, of unit length, clipped, and as stored but not yet rounded."""
+
+    @classmethod
+    def room_for(cls, n: int, params: DescriptorParams) -> Self:
+        """Room for ``n`` frames."""
+        grids = np.zeros((n, len(_domain_sizes(params)), 3, (GRID + 2) * LINE), np.float32)
+        return cls(grids, np.zeros((max(n, 1), 4 * DESCRIPTOR_LENGTH if n else 0), np.float32))
+
+
 def describe_frames(
     strip: Strip,
     xy: NDArray[np.float32],
@@ -55,6 +74,7 @@ def describe_frames(
     orientation: NDArray[np.float32],
     params: DescriptorParams,
     threads: Threads,
+    trace: DescriptorTrace | None = None,
 ) -> NDArray[np.uint8]:
     """The descriptors of a strip's frames.
 
@@ -70,6 +90,8 @@ def describe_frames(
         Cell width, clip, RootSIFT and domain-size pooling.
     threads
         Where the frames are shared out.
+    trace
+        Filled, with room for all frames.
 
     Returns
     -------
@@ -84,10 +106,11 @@ def describe_frames(
     spacings, weights = sizes * params.cell_width / SAMPLES_PER_CELL, cell_weights()
     settings = spacings, weights, params.descriptor_clip, params.rootsift
     given = strip.levels, strip.first_row, *strip.shape, frames, level, *settings
+    asked = trace or DescriptorTrace.room_for(0, params)
     threads.over_keypoints(
         len(frames),
         len(frames) * len(sizes) * _SAMPLES_PER_FRAME,
-        lambda counter: _describe(*given, descriptors, counter),
+        lambda counter: _describe(*given, descriptors, asked.grids, asked.vectors, counter),
     )
     return descriptors
 
@@ -104,7 +127,7 @@ def _domain_sizes(params: DescriptorParams) -> NDArray[np.float64]:
 
 
 @subroutine
-def _quantise(vector, clip, rootsift, out, to):
+def _quantise(vector, clip, rootsift, out, to, trace):
     """Normalise, clip, normalise again (or take the square root of the shares) and store a descriptor.
 
     Parameters
@@ -119,6 +142,8 @@ def _quantise(vector, clip, rootsift, out, to):
         (N, 128) uint8, filled from the flat index ``to`` on.
     to
         Where the descriptor begins.
+    trace
+        (512,) float32, filled as of :class:`DescriptorTrace`; empty when not wanted.
     """
     squares = splat(np.float32(0))
     for i in range(0, DESCRIPTOR_LENGTH, LANES):
@@ -130,8 +155,14 @@ def _quantise(vector, clip, rootsift, out, to):
             store_integers(out, to + i, splat(np.float32(0)))
         return
     scale, sums = splat(np.float32(1 / norm)), splat(np.float32(0))
+    is_traced = len(trace) > 0
     for i in range(0, DESCRIPTOR_LENGTH, LANES):
-        v = minimum(load(vector, i) * scale, splat(np.float32(clip)))
+        unit = load(vector, i) * scale
+        v = minimum(unit, splat(np.float32(clip)))
+        if is_traced:
+            store(trace, i, load(vector, i))
+            store(trace, DESCRIPTOR_LENGTH + i, unit)
+            store(trace, 2 * DESCRIPTOR_LENGTH + i, v)
         store(vector, i, v)
         sums = sums + v if rootsift else fma(v, v, sums)
     total = sum_of_lanes(sums)
@@ -139,12 +170,14 @@ def _quantise(vector, clip, rootsift, out, to):
     for i in range(0, DESCRIPTOR_LENGTH, LANES):
         v = load(vector, i) * scale
         v = (sqrt(v) if rootsift else v) * splat(np.float32(QUANTUM))
+        if is_traced:
+            store(trace, 3 * DESCRIPTOR_LENGTH + i, v)
         store_integers(out, to + i, minimum(rint(v), splat(np.float32(255))))
 
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[:, ::1], float64[::1],"
-    " float32[:, ::1], float64, boolean, uint8[:, ::1], int64[::1])"
+    " float32[:, ::1], float64, boolean, uint8[:, ::1], float32[:, :, :, ::1], float32[:, ::1], int64[::1])"
 )
 def _describe(
     levels,
@@ -158,6 +191,8 @@ def _describe(
     clip,
     rootsift,
     descriptors,
+    grids,
+    vectors,
     counter,
 ):
     """Describe frames, as many as are left.
@@ -180,6 +215,8 @@ def _describe(
         As for :func:`_quantise`.
     descriptors
         (N, 128) uint8, filled.
+    grids, vectors
+        Of :class:`DescriptorTrace`, filled for as many frames as there is room for.
     counter
         (1,) int64 of the parallel for loop.
     """
@@ -230,6 +267,11 @@ def _describe(
                 at,
             )
             differentiate(patch, inside, is_clipped, magnitudes, positions)
+            if n < len(grids):
+                grids[n, i, 0] = patch[:n_samples]
+                grids[n, i, 1, : GRID * line] = magnitudes
+                grids[n, i, 2, : GRID * line] = positions
             pool_down(magnitudes, positions, weights, columns)
             pool_along(columns, weights, sums, vector)
-        _quantise(vector, clip, rootsift, descriptors, n * DESCRIPTOR_LENGTH)
+        own = vectors[n if n < len(vectors) else 0]
+        _quantise(vector, clip, rootsift, descriptors, n * DESCRIPTOR_LENGTH, own)

@@ -12,7 +12,7 @@ from ..kernels.decorators import kernel
 NONE_CARRIED: NDArray[np.float64] = np.empty((0, 5))
 """Refined candidates that the first strip of an octave takes over."""
 
-_MOST_SPREAD = 4.0
+MOST_SPREAD = 4.0
 """Samples along an axis over which the candidates of one keypoint may spread."""
 
 
@@ -41,9 +41,8 @@ def merge_duplicates(
     carried
         (K, 5) candidates of the groups that may not be complete, as they are.
     """
-    refined = refined[np.lexsort(refined.T[[2, 0, 1]])]
-    first = np.arange(len(refined))
-    _label_groups(refined, distance, first)
+    order, first = grouped(refined, distance)
+    refined = refined[order]
     is_open = refined[:, 1] > last_y
     if is_open.any():
         is_open = np.isin(first, first[is_open])
@@ -52,6 +51,14 @@ def merge_duplicates(
         carried = NONE_CARRIED
     means = np.empty_like(refined)
     return means[: _average(refined, first, means)], carried
+
+
+def grouped(refined: NDArray[np.float64], distance: float) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The order of the rows by y, and for each row in that order the first of its group."""
+    order = np.lexsort(refined.T[[2, 0, 1]])
+    first = np.arange(len(refined))
+    _label_groups(refined[order], distance, first)
+    return order, first
 
 
 @kernel("void(float64[:, ::1], float64, int64[::1])")
@@ -118,7 +125,7 @@ def _average(refined, first, means):
             lowest[g, axis] = min(lowest[g, axis], refined[i, axis])
             highest[g, axis] = max(highest[g, axis], refined[i, axis])
     for g in range(n_groups):
-        if max(highest[g, 0] - lowest[g, 0], highest[g, 1] - lowest[g, 1]) <= _MOST_SPREAD:
+        if max(highest[g, 0] - lowest[g, 0], highest[g, 1] - lowest[g, 1]) <= MOST_SPREAD:
             for column in range(refined.shape[1]):
                 means[n_means, column] = means[g, column] / n_same[g]
             n_means += 1

@@ -50,7 +50,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
         DoG index (1 to S), row of the octave and column, by row, DoG index and column.
     """
     levels, (height, width) = strip.levels, strip.shape
-    thresholds = _thresholds(strip, params)
+    thresholds = least_samples(strip, params)
     roundness = least_roundness(params) if params.refinement == "least-squares" else 0.0
     first, last = max(1, strip.rows[0]), min(height - 1, strip.rows[1])
     blocks = threads.over_rows(
@@ -70,7 +70,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _thresholds(strip: Strip, params: KeypointParams) -> NDArray[np.float32]:
+def least_samples(strip: Strip, params: KeypointParams) -> NDArray[np.float32]:
     """(S,) the |DoG| that a sample of each level must reach: a share of what half a level above is needed."""
     sigma = strip.sigma_of(np.arange(1.5, strip.n_scales + 1))
     needed = least_contrast(sigma, params.contrast_threshold / strip.n_scales, params)

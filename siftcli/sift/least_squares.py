@@ -12,7 +12,7 @@ import numpy as np
 from ..kernels.decorators import subroutine
 from ..kernels.prefetch import prefetch_square
 from . import local_fit
-from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, moves
+from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, moves, note_step
 from .local_fit import (
     N_FILTERS,
     PARABOLA,
@@ -62,7 +62,9 @@ def prefetch_patch(levels, first_row, height, width, candidates, n):
 
 
 @subroutine
-def settle(levels, first_row, height, width, level, y, x, window, tolerance, least_roundness, work, place):
+def settle(
+    levels, first_row, height, width, level, y, x, window, tolerance, least_roundness, work, place, trace
+):
     """Refine one candidate: fit around the nearest sample until the steps are small.
 
     A step is one sample, or level, long at most. The keypoint must settle at a scale that belongs to this
@@ -86,6 +88,8 @@ def settle(levels, first_row, height, width, level, y, x, window, tolerance, lea
         From :func:`workspace`.
     place
         (5,) float64, filled: x, y, level, value and roundness.
+    trace
+        As for ``candidates.note_step``.
 
     Returns
     -------
@@ -94,6 +98,7 @@ def settle(levels, first_row, height, width, level, y, x, window, tolerance, lea
     n_scales, moves_left = levels.shape[0] - 3, MAX_MOVES
     patch, filters, sums, weights, step, offset = work
     offset[0], offset[1], offset[2] = 0.0, 0.0, 0.0
+    step[0], step[1], step[2] = 0.0, 0.0, 0.0
     has_moved = True
     for n_fits in range(_MOST_FITS):
         if has_moved:
@@ -102,6 +107,8 @@ def settle(levels, first_row, height, width, level, y, x, window, tolerance, lea
         if n_fits > 0:
             fill_filters(offset, window * 2 ** ((level + offset[2]) / n_scales), filters, at, sums)
         place[3], place[4] = newton_step(patch, offset[2], PARABOLA, weights, filters, at, sums, step)
+        here = x + offset[0], y + offset[1], level + offset[2]
+        note_step(trace, n_fits, here, (place[3], place[4]), step, 3)
         if not place[4] > least_roundness:
             return EDGE if place[4] > 0 else UNSTABLE
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
@@ -110,6 +117,7 @@ def settle(levels, first_row, height, width, level, y, x, window, tolerance, lea
                 levels, first_row, height, width, level, y, x, offset[2], patch, weights
             )
             place[3], place[4] = newton_step(patch, 0.0, n_planes, weights, filters, at, sums, step)
+            note_step(trace, n_fits + 1, here, (place[3], place[4]), step, n_planes)
             if not place[4] > 0 or max(abs(step[0]), abs(step[1]), abs(step[2])) > 1:
                 break
             for axis in range(3):

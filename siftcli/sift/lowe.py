@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.decorators import subroutine
-from .candidates import KEPT, MAX_MOVES, UNSTABLE, is_inside, moves
+from .candidates import KEPT, MAX_MOVES, UNSTABLE, is_inside, moves, note_step
 
 
 @subroutine
@@ -21,7 +21,7 @@ def workspace():
 
 
 @subroutine
-def interpolate(levels, first_row, height, width, level, y, x, work, place):
+def interpolate(levels, first_row, height, width, level, y, x, work, place, steps):
     """Refine one candidate.
 
     Parameters
@@ -36,6 +36,8 @@ def interpolate(levels, first_row, height, width, level, y, x, work, place):
         From :func:`workspace`.
     place
         (5,) float64, filled: x, y, level, value and roundness.
+    steps
+        As for ``candidates.note_step``; the last step is that of the position alone.
 
     Returns
     -------
@@ -43,10 +45,11 @@ def interpolate(levels, first_row, height, width, level, y, x, work, place):
     """
     n_scales = levels.shape[0] - 3
     block, gradient, hessian, offset, plane = work
-    for _ in range(MAX_MOVES + 1):
+    for n in range(MAX_MOVES + 1):
         value = _derivatives(levels, level, y - first_row, x, block, gradient, hessian)
         if not _extremum(hessian, gradient, offset):
             break
+        note_step(steps, n, (float(x), float(y), float(level)), (value, np.nan), offset, 3)
         dx, dy, di = moves(offset)
         if dx == 0 and dy == 0 and di == 0:
             _fill_plane(levels, level, y - first_row, x, offset[2], plane)
@@ -60,6 +63,7 @@ def interpolate(levels, first_row, height, width, level, y, x, work, place):
                 hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2,
             )
             place[4] = 4 * determinant / trace**2 if determinant > 0 else 0.0
+            note_step(steps, n + 1, (float(x), float(y), float(level)), (place[3], place[4]), offset, 3)
             return KEPT
         x, y, level = x + dx, y + dy, level + di
         if not is_inside(x, y, level, width, height, n_scales):

@@ -39,13 +39,13 @@ def allowance(
         if mask is not None:
             allowed &= _is_allowed(keypoints.xy, mask)
         if room is not None:
-            allowed &= _least_around(keypoints.xy, room) >= radius * keypoints.sigma
+            allowed &= least_around(keypoints.xy, room) >= radius * keypoints.sigma
         return allowed
 
     return is_allowed
 
 
-def _least_around(xy: NDArray[np.float64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+def least_around(xy: NDArray[np.float64], values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The least value of the pixels around each position; the same in a turned or mirrored image."""
     y_max, x_max = np.subtract(values.shape, 1)
     x, y = xy.T

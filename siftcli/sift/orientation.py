@@ -36,6 +36,7 @@ from ..kernels.vectors import (
 from ..params import OrientationParams
 from .keypoints import Keypoints, OrientationStage
 from .octave import Strip
+from .orientation_trace import OrientationTrace
 
 _WEIGHT_OF_NEIGHBOURS = 1 / 4
 """Of the neighbouring rows, relative to the middle one; a common factor changes no direction."""
@@ -52,7 +53,11 @@ def histogram_stage(params: OrientationParams) -> OrientationStage:
 
 
 def assign_orientations(
-    strip: Strip, keypoints: Keypoints, params: OrientationParams, threads: Threads
+    strip: Strip,
+    keypoints: Keypoints,
+    params: OrientationParams,
+    threads: Threads,
+    trace: OrientationTrace | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Find the dominant gradient directions around each keypoint.
 
@@ -66,6 +71,8 @@ def assign_orientations(
         Gradients, window, bins, smoothing and the rule for further peaks.
     threads
         Where the keypoints are shared out.
+    trace
+        Filled, with room for all keypoints; none with ``params.upright``.
 
     Returns
     -------
@@ -88,10 +95,12 @@ def assign_orientations(
         np.float32(_WEIGHT_OF_NEIGHBOURS if params.isotropic_gradients else 0),
     )
     image = strip.levels, strip.first_row, *strip.shape
+    asked = trace or OrientationTrace.room_for(0, params)
+    traces = asked.histograms, asked.smoothed, asked.fields
     threads.over_keypoints(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
-        lambda counter: _orientations(*image, places, level, *settings, angles, n_angles, counter),
+        lambda counter: _orientations(*image, places, level, *settings, angles, n_angles, *traces, counter),
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
     return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
@@ -157,7 +166,9 @@ def _fill_window(start, n, inverse, weights):
 
 
 @subroutine
-def _histogram(level, first_row, height, width, neighbours, x, y, window, radius, histogram, bins, lines):
+def _histogram(
+    level, first_row, height, width, neighbours, x, y, window, radius, histogram, bins, lines, field
+):
     """Fill the histogram of gradient directions in a disc, weighted by magnitude and a Gaussian.
 
     Each gradient is shared between two bins. Only samples with a neighbour on every side count, so the
@@ -180,6 +191,8 @@ def _histogram(level, first_row, height, width, neighbours, x, y, window, radius
         (4, bins + 2) float64; the first row is filled.
     bins, lines
         (N,) int32 and (4, N) float32, room for a row of samples.
+    field
+        (rows, columns, 2) float32, filled as of :class:`OrientationTrace`; of no rows when not wanted.
     """
     size = histogram.shape[1]
     n_bins = size - 2
@@ -202,6 +215,11 @@ def _histogram(level, first_row, height, width, neighbours, x, y, window, radius
             own = (i & (_HISTOGRAMS - 1)) * size + bins[i]
             accumulate(histogram, own, lower[i])
             accumulate(histogram, own + 1, upper[i])
+        if row - top < len(field):
+            for i in range(left - first, right - first):
+                share = lower[i] + upper[i]
+                field[row - top, i, 0] = share
+                field[row - top, i, 1] = bins[i] + (upper[i] / share if share > 0 else 0)
     for i in range(size):
         for other in range(1, _HISTOGRAMS):
             histogram[0, i] += histogram[other, i]
@@ -283,7 +301,8 @@ def _peaks(histogram, peak_ratio, angles, heights):
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float64,"
-    " float32[::1], float64, float32, float64[:, ::1], int64[::1], int64[::1])"
+    " float32[::1], float64, float32, float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1],"
+    " float32[:, :, :, ::1], int64[::1])"
 )
 def _orientations(
     levels,
@@ -299,6 +318,9 @@ def _orientations(
     neighbours,
     angles,
     n_angles,
+    histograms,
+    smoothed_histograms,
+    fields,
     counter,
 ):
     """Assign orientations to keypoints, as many as are left.
@@ -325,6 +347,8 @@ def _orientations(
         (N, K) float64, filled: radians, the strongest first.
     n_angles
         (N,) int64, filled: how many each has.
+    histograms, smoothed_histograms, fields
+        Of :class:`OrientationTrace`, filled for as many keypoints as there is room for.
     counter
         (1,) int64 of the parallel for loop.
     """
@@ -356,6 +380,9 @@ def _orientations(
             histogram,
             bins,
             lines,
+            fields[n if n < len(fields) else 0],
         )
         _smooth(histogram[0], taps, wrapped, smoothed)
+        if n < len(histograms):
+            histograms[n], smoothed_histograms[n] = histogram[0, :n_bins], smoothed[:n_bins]
         n_angles[n] = _peaks(smoothed[:n_bins], peak_ratio, angles[n], heights)

@@ -306,7 +306,7 @@ def _admit(
 def _described_frames(strip: Strip, keypoints: Keypoints, wanted: _Wanted) -> Frames:
     """A strip's keypoints with their orientations and descriptors."""
     rows, angles = wanted.orientation.assign(strip, keypoints, wanted.params, wanted.pool)
-    frames = {**_frames(keypoints.select(rows), angles), "keypoint": rows}
+    frames = {**frames_of(keypoints.select(rows), angles), "keypoint": rows}
     if wanted.with_descriptors:
         frames["descriptors"] = _describe(strip, frames, wanted.params, wanted.pool)
     else:
@@ -314,7 +314,7 @@ def _described_frames(strip: Strip, keypoints: Keypoints, wanted: _Wanted) -> Fr
     return frames
 
 
-def _frames(keypoints: Keypoints, angles: NDArray[np.float64]) -> Frames:
+def frames_of(keypoints: Keypoints, angles: NDArray[np.float64]) -> Frames:
     """Keypoints, each with one orientation in radians, as columns of :class:`Features`."""
     return {
         "xy": keypoints.xy.astype(np.float32),

@@ -18,7 +18,7 @@ from ..kernels.parallel_for import parallel_for
 from ..kernels.threads import Threads
 from ..params import KeypointParams
 from . import least_squares, lowe
-from .candidates import EDGE, KEPT, LOW_CONTRAST, MAX_MOVES, UNSTABLE
+from .candidates import EDGE, KEPT, LOW_CONTRAST, MAX_MOVES, STEP_COLUMNS, UNSTABLE
 from .duplicates import NONE_CARRIED, merge_duplicates
 from .keypoints import Keypoints
 from .octave import Strip
@@ -26,6 +26,7 @@ from .response import border_factor, least_roundness, response_of, stability_of
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
+_NO_TRACE: NDArray[np.float64] = np.empty((1, 0, len(STEP_COLUMNS)))
 
 
 def refine(
@@ -59,11 +60,12 @@ def refine(
     carried
         (K, 5) x, y, level, value and roundness of those that may be duplicates of the next strip's.
     """
-    refined, fate = _refined(strip, candidates, params, threads)
+    refined, fate = refine_each(strip, candidates, params, threads)
     kept = np.concatenate((carried, refined[fate == KEPT]))
     last_y = math.inf if strip.is_last else strip.rows[1] - refinement_halo(params)
     unique, carried = merge_duplicates(kept, params.merge_distance, last_y)
-    keypoints, is_stable = _keypoints(strip, unique, params)
+    keypoints, stability = scored(strip, unique, params)
+    is_stable = stability >= least_stability(strip, params)
     n_of_fate = np.bincount(fate, minlength=EDGE + 1)
     removed = {
         "unstable": int(n_of_fate[UNSTABLE]),
@@ -84,20 +86,33 @@ def refinement_halo(params: KeypointParams) -> float:
     return MAX_MOVES + 2 + params.merge_distance
 
 
-def _contrast(strip: Strip, params: KeypointParams) -> float:
+def least_value(strip: Strip, params: KeypointParams) -> float:
     """|DoG| that any keypoint needs."""
     return params.contrast_threshold / strip.n_scales
 
 
-def _refined(
-    strip: Strip, candidates: NDArray[np.int32], params: KeypointParams, threads: Threads
+def least_stability(strip: Strip, params: KeypointParams) -> np.float32:
+    """The stability that a keypoint needs."""
+    return np.float32(params.stability_threshold * least_value(strip, params))
+
+
+def refine_each(
+    strip: Strip,
+    candidates: NDArray[np.int32],
+    params: KeypointParams,
+    threads: Threads,
+    trace: NDArray[np.float64] = _NO_TRACE,
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """(N, 5) x, y, level, value and roundness of candidates, in samples, and (N,) what became of them."""
+    """(N, 5) x, y, level, value and roundness of candidates, in samples, and (N,) what became of them.
+
+    ``trace`` is (N, ``MOST_STEPS``, 9), filled with the steps of each (``candidates.STEP_COLUMNS``), as many
+    rows as it takes.
+    """
     refined, fate = np.empty((len(candidates), 5)), np.empty(len(candidates), np.uint8)
     place = strip.levels, strip.first_row, *strip.shape
     limits = (
         params.refinement == "lowe",
-        _contrast(strip, params),
+        least_value(strip, params),
         least_roundness(params),
         params.fit_window * strip.sigma,
         params.fit_tolerance or math.inf,
@@ -105,17 +120,17 @@ def _refined(
     threads.over_keypoints(
         len(candidates),
         len(candidates) * _SAMPLES_PER_CANDIDATE,
-        lambda counter: _refine(*place, candidates, *limits, refined, fate, counter),
+        lambda counter: _refine(*place, candidates, *limits, refined, fate, trace, counter),
     )
     return refined, fate
 
 
-def _keypoints(
+def scored(
     strip: Strip, refined: NDArray[np.float64], params: KeypointParams
-) -> tuple[Keypoints, NDArray[np.bool_]]:
-    """Keypoints of rows x, y, level, value and roundness in samples, and which of them are stable."""
+) -> tuple[Keypoints, NDArray[np.float32]]:
+    """Keypoints of rows x, y, level, value and roundness in samples, and their stability."""
     xy, (level, value, roundness) = strip.to_input(refined[:, :2]), refined[:, 2:].T
-    sigma, contrast = strip.sigma_of(level), _contrast(strip, params)
+    sigma, contrast = strip.sigma_of(level), least_value(strip, params)
     factor = border_factor(strip.distance_to_border(xy), sigma, params)
     keypoints = Keypoints(
         octave=np.full(len(refined), strip.number, np.int16),
@@ -126,12 +141,12 @@ def _keypoints(
     )
     # Rounded, so that the last bit does not decide whether a mirrored keypoint is kept as well.
     stability = (stability_of(value, roundness, sigma, contrast, params) * factor).astype(np.float32)
-    return keypoints, stability >= np.float32(params.stability_threshold * contrast)
+    return keypoints, stability
 
 
 @kernel(
     "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], boolean, float64, float64, float64,"
-    " float64, float64[:, ::1], uint8[::1], int64[::1])"
+    " float64, float64[:, ::1], uint8[::1], float64[:, :, ::1], int64[::1])"
 )
 def _refine(
     levels,
@@ -146,6 +161,7 @@ def _refine(
     tolerance,
     refined,
     fate,
+    trace,
     counter,
 ):
     """Refine candidates, as many as are left.
@@ -171,6 +187,8 @@ def _refine(
         (N, 5) float64, filled: x, y, level, value and roundness.
     fate
         (N,) uint8, filled: what became of each.
+    trace
+        (N, ``MOST_STEPS``, 9) float64, filled as by ``candidates.note_step``; (1, 0, 9) for none.
     counter
         (1,) int64 of the parallel for loop.
     """
@@ -178,12 +196,25 @@ def _refine(
     place = np.empty(refined.shape[1])
     for n in parallel_for(counter, len(candidates)):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
+        steps = trace[n if n < len(trace) else 0]
         if is_lowe:
-            became = lowe.interpolate(levels, first_row, height, width, i, y, x, quadratic, place)
+            became = lowe.interpolate(levels, first_row, height, width, i, y, x, quadratic, place, steps)
         else:
             least_squares.prefetch_patch(levels, first_row, height, width, candidates, n + 1)
             became = least_squares.settle(
-                levels, first_row, height, width, i, y, x, window, tolerance, least_roundness, fits, place
+                levels,
+                first_row,
+                height,
+                width,
+                i,
+                y,
+                x,
+                window,
+                tolerance,
+                least_roundness,
+                fits,
+                place,
+                steps,
             )
         if became == KEPT and abs(place[3]) < contrast:
             became = LOW_CONTRAST

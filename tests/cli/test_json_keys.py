@@ -55,6 +55,7 @@ def files(tmp_path, monkeypatch):
         ("detect", ("detect", IMAGE)),
         ("detect", ("detect", "{files}/none.png", IMAGE)),
         ("info", ("info", "{files}/one.npz")),
+        ("explain", ("explain", IMAGE, "--rotate", "30")),
         ("match", ("match", IMAGE, "--rotate", "30")),
         ("match", ("match", IMAGE, OTHER)),
         ("match", ("match", IMAGE, OTHER, "--rotate", "30", "--scale", "0.5")),

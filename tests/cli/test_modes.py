@@ -59,6 +59,13 @@ IN_EFFECT = {
         modes.LEARNED: ["a.png", "b.png", "--orientation", "learned"],
         modes.ROTATED: ["a.png", "b.png", "--no-upright"],
     },
+    "explain": {
+        modes.ALWAYS: ["a.png"],
+        modes.WRITES: ["a.png", "-o", "x.html"],
+        modes.LIMITED: ["a.png", "--max-features", "9"],
+        modes.LEARNED: ["a.png", "--orientation", "learned"],
+        modes.ROTATED: ["a.png"],
+    },
     "info": {modes.ALWAYS: ["f.npz"]},
     "convert": {
         modes.ALWAYS: ["f.npz", "g.npz"],
@@ -98,6 +105,12 @@ NOT_IN_EFFECT = {
     "describe": {
         modes.WRITES: ["a.png", "--keypoints", "k.txt"],
         modes.REPLACES: ["a.png", "--keypoints", "k.txt"],
+    },
+    "explain": {
+        modes.WRITES: ["a.png"],
+        modes.LIMITED: ["a.png", "--preset", "dense"],
+        modes.LEARNED: ["a.png", "--orientation", "histogram"],
+        modes.ROTATED: ["a.png", "--upright"],
     },
     "match": {
         modes.SEARCHES: ["x.db", "--show", "a", "b"],

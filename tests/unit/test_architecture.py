@@ -26,7 +26,7 @@ LAYERS = (
     ("learned", "affine_views"),
     ("detection",),
     ("api",),
-    ("compat", "detectors", "integrations", "alignment"),
+    ("compat", "detectors", "integrations", "alignment", "explanation"),
     ("workflows",),
     ("evaluation",),
     ("report", "bench"),
