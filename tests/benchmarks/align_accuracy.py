@@ -19,7 +19,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pystackreg import StackReg
 from skimage.registration import phase_cross_correlation
 
 import siftcli
@@ -127,6 +126,8 @@ def by_opencv_ecc(reference: np.ndarray, moving: np.ndarray, model: str) -> np.n
 
 def by_pystackreg(reference: np.ndarray, moving: np.ndarray, model: str) -> np.ndarray | None:
     """TurboReg (Thevenaz et al. 1998), as StackReg uses it; it has no homography."""
+    from pystackreg import StackReg  # of the extra peers
+
     kinds = {
         "translation": StackReg.TRANSLATION, "rigid": StackReg.RIGID_BODY,
         "similarity": StackReg.SCALED_ROTATION, "affine": StackReg.AFFINE,

@@ -128,7 +128,7 @@ def test_a_value_of_exactly_zero_has_a_sign_and_can_be_read_again():
     keypoints = Keypoints(
         np.zeros(3, np.int16), np.full((3, 2), 20.0), np.full(3, 2.0), np.array([-1e-9, 0, 1]), np.ones(3)
     )
-    frames = pipeline._frames(keypoints, np.zeros(3))
+    frames = pipeline.frames_of(keypoints, np.zeros(3))
     assert frames["sign"].tolist() == [-1, 1, 1]
     f = siftcli.Features(**frames, descriptors=np.zeros((3, 128), np.uint8), image_size=(40, 40))
     assert npz.decode(npz.encode(f)).features.sign.tolist() == [-1, 1, 1]
