@@ -94,7 +94,7 @@ def of_group(n: int, spread: float, params: SiftParams) -> Verdict:
 
 def of_place(place: Place, border: float, strip: Strip, params: SiftParams) -> Iterator[Verdict]:
     """Whether a place is stable, and what the border takes from it."""
-    yield Verdict("border", border, "", None, True, "factor of stability and response, 1 far inside:")
+    yield Verdict("border", border, "", None, True, "factor of stability and response; 1 far inside")
     needed = float(least_stability(strip, params))
     yield Verdict("low response", place.stability, ">=", needed, place.stability >= needed, "stability")
 
