@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -113,7 +113,7 @@ def detect(
         Strongest first, at most ``params.max_features``.
     """
     size = image.shape[1], image.shape[0]
-    with Threads(threads) as pool, ExitStack() as open_strips:
+    with ExitStack() as open_strips, Threads(threads) as pool:  # closed when no thread is in them
         adapted = params_for(image, params, pool)
         octaves = partial(gaussian_strips, image, adapted, pool, halo=_halo(adapted, orientation))
         allowed = allowance(mask, room, adapted)
@@ -153,7 +153,7 @@ def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
         return []
     found, carried, strongest = list[_Found](), NONE_CARRIED, _NONE_ADMITTED
     coarser: Callable[[], list[_Found]] = partial(_find_in_octaves, octaves, wanted)
-    wanted.open_strips.enter_context(closing(strips))
+    wanted.open_strips.callback(_close, strips)
     for strip in strips:
         if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
             coarser = wanted.pool.submit(coarser)
@@ -162,6 +162,12 @@ def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
         if strip.is_whole and found_here.frames is None:
             break  # without asking for the next, so that the levels stay
     return found + coarser()
+
+
+def _close(strips: Generator[Strip, None, None]) -> None:
+    """Give back the memory of an octave, unless a thread, which an interrupt leaves behind, is in it."""
+    with suppress(ValueError):
+        strips.close()
 
 
 def _find_in_strip(
