@@ -4,6 +4,10 @@ Every message is one line that states what was expected, what was given, and wha
 command line maps the classes to exit statuses.
 """
 
+from __future__ import annotations
+
+from typing import Self
+
 
 class SiftcliError(Exception):
     """Base class of all errors that siftcli reports."""
@@ -27,3 +31,11 @@ class StorageError(OutputError):
 
 class MissingDependencyError(SiftcliError, ImportError):
     """An optional package, or a system library of one, that is not installed."""
+
+    @classmethod
+    def of_extra(cls, what: str, package: str, extra: str) -> Self:
+        """The error for something that needs a package which an extra of siftcli installs."""
+        return cls(
+            f"{what} needs the Python package {package}, which is not installed; "
+            f"install it with: pip install 'siftcli[{extra}]'"
+        )

@@ -53,10 +53,7 @@ class Detector(ABC):
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
         if not self.installed():
-            raise MissingDependencyError(
-                f"detector {self.name!r} needs the Python package {self.package}, which is not installed; "
-                f"install it with: pip install 'siftcli[{self.extra}]'"
-            )
+            raise MissingDependencyError.of_extra(f"detector {self.name!r}", self.package, self.extra)
 
     @classmethod
     def installed(cls) -> bool:

@@ -87,10 +87,7 @@ class Format:
             If it needs a package that is not installed.
         """
         if self.package and find_spec(self.package) is None:
-            raise MissingDependencyError(
-                f"format {self.name!r} needs the Python package {self.package}, which is not installed; "
-                f"install it with: pip install 'siftcli[{self.extra}]'"
-            )
+            raise MissingDependencyError.of_extra(f"format {self.name!r}", self.package, self.extra)
         return import_module(f".{self.module}", __package__)
 
     @property

@@ -44,10 +44,7 @@ def import_rasterio() -> Any:
     try:
         import rasterio
     except ImportError as error:
-        raise MissingDependencyError(
-            "georeferenced pictures need the Python package rasterio, which is not installed; "
-            "install it with: pip install 'siftcli[geo]'"
-        ) from error
+        raise MissingDependencyError.of_extra("a georeferenced picture", "rasterio", "geo") from error
     return rasterio
 
 

@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -210,12 +211,12 @@ def _content(dispatcher: Any, signature: str) -> bytes:
     """An object file, and before it: the names of function and environment, constants, names it refers to."""
     arrays_of(signature)
     (compiled,) = dispatcher.overloads.values()
-    codegen, described = compiled.library.codegen, compiled.fndesc
+    linked, described = attrgetter("library", "fndesc")(compiled)
     names = [described.llvm_cpython_wrapper_name, compiled.target_context.get_env_name(described)]
     constants = compiled.environment.consts
     if not all(isinstance(constant, np.dtype) for constant in constants):
         raise ValueError("a constant that is no type of samples")
-    module = compiled.library._get_module_for_linking().clone()
+    module = linked._get_module_for_linking().clone()
     if str(module.get_function(names[0]).global_value_type) != "ptr (ptr, ptr, ptr)":
         raise ValueError("not called as a function of Python")
     for function in module.functions:
@@ -223,11 +224,11 @@ def _content(dispatcher: Any, signature: str) -> bytes:
             function.linkage = "external" if function.name == names[0] else "internal"
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(codegen._tm, llvm.PipelineTuningOptions(0)))
+    passes.run(module, llvm.create_pass_builder(linked.codegen._tm, llvm.PipelineTuningOptions(0)))
     named = [*module.functions, *module.global_variables]
     references = [v.name for v in named if v.is_declaration and not v.name.startswith("llvm.")]
     header = json.dumps([names, [constant.str for constant in constants], references])
-    code: bytes = codegen._tm.emit_object(module)
+    code: bytes = linked.codegen._tm.emit_object(module)
     return header.encode() + b"\n" + code
 
 

@@ -33,15 +33,26 @@ def search(
     matches, verification
         The verification is None if ``options.model`` is ``"none"``.
     """
-    test = {"ratio": options.ratio, "mutual": options.mutual, "threads": threads}
-    matches = match(f, g, **test)  # type: ignore[arg-type]
+    matches = match(f, g, ratio=options.ratio, mutual=options.mutual, threads=threads)
     if options.model == NO_MODEL:
         return matches, None
+    return verified(f, g, matches, options, threads, cameras)
+
+
+def verified(
+    f: Features,
+    g: Features,
+    matches: Matches,
+    options: MatchOptions,
+    threads: int | None = None,
+    cameras: Cameras | None = None,
+) -> tuple[Matches, Verification]:
+    """Verify the matches of two images, and match again if the model is to guide it; as :func:`search`."""
     model = FUNDAMENTAL if options.model == ESSENTIAL and cameras is None else options.model
     how = (model, options.max_error, cameras if model == ESSENTIAL else None)
     found = verify(f, g, matches, *how)
     guide = found.guide() if options.guided else None
     if guide is None:
         return matches, found
-    matches = match(f, g, guide=guide, **test)  # type: ignore[arg-type]
+    matches = match(f, g, ratio=options.ratio, mutual=options.mutual, guide=guide, threads=threads)
     return matches, verify(f, g, matches, *how)

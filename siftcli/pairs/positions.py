@@ -23,10 +23,7 @@ def earth_positions(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
     try:
         from pyproj import Transformer
     except ImportError as error:
-        raise MissingDependencyError(
-            "--pairs gps needs the Python package pyproj, which is not installed; "
-            "install it with: pip install 'siftcli[gps]'"
-        ) from error
+        raise MissingDependencyError.of_extra("--pairs gps", "pyproj", "gps") from error
     to_cartesian = Transformer.from_crs("EPSG:4979", "EPSG:4978")
     return np.column_stack(to_cartesian.transform(degrees[:, 0], degrees[:, 1], np.zeros(len(degrees))))
 

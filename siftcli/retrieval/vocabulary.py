@@ -173,8 +173,5 @@ def load_faiss() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise MissingDependencyError(
-            "--pairs similar needs the Python package faiss-cpu, which is not installed; "
-            "install it with: pip install 'siftcli[retrieval]'"
-        ) from error
+        raise MissingDependencyError.of_extra("--pairs similar", "faiss-cpu", "retrieval") from error
     return faiss

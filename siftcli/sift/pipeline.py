@@ -244,7 +244,8 @@ def describe(
     frames = {name: getattr(features, name) for name in ("xy", "scale", "orientation")}
     with Threads(threads) as pool:
         numbers = np.clip(features.octave, existing[0].number, existing[-1].number) if existing else None
-        octaves = gaussian_strips(image, params, pool, halo=_halo_of(features, numbers, params))
+        halo = _halo_of(features, numbers, params)
+        octaves = gaussian_strips(image, params, pool, halo=halo, only_described=not params.dsp)
         for strip in chain.from_iterable(octaves):
             here = np.flatnonzero((numbers == strip.number) & strip.contains(features.xy))
             of_strip = {name: column[here] for name, column in frames.items()}

@@ -23,7 +23,7 @@ from ..io.locks import locked
 from ..io.writing import remove_temporaries
 from .align_engine import Engine, check_cluster_use
 from .align_journal import NAME, Journal
-from .align_output import write_frames
+from .align_output import FrameWriter
 from .align_plan import Plan
 from .align_results import FAILED, FrameResult, applied, canvas_of, solve, transforms_of
 from .align_work import FrameFound, Options, chunk_died, find_transforms, make_chunks
@@ -123,7 +123,7 @@ def run(
             canvas = canvas_of(plan, request.canvas, results)
         _check_failures(results, request)
         transforms = transforms_of(plan, model, results, canvas)
-        written = write_frames(plan, engine, request, results, canvas, journal, follow, stop)
+        written = FrameWriter(plan, engine, request, results, canvas, journal, follow, stop).write()
         if written is None:
             return _interrupted(plan)
         if plan.targets.transforms is not None:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,48 +43,34 @@ MASK_TAGS = {"photometric": "minisblack", "compression": "zlib"}
 Written = tuple[list[FrameResult], dict[int, dict[str, bytes]]]
 
 
-def write_frames(
-    plan: Plan,
-    engine: Engine,
-    request: Request,
-    results: list[FrameResult],
-    canvas: Canvas,
-    journal: Journal,
-    follow: Follow,
-    stop: Callable[[], bool],
-) -> Written | None:
-    """Warp and write the frames of a plan; None if the run was interrupted.
+@dataclass(eq=False)
+class FrameWriter:
+    """Warps and writes the frames of a plan."""
 
-    Returns
-    -------
-    results, thumbnails
-        The results with their files, and for some frames the pictures of the report.
-    """
-    writer = _Writer(plan, engine, request, results, canvas, journal, follow, stop)
-    if plan.kind == "stack":
-        return writer.stack()
-    return writer.files()
+    plan: Plan
+    engine: Engine
+    request: Request
+    results: list[FrameResult]
+    """Of all frames; those that are written get their files."""
+    canvas: Canvas
+    journal: Journal
+    follow: Follow
+    stop: Callable[[], bool]
+    thumbnails: dict[int, dict[str, bytes]] = field(default_factory=dict, init=False)
 
-
-class _Writer:
-    """What writing needs."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        engine: Engine,
-        request: Request,
-        results: list[FrameResult],
-        canvas: Canvas,
-        journal: Journal,
-        follow: Follow,
-        stop: Callable[[], bool],
-    ) -> None:
-        self.plan, self.engine, self.request, self.canvas = plan, engine, request, canvas
-        self.results, self.journal, self.follow, self.stop = results, journal, follow, stop
-        self.thumbnails: dict[int, dict[str, bytes]] = {}
-        self.shown = _worst(results) if plan.targets.report is not None else set()
+    def __post_init__(self) -> None:
+        self.shown = _worst(self.results) if self.plan.targets.report is not None else set[int]()
         self.ground = self._georeference()
+
+    def write(self) -> Written | None:
+        """Warp and write; None if the run was interrupted.
+
+        Returns
+        -------
+        results, thumbnails
+            The results with their files, and for some frames the pictures of the report.
+        """
+        return self._stack() if self.plan.kind == "stack" else self._files()
 
     def _georeference(self) -> Georeference | None:
         reference = self.plan.frames[self.plan.reference].path
@@ -121,7 +107,7 @@ class _Writer:
 
     # --- files -----------------------------------------------------------------------------------------
 
-    def files(self) -> Written | None:
+    def _files(self) -> Written | None:
         """Write a file for each frame, or none but what the report shows."""
         chosen = self.kept if self.plan.kind else sorted(self.shown)
         tasks = []
@@ -132,7 +118,10 @@ class _Writer:
             tasks.append(self.task(i, format_for(self.plan, i) if self.plan.kind else None))
         if self.request.gcps:
             return self._with_gcps(tasks)
-        small = [task for task in tasks if layout_of(task.frame.path).frame_bytes <= LARGE_BYTES]
+        small, large = list[WarpTask](), list[WarpTask]()
+        for task in tasks:
+            is_large = layout_of(task.frame.path).frame_bytes > LARGE_BYTES
+            (large if is_large else small).append(task)
         done = self.engine.run(warp_frame, warping_died, small, self.stop)
         n_done = 0
         for task, warped in self.follow(done, len(small), "frames"):
@@ -140,11 +129,10 @@ class _Writer:
             n_done += 1
         if n_done < len(small):
             return None
-        for task in tasks:
-            if task not in small and self.plan.kind:
-                if self.stop():
-                    return None
-                self._write_large(task)
+        for task in large if self.plan.kind else ():
+            if self.stop():
+                return None
+            self._write_large(task)
         return self.results, self.thumbnails
 
     def _is_there(self, i: int) -> bool:
@@ -280,7 +268,7 @@ class _Writer:
 
     # --- stack -----------------------------------------------------------------------------------------
 
-    def stack(self) -> Written | None:
+    def _stack(self) -> Written | None:
         """Write one TIFF file of all frames, and one of their masks."""
         targets, kept = self.plan.targets, self.kept
         assert targets.output is not None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from ..errors import InputError, ParameterError
+from ..errors import InputError, ParameterError, SiftcliError
 from ..parallel.processes import LocalPool
 from ..versions import versions
 
@@ -25,6 +25,15 @@ WORKERS_DIED = (
     "the Dask workers that processed it died, more than distributed.scheduler.allowed-failures of them; "
     "check whether they ran out of memory"
 )
+
+
+def failure(error: Exception, label: str, what: str) -> str:
+    """One line on an error within a task: its own, or one that names the task and what was tried."""
+    if isinstance(error, SiftcliError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{label}: not enough memory to {what}"
+    return f"{label}: {type(error).__name__} in siftcli ({error}); please report it"
 
 
 class Work(Protocol[_Given_contra, _Made_co]):

@@ -20,12 +20,13 @@ from ..formats._matches import FoundIn, MatchWriter, PairMatches, features_diges
 from ..io.locks import locked
 from ..io.reading import absolute
 from ..matching.chance import MAX_LOG10_NFA
+from ..matching.nearest import match
 from ..matching.options import ESSENTIAL, MatchOptions
-from ..matching.search import search
+from ..matching.search import search, verified
 from ..matching.verification import Cameras, Verification
 from ..pairs.listing import Keys, NamePair
 from .detect import shared_cores
-from .engine import Engine, check_cluster_use, engine
+from .engine import Engine, check_cluster_use, engine, failure
 from .match_plan import PairPlan, plan_pairs
 from .pair_selection import from_names
 from .stale import read_stored, stale_pairs
@@ -103,15 +104,10 @@ class Matcher:
 
     def __call__(self, pair: NamePair, /) -> PairMatches | str:
         """Return the matches of a pair, or the reason why there are none."""
-        names = " and ".join(pair)
         try:
             return self._matched(pair)
-        except SiftcliError as error:
-            return str(error)
-        except MemoryError:
-            return f"{names}: not enough memory to match them"
         except Exception as error:
-            return f"{names}: {type(error).__name__} in siftcli ({error}); please report it"
+            return failure(error, " and ".join(pair), "match them")
 
     def failed(self, pair: NamePair, reason: str, /) -> str:
         """Return the error of a pair that could not be matched."""
@@ -141,10 +137,12 @@ class Matcher:
     ) -> tuple[Matches, Verification | None]:
         """Search with the cameras if both are known and do not contradict the matches."""
         cameras = self._cameras(pair)
-        found = search(first, second, self.options, self.threads, cameras)
         if cameras is None:
-            return found
-        without = search(first, second, self.options, self.threads)
+            return search(first, second, self.options, self.threads)
+        how = self.options
+        matches = match(first, second, ratio=how.ratio, mutual=how.mutual, threads=self.threads)
+        given = first, second, matches, how, self.threads
+        found, without = verified(*given, cameras), verified(*given)
         return found if _n_inliers(found) >= CALIBRATED_SHARE * _n_inliers(without) > 0 else without
 
     def _cameras(self, pair: NamePair) -> Cameras | None:

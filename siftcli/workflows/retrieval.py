@@ -28,7 +28,7 @@ from ..retrieval.vocabulary import (
     train,
 )
 from .detect import shared_cores
-from .engine import Engine, check_cluster_use, engine
+from .engine import Engine, check_cluster_use, engine, failure
 from .stale import read_stored
 
 WRITTEN_TOGETHER = 64
@@ -67,12 +67,8 @@ class Indexer:
             features = read_stored(self._reader, name)
             digest = features_digest(features)
             return None if digest == known else Entry(name, digest, image_vector(features, self.vocabulary))
-        except SiftcliError as error:
-            return str(error)
-        except MemoryError:
-            return f"{name}: not enough memory to index it"
         except Exception as error:
-            return f"{name}: {type(error).__name__} in siftcli ({error}); please report it"
+            return failure(error, name, "index it")
 
     def failed(self, task: _Task, reason: str, /) -> str:
         """Return the error of an image that could not be indexed."""

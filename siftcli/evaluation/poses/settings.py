@@ -52,10 +52,7 @@ class PoseSettings:
         for name in self.detectors:
             detectors.create(name)
         if self.reconstruct and find_spec("pycolmap") is None:
-            raise MissingDependencyError(
-                "--reconstruct needs the Python package pycolmap, which is not installed; "
-                "install it with: pip install 'siftcli[colmap]'"
-            )
+            raise MissingDependencyError.of_extra("--reconstruct", "pycolmap", "colmap")
 
     @property
     def limits(self) -> Limits:
