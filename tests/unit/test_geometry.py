@@ -328,7 +328,7 @@ def test_errors_broadcast_to_all_pairs():
 def test_small_features_decide_where_large_ones_are_inexact():
     """Positions of features are uncertain in proportion to σ; knowing it gives better models."""
     first, exact = seen(scene(300), POSE)
-    scale = np.repeat([1.0, 12.0], [100, 200])
+    scale = np.tile([1.0, 12.0, 12.0], 100)  # mixed, so that no order tells which are exact
     errors = {"known": [], "unknown": []}
     for seed in range(10):
         noise = np.random.default_rng(seed).normal(0, 1, exact.shape)
@@ -336,5 +336,5 @@ def test_small_features_decide_where_large_ones_are_inexact():
         for name, given_scale in (("known", scale), ("unknown", np.ones(300))):
             model = fundamental(first, second, given_scale, 3.0)
             errors[name].append(np.median(sampson_errors(first, exact, model)))
-    # measured: 0.0067 and 0.0134 px
+    # measured: 0.0084 and 0.0183 px
     assert np.mean(errors["known"]) < 0.8 * np.mean(errors["unknown"])
