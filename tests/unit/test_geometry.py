@@ -12,7 +12,7 @@ from siftcli.errors import ParameterError
 from siftcli.features import Features, Matches
 from siftcli.matching.cameras import Camera, RelativePose
 from siftcli.matching.options import MIN_MATCHES, MODELS
-from siftcli.matching.random_search import fundamental
+from siftcli.matching.random_search import fundamental, relative_pose
 from siftcli.matching.residuals import sampson_errors, transfer_errors
 from siftcli.matching.verification import verify
 
@@ -338,3 +338,22 @@ def test_small_features_decide_where_large_ones_are_inexact():
             errors[name].append(np.median(sampson_errors(first, exact, model)))
     # measured: 0.0084 and 0.0183 px
     assert np.mean(errors["known"]) < 0.8 * np.mean(errors["unknown"])
+
+
+@pytest.mark.parametrize("is_calibrated", [False, True])
+def test_all_matches_refine_what_some_of_them_find(is_calibrated):
+    """A search uses 1,000 of the 5,000 matches. Five times the matches halve the error, by √5."""
+    first, exact = seen(scene(5000), POSE)
+
+    def error(second, rows):
+        given = first[rows], second[rows], np.ones(5000)[rows], 3.0
+        model = relative_pose(*given, CAMERAS).fundamental(*CAMERAS) if is_calibrated else fundamental(*given)
+        return np.median(sampson_errors(first, exact, model))
+
+    errors = {"all": [], "a fifth": []}
+    for seed in range(5):
+        second = exact + np.random.default_rng(seed).normal(0, 0.1, exact.shape)
+        errors["all"].append(error(second, slice(None)))
+        errors["a fifth"].append(error(second, slice(None, None, 5)))
+    # measured: 0.0018 and 0.0046 px
+    assert np.mean(errors["all"]) < 0.6 * np.mean(errors["a fifth"])
