@@ -10,7 +10,8 @@ from ..matching.options import DEFAULT_MAX_ERROR, DEFAULT_RATIO, check_max_error
 
 MODELS = ("translation", "rigid", "similarity", "affine", "homography")
 DEFAULT_MODEL = "similarity"
-REFINEMENTS = ("none", "ecc")
+REFINEMENTS = ("ecc", "none")
+DEFAULT_REFINEMENT = "ecc"
 INTERPOLATIONS = ("nearest", "linear", "cubic", "lanczos")
 DEFAULT_INTERPOLATION = "cubic"
 CANVASES = ("reference", "union", "intersection")
@@ -41,8 +42,8 @@ class AlignOptions:
 
     model: str = DEFAULT_MODEL
     """One of ``MODELS``."""
-    refine: str = "none"
-    """``"ecc"`` goes on with the intensities (Evangelidis and Psarakis, PAMI 2008)."""
+    refine: str = DEFAULT_REFINEMENT
+    """``"ecc"`` goes on with the intensities, ``"none"`` ends with the features."""
     ratio: float | None = DEFAULT_RATIO
     """Ratio test, as for :func:`siftcli.match`."""
     max_error: float = DEFAULT_MAX_ERROR
