@@ -30,8 +30,9 @@ CAUCHY_WIDTH = 2.0
 """Scale of Cauchy's weight in units of the median error of a pair."""
 SMALLEST_ERROR_PX = 0.01
 """The median error is taken to be at least this, in pixels: with a few perfect pairs it would be 0."""
-SMALLEST_UNCERTAINTY_PX = 1e-3
-"""No pair counts as more exact than this, in pixels."""
+SMALLEST_UNCERTAINTY_PX = 5e-3
+"""No pair counts as more exact than this: what moves draws all pairs of a chain the same way, so that their
+errors do not average out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ FAILURE_CHOICES = ("copy", "skip", "stop")
 FILL_WORDS = ("nan", "mirror")
 DEFAULT_NEIGHBOURS = 3
 """Each frame is also matched with this many before it, for the global adjustment."""
-NEIGHBOUR_FEATURES = 1000
+NEIGHBOUR_FEATURES = 500
 """Strongest features that are matched with neighbours, whose view is nearly the same."""
 LARGEST_CHAIN = 10
 """Stacks of more frames than this are adjusted globally, unless ``neighbours`` is given."""

@@ -15,7 +15,7 @@ from siftcli.alignment.adjustment import Pair, adjusted, chained
 from siftcli.alignment.canvas import make_canvas
 from siftcli.alignment.estimation import control_points
 from siftcli.alignment.fitting import fit
-from siftcli.alignment.intensities import refined
+from siftcli.alignment.intensities import _spline, refined
 from siftcli.alignment.models import Frame, mapped, matrix_of, parameters_of, rms_distance
 from siftcli.alignment.options import MODELS, WarpOptions
 from siftcli.alignment.warping import tiles, valid_pixels, warp_samples
@@ -393,6 +393,13 @@ def test_intensities_withstand(trouble):
     errors = [rms_distance(found.matrix, truth, SIZE) for found in (features, both)]
     # Not worse than the features by more than the error of a sharp pair.
     assert errors[1] < errors[0] + 0.01 and errors[1] < 0.05
+
+
+def test_the_spline_is_that_of_scipy():
+    grey = np.random.default_rng(3).random((40, 50), dtype=np.float32)
+    exact = ndimage.spline_filter(grey, 3, mode="mirror")
+    # Single precision, and a filter that is cut off where its taps are 2e-6.
+    assert np.abs(_spline(grey) - exact).max() < 1e-5
 
 
 def test_intensities_that_disagree_with_the_features_are_not_followed():
