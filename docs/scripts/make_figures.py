@@ -1,7 +1,7 @@
 """Draw the figures of ``algorithm.md``: ``python docs/scripts/make_figures.py [FOLDER]``.
 
-Each shows what one stage of the method makes of a sample image. The stages are siftcli's own; the
-histogram and the grid of the descriptor are computed once more here, plainly, to be drawn.
+Each shows what one stage of the method makes of a sample image. The stages are siftcli's own; of one
+keypoint, ``siftcli.explain`` gives the values.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 import siftcli
+from siftcli.explanation import View
 from siftcli.image import read_image
 from siftcli.kernels.threads import Threads
 from siftcli.params import SiftParams
@@ -81,49 +82,30 @@ def _refined(octave: Strip) -> tuple[NDArray[np.int32], Keypoints]:
         return found, refine(octave, found, params, threads)[0]
 
 
-def orientation(levels: list[Strip], grey: NDArray[np.float32]) -> Image.Image:
-    """The gradients around one keypoint and their histogram."""
-    params, (x, y, sigma, theta) = SiftParams(), _example(grey)
-    octave, level = _level_of(levels, sigma)
-    angles, weights = _gradients(octave, level, x, y, sigma, params)
-    histogram, _ = np.histogram(angles, params.orientation_bins, (0, 2 * math.pi), weights=weights)
-    for _ in range(params.orientation_smoothing):
-        histogram = (np.roll(histogram, 1) + histogram + np.roll(histogram, -1)) / 3
-    zoom = SIDE / (6 * params.orientation_window * sigma)
+def orientation(_levels: list[Strip], grey: NDArray[np.float32]) -> Image.Image:
+    """The disc of samples around one keypoint, and the histogram of their gradients."""
+    view = _example(grey)
+    assert view.histogram is not None
+    assert view.description is not None
+    (x, y), sigma, theta = view.xy, view.sigma, view.description.orientation
+    zoom = SIDE / (6 * view.params.orientation_window * sigma)
     patch, to_patch = _around(grey, x, y, zoom)
     draw = ImageDraw.Draw(patch)
-    reach = params.orientation_window * params.orientation_radius * sigma * zoom
+    reach = view.histogram.reach * view.surroundings.step * zoom
     draw.ellipse(
         [SIDE / 2 - reach, SIDE / 2 - reach, SIDE / 2 + reach, SIDE / 2 + reach], outline=BLUE, width=3
     )
     tip = to_patch(x + 3 * sigma * math.cos(theta), y + 3 * sigma * math.sin(theta))
     draw.line([SIDE / 2, SIDE / 2, *tip], fill=GREEN, width=4)
-    return rows([[patch, _bars(histogram, params.peak_ratio, theta)]])
-
-
-def _gradients(
-    octave: Strip, level: int, x: float, y: float, sigma: float, params: SiftParams
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Directions in [0, 2π) of the gradients in the window, and what each counts."""
-    image = octave.unpadded[level].astype(np.float64)
-    (px, py), spread = (
-        octave.to_samples(np.array([[x, y]]))[0],
-        params.orientation_window * sigma / octave.step,
-    )
-    gy, gx = np.gradient(image)
-    row, column = np.mgrid[: image.shape[0], : image.shape[1]]
-    distance = np.hypot(column - px, row - py)
-    inside = distance <= params.orientation_radius * spread
-    weight = np.hypot(gx, gy) * np.exp(-0.5 * (distance / spread) ** 2)
-    return np.arctan2(gy, gx)[inside] % (2 * math.pi), weight[inside]
+    return rows([[patch, _bars(view.histogram.smoothed, view.histogram.peak_ratio, theta)]])
 
 
 def descriptor(_levels: list[Strip], grey: NDArray[np.float32]) -> Image.Image:
     """The rotated 4 × 4 cells on the image, and the eight directions of each."""
-    params, (x, y, sigma, theta) = SiftParams(), _example(grey)
-    features = siftcli.detect(grey, params)
-    row = int(np.argmin(np.hypot(*(features.xy - [x, y]).T) + np.abs(features.orientation - theta)))
-    width = params.cell_width * sigma
+    view = _example(grey)
+    assert view.description is not None
+    (x, y), theta = view.xy, view.description.orientation
+    width = view.params.cell_width * view.sigma
     patch, to_patch = _around(grey, x, y, SIDE / (8 * width))
     draw = ImageDraw.Draw(patch)
     cosine, sine = math.cos(theta), math.sin(theta)
@@ -137,28 +119,20 @@ def descriptor(_levels: list[Strip], grey: NDArray[np.float32]) -> Image.Image:
     draw.line(
         [SIDE / 2, SIDE / 2, *to_patch(x + 2 * width * cosine, y + 2 * width * sine)], fill=BLUE, width=4
     )
-    return rows([[patch, _roses(features.descriptors[row].reshape(4, 4, 8).astype(float))]])
+    return rows([[patch, _roses(view.description.stored.reshape(4, 4, 8).astype(float))]])
 
 
 # --- drawing -------------------------------------------------------------------------------------
 
 
-def _example(grey: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    """x, y, σ and θ of the strongest feature with σ below 8 that lies well inside the image."""
+def _example(grey: NDArray[np.float32]) -> View:
+    """The strongest keypoint with σ below 8 that lies well inside the image."""
     features = siftcli.detect(grey)
     height, width = grey.shape
-    for (x, y), sigma, theta in zip(
-        features.xy.tolist(), features.scale.tolist(), features.orientation.tolist(), strict=True
-    ):
+    for row, ((x, y), sigma) in enumerate(zip(features.xy.tolist(), features.scale.tolist(), strict=True)):
         if sigma < 8 and 15 * sigma < min(x, y, width - x, height - y):
-            return x, y, sigma, theta
+            return siftcli.explain(grey, keypoint=row).view
     raise ValueError("no feature lies well inside the image")
-
-
-def _level_of(levels: list[Strip], sigma: float) -> tuple[Strip, int]:
-    """The octave and level whose blur is nearest to σ."""
-    octave = min(levels, key=lambda o: abs(math.log2(sigma / (o.step * o.sigma * 2**0.5))))
-    return octave, int(octave.nearest_level(np.array([sigma]))[0])
 
 
 def panel(grey: NDArray[np.floating], enlarged: int) -> Image.Image:
@@ -201,7 +175,7 @@ def _around(
     )
 
 
-def _bars(histogram: NDArray[np.float64], peak_ratio: float, theta: float) -> Image.Image:
+def _bars(histogram: NDArray[np.floating], peak_ratio: float, theta: float) -> Image.Image:
     """The bins, the height that a further peak needs, and where the orientation is."""
     picture = Image.new("RGB", (SIDE, SIDE), PAPER)
     draw = ImageDraw.Draw(picture)

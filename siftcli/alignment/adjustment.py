@@ -30,6 +30,9 @@ CAUCHY_WIDTH = 2.0
 """Scale of Cauchy's weight in units of the median error of a pair."""
 SMALLEST_ERROR_PX = 0.01
 """The median error is taken to be at least this, in pixels: with a few perfect pairs it would be 0."""
+SMALLEST_UNCERTAINTY_PX = 5e-3
+"""No pair counts as more exact than this: what moves draws all pairs of a chain the same way, so that their
+errors do not average out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,8 @@ class Pair:
     """(4, 2) control points in the moving frame."""
     n_inliers: int
     residual_px: float
+    uncertainty_px: float
+    """Standard error of the map at the control points, root mean square, in pixels."""
 
 
 def chained(pairs: Sequence[Pair], root: int) -> dict[int, Matrix]:
@@ -158,9 +163,8 @@ def _step(
 
 
 def _weights(pairs: Sequence[Pair], errors: Floats, frame: Frame) -> Floats:
-    """A weight for each pair: that of its inliers, times Cauchy's for its error in this state."""
-    n_inliers = np.array([pair.n_inliers for pair in pairs], dtype=np.float64)
-    spread = np.array([max(pair.residual_px, SMALLEST_ERROR_PX) for pair in pairs])
+    """A weight for each pair: that of its uncertainty, times Cauchy's for its error in this state."""
+    uncertainty = np.array([max(pair.uncertainty_px, SMALLEST_UNCERTAINTY_PX) for pair in pairs])
     error_px = np.sqrt(np.mean(errors**2, axis=1) * 2) * frame.radius
     width = CAUCHY_WIDTH * max(float(np.median(error_px)), SMALLEST_ERROR_PX)
-    return np.asarray(n_inliers / 4 / spread**2 / (1 + (error_px / width) ** 2))
+    return np.asarray(1 / uncertainty**2 / (1 + (error_px / width) ** 2))

@@ -14,7 +14,7 @@ from ..matching.nearest import match
 from ..matching.residuals import transfer_errors
 from ..matching.verification import Verification, matched_points, verify
 from .fitting import fit
-from .models import VERIFIED_BY, Floats, Frame, Matrix, Motion, mapped, motion, scaled
+from .models import N_PARAMETERS, VERIFIED_BY, Floats, Frame, Matrix, Motion, mapped, motion, scaled
 from .options import AlignOptions
 
 CLEAR_LOG10_NFA, KEPT_SHARE = -12.0, 0.9
@@ -33,12 +33,14 @@ class Estimate:
     n_inliers: int
     residual_px: float | None = None
     """Root mean square error of the inliers in pixels of the reference."""
+    uncertainty_px: float | None = None
+    """Standard error at the control points, root mean square, in pixels of the reference."""
     reason: str = ""
     """Why there is no transform."""
     control: Floats | None = None
     """(4, 2) points of the moving picture with the mean and the covariance of the inliers."""
     refinement: str = ""
-    """What became of the refinement by intensities; empty if it was not asked for or succeeded."""
+    """Why intensities did not refine it; empty if they did or it was not asked for."""
 
     def motion(self, size: tuple[int, int]) -> Motion | None:
         """What the transform does at the centre of the moving picture of (width, height) pixels."""
@@ -82,10 +84,12 @@ def from_matches(moving: Features, reference: Features, matches: Matches, option
         reason = f"{n_inliers} of {len(matches)} matches agree with a {options.model}, too few to trust it"
         return replace(result, reason=f"{reason}; try another --model")
     errors = mapped(fitted, first[inliers]) - second[inliers]
+    residual_px = float(np.sqrt(np.mean(np.sum(errors**2, axis=1))))
     return replace(
         result,
         matrix=scaled(fitted),
-        residual_px=float(np.sqrt(np.mean(np.sum(errors**2, axis=1)))),
+        residual_px=residual_px,
+        uncertainty_px=residual_px * float(np.sqrt(N_PARAMETERS[options.model] / (2 * n_inliers))),
         control=control_points(first[inliers]),
     )
 

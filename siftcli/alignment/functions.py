@@ -23,6 +23,7 @@ from .options import (
     DEFAULT_INTERPOLATION,
     DEFAULT_MAX_FEATURES,
     DEFAULT_MODEL,
+    DEFAULT_REFINEMENT,
     LARGE_FRAME_PX,
     AlignOptions,
     WarpOptions,
@@ -62,7 +63,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
     moving: ImageSource,
     model: str = DEFAULT_MODEL,
     *,
-    refine: str = "none",
+    refine: str = DEFAULT_REFINEMENT,
     interpolation: str = DEFAULT_INTERPOLATION,
     fill: float | str = 0.0,
     canvas: str = "reference",
@@ -82,7 +83,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
     model
         ``"translation"``, ``"rigid"``, ``"similarity"``, ``"affine"`` or ``"homography"``.
     refine
-        ``"ecc"`` goes on with the intensities.
+        ``"ecc"`` goes on with the intensities, ``"none"`` ends with the features.
     interpolation, fill
         As for :func:`warp`.
     canvas
@@ -120,7 +121,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
     sift = (params or SiftParams()).override(**options)
     features = [features_of(picture, sift, threads) for picture in pictures]
     found = estimate(features[1], features[0], how, threads)
-    found = refined_by(found, how, pictures[1].grey, pictures[0].grey)
+    found = refined_by(found, how, pictures[1], pictures[0])
     if found.matrix is None:
         return _alignment(found, features[1])
     sizes = [picture.input_size for picture in pictures]
@@ -163,16 +164,19 @@ def working_params(params: SiftParams, shape: tuple[int, ...]) -> SiftParams:
     return params.override(**chosen)
 
 
-def refined_by(
-    found: Estimate, options: AlignOptions, moving: NDArray[np.float32], reference: NDArray[np.float32]
-) -> Estimate:
-    """Go on with the intensities of two grey pictures, if it is asked for."""
+def refined_by(found: Estimate, options: AlignOptions, moving: Picture, reference: Picture) -> Estimate:
+    """Go on with the intensities of two pictures, where it is asked for and helps."""
     if options.refine != "ecc" or found.matrix is None:
         return found
-    from .ecc import refined
+    from .intensities import refined
 
-    matrix, reason = refined(options.model, found.matrix, moving, reference)
-    return replace(found, matrix=matrix, refinement=reason)
+    assert found.control is not None and found.uncertainty_px is not None
+    better, reason = refined(
+        options.model, found.matrix, moving, reference, found.control, found.uncertainty_px
+    )
+    if better is None:
+        return replace(found, refinement=reason)
+    return replace(found, matrix=better.matrix, uncertainty_px=better.uncertainty_px)
 
 
 def warp(

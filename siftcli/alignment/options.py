@@ -10,7 +10,8 @@ from ..matching.options import DEFAULT_MAX_ERROR, DEFAULT_RATIO, check_max_error
 
 MODELS = ("translation", "rigid", "similarity", "affine", "homography")
 DEFAULT_MODEL = "similarity"
-REFINEMENTS = ("none", "ecc")
+REFINEMENTS = ("ecc", "none")
+DEFAULT_REFINEMENT = "ecc"
 INTERPOLATIONS = ("nearest", "linear", "cubic", "lanczos")
 DEFAULT_INTERPOLATION = "cubic"
 CANVASES = ("reference", "union", "intersection")
@@ -18,7 +19,7 @@ FAILURE_CHOICES = ("copy", "skip", "stop")
 FILL_WORDS = ("nan", "mirror")
 DEFAULT_NEIGHBOURS = 3
 """Each frame is also matched with this many before it, for the global adjustment."""
-NEIGHBOUR_FEATURES = 1000
+NEIGHBOUR_FEATURES = 500
 """Strongest features that are matched with neighbours, whose view is nearly the same."""
 LARGEST_CHAIN = 10
 """Stacks of more frames than this are adjusted globally, unless ``neighbours`` is given."""
@@ -41,8 +42,8 @@ class AlignOptions:
 
     model: str = DEFAULT_MODEL
     """One of ``MODELS``."""
-    refine: str = "none"
-    """``"ecc"`` goes on with the intensities (Evangelidis and Psarakis, PAMI 2008)."""
+    refine: str = DEFAULT_REFINEMENT
+    """``"ecc"`` goes on with the intensities, ``"none"`` ends with the features."""
     ratio: float | None = DEFAULT_RATIO
     """Ratio test, as for :func:`siftcli.match`."""
     max_error: float = DEFAULT_MAX_ERROR

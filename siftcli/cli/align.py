@@ -11,6 +11,7 @@ from ..alignment.options import (
     DEFAULT_INTERPOLATION,
     DEFAULT_MODEL,
     DEFAULT_NEIGHBOURS,
+    DEFAULT_REFINEMENT,
     FAILURE_CHOICES,
     INTERPOLATIONS,
     LARGEST_CHAIN,
@@ -60,9 +61,9 @@ _READING = ("channel", "stretch", "nodata", "max_image_size", "threads")
 @click.option(
     "--refine",
     type=click.Choice(REFINEMENTS),
-    default=REFINEMENTS[0],
+    default=DEFAULT_REFINEMENT,
     show_default=True,
-    help="Go on with the intensities of both pictures (OpenCV's findTransformECC).",
+    help="Go on with the intensities of both pictures, or end with the features.",
 )
 @click.option(
     "--to",

@@ -100,6 +100,7 @@ class Journal:
                 np.array(p["control"], dtype=np.float64).reshape(4, 2),
                 int(p["n_inliers"]),
                 float(p["residual_px"]),
+                float(p["uncertainty_px"]),
             )
             for p in entry["pairs"]
         ]
@@ -116,6 +117,7 @@ class Journal:
                 "control": pair.control.tolist(),
                 "n_inliers": pair.n_inliers,
                 "residual_px": pair.residual_px,
+                "uncertainty_px": pair.uncertainty_px,
             }
             for pair in found.pairs
         ]

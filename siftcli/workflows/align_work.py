@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,28 @@ class Seen:
 
 _cache: OrderedDict[tuple[Any, ...], Seen] = OrderedDict()
 _CACHED = 2 * LARGEST_CHUNK
+_pictures: OrderedDict[tuple[Any, ...], Picture] = OrderedDict()
+_PICTURES = 2
+"""The frame at hand and the one that it is compared with."""
+_Value = TypeVar("_Value")
+
+
+def _kept(
+    cache: OrderedDict[tuple[Any, ...], _Value],
+    most: int,
+    options: Options,
+    frame: Frame,
+    make: Callable[[Options, Frame], _Value],
+) -> _Value:
+    """What was made of a frame before, or is made now; the latest ones are kept."""
+    path = options.path(frame)
+    key = (path, frame.index, repr(options), _mtime(path))
+    if key not in cache:
+        cache[key] = make(options, frame)
+        if len(cache) > most:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]
 
 
 def find_transforms(options: Options, chunk: Chunk) -> Found:
@@ -163,33 +185,35 @@ def _add_pair(options: Options, moving: _Side, reference: _Side, found: FrameFou
     i, frame, features = moving
     j, other, others = reference
     result = estimate(features, others, options.align, options.threads)
-    if options.max_image_size is not None and result.matrix is not None:
+    if result.matrix is not None and (_is_reduced(options, frame) or _is_reduced(options, other)):
         from .align_tiles import refined_on_tiles
 
         result = refined_on_tiles(options, result, frame, other)
-    if options.align.refine == "ecc" and result.matrix is not None:
+    elif options.align.refine != "none" and result.matrix is not None and not found.pairs:
+        # Of the pairs of a frame the first one: beside it, the others hardly count.
         from ..alignment.functions import refined_by
 
-        grey = [picture_of(options, one, reduce=False).grey for one in (frame, other)]
-        result = refined_by(result, options.align, grey[0], grey[1])
-        found.note = result.refinement or found.note
+        result = refined_by(result, options.align, _picture(options, frame), _picture(options, other))
+        found.note = result.refinement
     found.n_matches = max(found.n_matches, result.n_matches)
-    if result.matrix is None or result.control is None or result.residual_px is None:
+    if result.matrix is None:
         found.reason = found.reason or result.reason
         return
-    found.pairs.append(Pair(i, j, result.matrix, result.control, result.n_inliers, result.residual_px))
+    assert result.control is not None
+    assert result.residual_px is not None
+    assert result.uncertainty_px is not None
+    errors = result.residual_px, result.uncertainty_px
+    found.pairs.append(Pair(i, j, result.matrix, result.control, result.n_inliers, *errors))
 
 
 def _seen(options: Options, frame: Frame) -> Seen:
-    """The features of a frame; the latest are kept."""
-    path = options.path(frame)
-    key = (path, frame.index, repr(options), _mtime(path))
-    if key not in _cache:
-        _cache[key] = _detected(options, frame)
-        if len(_cache) > _CACHED:
-            _cache.popitem(last=False)
-    _cache.move_to_end(key)
-    return _cache[key]
+    """The features of a frame."""
+    return _kept(_cache, _CACHED, options, frame, _detected)
+
+
+def _picture(options: Options, frame: Frame) -> Picture:
+    """The grey picture of a frame."""
+    return _kept(_pictures, _PICTURES, options, frame, picture_of)
 
 
 def _mtime(path: str) -> int:
@@ -203,7 +227,7 @@ def _detected(options: Options, frame: Frame) -> Seen:
     from ..alignment.functions import features_of
 
     try:
-        picture = picture_of(options, frame)
+        picture = _picture(options, frame)
         return Seen(features_of(picture, options.params, options.threads))
     except SiftcliError as error:
         return Seen(None, str(error).replace(options.path(frame), frame.label, 1))
@@ -211,13 +235,18 @@ def _detected(options: Options, frame: Frame) -> Seen:
         return Seen(None, f"{frame.label}: not enough memory; reduce it with --max-image-size")
 
 
-def picture_of(options: Options, frame: Frame, *, reduce: bool = True) -> Picture:
-    """A frame as grey, by the channel that frames are aligned by."""
-    limit = options.max_image_size if reduce else None
-    if limit is not None and max(frame.size) > limit:
+def _is_reduced(options: Options, frame: Frame) -> bool:
+    """Whether features are found on a reduced copy."""
+    return options.max_image_size is not None and max(frame.size) > options.max_image_size
+
+
+def picture_of(options: Options, frame: Frame) -> Picture:
+    """A frame as grey, by the channel that frames are aligned by; reduced if it is too large."""
+    if _is_reduced(options, frame):
         from .align_tiles import reduced_picture
 
-        return reduced_picture(options, frame, limit)
+        assert options.max_image_size is not None
+        return reduced_picture(options, frame, options.max_image_size)
     with quiet_decoders():
         return grey_picture(options, read_frame(options.path(frame), frame.index), frame)
 

@@ -26,6 +26,13 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 1024
+_ALIGN = ("-m", "siftcli", "align", "{source}", "-o", "{target}", "--overwrite", "-q")
+RUNS = {
+    "siftcli align": _ALIGN,
+    "siftcli align --neighbours 0": (*_ALIGN, "--neighbours", "0"),
+    "siftcli align --refine none": (*_ALIGN, "--refine", "none"),
+    "OpenCV loop": (__file__, "--opencv", "{source}", "{target}"),
+}
 SOURCES = ("rocket.jpg", "astronaut.png", "chelsea.png", "retina.jpg")
 
 
@@ -41,10 +48,10 @@ def scene() -> np.ndarray:
     return np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])])
 
 
-def frames(n: int) -> Iterator[np.ndarray]:
+def frames(n: int, first: int = 0) -> Iterator[np.ndarray]:
     """Frames that drift, turn and have noise."""
-    whole, rng = scene(), np.random.default_rng(5)
-    for k in range(n):
+    whole, rng = scene(), np.random.default_rng([5, first])
+    for k in range(first, first + n):
         angle, zoom = 4 * np.sin(k / 40), 1 + 0.02 * np.sin(k / 25)
         matrix = cv2.getRotationMatrix2D((700, 700), angle, zoom)
         matrix[:, 2] += np.array([SIDE / 2 - 700, SIDE / 2 - 700]) + 40 * np.array(
@@ -91,6 +98,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first frame, to run in pieces")
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--opencv", nargs=2, metavar=("SOURCE", "TARGET"), help="run the loop only")
     options = parser.parse_args()
     if options.opencv:
@@ -99,28 +108,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "stack.tif"), Path(folder, "aligned.tif")
         with tifffile.TiffWriter(source, bigtiff=options.frames > 4000) as file:
-            for frame in frames(options.frames):
+            for frame in frames(options.frames, options.first):
                 file.write(frame, metadata=None, contiguous=False)
-        align = [
-            sys.executable,
-            "-m",
-            "siftcli",
-            "align",
-            str(source),
-            "-o",
-            str(target),
-            "--overwrite",
-            "-q",
-        ]
-        runs = {
-            "siftcli align": align,
-            "siftcli align --neighbours 0": [*align, "--neighbours", "0"],
-            "OpenCV loop": [sys.executable, __file__, "--opencv", str(source), str(target)],
-        }
-        for name, command in runs.items():
+        for name in options.runs:
+            command = [sys.executable, *(word.format(source=source, target=target) for word in RUNS[name])]
             wall_s, cpu_s = timed(command)
             result = {
                 "run": name,
+                "frames": options.frames,
                 "frames_per_s": round(options.frames / wall_s, 2),
                 "wall_s": round(wall_s, 1),
                 "processor_s": round(cpu_s, 1),

@@ -1,5 +1,7 @@
 """Registration: models, the fit, the adjustment, warping, canvases, and pictures of known truth."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import SAMPLES
@@ -13,6 +15,7 @@ from siftcli.alignment.adjustment import Pair, adjusted, chained
 from siftcli.alignment.canvas import make_canvas
 from siftcli.alignment.estimation import control_points
 from siftcli.alignment.fitting import fit
+from siftcli.alignment.intensities import _spline, refined
 from siftcli.alignment.models import Frame, mapped, matrix_of, parameters_of, rms_distance
 from siftcli.alignment.options import MODELS, WarpOptions
 from siftcli.alignment.warping import tiles, valid_pixels, warp_samples
@@ -131,7 +134,7 @@ def chain_of_pairs(
             exact = np.linalg.inv(maps[j]) @ maps[i]
             shift = np.eye(3)
             shift[:2, 2] = rng.normal(0, noise_px, 2)
-            pairs.append(Pair(i, j, shift @ exact, corners, 100, 0.1))
+            pairs.append(Pair(i, j, shift @ exact, corners, 100, 0.1, 0.01))
     return pairs, maps
 
 
@@ -146,7 +149,13 @@ def test_the_adjustment_removes_drift_and_withstands_a_wrong_pair():
     rng = np.random.default_rng(1)
     pairs, maps = chain_of_pairs(40, 0.05, 4, rng)
     pairs[50] = Pair(
-        pairs[50].moving, pairs[50].reference, similarity(1, 3, (0, 0), (9, 9)), pairs[50].control, 60, 0.1
+        pairs[50].moving,
+        pairs[50].reference,
+        similarity(1, 3, (0, 0), (9, 9)),
+        pairs[50].control,
+        60,
+        0.1,
+        0.01,
     )
     steps = [pair for pair in pairs if pair.moving - pair.reference == 1]
     drift = rms_distance(chained(steps, 0)[39], maps[39], SIZE)
@@ -349,14 +358,79 @@ def test_the_transform_of_two_frames_of_known_truth(model):
     assert np.median(np.abs(back - reference[found.valid])) < 4
 
 
-def test_intensities_refine_the_transform():
-    source, rng = picture(), np.random.default_rng(7)
-    place = similarity(1, 0, (255.5, 255.5), (127.5, 127.5))
-    truth = true_map("rigid")
-    reference, moving = frame_of(source, place, rng), frame_of(source, np.linalg.inv(truth) @ place, rng)
-    found = siftcli.align(reference, moving, "rigid", refine="ecc")
-    assert found.reason == ""
-    assert rms_distance(found.matrix, truth, SIZE) < 0.05
+def pair_of_frames(model: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two frames and the map from the second to the first."""
+    source, place, truth = picture(), similarity(1, 25, (255.5, 255.5), (127.5, 127.5)), true_map(model)
+    return frame_of(source, place, rng), frame_of(source, np.linalg.inv(truth) @ place, rng), truth
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_intensities_are_more_exact_than_features(model):
+    reference, moving, truth = pair_of_frames(model, np.random.default_rng(7))
+    curve = np.rint(255 * (moving / 255) ** 0.8 * 0.8 + 10).astype(np.uint8)
+    features, both = (siftcli.align(reference, curve, model, refine=how) for how in ("none", "ecc"))
+    assert both.reason == ""
+    errors = [rms_distance(found.matrix, truth, SIZE) for found in (features, both)]
+    assert errors[1] < errors[0] and errors[1] < 0.02
+
+
+@pytest.mark.parametrize("trouble", ["blur", "object", "no value"])
+def test_intensities_withstand(trouble):
+    reference, moving, truth = pair_of_frames("rigid", np.random.default_rng(7))
+    sides = [reference.astype(np.float32), moving.astype(np.float32)]
+    if trouble == "blur":
+        sides[1] = ndimage.gaussian_filter(sides[1], 1.5)
+    elif trouble == "object":  # a tenth of the frame, which stays where it is
+        thing = np.random.default_rng(9).integers(0, 255, (10, 10)).repeat(8, 0).repeat(8, 1)
+        for side in sides:
+            side[90:170, 90:170] = thing
+    else:
+        sides[0][100:140, 60:200] = sides[1][20:60, 60:200] = np.nan
+    features, both = (
+        siftcli.align(sides[0], sides[1], "rigid", refine=how, stretch="percentile")
+        for how in ("none", "ecc")
+    )
+    errors = [rms_distance(found.matrix, truth, SIZE) for found in (features, both)]
+    # Not worse than the features by more than the error of a sharp pair.
+    assert errors[1] < errors[0] + 0.01 and errors[1] < 0.05
+
+
+def test_the_spline_is_that_of_scipy():
+    grey = np.random.default_rng(3).random((40, 50), dtype=np.float32)
+    exact = ndimage.spline_filter(grey, 3, mode="mirror")
+    # Single precision, and a filter that is cut off where its taps are 2e-6.
+    assert np.abs(_spline(grey) - exact).max() < 1e-5
+
+
+def test_intensities_that_disagree_with_the_features_are_not_followed():
+    reference, moving, _ = pair_of_frames("translation", np.random.default_rng(7))
+    pictures = [read_image(image) for image in (moving, reference)]
+    features = siftcli.align(reference, moving, "translation", refine="none").matrix
+    control = np.array([[60.0, 60], [190, 60], [190, 190], [60, 190]])
+    off = similarity(1, 0, (0, 0), (0.5, 0)) @ features
+    found, reason = refined("translation", off, *pictures, control, 0.05)
+    assert found is None and "would move by 0.5" in reason
+    found, reason = refined("translation", off, *pictures, control, 0.1)
+    assert reason == "" and rms_distance(found.matrix, features, SIZE) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("moving", "reason"),
+    [
+        (np.full((SIDE, SIDE), 90, np.uint8), "no transform|more exact|would move"),
+        (
+            np.random.default_rng(1).integers(0, 256, (SIDE, SIDE), np.uint8),
+            "no transform|more exact|would move",
+        ),
+        (np.zeros((12, 12), np.uint8), "too little structure"),
+    ],
+    ids=["blank", "noise", "tiny"],
+)
+def test_intensities_that_lead_nowhere(moving, reason):
+    reference, _, _ = pair_of_frames("rigid", np.random.default_rng(7))
+    control = np.array([[60.0, 60], [190, 60], [190, 190], [60, 190]])
+    found, said = refined("rigid", np.eye(3), read_image(moving), read_image(reference), control, 0.05)
+    assert found is None and re.search(reason, said)
 
 
 @pytest.mark.parametrize("other", ["blank", "noise", "another"])
