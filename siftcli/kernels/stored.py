@@ -138,7 +138,7 @@ class Store:
         self._folder = folder
         self._runtime = Runtime(package)
         llvm.initialize_native_target()
-        self._linker = llvm.create_lljit_compiler(suppress_errors=True)
+        self._linker = llvm.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
         self._circumstances = (
             sys.version,
             np.__version__,
