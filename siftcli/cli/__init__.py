@@ -17,7 +17,7 @@ COMMANDS = {
     "describe": "Describe your own keypoints, or another detector's.",
     "match": "Match two images and recover the rotation between them.",
     "align": "Align pictures and stacks with a reference.",
-    "info": "Show what a feature file contains.",
+    "info": "Show what a file of features or matches holds.",
     "convert": "Convert feature files from one format to another.",
     "explain": "Follow one keypoint from pixels to 128 numbers.",
     "formats": "List the formats that are read and written.",

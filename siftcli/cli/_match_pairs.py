@@ -13,6 +13,7 @@ from ..errors import ParameterError
 from ..formats import PAIR_FAILURES, PAIR_FAILURES_HEADER
 from ..matching.options import MatchOptions
 from ..pairs.request import SIMILAR, parse_pairs
+from ..words import counted
 from . import INTERRUPTED_STATUS
 from ._graph_options import GraphPage
 from ._output import complain, note, print_circumstances, print_json, progress, say_nothing
@@ -47,8 +48,15 @@ class _Tally:
 
     def __str__(self) -> str:
         n_failed = len(self.failures)
-        text = f"{self.n_pairs} pairs, {self.n_verified} verified, {n_failed} failed"
-        return f"{text}, {self.n_kept} kept as they were" if self.n_kept else text
+        if not self.n_kept:
+            return f"{counted(self.n_pairs, 'pair')}, {self.n_verified} verified, {n_failed} failed"
+        n_now = self.n_pairs - self.n_kept
+        now = (
+            f"{counted(n_now, 'pair')} matched now, {self.n_verified} verified"
+            if n_now
+            else "nothing to match"
+        )
+        return f"{now}, {n_failed} failed, {self.n_kept} kept as they were"
 
 
 def match_collection(  # noqa: PLR0913  the options of a command
@@ -129,11 +137,21 @@ def _index(source: str, tally: _Tally, run: dict[str, Any], *, quiet: bool) -> i
     return len(names) - n_done
 
 
+def _total(plan: PairPlan) -> str:
+    """What the output of several runs holds."""
+    from ..workflows.collection_info import stored_totals
+
+    n_pairs, n_verified = stored_totals(plan.target, plan.target_format)
+    verified = "none verified with a model" if n_verified is None else f"{n_verified} verified"
+    return f"; in all {counted(n_pairs, 'pair')}, {verified}"
+
+
 def _conclude(plan: PairPlan, tally: _Tally, *, quiet: bool, is_interrupted: bool) -> int:
     """Print the result; return the exit status."""
     n_left = len(plan.pairs) - tally.n_pairs
     if not quiet:
-        note(f"{tally}{f', {n_left} not begun' if n_left else ''} -> {plan.target}")
+        total = _total(plan) if tally.n_kept else ""
+        note(f"{tally}{f', {n_left} not begun' if n_left else ''}{total} -> {plan.target}")
     if is_interrupted:
         complain(f"interrupted, {n_left} not begun; run the same command again to resume")
         return INTERRUPTED_STATUS

@@ -82,6 +82,12 @@ class Reader(Protocol):
     def read(self, name: str) -> FeatureFile:
         """Read the features of an image."""
 
+    def stored(self, name: str) -> tuple[int, tuple[int, int]]:
+        """Number of the features of an image, and its width and height as stored; (0, 0) if unknown.
+
+        The features themselves are not read where the format allows it.
+        """
+
     def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it is not recorded."""
 

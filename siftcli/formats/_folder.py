@@ -10,7 +10,7 @@ from ..errors import InputError
 from ._base import Closing, unknown_image
 from ._record import FeatureFile
 from ._registry import FAILURES, FAILURES_HEADER, FORMATS, PAIR_FAILURES, PAIR_FAILURES_HEADER, Format
-from .npz import read_provenance
+from .npz import read_head, read_provenance
 
 _LISTS = {FAILURES: FAILURES_HEADER, PAIR_FAILURES: PAIR_FAILURES_HEADER}
 
@@ -68,6 +68,15 @@ class FolderReader(Closing):
         file, entry = self._files[name]
         content = inspect(file, entry.name)
         return replace(content, features=replace(content.features, image_name=name))
+
+    def stored(self, name: str) -> tuple[int, tuple[int, int]]:
+        """Number of the features of an image, and its size as displayed; (0, 0) if that is unknown."""
+        file, entry = self._files[name]
+        found = read_head(file) if entry is FORMATS["npz"] else None
+        if found is None:
+            features = self.read(name).features
+            found = len(features), features.image_size
+        return found
 
     def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it is not recorded."""

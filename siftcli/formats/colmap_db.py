@@ -22,12 +22,13 @@ from ..matching.cameras import Camera as KnownCamera
 from . import _colmap_schema as schema
 from ._base import Closing, refuse_replacing, unknown_image
 from ._collections import WriteOptions
+from ._colmap_arrays import array_of, frames, keypoint_rows
 from ._colmap_camera import Camera, check_camera, group_of, guessed, known
 from ._colmap_priors import write_prior
 from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
 from ._exif import Exif, read_exif
 from ._record import FeatureFile
-from .colmap_text import CONVENTION, HALF_PIXEL
+from .colmap_text import CONVENTION
 
 IS_FOLDER = False
 _SETTINGS = "settings"
@@ -249,7 +250,7 @@ class ColmapWriter(Closing):
         write_prior(self.connection, self.ids[name], exif, replace=replaced)
 
     def _write_features(self, image_id: int, features: Features) -> None:
-        keypoints = _keypoints(features)
+        keypoints = keypoint_rows(features)
         self.connection.execute(
             "INSERT INTO keypoints VALUES (?, ?, ?, ?)", (image_id, *keypoints.shape, keypoints.tobytes())
         )
@@ -299,7 +300,7 @@ class ColmapReader(Closing):
             return foreign(
                 "colmap-db",
                 CONVENTION,
-                **_frames(keypoints),
+                **frames(keypoints),
                 descriptors=descriptors,
                 image_size=size,
                 image_name=name,
@@ -307,6 +308,16 @@ class ColmapReader(Closing):
             )
         except InputError as error:
             raise InputError(f"{self.path}: {name}: {error}; write it again") from error
+
+    def stored(self, name: str) -> tuple[int, tuple[int, int]]:
+        """Number of the features of an image, and its size; (0, 0) if that is unknown."""
+        with schema.errors(self.path):
+            image_id, size = self._image(name)
+            query = "SELECT rows FROM keypoints WHERE image_id = ?"
+            (n,) = self.connection.execute(query, (image_id,)).fetchone()
+        if type(n) is not int or n < 0:
+            raise InputError(f"{self.path}: expected a number of keypoints for {name}; write it again")
+        return n, size
 
     def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it is not recorded."""
@@ -351,44 +362,3 @@ class ColmapReader(Closing):
         query = "SELECT value FROM siftcli WHERE name = ?"
         found = self.connection.execute(query, (f"descriptor_kind {image_id}",)).fetchone()
         return str(found[0]) if found is not None and found[0] in DESCRIPTOR_KINDS else "rootsift"
-
-
-def array_of(path: Path, table: str, row: tuple[Any, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return the array (rows, cols) stored in a row ``rows, cols, data``.
-
-    Raises
-    ------
-    InputError
-        If the data do not have that size.
-    """
-    n, cols, data = row
-    data = b"" if data is None else data
-    whole = isinstance(n, int) and isinstance(cols, int) and n >= 0 and cols >= 0
-    if not whole or not isinstance(data, bytes) or n * cols * dtype.itemsize != len(data):
-        size = len(data) if isinstance(data, bytes | str) else data
-        raise InputError(f"{path}: {table} of {n} x {cols} do not fit their {size} bytes; write them again")
-    return np.frombuffer(data, dtype).reshape(n, cols)
-
-
-def _keypoints(features: Features) -> NDArray[np.float32]:
-    """(N, 6) as COLMAP writes them."""
-    scale, theta = features.scale.astype(np.float64), features.orientation.astype(np.float64)
-    cos, sin = scale * np.cos(theta), scale * np.sin(theta)
-    xy = features.xy.astype(np.float64) + HALF_PIXEL
-    return np.column_stack([xy, cos, -sin, sin, cos]).astype("<f4")
-
-
-def _frames(keypoints: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Columns of keypoints with 2 (positions), 4 (and σ, θ) or 6 columns (and a matrix)."""
-    with np.errstate(invalid="ignore"):  # a signalling NaN is refused later
-        values = keypoints.astype(np.float64)
-    frames = {"xy": values[:, :2] - HALF_PIXEL}
-    if values.shape[1] == 4:
-        return {**frames, "scale": values[:, 2], "orientation": values[:, 3]}
-    if values.shape[1] == 6:
-        a11, a12, a21, a22 = values[:, 2:].T
-        scale = (np.hypot(a11, a21) + np.hypot(a12, a22)) / 2
-        return {**frames, "scale": scale, "orientation": np.arctan2(a21, a11)}
-    if values.shape[1] != 2:
-        raise InputError(f"expected keypoints of 2, 4 or 6 columns, got {values.shape[1]}")
-    return frames

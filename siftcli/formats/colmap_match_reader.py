@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from . import _colmap_schema as schema
 from ._base import Closing, unknown_image
+from ._colmap_arrays import array_of
 from ._match_graph import NONE, MatchGraph, Reasons, StoredMatches, merged, not_matched
 from ._matches import FoundIn
-from .colmap_db import array_of
 
 _REASONS = "siftcli_pairs"
 _NOT_VERIFIED = (0, 1, 7)

@@ -236,6 +236,16 @@ class HlocReader(Closing):
             arrays["descriptor_kind"] = np.array(text_attribute(group, "descriptor_kind") or "sift")
             return features_of("hloc", CONVENTION, arrays, image_name=name)
 
+    def stored(self, name: str) -> tuple[int, tuple[int, int]]:
+        """Number of the features of an image, and its size; (0, 0) if that is unknown."""
+        with reading_errors(self.path):
+            group = self.file[key(name)]
+            shape = group["keypoints"].shape
+            size = read_dataset(group["image_size"], self.n_bytes) if "image_size" in group else np.zeros(2)
+            if len(shape) != 2 or size.shape != (2,):
+                raise InputError(f"expected rows of keypoints and a size of {name}")
+            return int(shape[0]), (int(size[0]), int(size[1]))
+
     def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it is not recorded."""
         with reading_errors(self.path):

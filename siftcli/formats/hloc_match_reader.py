@@ -32,8 +32,10 @@ class HlocMatchReader(Closing):
         self.file = open_file(path, "r")
         self.n_bytes = path.stat().st_size
         with reading_errors(path):
-            self.has_models = _has_models(text_attribute(self.file, OPTIONS))
+            options = text_attribute(self.file, OPTIONS)
+            self.has_models = _has_models(options)
             self._groups = dict(self._pairs())
+            self.holds_matches = bool(self._groups) or options is not None
 
     def graph(self) -> MatchGraph:
         """All pairs in columns."""

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -69,6 +69,20 @@ def read_provenance(path: Path) -> str | None:
     return value.decode("ascii", "replace") if isinstance(value, bytes) else None
 
 
+def read_head(path: Path) -> tuple[int, tuple[int, int]] | None:
+    """Number of the features of a file, and the size of their image; None if it is not so easily known."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            with archive.open("xy.npy") as stream:
+                shape, _ = _header(stream)
+            if archive.getinfo("image_size.npy").file_size > _MAX_PROVENANCE_BYTES:
+                return None
+            width, height = _member(archive, "image_size.npy").tolist()
+            return int(shape[0]), (int(width), int(height))
+    except (*_DAMAGE, KeyError, IndexError):
+        return None
+
+
 def write_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Encode arrays as an npz file."""
     buffer = io.BytesIO()
@@ -120,13 +134,19 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     """Read one array; it is allocated only if its header agrees with the size of its data."""
     data = archive.read(name)
     stream = io.BytesIO(data)
-    version = npy.read_magic(stream)
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read_header(stream)
+    shape, dtype = _header(stream)
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
         raise ValueError(f"{name} does not hold what its header says")
     stream.seek(0)
     return np.asarray(npy.read_array(stream, allow_pickle=False))
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array, from the start of its file."""
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
 
 
 def _plain(name: str, array: NDArray[Any]) -> Any:

@@ -125,6 +125,16 @@ class ParquetReader(Closing):
             raise _damaged(path, error) from error
         return replace(content, features=replace(content.features, image_name=name))
 
+    def stored(self, name: str) -> tuple[int, tuple[int, int]]:
+        """Number of the features of an image, and its size as displayed; (0, 0) if that is unknown."""
+        path = self._files[name]
+        try:
+            found = pq.read_metadata(path)
+            width, height = _head(found.schema.to_arrow_schema())["features"]["image_size"]
+            return int(found.num_rows), (int(width), int(height))
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, InputError) as error:
+            raise _damaged(path, error) from error
+
     def provenance(self, name: str) -> str | None:
         """What the features of an image were made from; None if it is not recorded."""
         return _provenance(self._files[name]) if name in self._files else None

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..formats._match_graph import NONE, MatchGraph
 from ..io.writing import write_output
+from ..workflows.connectivity import Component, components, degrees
 from ..workflows.stored_pairs import StoredPairs
 from . import graph_charts
 from .charts import Chart
 from .graph_matrix import Matrix, draw_matrix
 from .graph_pictures import PairPicture, Pictures, draw_pictures
-from .graph_tables import Component, ReasonRow, components, counts, degrees, reason_rows
+from .graph_tables import ReasonRow, counts, reason_rows
 from .rendering import rendered
 
 MAX_LISTED = 100_000

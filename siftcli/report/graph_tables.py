@@ -1,4 +1,4 @@
-"""Counts, components and reasons of a graph of pairs."""
+"""Counts and reasons of a graph of pairs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..formats._match_graph import MatchGraph
-
-NAMED = 3
-"""How many images of a component are named."""
-
-
-@dataclass(frozen=True)
-class Component:
-    """Images that are connected, directly or through others."""
-
-    n_images: int
-    n_pairs: int
-    names: Sequence[str]
-    """The first few, by name."""
+from ..workflows.connectivity import Component
 
 
 @dataclass(frozen=True)
@@ -38,35 +26,6 @@ class ReasonRow:
     def share(self) -> str:
         """Share of the pairs that connect their images."""
         return f"{100 * self.n_edges / self.n_pairs:.0f} %"
-
-
-def degrees(graph: MatchGraph) -> NDArray[np.int64]:
-    """(N,) partners of each image."""
-    return np.bincount(graph.pairs[graph.is_edge].ravel(), minlength=len(graph.images))
-
-
-def components(graph: MatchGraph) -> list[Component]:
-    """Components of at least two images, the largest first, then by the first name."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    a, b = graph.pairs[graph.is_edge].T
-    n = len(graph.images)
-    _, labels = connected_components(coo_array((np.ones(len(a), bool), (a, b)), (n, n)), directed=False)
-    n_images, n_pairs = (
-        np.bincount(labels, minlength=1),
-        np.bincount(labels[a], minlength=labels.max(initial=0) + 1),
-    )
-    order = np.argsort(labels, kind="stable")
-    first = np.searchsorted(labels[order], np.arange(len(n_images)))
-    found = [
-        Component(
-            int(size), int(n_pairs[k]), [graph.images[i] for i in order[start : start + min(size, NAMED)]]
-        )
-        for k, (size, start) in enumerate(zip(n_images, first, strict=True))
-        if size > 1
-    ]
-    return sorted(found, key=lambda component: (-component.n_images, component.names[0]))
 
 
 def counts(

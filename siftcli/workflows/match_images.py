@@ -133,11 +133,7 @@ class ImageMatch:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return labels and formatted values, with units, of the known entries of :meth:`to_dict`."""
-        known = {name: value for name, value in self.to_dict().items() if value not in (None, "")}
-        if self.transform.matrix is None:
-            for name in ("rotation_asked_deg", "scale_asked", "rotation_relative_deg", "rotation_error_deg"):
-                known.pop(name, None)
-        return [(label, form.format(known[name])) for name, label, form in _ROWS if name in known]
+        return match_rows(self.to_dict())
 
     def _judgement(self) -> dict[str, Any]:
         """Accuracy if the truth is known; otherwise the rotation and scale besides those requested."""
@@ -157,6 +153,15 @@ class ImageMatch:
             "rotation_error_deg": rotation,
             "scale_error": None if scale is None else scale - 1,
         }
+
+
+def match_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Labels and formatted values, with units, of the known entries of a result in plain types."""
+    known = {name: value for name, value in summary.items() if value not in (None, "")}
+    if (known.get("rotation_asked_deg", 0), known.get("scale_asked", 1)) == (0, 1):
+        for name in ("rotation_asked_deg", "scale_asked", "rotation_relative_deg", "rotation_error_deg"):
+            known.pop(name, None)
+    return [(label, form.format(known[name])) for name, label, form in _ROWS if name in known]
 
 
 def _pose(found: Verification | None) -> dict[str, Any]:

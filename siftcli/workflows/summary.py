@@ -46,8 +46,8 @@ def describe_file(
     Returns
     -------
     dict
-        ``schema``, ``file``, ``format``, ``version`` of siftcli that wrote it, ``convention``
-        and the keys of :func:`summarise`.
+        ``schema``, ``kind`` (``"features"``), ``file``, ``format``, ``version`` of siftcli that wrote
+        it, ``convention`` and the keys of :func:`summarise`.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def describe_file(
         If the file cannot be read.
     """
     content = inspect(path, format, image=image)
-    head = {"schema": SCHEMA, "file": str(path), "format": content.format}
+    head = {"schema": SCHEMA, "kind": "features", "file": str(path), "format": content.format}
     return {
         **head,
         "version": content.version,

@@ -228,8 +228,6 @@ def test_formats_lists_what_is_read_and_written(capfd):
 
 def test_info_of_an_image_of_a_collection(here, capfd):
     assert run(["detect", "in", "-o", "f.h5", "-q"]) == 0
-    assert run(["info", "f.h5"]) == 1
-    assert "holds 3 images; name one of them: a.png, b c.png, sub/d.png" in capfd.readouterr().err
     assert run(["info", "f.h5", "--image", "sub/d.png", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["image_size"] == [250, 200]
 
@@ -316,4 +314,4 @@ def test_pairs_of_images_without_features(here, capfd):
         for name in "ab":
             writer.write(name, one().select(slice(0)))
     assert run(["match", "--pairs", "exhaustive", "f.h5", "-o", "m.h5"]) == 0
-    assert "1 pairs, 0 verified" in capfd.readouterr().err
+    assert "1 pair, 0 verified" in capfd.readouterr().err

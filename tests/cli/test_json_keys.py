@@ -55,6 +55,8 @@ def files(tmp_path, monkeypatch):
         ("detect", ("detect", IMAGE)),
         ("detect", ("detect", "{files}/none.png", IMAGE)),
         ("info", ("info", "{files}/one.npz")),
+        ("info", ("info", "{files}/many.db")),
+        ("info", ("info", "{files}/matched.db")),
         ("explain", ("explain", IMAGE, "--rotate", "30")),
         ("match", ("match", IMAGE, "--rotate", "30")),
         ("match", ("match", IMAGE, OTHER)),

@@ -16,7 +16,7 @@ import siftcli
 PACKAGE = Path(siftcli.__file__).parent
 
 LAYERS = (
-    ("_version", "errors", "presets"),
+    ("_version", "errors", "presets", "words"),
     ("_cv2", "params", "versions"),
     ("features", "pairs"),
     ("io",),
