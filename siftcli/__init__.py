@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import compat
     from .alignment.functions import Alignment, align, warp
     from .api import describe, detect
+    from .drawing.functions import draw_keypoints, draw_matches
     from .errors import SiftcliError
     from .explanation import explain
     from .features import Features, Matches
@@ -39,6 +40,8 @@ _HOMES = {
     "align": ".alignment.functions",
     "describe": ".api",
     "detect": ".api",
+    "draw_keypoints": ".drawing.functions",
+    "draw_matches": ".drawing.functions",
     "explain": ".explanation",
     "load": ".formats",
     "match": ".matching.nearest",
@@ -63,6 +66,8 @@ __all__ = [
     "compat",
     "describe",
     "detect",
+    "draw_keypoints",
+    "draw_matches",
     "explain",
     "load",
     "match",

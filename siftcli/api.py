@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,11 @@ from numpy.typing import NDArray
 from . import detection
 from .errors import InputError, ParameterError
 from .features import Features
-from .image import Picture, read_image, read_mask
+from .image import ImageSource, Picture, page_index, read_image, read_mask
 from .image.stretch import DISTANCE_BYTES, distance_to
 from .io.limits import MAX_FEATURES, require_memory
 from .params import SiftParams
 from .sift import pipeline
-
-ImageSource = str | PathLike[str] | NDArray[Any]
 
 
 def detect(
@@ -204,16 +201,3 @@ def describe_in_picture(
 ) -> Features:
     """Describe frames in a picture that was read; as :func:`describe`."""
     return pipeline.describe(np.ascontiguousarray(picture.grey), features, params, threads=threads)
-
-
-def page_index(page: int) -> int:
-    """Index, from 0, of a page that is counted from 1.
-
-    Raises
-    ------
-    ParameterError
-        If it is not a whole number of at least 1.
-    """
-    if isinstance(page, bool) or not isinstance(page, int | np.integer) or page < 1:
-        raise ParameterError(f"page must be a whole number, at least 1 (the first); got {page!r}")
-    return int(page) - 1

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 DESCRIPTOR_LENGTH = 128
 DESCRIPTOR_KINDS = ("sift", "rootsift")
+UNKNOWN_SIZE = (0, 0)
+"""``image_size`` of features whose file does not tell it."""
 
 
 def _array(dtype: Any, *shape: int) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import ImageSource, detect_in_picture, page_index
+from ..api import detect_in_picture
 from ..errors import InputError, ParameterError
 from ..features import Features
-from ..image import Picture, read_image
+from ..image import ImageSource, Picture, page_index, read_image
 from ..image.decoding import decode
 from ..image.stretch import NO_STRETCH
 from ..params import SiftParams

@@ -64,7 +64,7 @@ _READABLE = tuple(name for name, entry in FORMATS.items() if entry.can_read)
     type=click.Choice(tuple(FORMATS)),
     help="Format of the output. When not given, the suffix of OUT decides.",
 )
-@click.option("--draw", metavar="PNG", help="Draw the keypoints into a PNG file.")
+@click.option("--draw", metavar="PNG", help="Draw the keypoints into a PNG file, as detect does.")
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),

@@ -46,7 +46,8 @@ _COLLECTION = ("append", "camera", "camera_model", "pose_priors")
 @click.option(
     "--draw",
     metavar="PNG",
-    help="Draw the keypoints into a PNG file; for several images, into a folder of PNG files.",
+    help="Draw the keypoints into a PNG file, the strongest 500 as circles and the density of the others; "
+    "for several images, into a folder of PNG files.",
 )
 @click.option(
     "--mask",

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from .._cv2 import import_cv2
 from ..errors import InputError
 from ..features import Features
+from .density import TINT, tinted
 from .encoding import png
+from .legend import DARK, Colour, Entry, strip
 
 RADIUS_SIGMAS = 3.0
 """Radius of a circle, in units of σ."""
@@ -21,26 +23,44 @@ RADIUS_SIGMAS = 3.0
 # vision. They are lightened, because a thin antialiased line looks darker than an area.
 BRIGHT_COLOUR = (110, 200, 255)
 DARK_COLOUR = (255, 235, 60)
+UNKNOWN_COLOUR = (240, 240, 240)
 _HALO_DARKENING = 0.7
 """Opacity of the halo; the image stays visible under thousands of circles."""
 
+MAX_CIRCLES = 500
+"""More circles would hide each other and the image."""
 _WANTED_SIDE = 1600
 """Smaller images are enlarged by an integer factor until the longest side is about this long."""
 _MAX_ENLARGEMENT = 8
 _SIDE_PER_LINE_PX = 1600
 """Lines get one pixel wider for each multiple of this in the longest side."""
+_NARROWEST = 360
+"""Width that every entry of the legend fits."""
 _FADE = 0.8
 """Factor by which the contrast of the image is reduced around middle grey."""
 _SHIFT = 4
 """Fractional bits of coordinates in OpenCV's drawing functions."""
 _UNIT = 1 << _SHIFT
+_SIGNS: tuple[tuple[int, str, Colour], ...] = (
+    (1, "dark", DARK_COLOUR),
+    (-1, "bright", BRIGHT_COLOUR),
+    (0, "of unknown sign", UNKNOWN_COLOUR),
+)
+_COLOURS = {sign: colour for sign, _, colour in _SIGNS}
 
 
-def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]:
+def draw_keypoints(
+    image: NDArray[Any],
+    features: Features,
+    *,
+    max_circles: int | None = MAX_CIRCLES,
+    legend: bool = True,
+) -> NDArray[np.uint8]:
     """Draw keypoints as circles of radius 3σ, with a line that shows the orientation.
 
     Dark structures are yellow and bright ones blue. A dark halo keeps both legible on any background.
-    Small circles are drawn over large ones. Small images are enlarged.
+    Small circles are drawn over large ones. Of more than ``max_circles`` keypoints those with the highest
+    response are drawn, and the picture is tinted by the density of the others. Small images are enlarged.
 
     Parameters
     ----------
@@ -48,11 +68,16 @@ def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]
         (H, W) or (H, W, 3), uint8, or float in [0, 1].
     features
         Keypoints in the pixels of that image.
+    max_circles
+        Largest number of circles; None for all.
+    legend
+        Whether a strip below the picture tells what it shows.
 
     Returns
     -------
     ndarray
-        (H·k, W·k, 3) uint8, RGB, where k is an integer from 1 to 8.
+        (H·k, W·k, 3) uint8, RGB, where k is an integer from 1 to 8; with a legend, the strip is below, and a
+        picture narrower than its shortest line is widened.
 
     Raises
     ------
@@ -65,20 +90,58 @@ def draw_keypoints(image: NDArray[Any], features: Features) -> NDArray[np.uint8]
     rgb = _faded(_rgb(image))
     enlargement = _enlargement(max(rgb.shape[:2]))
     canvas = np.repeat(np.repeat(rgb, enlargement, axis=0), enlargement, axis=1)
+    strongest, others = _split(features, max_circles)
+    canvas, most, cell_px = tinted(canvas, _on_canvas(others.xy, enlargement), enlargement)
     width = 1 + max(canvas.shape[:2]) // _SIDE_PER_LINE_PX
-    shapes = _shapes(features, enlargement, max(canvas.shape[:2]))
+    shapes = _shapes(strongest, enlargement, max(canvas.shape[:2]))
     halo = np.zeros(canvas.shape[:2], np.uint8)
     for shape, _ in shapes:
         _stroke(cv2, halo, shape, 255, width + 2)
     canvas = _darkened(canvas, halo)
     for shape, colour in shapes:
         _stroke(cv2, canvas, shape, colour, width)
-    return canvas
+    if not legend:
+        return canvas
+    entries = _legend(strongest)
+    if len(others):
+        entries.append(_density_entry(len(others), most, cell_px))
+    return _above(canvas, entries)
 
 
 def draw_png(image: NDArray[Any], features: Features) -> bytes:
     """Draw keypoints like :func:`draw_keypoints`, and encode the result as PNG."""
     return png(draw_keypoints(image, features))
+
+
+def _split(features: Features, max_circles: int | None) -> tuple[Features, Features]:
+    """The keypoints with the highest response, and the others; equal ones in the order of the rows."""
+    n = len(features) if max_circles is None else max_circles
+    order = np.argsort(-features.response, kind="stable")
+    return features.select(order[:n]), features.select(order[n:])
+
+
+def _legend(drawn: Features) -> list[Entry]:
+    entries = []
+    for sign, name, colour in _SIGNS:
+        if n := int(np.count_nonzero(np.sign(drawn.sign) == sign)):
+            entries.append(Entry(f"{n:,} {name}", (colour,), is_circle=True))
+    if not entries:
+        return [Entry("no keypoints")]
+    return [*entries, Entry(f"radius: {RADIUS_SIGMAS:g} sigma; line: orientation")]
+
+
+def _density_entry(n: int, most: float, cell_px: int) -> Entry:
+    # Pillow's font has neither σ nor ×.
+    of = f"up to {most:.2g} in {cell_px} x {cell_px} px"
+    return Entry(f"{n:,} weaker ones: {of}", ((128, 128, 128), TINT))
+
+
+def _above(canvas: NDArray[np.uint8], entries: list[Entry]) -> NDArray[np.uint8]:
+    """The picture above its legend, on the legend's ground if it is narrower."""
+    below = strip(max(canvas.shape[1], _NARROWEST), "", entries, DARK)
+    ground = np.full((len(canvas), below.shape[1], 3), DARK[0], np.uint8)
+    ground[:, : canvas.shape[1]] = canvas
+    return np.vstack([ground, below])
 
 
 def _rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -116,9 +179,9 @@ class _Shape:
     tip: tuple[int, int]
 
 
-def _shapes(features: Features, enlargement: int, side: int) -> list[tuple[_Shape, tuple[int, int, int]]]:
+def _shapes(features: Features, enlargement: int, side: int) -> list[tuple[_Shape, Colour]]:
     """The shape and colour of every keypoint, largest first."""
-    centre = (features.xy.astype(np.float64) + 0.5) * enlargement - 0.5
+    centre = _on_canvas(features.xy, enlargement)
     radius = features.scale.astype(np.float64) * RADIUS_SIGMAS * enlargement
     shapes = []
     for i in np.argsort(-radius, kind="stable"):
@@ -127,8 +190,12 @@ def _shapes(features: Features, enlargement: int, side: int) -> list[tuple[_Shap
         theta = float(features.orientation[i])
         tip = centre[i] + radius[i] * np.array([math.cos(theta), math.sin(theta)])
         shape = _Shape(_point(centre[i]), round(radius[i] * _UNIT), _point(tip))
-        shapes.append((shape, DARK_COLOUR if features.sign[i] > 0 else BRIGHT_COLOUR))
+        shapes.append((shape, _COLOURS[int(np.sign(features.sign[i]))]))
     return shapes
+
+
+def _on_canvas(xy: NDArray[np.float32], enlargement: int) -> NDArray[np.float64]:
+    return np.asarray((xy.astype(np.float64) + 0.5) * enlargement - 0.5)
 
 
 def _point(xy: NDArray[np.float64]) -> tuple[int, int]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from .._cv2 import import_cv2
 from ..features import Features, Matches
+from .legend import Entry, strip
 
 # Sky blue and vermilion of Okabe and Ito's palette, distinguishable with any colour vision, and by
 # lightness in greyscale. The vermilion is lightened, because a line looks darker than an area.
@@ -19,6 +20,8 @@ OUTLIER_COLOUR = (230, 105, 10)
 
 MAX_LINES = 120
 """Approximate maximum number of lines; more would hide each other and the images."""
+_FEWEST_LINES = 10
+"""Lines of a group that is small beside the other."""
 _MANY_DOTS = 1000
 """If there are more dots than this, they are drawn small and without an outline."""
 WANTED_WIDTH, MAX_WIDTH = 1400, 2600
@@ -29,10 +32,6 @@ _MAX_ENLARGEMENT = 6
 _FADE = 0.7
 """Factor by which the contrast of the images is reduced around middle grey."""
 _BACKGROUND = (255, 255, 255)
-_INK = (20, 20, 20)
-_CHARACTERS_PER_WIDTH = 110
-"""The font size is chosen so that a line has about this many characters, within ``_FONT_PX``."""
-_FONT_PX = (15, 30)
 _SHIFT = 4
 """Fractional bits of coordinates in OpenCV's drawing functions."""
 
@@ -52,12 +51,13 @@ def draw_matches(
     *,
     names: tuple[str, str] = NAMES,
     max_width: int = MAX_WIDTH,
+    max_lines: int = MAX_LINES,
 ) -> RGB:
     """Draw two images side by side, with lines between matching features.
 
     Inliers are blue and outliers orange; without verification all matches are blue. Every matched
-    feature has a dot. If there are many matches, only about 120 lines are drawn, spread evenly over
-    the first image. A legend is drawn below the images.
+    feature has a dot. If there are many matches, only about ``max_lines`` lines are drawn, spread evenly
+    over the first image. A legend is drawn below the images.
 
     Parameters
     ----------
@@ -73,6 +73,8 @@ def draw_matches(
         What the legend calls inliers and outliers.
     max_width
         Largest width of both images together, in pixels of the drawing.
+    max_lines
+        Approximate largest number of lines.
 
     Returns
     -------
@@ -86,15 +88,16 @@ def draw_matches(
     groups = _groups(inliers, len(matches), names)
     n_drawn = 0
     for rows, colour, _ in groups:
-        shown = rows[evenly_spread(f.xy[matches.pairs[rows, 0]], _share(len(rows), len(matches)))]
+        shown = rows[evenly_spread(f.xy[matches.pairs[rows, 0]], _share(len(rows), len(matches), max_lines))]
         _draw_lines(canvas, start[shown], stop[shown], colour, layout.line_width)
         n_drawn += len(shown)
     for rows, colour, _ in groups:
         dots = np.concatenate([start[rows], stop[rows]])
         _draw_dots(canvas, dots, colour, layout.line_width, outline=len(matches) <= _MANY_DOTS)
-    legend = [(colour, f"{len(rows)} {name}") for rows, colour, name in groups]
-    note = f"{n_drawn} of {len(matches)} lines drawn" if n_drawn < len(matches) else ""
-    return np.vstack([canvas, _caption(canvas.shape[1], caption, legend, note)])
+    legend = [Entry(f"{len(rows):,} {name}", (colour,)) for rows, colour, name in groups]
+    if n_drawn < len(matches):
+        legend.append(Entry(f"{n_drawn} of {len(matches):,} lines drawn"))
+    return np.vstack([canvas, strip(canvas.shape[1], caption, legend)])
 
 
 def evenly_spread(xy: NDArray[Any], n: int) -> NDArray[np.intp]:
@@ -119,9 +122,9 @@ def evenly_spread(xy: NDArray[Any], n: int) -> NDArray[np.intp]:
     return np.sort(np.lexsort((golden[cell], rank_in_cell))[:n])
 
 
-def _share(n: int, n_all: int) -> int:
+def _share(n: int, n_all: int, max_lines: int) -> int:
     """Number of lines to draw of a group of n: proportional to its size, but at least a few."""
-    return n if n_all <= MAX_LINES else min(n, max(10, round(MAX_LINES * n / n_all)))
+    return n if n_all <= max_lines else min(n, max(_FEWEST_LINES, round(max_lines * n / n_all)))
 
 
 def _groups(
@@ -207,33 +210,3 @@ def _draw_dots(
 def _fixed(xy: Points) -> list[list[int]]:
     """Positions in OpenCV's fixed-point units of 1/16 px."""
     return list(np.rint(xy * (1 << _SHIFT)).astype(int).tolist())
-
-
-def _caption(width: int, text: str, legend: list[tuple[tuple[int, int, int], str]], note: str) -> RGB:
-    """Draw a strip with the text and, in its last line, the legend."""
-    size = int(np.clip(width / _CHARACTERS_PER_WIDTH * 1.8, *_FONT_PX))
-    font = ImageFont.load_default(size)
-    lines = [part for line in text.splitlines() for part in _wrapped(line, font, width - size)]
-    step = round(1.45 * size)
-    strip = Image.new("RGB", (width, step * (len(lines) + 1) + size // 2), _BACKGROUND)
-    pen = ImageDraw.Draw(strip)
-    for i, line in enumerate(lines):
-        pen.text((size // 2, size // 4 + i * step), line, _INK, font)
-    x, y = size // 2, size // 4 + len(lines) * step
-    for colour, name in legend:
-        pen.rectangle((x, y + size // 2, x + 2 * size, y + size // 2 + size // 4), colour)
-        pen.text((x + 2.4 * size, y), name, _INK, font)
-        x += round(3.6 * size + font.getlength(name))
-    pen.text((x, y), note, _INK, font)
-    return np.asarray(strip)
-
-
-def _wrapped(line: str, font: Any, width: float) -> list[str]:
-    """Break a line at spaces so that it fits the width."""
-    lines: list[str] = []
-    for word in line.split(" "):
-        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
-            lines[-1] += f" {word}"
-        elif word or not lines:
-            lines.append(word)
-    return lines

@@ -99,7 +99,8 @@ def _draw(job: Task, worker: TaskRunner, folder: Path, stem: str) -> dict[str, A
         names=JUDGED,
         max_width=MAX_SIDE_PX - GAP_PX,
     )
-    _save(draw_keypoints(pair.reference, reference), folder / files["keypoints"])
+    circles = draw_keypoints(pair.reference, reference, max_circles=None, legend=False)
+    _save(circles, folder / files["keypoints"])
     _save(drawn, folder / files["matches"])
     return {
         "sweep": job.transform.sweep,

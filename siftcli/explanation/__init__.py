@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import page_index
 from ..detection import working_bytes
 from ..errors import InputError, ParameterError
-from ..image import Picture, read_image, read_mask
+from ..image import Picture, page_index, read_image, read_mask
 from ..io.limits import require_memory
 from ..kernels.threads import Threads
 from ..params import SiftParams

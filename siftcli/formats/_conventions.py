@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..features import DESCRIPTOR_LENGTH, Features
+from ..features import DESCRIPTOR_LENGTH, UNKNOWN_SIZE, Features
 from ..params import SiftParams
 from ._record import FeatureFile
 
 TWO_PI = 2 * np.pi
-UNKNOWN_SIZE = (0, 0)
-"""``image_size`` of features whose file does not contain it."""
 DESCRIPTOR_NORM = 512
 """Length that a descriptor of unit length has in bytes (Lowe; VLFeat and COLMAP do the same)."""
 NORM_TOLERANCE = 0.01

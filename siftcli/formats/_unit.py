@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH
-from ._conventions import UNKNOWN_SIZE, foreign, in_bytes, unit_rows
+from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, UNKNOWN_SIZE
+from ._conventions import foreign, in_bytes, unit_rows
 from ._record import FeatureFile
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import InputError, OutputError
-from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, Features
+from ..features import DESCRIPTOR_KINDS, DESCRIPTOR_LENGTH, UNKNOWN_SIZE, Features
 from ..matching.cameras import Camera as KnownCamera
 from . import _colmap_schema as schema
 from ._base import Closing, refuse_replacing, unknown_image
@@ -25,7 +25,7 @@ from ._collections import WriteOptions
 from ._colmap_arrays import array_of, frames, keypoint_rows
 from ._colmap_camera import Camera, check_camera, group_of, guessed, known
 from ._colmap_priors import write_prior
-from ._conventions import UNKNOWN_SIZE, foreign, in_stored_frame
+from ._conventions import foreign, in_stored_frame
 from ._exif import Exif, read_exif
 from ._record import FeatureFile
 from .colmap_text import CONVENTION

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
-from ..features import Features
-from ._conventions import UNKNOWN_SIZE, unit_length
+from ..features import UNKNOWN_SIZE, Features
+from ._conventions import unit_length
 from ._record import FeatureFile
 from ._unit import features_of
 from .npz import read_arrays, write_arrays

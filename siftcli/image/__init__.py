@@ -30,6 +30,7 @@ __all__ = [
     "Picture",
     "check_max_image_size",
     "count_pages",
+    "page_index",
     "read_image",
     "read_mask",
     "upright",
@@ -182,6 +183,19 @@ def count_pages(path: str | PathLike[str]) -> int:
         If it cannot be read.
     """
     return decode(path).n_pages
+
+
+def page_index(page: int) -> int:
+    """Index, from 0, of a page that is counted from 1.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a whole number of at least 1.
+    """
+    if isinstance(page, bool) or not isinstance(page, int | np.integer) or page < 1:
+        raise ParameterError(f"page must be a whole number, at least 1 (the first); got {page!r}")
+    return int(page) - 1
 
 
 def _load(source: ImageSource, page: int = 0) -> tuple[str, Decoded]:

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..api import describe_in_picture, page_index
+from ..api import describe_in_picture
 from ..errors import InputError, OutputError, ParameterError
-from ..features import Features
+from ..features import UNKNOWN_SIZE, Features
 from ..formats import FORMATS, Format, format_of, inspect, keypoint_table
 from ..formats._collections import check_collection, open_reader
-from ..formats._conventions import UNKNOWN_SIZE
-from ..image import Picture, read_image
+from ..image import Picture, page_index, read_image
 from ..image.quiet import quiet_decoders
 from ..io.limits import MAX_FILE_BYTES
 from ..io.reading import read_bytes

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .. import api
 from ..features import Features, Matches
 from ..formats import load
-from ..image import Picture, check_max_image_size, read_image
+from ..image import Picture, check_max_image_size, page_index, read_image
 from ..matching.cameras import Camera
 from ..matching.options import ESSENTIAL, MatchOptions
 from ..matching.search import search
@@ -284,7 +284,7 @@ def match_images(
 def _read(source: Input, page: int = 1, **reading: Any) -> Picture | Features:
     if is_feature_file(source):
         return load(os.fspath(source))  # type: ignore[arg-type]
-    return read_image(source, page=api.page_index(page), **reading)
+    return read_image(source, page=page_index(page), **reading)
 
 
 def _name(source: Input) -> str:
