@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .._poselib import check_poselib
 from ..errors import ParameterError
 from ..matching.options import DEFAULT_MAX_ERROR, DEFAULT_RATIO, check_max_error, check_ratio
 
 MODELS = ("translation", "rigid", "similarity", "affine", "homography")
+WITHOUT_POSELIB = MODELS[:3]
+"""Models whose matches are verified without PoseLib."""
 DEFAULT_MODEL = "similarity"
 REFINEMENTS = ("ecc", "none")
 DEFAULT_REFINEMENT = "ecc"
@@ -38,6 +41,8 @@ class AlignOptions:
     ------
     ParameterError
         If a value is out of range.
+    MissingDependencyError
+        If the model is verified by PoseLib, which is not installed.
     """
 
     model: str = DEFAULT_MODEL
@@ -51,6 +56,8 @@ class AlignOptions:
 
     def __post_init__(self) -> None:
         check_choice("model", self.model, MODELS)
+        if self.model not in WITHOUT_POSELIB:
+            check_poselib(f"the model {self.model!r}", f"{', '.join(WITHOUT_POSELIB)} do without")
         check_choice("refine", self.refine, REFINEMENTS)
         check_ratio(self.ratio)
         check_max_error(self.max_error)

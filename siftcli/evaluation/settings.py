@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from .. import detectors
+from .._poselib import check_poselib
 from ..errors import ParameterError
 from ..image.stretch import NO_STRETCH, check_stretch, plain_nodata
 from ..matching.options import DEFAULT_RATIO
 from ..views.pairs import Transform
 from ..views.transforms import TRANSFORMS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES
+
+BY_HOMOGRAPHY = frozenset({"mirror", "perspective"})
+"""Sweeps whose maps are not similarities."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,7 @@ class Settings:
     ParameterError
         If a sweep or a detector is unknown, or a list is empty.
     MissingDependencyError
-        If a detector is not installed.
+        If a detector is not installed, or PoseLib where homographies are estimated.
     """
 
     sweeps: Mapping[str, Sequence[float]] = field(
@@ -56,6 +60,8 @@ class Settings:
         for name in self.detectors:
             detectors.create(name)
         check_stretch(self.stretch, self.nodata)
+        if self.datasets or BY_HOMOGRAPHY & self.sweeps.keys():
+            check_poselib("an evaluation of homographies", "sweeps but mirror and perspective do without")
 
     @classmethod
     def for_dataset(cls, names: Sequence[str], **options: Any) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .._poselib import check_poselib
 from ..errors import ParameterError
 
 DEFAULT_RATIO = 0.8
@@ -19,6 +20,7 @@ MODELS = ("similarity", "homography", FUNDAMENTAL)
 """Models that need no cameras."""
 NO_MODEL = "none"
 MODEL_CHOICES = (*MODELS, ESSENTIAL, NO_MODEL)
+_WITHOUT_POSELIB = ("similarity", NO_MODEL)
 DEFAULT_MODEL = "homography"
 DEFAULT_PAIRS_MODEL = ESSENTIAL
 """Default model for the image pairs of a collection, which show a scene with depth. Pairs of unknown cameras
@@ -37,6 +39,8 @@ class MatchOptions:
     ------
     ParameterError
         If a value is out of range, or guided matching is requested without a model.
+    MissingDependencyError
+        If the model is estimated by PoseLib, which is not installed.
     """
 
     ratio: float | None = DEFAULT_RATIO
@@ -77,9 +81,13 @@ def check_model(model: str, choices: tuple[str, ...]) -> None:
     ------
     ParameterError
         If it is not one of the choices.
+    MissingDependencyError
+        If it is estimated by PoseLib, which is not installed.
     """
     if model not in choices:
         raise ParameterError(f"model must be one of {', '.join(choices)}; got {model!r}")
+    if model not in _WITHOUT_POSELIB:
+        check_poselib(f"the model {model!r}", "the models 'similarity' and 'none' do without")
 
 
 def check_max_error(max_error: float) -> None:

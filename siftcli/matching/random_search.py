@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._poselib import import_poselib
 from .cameras import Camera, RelativePose
 from .residuals import Floats, Matrix, Points, sampson_errors
 
@@ -82,7 +83,7 @@ def homography(first: Points, second: Points, scale: Floats, max_error: float) -
     model
         (3, 3) float64, or None if there is none.
     """
-    import poselib  # late: it is not needed by detection
+    poselib = import_poselib()  # late: it is not needed by detection
 
     options = {"max_reproj_error": min(max_error, HOMOGRAPHY_TOLERANCE_PX), **_options(MIN_ITERATIONS)}
     matrix, found = poselib.estimate_homography(first, second, options, {})
@@ -91,7 +92,7 @@ def homography(first: Points, second: Points, scale: Floats, max_error: float) -
 
 def fundamental(first: Points, second: Points, scale: Floats, max_error: float) -> Matrix | None:
     """Estimate F with x₂ᵀ F x₁ = 0 from at least 8 matches; parameters as for :func:`homography`."""
-    import poselib
+    poselib = import_poselib()
 
     def estimate(rows: NDArray[np.intp], tolerance: float) -> Matrix | None:
         options = {"max_epipolar_error": tolerance, **_options(EPIPOLAR_MIN_ITERATIONS)}
@@ -120,7 +121,7 @@ def relative_pose(
     cameras
         Of the first and of the second image.
     """
-    import poselib
+    poselib = import_poselib()
 
     both = tuple(map(_poselib_camera, cameras))
 

@@ -136,6 +136,8 @@ def verify(
     ------
     ParameterError
         If the model is unknown, ``max_error`` is not above 0, or cameras are missing or have no effect.
+    MissingDependencyError
+        If the model is estimated by PoseLib, which is not installed.
     """
     check_model(model, (*MODELS, ESSENTIAL))
     check_max_error(max_error)

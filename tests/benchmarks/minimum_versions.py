@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-_REQUIREMENT = re.compile(r"([A-Za-z0-9-]+)(?:>=([0-9.]+))?")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9-]+)(?:\[[a-z,]+\])?(?:>=([0-9.]+))?(?:;.*)?")
 
 
 def pins() -> list[str]:

@@ -8,7 +8,6 @@ import sys
 
 import cv2
 import numpy as np
-import pycolmap
 import pytest
 from conftest import SAMPLES
 from PIL import Image
@@ -26,6 +25,8 @@ from siftcli.formats.colmap_matches import ColmapMatchWriter
 from siftcli.image import read_image
 from siftcli.matching.cameras import Camera
 from siftcli.matching.verification import verify
+
+pycolmap = pytest.importorskip("pycolmap")
 
 CAMERA = next(p for p in SAMPLES if p.name == "camera.png")
 

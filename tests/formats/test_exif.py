@@ -5,13 +5,14 @@ import os
 import struct
 
 import numpy as np
-import pycolmap
 import pytest
 from photographs import GPS, SIZE, SYDNEY, SYDNEY_POSITION, angle, ratio, write_photograph
 from PIL import ExifTags, Image
 
 from siftcli.formats._colmap_camera import guessed
 from siftcli.formats._exif import Exif, read_exif
+
+pycolmap = pytest.importorskip("pycolmap")
 
 INCH = {"focal": ratio(50), "resolution": ratio(254 * 6), "unit": 2}
 """50 mm at 60 pixels a mm."""

@@ -147,7 +147,7 @@ def test_hlocs_own_matches(tmp_path):
 
 @pytest.mark.peers
 def test_colmaps_own_database(tmp_path, folder):
-    import pycolmap
+    pycolmap = pytest.importorskip("pycolmap")
 
     path = tmp_path / "own.db"
     pycolmap.extract_features(path, folder / "in")

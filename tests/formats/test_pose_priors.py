@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pycolmap
 import pytest
 from photographs import SYDNEY, SYDNEY_POSITION, angle, ratio, write_photograph
 from PIL import Image
@@ -15,6 +14,8 @@ from test_foreign_formats import one
 from siftcli.__main__ import run
 from siftcli.formats import load, save
 from siftcli.formats._collections import WriteOptions, open_writer
+
+pycolmap = pytest.importorskip("pycolmap")
 
 NAN = np.full(3, np.nan)
 FEW = ["--max-features", "50", "-q"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pycolmap
 import pytest
 from batches import content, make_images
 from killing import forked, run_and_kill, seconds
@@ -16,6 +15,8 @@ from test_provenance import features, go, here, output, picture, rows
 from siftcli.__main__ import run
 from siftcli.formats._collections import WriteOptions, open_writer
 from siftcli.formats.colmap_db import ColmapWriter
+
+pycolmap = pytest.importorskip("pycolmap")
 
 pytestmark = pytest.mark.slow
 

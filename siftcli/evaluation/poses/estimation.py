@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._cv2 import import_cv2
+from ..._poselib import import_poselib
 from .cameras import Camera, Matrix, RelativePose
 
 MAX_ERROR_PX = 1.0
@@ -58,7 +59,7 @@ def estimate_pose(
 def _by_essential(
     first: Points, second: Points, cameras: Cameras, options: Mapping[str, Any]
 ) -> RelativePose | None:
-    import poselib
+    poselib = import_poselib()
 
     pose, found = poselib.estimate_relative_pose(
         first, second, *map(_poselib_camera, cameras), dict(options), {}
@@ -71,7 +72,7 @@ def _by_essential(
 def _by_fundamental(
     first: Points, second: Points, cameras: Cameras, options: Mapping[str, Any]
 ) -> RelativePose | None:
-    import poselib
+    poselib = import_poselib()
 
     matrix, found = poselib.estimate_fundamental(first, second, dict(options), {})
     inliers = np.array(found["inliers"], bool)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ... import detectors
+from ..._poselib import check_poselib
 from ...errors import MissingDependencyError, ParameterError
 from . import options
 from .scenes import Limits
@@ -22,7 +23,7 @@ class PoseSettings:
     ParameterError
         If a name is unknown, a list is empty or repeats an entry, or limits do not rise.
     MissingDependencyError
-        If a detector is not installed.
+        If a detector, PoseLib, or pycolmap for a reconstruction is not installed.
     """
 
     detectors: Sequence[str]
@@ -51,6 +52,7 @@ class PoseSettings:
             raise ParameterError(f"expected at least 1 seed; got {self.n_seeds}")
         for name in self.detectors:
             detectors.create(name)
+        check_poselib("an evaluation of poses")
         if self.reconstruct and find_spec("pycolmap") is None:
             raise MissingDependencyError.of_extra("--reconstruct", "pycolmap", "colmap")
 
