@@ -8,9 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import InputError, MissingDependencyError, SiftcliError, StorageError
+
+if TYPE_CHECKING:
+    import click
 
 DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _ALLOCATIONS_BEFORE_COLLECTION = 100_000
@@ -51,8 +54,7 @@ def _run(args: Sequence[str] | None) -> int:
     except click.Abort:
         return _interrupted()
     except click.ClickException as error:
-        where = getattr(getattr(error, "ctx", None), "command_path", "siftcli")
-        complain(f"{' '.join(error.format_message().split())} See '{where} --help'.")
+        _tell_wrong_use(error)
         return error.exit_code
     except SiftcliError as error:
         complain(error)
@@ -64,6 +66,18 @@ def _run(args: Sequence[str] | None) -> int:
         complain(_reason(error))
         return FAILED
     return status if isinstance(status, int) else DONE
+
+
+def _tell_wrong_use(error: click.ClickException) -> None:
+    """One line on what Click refuses; the help as it is, where no command was given."""
+    from click.exceptions import NoArgsIsHelpError
+
+    from .cli._output import complain
+
+    if isinstance(error, NoArgsIsHelpError):
+        return error.show()
+    where = getattr(getattr(error, "ctx", None), "command_path", "siftcli")
+    return complain(f"{' '.join(error.format_message().split())} See '{where} --help'.")
 
 
 def _reason(error: OSError) -> str:

@@ -21,6 +21,24 @@ from typing import Any, Literal, Self
 from .errors import ParameterError
 from .presets import DEFAULT_PRESET, NOW_FIXED, PRESET_VALUES, PRESETS, RENAMED
 
+SIFT_OPTIONS = (
+    "max_features",
+    "selection",
+    "levels_per_octave",
+    "sigma",
+    "contrast_threshold",
+    "edge_threshold",
+    "first_octave",
+    "orientation",
+    "orientation_weights",
+    "upright",
+    "max_orientations",
+    "rootsift",
+    "dsp",
+    "views",
+)
+"""Parameters that have an option of their own, in the order of the help."""
+
 
 def _param(
     default: Any,

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command does its work, so that every ``--help
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from importlib import import_module
@@ -46,6 +47,15 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown one, say which may be meant."""
+        name = args[0]
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        raise click.UsageError(f"No such command {name!r}{_suggestion(name)}", ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
@@ -63,6 +73,14 @@ class LazyGroup(click.Group):
             click.echo("siftcli: interrupted", err=True)
             ctx.exit(INTERRUPTED_STATUS)
         return result
+
+
+def _suggestion(name: str) -> str:
+    """The command that may be meant by an unknown name; ``detect`` for a file."""
+    started = [command for command in COMMANDS if command.startswith(name)]
+    if close := started or difflib.get_close_matches(name, COMMANDS, n=1):
+        return f"; did you mean {close[0]!r}?"
+    return f"; did you mean 'siftcli detect {name}'?" if os.path.exists(name) else "."  # noqa: PTH110  any name
 
 
 def _discard_stdout() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..words import counted
 from ._output import complain, note, print_circumstances, print_json, print_table, progress, say_nothing
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def _print(plan: Plan, result: AlignRun, *, as_json: bool, quiet: bool) -> None:
 
 def _title(plan: Plan, result: AlignRun) -> str:
     width, height = result.canvas.size
-    counts = f"{len(result.frames)} frames, {len(result.failed)} not aligned, {width} x {height} pixels"
+    counts = (
+        f"{counted(len(result.frames), 'frame')}, {len(result.failed)} not aligned, {width} x {height} pixels"
+    )
     drifts = [frame.drift_px for frame in result.frames if frame.drift_px is not None]
     removed = f"; drift of up to {max(drifts):.2f} px removed" if drifts else ""
     more = "" if len(result.frames) <= LARGEST_TABLE else f"; the {N_WORST} with the largest residuals:"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..formats import FAILURES, FAILURES_HEADER
+from ..words import counted
 from . import INTERRUPTED_STATUS
 from ._hints import Hints
 from ._output import complain, note, print_json, print_table, progress, say, summary_rows
@@ -94,7 +95,7 @@ def _one_line(outcome: Outcome) -> str:
     width, height = info["image_size"]
     return (
         f"{outcome.job.image.label}: {width} x {height}, "
-        f"{info['n_keypoints']} keypoints, {outcome.time_s:.2f} s"
+        f"{counted(info['n_keypoints'], 'keypoint')}, {outcome.time_s:.2f} s"
     )
 
 
@@ -118,7 +119,9 @@ def conclude(report: Reporter, output: str | None, *, is_interrupted: bool) -> i
     plan = report.plan
     left = f", {report.n_left} not begun" if report.n_left else ""
     if plan.failures_folder is not None and (plan.is_batch or report.n_kept) and not report.quiet:
-        note(f"{len(plan.jobs)} images, {len(report.failed)} failed{report.kept}{left} -> {output}")
+        note(
+            f"{counted(len(plan.jobs), 'image')}, {len(report.failed)} failed{report.kept}{left} -> {output}"
+        )
     if is_interrupted:
         complain(f"interrupted{left}; {plan.resume_hint}" if report.n_left else "interrupted")
         return INTERRUPTED_STATUS

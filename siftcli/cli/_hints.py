@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..words import counted
 from ._output import note
 
 
@@ -33,7 +34,7 @@ class Hints:
         if self.faint:
             name, n_keypoints = next(iter(self.faint.items()))
             note(
-                f"{name}: {n_keypoints} keypoints; the image uses less than a quarter of its "
+                f"{name}: {counted(n_keypoints, 'keypoint')}; the image uses less than a quarter of its "
                 f"range{_others(self.faint)}; try --stretch percentile"
             )
 

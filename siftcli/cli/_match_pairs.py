@@ -90,7 +90,9 @@ def match_collection(  # noqa: PLR0913  the options of a command
     with Interrupt() as interrupt, _failures_listed(tally, Path(target).parent):
         run: dict[str, Any] = {"jobs": jobs, "dask": dask, "stop": lambda: interrupt.is_wanted}
         if any(one.kind == SIMILAR for one in wanted) and (n_left := _index(source, tally, run, quiet=quiet)):
-            complain(f"interrupted, {n_left} images not indexed; run the same command again to resume")
+            complain(
+                f"interrupted, {counted(n_left, 'image')} not indexed; run the same command again to resume"
+            )
             return INTERRUPTED_STATUS
         tell = say_nothing if quiet else note
         plan = plan_pairs(source, wanted, images=page.images, overwrite=overwrite, tell=tell, **to)
@@ -133,7 +135,7 @@ def _index(source: str, tally: _Tally, run: dict[str, Any], *, quiet: bool) -> i
             if image.error is not None:
                 tally.fail(image.name, "", image.error)
     if not quiet:
-        note(f"{n_done} images indexed, {n_kept} kept as they were -> {source}.retrieval")
+        note(f"{counted(n_done, 'image')} indexed, {n_kept} kept as they were -> {source}.retrieval")
     return len(names) - n_done
 
 

@@ -5,6 +5,7 @@ An option that was given where it has no effect is refused, as it would be ignor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -18,8 +19,9 @@ from ..formats import FORMATS
 from ..formats._registry import MATCH_COLLECTIONS
 from ..matching.options import ESSENTIAL
 from ..pairs.request import GPS
+from ..params import SIFT_OPTIONS
 from ..workflows.match_request import is_feature_file
-from ._options import DESCRIPTOR_OPTIONS, SIFT_OPTIONS
+from ._options import DESCRIPTOR_OPTIONS
 
 Values = Mapping[str, Any]
 """The values of a command's arguments and options, by their names in Python."""
@@ -264,15 +266,22 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep what was typed, for messages."""
         ctx.meta[_TYPED] = tuple(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:  # Click's parser does not know the command
+            error.ctx = error.ctx or ctx
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, if every option that was given has an effect."""
-        check_options(ctx)
         try:
+            check_options(ctx)
             return super().invoke(ctx)
         except ParameterError as error:
-            raise ParameterError(_as_typed(str(error), ctx)) from error
+            message = _as_typed(str(error), ctx)
+            about_option = message.startswith(tuple(spellings(ctx)))
+            pointer = f". See '{ctx.command_path} --help'." if about_option else ""
+            raise ParameterError(message + pointer) from error
 
 
 def check_options(ctx: click.Context) -> None:
@@ -306,8 +315,19 @@ def typed_name(option: click.Parameter, ctx: click.Context) -> str:
     return next((name for name in spellings if name in typed), max(option.opts, key=len))
 
 
+def spellings(ctx: click.Context) -> list[str]:
+    """Every spelling of the command's options, each with a space after it."""
+    options = (option for option in ctx.command.params if option.param_type_name == "option")
+    return [f"{name} " for option in options for name in (*option.opts, *option.secondary_opts)]
+
+
 def _as_typed(message: str, ctx: click.Context) -> str:
-    """A message of the library on a parameter ("max_error must be ...") with the option's name."""
+    """A message of the library with parameters named as options: "max_error must be ..."."""
     name, must, rest = message.partition(" must ")
     option = next((option for option in _options_given(ctx) if option.name == name), None)
-    return f"{typed_name(option, ctx)}{must}{rest}" if option is not None else message
+    if option is not None:
+        message = f"{typed_name(option, ctx)}{must}{rest}"
+    for option in ctx.command.params:
+        if option.param_type_name == "option" and "_" in str(option.name):
+            message = re.sub(rf"(?<![\w./-]){option.name}(?![\w./-])", typed_name(option, ctx), message)
+    return message

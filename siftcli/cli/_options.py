@@ -12,29 +12,10 @@ import click
 
 from ..errors import ParameterError
 from ..formats import CAMERA_CHOICES, CAMERA_MODELS, DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL
-from ..params import SiftParams
+from ..params import SIFT_OPTIONS, SiftParams
 from ..presets import DEFAULT_PRESET, PRESETS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-SIFT_OPTIONS = (
-    "max_features",
-    "selection",
-    "levels_per_octave",
-    "sigma",
-    "contrast_threshold",
-    "edge_threshold",
-    "first_octave",
-    "orientation",
-    "orientation_weights",
-    "upright",
-    "max_orientations",
-    "rootsift",
-    "dsp",
-    "views",
-)
-"""Parameters that have an option of their own, in the order of the help."""
-
 
 DESCRIPTOR_OPTIONS = ("levels_per_octave", "sigma", "first_octave", "rootsift", "dsp")
 """Those of them that descriptors of given keypoints depend on."""

@@ -77,21 +77,24 @@ def print_table(
 ) -> None:
     """Print columns below a title and, if there are any, their heads.
 
-    The first ``n_names`` columns hold names, the others numbers.
+    The first ``n_names`` columns hold names, the others numbers. Only a terminal has a width: what is
+    piped is not broken.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     rows = list(rows)
-    table = Table(title=Text(printable(title), style="bold"), title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.show_header, table.padding = bool(heads), (0, 1, 0, 0) if heads else (0, 1)
     for i, head in enumerate(heads or [""] * len(rows[0])):
         table.add_column(head, justify="left" if i < n_names else "right", overflow="fold", vertical="bottom")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console(file=sys.stdout, highlight=False, markup=False)
+    width = None if sys.stdout.isatty() else LONGEST_LINE
+    console = Console(file=sys.stdout, highlight=False, markup=False, width=width)
     with console.capture() as text:  # rich has an exit status of its own for a closed pipe
+        console.print(Text(printable(title), style="bold"), soft_wrap=True)
         console.print(table)
     print(text.get(), end="")
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..formats import FORMATS
+from ..words import counted
 from ._modes import Command
 from ._options import camera_options, overwrite_option, quiet_option
 from ._output import complain, note, progress
@@ -76,7 +77,7 @@ def command(
                 complain(f"{result.name}: {result.error}")
     n_done = has_failed.count(False)
     if not quiet:
-        note(f"{n_done} images, {has_failed.count(True)} failed -> {target}")
+        note(f"{counted(n_done, 'image')}, {has_failed.count(True)} failed -> {target}")
         if plan.views is not None and n_done < (n_views := len(plan.views.images)):
-            note(f"{view_ids} has {n_views} views; AliceVision needs the features of each")
+            note(f"{view_ids} has {counted(n_views, 'view')}; AliceVision needs the features of each")
     return 1 if any(has_failed) else 0

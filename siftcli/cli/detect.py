@@ -116,7 +116,7 @@ def command(
 
     INPUT is an image (PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, JPEG XL, PGM/PPM or BMP of any depth; HEIC
     and camera raw files with extras), a folder, which is searched for images, a quoted pattern
-    ('photos/**/*.jpg'), or a list NAME.txt with one input per line.
+    ('photos/**/*.jpg'), a list NAME.txt with one input per line, or - for an image on the standard input.
 
     An interrupted run into a folder of npz files or into a collection is resumed by the same command,
     which processes only the images that are missing or have changed.

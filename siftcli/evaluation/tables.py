@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..words import counted
 from .summary import METRICS, Metric, Summary, best
 
 HEADLINE = (
@@ -34,7 +35,8 @@ def text_tables(summaries: Sequence[Summary]) -> str:
         groups.setdefault((summary.sweep, summary.budget), []).append(summary)
     parts = []
     for (sweep, budget), group in groups.items():
-        title = f"{sweep}, {BUDGET_TITLES[budget]} ({group[0].n_images} images, {group[0].n_rows} pairs)"
+        counts = f"{counted(group[0].n_images, 'image')}, {counted(group[0].n_rows, 'pair')}"
+        title = f"{sweep}, {BUDGET_TITLES[budget]} ({counts})"
         parts.append(f"{title}\n\n{markdown_table(group)}")
     return "\n\n".join(parts)
 

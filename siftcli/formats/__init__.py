@@ -19,6 +19,7 @@ from ..errors import InputError, OutputError
 from ..io.limits import MAX_FILE_BYTES
 from ..io.reading import read_bytes
 from ..io.writing import check_output, write_inside, write_output
+from ..words import counted
 from ._registry import (
     CAMERA_CHOICES,
     CAMERA_MODELS,
@@ -229,7 +230,7 @@ def _inspect_in_collection(name: str, entry: Format, image: str | None) -> Featu
         names = reader.names()
         if len(names) != 1:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            raise InputError(f"{name} holds {len(names)} images; name one of them: {shown}")
+            raise InputError(f"{name} holds {counted(len(names), 'image')}; name one of them: {shown}")
         return reader.read(names[0])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import InputError, OutputError
+from ..words import counted
 
 
 class Closing(ABC):
@@ -32,5 +33,6 @@ def unknown_image(path: Path, name: str, names: list[str]) -> InputError:
     """Return the error for an image that is not in the collection."""
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return InputError(
-        f"{path}: expected the name of one of its {len(names)} images, got {name!r}; it has {shown}"
+        f"{path}: expected the name of one of its {counted(len(names), 'image')}, got {name!r}; "
+        f"it has {shown}"
     )

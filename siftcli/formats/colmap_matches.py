@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..features import Matches
 from ..matching.verification import Verification
+from ..words import counted
 from . import _colmap_schema as schema
 from ._base import Closing
 from ._matches import FoundIn, PairMatches, other_options
@@ -114,7 +115,8 @@ class ColmapMatchWriter(Closing):
             if row is None or row[0] != n:
                 there = "none" if row is None else row[0]
                 raise InputError(
-                    f"{self.path}: expected the {n} features of {name} that were matched, has {there}"
+                    f"{self.path}: expected the {counted(n, 'feature')} of {name} that were matched, "
+                    f"has {there}"
                 )
 
     def _write_geometry(

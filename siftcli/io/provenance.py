@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ..params import SIFT_OPTIONS, SiftParams
+from ..presets import PRESETS
 from .reading import absolute
 
 DIGEST_BYTES = 16
+_READING_OPTIONS = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
 
 
 @dataclass(frozen=True)
@@ -100,17 +103,46 @@ def settings_text(settings: dict[str, Any]) -> str:
 
 
 def differing(found: str, wanted: str) -> str:
-    """Name the first few settings that differ, with both values."""
-    a, b = (_flat(json.loads(text)) for text in (found, wanted))
-    names = sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
-    shown = [f"{name} was {a.get(name)}, is now {b.get(name)}" for name in names[:3]]
-    return "; ".join(shown) + (" ..." if len(names) > 3 else "")
+    """Name the first few settings that differ, with both values, as options where they are options."""
+    (a, preset_a), (b, preset_b) = (_flat(json.loads(text)) for text in (found, wanted))
+    changed: list[tuple[str, Any, Any]] = []
+    if preset_a != preset_b:
+        changed.append(("preset", preset_a, preset_b))
+    of_a, of_b = (_preset_values(preset) for preset in (preset_a, preset_b))
+    for name in sorted(a.keys() | b.keys()):
+        was, now = a.get(name), b.get(name)
+        if was != now and (was, now) != (of_a.get(name), of_b.get(name)):
+            changed.append((name, was, now))
+    shown = [f"{_name(name)} was {_value(was)}, is now {_value(now)}" for name, was, now in changed[:3]]
+    return "; ".join(shown) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
 
 
-def _flat(settings: Any) -> dict[str, Any]:
-    """Settings by their names, with the parameters on the same level as the others."""
+def _flat(settings: Any) -> tuple[dict[str, Any], str]:
+    """Settings by their names, with the parameters beside the others; and the preset nearest to these."""
     rest = dict(settings)
-    return {**rest.pop("params", {}), **rest}
+    params = rest.pop("params", {})
+
+    def n_others(preset: str) -> int:
+        values = _preset_values(preset)
+        return sum(values.get(name) != value for name, value in params.items())
+
+    return {**params, **rest}, min(PRESETS, key=n_others) if params else ""
+
+
+def _preset_values(preset: str) -> dict[str, Any]:
+    return SiftParams.preset(preset).to_dict() if preset else {}
+
+
+def _name(setting: str) -> str:
+    """A setting as people know it: as an option, if it has one."""
+    has_option = setting in (*SIFT_OPTIONS, *_READING_OPTIONS, "preset")
+    return f"--{setting.replace('_', '-')}" if has_option else setting
+
+
+def _value(value: object) -> str:
+    if value is None or value == "":
+        return "not given"
+    return ("off", "on")[value] if isinstance(value, bool) else str(value)
 
 
 def file_digest(path: str | Path) -> str:

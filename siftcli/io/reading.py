@@ -10,7 +10,9 @@ import io
 import os
 import select
 import stat
+import sys
 from collections.abc import Callable
+from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from .limits import PIPE_WAIT_S, Limit
 HEAD_BYTES = 16
 """Number of leading bytes that identify a file's format."""
 _CHUNK_BYTES = 1 << 20
+STANDARD_INPUT = "-"
+"""The name of the standard input. It is read once and kept, as an image is read again to be drawn."""
 
 
 def read_bytes(
@@ -32,7 +36,7 @@ def read_bytes(
     Parameters
     ----------
     path
-        File, pipe or device.
+        File, pipe or device; ``-`` is the standard input.
     limit
         Largest accepted size, in bytes.
     check_head
@@ -45,6 +49,11 @@ def read_bytes(
     InputError
         If it exceeds the limit, or a pipe stays silent. The message does not contain the path.
     """
+    if path == STANDARD_INPUT:
+        data = _standard_input(limit)
+        if check_head is not None:
+            check_head(data[:HEAD_BYTES])
+        return data
     # Without O_NONBLOCK, opening a pipe would wait forever for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with io.FileIO(descriptor, "r") as file:
@@ -55,6 +64,15 @@ def read_bytes(
             raise _too_large(limit)
         is_pipe = not stat.S_ISREG(found.st_mode)
         return _read_all(file, limit, check_head, is_pipe)
+
+
+@cache
+def _standard_input(limit: Limit) -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("expected an image on the standard input, got a terminal; name a file, or pipe one")
+    with io.FileIO(sys.stdin.fileno(), "r", closefd=False) as file:
+        is_pipe = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        return _read_all(file, limit, None, is_pipe)
 
 
 def _read_all(

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ParameterError
-from .reading import absolute, text_lines
+from .reading import STANDARD_INPUT, absolute, text_lines
 from .suffixes import EXTRAS, OTHER_SUFFIXES, image_suffixes, skipped_note
 
 Tell = Callable[[str], object]
 """Called with one line of text for the user."""
 
 LIST_SUFFIX = ".txt"
+STANDARD_INPUT_NAME = "stdin"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def find_images(
     root: str | None = None,
     *,
     tell: Tell = lambda _line: None,
+    takes_standard_input: bool = False,
 ) -> list[ImageFile]:
     """List the images that the inputs stand for.
 
@@ -58,15 +60,23 @@ def find_images(
         Folder to which image names are relative; by default the folder that all inputs share.
     tell
         Called with one line of text if images in folders are skipped because they cannot be read.
+    takes_standard_input
+        Whether ``-``, alone, is the image on the standard input.
 
     Raises
     ------
     InputError
         If a folder cannot be read or has no images, a pattern matches no file, or there is no input.
     ParameterError
-        If ``root`` is not a folder, or an image is outside it.
+        If ``root`` is not a folder, or an image is outside it; if ``-`` is no input here, or not alone.
     """
     names = [os.fspath(path) for path in inputs]
+    if STANDARD_INPUT in names:
+        if names != [STANDARD_INPUT] or root is not None or not takes_standard_input:
+            raise ParameterError(
+                "the standard input (-) is for one image of 'siftcli detect'; name files instead"
+            )
+        return [ImageFile(STANDARD_INPUT, STANDARD_INPUT_NAME)]
     if not names or "" in names:
         raise InputError("expected an image or a folder of images, got an empty name or none; give one")
     if unfit := [name for name in names if "\0" in name]:
@@ -84,7 +94,8 @@ def find_images(
                 raise ParameterError(
                     f"{file}: expected an image inside the image root {root}; give a folder with all images"
                 )
-            found.setdefault(place, ImageFile(str(file), str(place.relative_to(base))))
+            path_text = f"./{file}" if str(file) == STANDARD_INPUT else str(file)
+            found.setdefault(place, ImageFile(path_text, str(place.relative_to(base))))
     if note := skipped_note(path.suffix.lower() for path in skipped):
         tell(note)
     return list(found.values())

@@ -123,6 +123,14 @@ def is_special(target: str | PathLike[str]) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def is_new(target: str | PathLike[str]) -> bool:
+    """Whether nothing was written to this output before: it is missing, an empty folder, or special."""
+    path = Path(target)
+    if is_special(path) or not os.path.lexists(path):
+        return True
+    return path.is_dir() and not any(path.iterdir())
+
+
 def _check_folder(name: str, folder: Path) -> None:
     if not folder.is_dir():
         raise OutputError(f"{name} cannot be written: {folder} is not a folder; make it first")

@@ -16,6 +16,7 @@ from ..frames.records import Layout
 from ..image.quiet import quiet_decoders
 from ..io.work_list import ImageFile, Tell, find_images, names_several
 from ..io.writing import check_output
+from ..words import counted
 
 FIRST, PREVIOUS, MIDDLE = "first", "previous", "middle"
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -166,7 +167,9 @@ def _frames(files: Sequence[ImageFile], tell: Tell) -> list[Frame]:
         n_stacks += len(sizes) > 1
         frames.append(Frame(file.path, 0, file.name, sizes[0]))
     if n_stacks:
-        tell(f"{n_stacks} of {len(files)} files have several frames, of which the first is aligned")
+        tell(
+            f"{n_stacks} of {counted(len(files), 'file')} with several frames, of which the first is aligned"
+        )
     return frames
 
 
@@ -266,7 +269,7 @@ def _check_layouts(plan: Plan, tell: Tell) -> None:
     if others:
         width, height = reference.size
         tell(
-            f"{others} of {len(plan.frames)} frames have another size than the reference's "
+            f"{others} of {len(plan.frames)} frames of another size than the reference's "
             f"{width} x {height}; they are padded or cut to the canvas"
         )
 

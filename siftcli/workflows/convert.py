@@ -15,7 +15,7 @@ from ..formats import DEFAULT_FORMAT, FORMATS, Format, format_of, inspect, save,
 from ..formats._alicevision import Views
 from ..formats._collections import Reader, WriteOptions, check_collection, open_reader, open_writer
 from ..image import read_image
-from ..io.writing import check_output
+from ..io.writing import check_output, is_new
 
 _Item = tuple[str, Features | str]
 """Name of an image, and its features or the reason why there are none."""
@@ -36,6 +36,8 @@ class Conversion:
     """Images of the source; None for a single file."""
     images: str | None
     """Folder of the images, for their size and EXIF tags."""
+    is_new: bool
+    """Whether features are written where none were before."""
     is_folder: bool
     """Whether the target is a folder of files."""
     options: WriteOptions
@@ -46,8 +48,8 @@ class Conversion:
 
     @property
     def loss(self) -> str:
-        """One line on what the target cannot store; empty if it stores everything."""
-        return self.target_format.loss
+        """One line on what a new target cannot store; empty if it stores everything."""
+        return self.target_format.loss if self.is_new else ""
 
     def image_name(self, name: str) -> str:
         """Image name of the features that the source has under this name."""
@@ -130,9 +132,8 @@ def plan_conversion(
         check_collection(target, entry, overwrite=options.overwrite, append=options.append)
     elif not is_folder:
         check_output(target, overwrite=options.overwrite)
-    plan = Conversion(
-        source, from_, target, entry, None if names is None else tuple(names), images, is_folder, options
-    )
+    listed, starts = None if names is None else tuple(names), is_new(target)
+    plan = Conversion(source, from_, target, entry, listed, images, starts, is_folder, options)
     return plan if view_ids is None else _with_views(plan, view_ids)
 
 

@@ -21,6 +21,7 @@ from ..formats import encode
 from ..image import check_max_image_size
 from ..image.stretch import NO_STRETCH, check_stretch
 from ..io.provenance import settings_text
+from ..io.reading import STANDARD_INPUT
 from ..io.writing import write_inside, write_output
 from ..parallel.processes import LocalPool
 from ..params import SiftParams
@@ -122,6 +123,8 @@ def _check_cluster_use(dask: str, jobs: int | None, plan: Plan) -> None:
 
     if dask != LOCAL and jobs is not None:
         raise ParameterError("--jobs has no effect on a Dask cluster; use --dask local, or drop --jobs")
+    if plan.jobs[0].image.path == STANDARD_INPUT:
+        raise ParameterError("--dask cannot read the standard input (-); name a file that the workers see")
     if plan.to_stdout:
         raise ParameterError("--dask cannot write to the standard output; name a file or a folder with -o")
 

@@ -18,6 +18,7 @@ from ..image import Picture, read_image, read_mask
 from ..image.quiet import quiet_decoders
 from ..image.stretch import plain_nodata
 from ..io.provenance import FileState, Provenance, settings_text
+from ..io.reading import STANDARD_INPUT
 from ..io.writing import is_special
 from ..params import SiftParams
 from ..versions import versions
@@ -166,7 +167,7 @@ def _refuse_special(options: DetectionOptions, job: Job) -> None:
     if not (options.is_batch or options.records_provenance):
         return
     for path in (job.image.path, job.mask):
-        if path is not None and is_special(path):
+        if path is not None and (path == STANDARD_INPUT or is_special(path)):
             raise InputError(f"{path}: expected a file, got a pipe or a device; read it alone, into a file")
 
 

@@ -12,8 +12,10 @@ from ..features import Features
 from ..formats import DEFAULT_FORMAT, FORMATS, Format, format_of
 from ..formats._collections import WriteOptions, check_collection
 from ..io.masks import find_masks
+from ..io.reading import STANDARD_INPUT
 from ..io.work_list import ImageFile, Tell, find_images, names_several
-from ..io.writing import check_output, is_special
+from ..io.writing import check_output, is_new, is_special
+from ..words import counted
 from .pages import Page, at_page
 
 STANDARD_OUTPUT = "-"
@@ -45,6 +47,8 @@ class Plan:
     """How the collection is opened, if all images go into one; it is then the output of every job."""
     page: Page = 1
     """The page as requested."""
+    is_new: bool = False
+    """Whether features are written where none were before."""
 
     @property
     def makes_folders(self) -> bool:
@@ -81,9 +85,8 @@ class Plan:
 
     @property
     def loss(self) -> str:
-        """One line on what the output format cannot store; empty if it stores everything."""
-        written = self.to_stdout or any(job.output for job in self.jobs)
-        return FORMATS[self.format].loss if written else ""
+        """One line on what the format of a new output cannot store; empty if it stores everything."""
+        return FORMATS[self.format].loss if self.is_new else ""
 
     def frame_note(self, features: Features) -> str:
         """One line if coordinates are written in another frame than that of the features; else empty."""
@@ -152,10 +155,10 @@ def make_plan(  # noqa: PLR0913  the options of a command
         raise ParameterError(
             "expected a path for -o, --draw or --mask, got an empty one; name a file or folder"
         )
-    found = at_page(find_images(names, image_root, tell=tell), page)
+    found = at_page(find_images(names, image_root, tell=tell, takes_standard_input=True), page)
     images, masks = (found, {}) if mask is None else find_masks(found, mask, is_optional=mask_optional)
     if len(images) < len(found):
-        tell(f"skipped {len(found) - len(images)} masks among the images")
+        tell(f"skipped {counted(len(found) - len(images), 'mask')} among the images")
     is_batch = len(images) > 1 or any(names_several(name) for name in names)
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and (is_batch or format is None):
@@ -179,7 +182,10 @@ def make_plan(  # noqa: PLR0913  the options of a command
         )
         for image in images
     )
-    plan = Plan(jobs, entry.name, is_batch, folder, to_stdout, overwrite, opened, page)
+    starts = to_stdout or (file is not None and is_new(file))
+    plan = Plan(jobs, entry.name, is_batch, folder, to_stdout, overwrite, opened, page, starts)
+    if plan.records_provenance and images[0].path == STANDARD_INPUT:
+        raise ParameterError(f"{output}: the standard input (-) goes to one file; name it: -o NAME.npz")
     _check_outputs(plan)
     return plan
 

@@ -25,6 +25,7 @@ from ..matching.options import ESSENTIAL, MatchOptions
 from ..matching.search import search, verified
 from ..matching.verification import Cameras, Verification
 from ..pairs.listing import Keys, NamePair
+from ..words import counted
 from .detect import shared_cores
 from .engine import Engine, check_cluster_use, engine, failure
 from .match_plan import PairPlan, plan_pairs
@@ -164,8 +165,8 @@ def _require_same_keypoints(path: str, name: str, features: Features, there: Fea
     """Check that the target has the same keypoints in the same order: matches are row numbers."""
     if features.xy.shape != there.xy.shape or not np.allclose(features.xy, there.xy, rtol=0, atol=SAME_PX):
         raise InputError(
-            f"{path}: expected the {len(features)} features of {name} that were matched, has {len(there)} "
-            "others; write them there again"
+            f"{path}: expected the {counted(len(features), 'feature')} of {name} that were matched, "
+            f"has {len(there)} others; write them there again"
         )
 
 

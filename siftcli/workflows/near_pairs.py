@@ -19,6 +19,7 @@ from ..pairs.listing import Listed, PairKind
 from ..pairs.positions import earth_positions, neighbours
 from ..pairs.request import Wanted
 from ..pairs.transitive import second_neighbours
+from ..words import counted
 from .pair_selection import from_names
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def gps_pairs(
         advice = "pass --images FOLDER with the photographs" if images is None else "use other pairs"
         raise InputError(f"{to.source}: expected images with a GPS position, found none; {advice}")
     if len(found) < len(names):
-        tell(f"{len(names) - len(found)} of {len(names)} images have no position")
+        tell(f"{len(names) - len(found)} of {counted(len(names), 'image')} without a position")
     keys = [neighbours(places, wanted.k, wanted.within_m).sorted_keys for places in _by_system(found, names)]
     return Listed(len(names), np.unique(np.concatenate(keys)))
 

@@ -10,6 +10,7 @@ from typing import Literal
 from ..errors import InputError, ParameterError
 from ..image import count_pages
 from ..image.quiet import quiet_decoders
+from ..io.reading import STANDARD_INPUT
 from ..io.work_list import ImageFile
 from ..io.writing import is_special
 
@@ -45,7 +46,7 @@ def _pages_of(image: ImageFile) -> list[ImageFile]:
 
 def _n_pages(image: ImageFile) -> int:
     """Number of pages; 1 if the file cannot be read, which is reported when it is processed."""
-    if is_special(image.path):
+    if image.path == STANDARD_INPUT or is_special(image.path):
         return 1
     try:
         with quiet_decoders():

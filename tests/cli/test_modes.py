@@ -215,7 +215,8 @@ def test_an_option_without_effect_is_refused(tmp_path, monkeypatch, capsys, name
     monkeypatch.chdir(tmp_path)
     assert run([name, *args, *given]) == 2
     typed = given[0]
-    expected = f"siftcli: {typed} has no effect {need.lack}; {need.remedy}, or drop {typed}\n"
+    remedy = f"{need.remedy}, or drop {typed}. See 'siftcli {name} --help'."
+    expected = f"siftcli: {typed} has no effect {need.lack}; {remedy}\n"
     assert capsys.readouterr().err == expected
     assert list(tmp_path.iterdir()) == []
 

@@ -210,7 +210,7 @@ def test_neighbours_by_position(flight, capsys):
     assert len(found) >= 3
     assert match("gps:2,25", "--json", "--overwrite") == 0
     out, err = capsys.readouterr()
-    assert "1 of 7 images have no position" in err
+    assert "1 of 7 images without a position" in err
     assert [
         (p["image_a"][0], p["image_b"][0], p["reason"]) for p in map(json.loads, out.splitlines())
     ] == chain

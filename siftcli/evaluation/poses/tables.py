@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...io.csv_text import cell
+from ...words import counted
 from ..summary import Metric
 from .options import AT_DEFAULTS, CLEAN, DEGRADATION_TITLES, GEOMETRIES
 from .summary import GROUP, METRICS, RECONSTRUCTION_METRICS
@@ -57,11 +58,12 @@ def text_tables(results: Mapping[str, Any]) -> str:
     for entry in results["summary"]:
         scene, degradation, geometry, budget = (entry[name] for name in GROUP)
         title = f"{group_title(scene, degradation, geometry)}, {budget_title(budget)}"
-        title = f"{title} ({entry['n_pairs']} pairs)"
+        title = f"{title} ({counted(entry['n_pairs'], 'pair')})"
         found.setdefault(title, ([], METRICS, "means"))[0].append(entry)
     for entry in results["reconstructions"]:
         title = f"{entry['scene']}, reconstruction, {budget_title(entry['budget'])}"
-        title = f"{title} ({entry['n_views']} views, medians over {entry['n_seeds']} seeds)"
+        seeds = counted(entry["n_seeds"], "seed")
+        title = f"{title} ({counted(entry['n_views'], 'view')}, medians over {seeds})"
         found.setdefault(title, ([], RECONSTRUCTION_METRICS, "medians"))[0].append(entry)
     return "\n\n".join(f"{title}\n\n{_table(*table)}" for title, table in found.items())
 
