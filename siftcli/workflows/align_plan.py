@@ -269,8 +269,8 @@ def _check_layouts(plan: Plan, tell: Tell) -> None:
     if others:
         width, height = reference.size
         tell(
-            f"{others} of {len(plan.frames)} frames of another size than the reference's "
-            f"{width} x {height}; they are padded or cut to the canvas"
+            f"frames of another size than the reference's {width} x {height}: {others} of "
+            f"{len(plan.frames)}, padded or cut to the canvas"
         )
 
 

@@ -204,7 +204,7 @@ def test_a_folder_becomes_a_stack_of_the_common_part(here):
 def test_frames_of_other_sizes_are_told_and_cut(here, capfd):
     Image.open("set/p1.png").crop((0, 0, 140, 150)).save("set/p1.png")
     assert run(["align", "set", "-o", "out"]) == 0
-    assert "1 of 4 frames have another size than the reference's 160 x 160" in lines(capfd)[0]
+    assert "frames of another size than the reference's 160 x 160: 1 of 4, padded" in lines(capfd)[0]
     assert Image.open("out/p1.png").size == SIZE
 
 

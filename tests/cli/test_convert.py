@@ -48,7 +48,7 @@ def test_detect_a_folder_into_a_collection(here, capfd, output):
     assert run(["detect", "in", "-o", output]) == 0
     assert "3 kept as they were" in capfd.readouterr().err
     assert run(["detect", "in", "-o", output, "--max-features", "9"]) == 2
-    assert "max_features was None, is now 9" in capfd.readouterr().err
+    assert "--max-features was not given, is now 9" in capfd.readouterr().err
     assert run(["convert", "in/../" + output, f"other-{output}", "--images", "in"]) == 0
     capfd.readouterr()
     assert run(["detect", "in", "-o", f"other-{output}"]) == 2

@@ -99,7 +99,7 @@ def test_one_mask_for_all(here, capsys):
         save(here / name, SHOWN)
     Image.fromarray(right_part(SHOWN.shape)).save("in/mask.png")
     assert run(["detect", "in", "-o", "out", "--mask", "in/mask.png", *OPTIONS[:2]]) == 0
-    assert "skipped 1 masks among the images\n" in capsys.readouterr().err
+    assert "skipped 1 mask among the images\n" in capsys.readouterr().err
     assert sorted(str(p.relative_to("out")) for p in Path("out").rglob("*.npz")) == [
         "a.png.npz",
         "sub/b.png.npz",
