@@ -17,10 +17,11 @@ from .params import SiftParams
 from .sift import pipeline
 
 
-def detect(
+def detect(  # noqa: PLR0913  what the command asks for, by keyword
     image: ImageSource,
     params: SiftParams | None = None,
     *,
+    preset: str | None = None,
     mask: ImageSource | None = None,
     threads: int | None = None,
     exif_orientation: str = "apply",
@@ -40,6 +41,8 @@ def detect(
         float (nominally in [0, 1]; of any range with a stretch).
     params
         Parameters; the default preset when not given.
+    preset
+        Instead of ``params``: ``"default"``, ``"classic"`` or ``"dense"``.
     mask
         Path or array (H, W) in the frame of the features that come back (``exif_orientation``);
         features whose centre falls on zero are dropped. A mask with an EXIF orientation of its
@@ -77,9 +80,9 @@ def detect(
         If the image or the mask cannot be read, the mask has another size, or the image exceeds one
         of :mod:`siftcli.io.limits`.
     ParameterError
-        If a parameter is unknown or out of range.
+        If a parameter is unknown or out of range, or both ``params`` and ``preset`` are given.
     """
-    params = (params or SiftParams()).override(**options)
+    params = SiftParams.of(params, preset, options)
     picture = read_image(
         image,
         exif_orientation=exif_orientation,
@@ -149,6 +152,7 @@ def describe(
     features: Features,
     params: SiftParams | None = None,
     *,
+    preset: str | None = None,
     page: int = 1,
     stretch: str = "none",
     nodata: float | None = None,
@@ -165,6 +169,8 @@ def describe(
         The frames; their descriptors are replaced.
     params
         Parameters; those the features were made with, or else the default preset.
+    preset
+        As for :func:`detect`.
     page, stretch, nodata
         As the features were made with; see :func:`detect`.
     threads, **options
@@ -182,7 +188,7 @@ def describe(
     ParameterError
         If a parameter is unknown or out of range.
     """
-    params = (params or features.params or SiftParams()).override(**options)
+    params = SiftParams.of(params if params or preset else features.params, preset, options)
     if params.views:
         raise ParameterError(
             "features of simulated views cannot be described again, as their views are not stored; "

@@ -22,18 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import api
-from ._cv2 import import_cv2
+from ._cv2 import SIZE_IN_SIGMAS, import_cv2, key_points, packed_octaves, unpacked_octaves
 from .errors import InputError, ParameterError
-from .features import DESCRIPTOR_LENGTH, Features
-from .formats.opencv import packed_octaves, unpacked_octave
+from .features import DESCRIPTOR_LENGTH, UNKNOWN_SIZE, Features
 from .params import SiftParams
 
 CV_8U, CV_32F = 0, 5
 NORM_L2 = 4
 _DTYPES: dict[int, type[np.generic]] = {CV_8U: np.uint8, CV_32F: np.float32}
-
-SIZE_IN_SIGMAS = 2.0
-"""OpenCV's ``KeyPoint.size`` is a diameter: twice σ."""
 
 Image = NDArray[Any]
 
@@ -112,7 +108,7 @@ class SIFT:
         """
         if not keypoints:
             return (), self._no_descriptors()
-        frames = self._frames(keypoints, (image.shape[1], image.shape[0]))
+        frames = from_cv2(keypoints, image_size=(image.shape[1], image.shape[0]))
         described = api.describe(_rgb_or_grey(image), frames, self._params)
         return tuple(keypoints), self._descriptors(described)
 
@@ -203,30 +199,65 @@ class SIFT:
         return None if none is None else none.astype(_DTYPES[self._descriptor_type])
 
     def _keypoints(self, features: Features) -> tuple[Any, ...]:
-        key_point = import_cv2().KeyPoint
-        columns = (
-            *features.xy.T,
-            SIZE_IN_SIGMAS * features.scale,
-            np.rad2deg(features.orientation) % np.float32(360),
-            features.response,
-            packed_octaves(features, self._params),
-        )
-        return tuple(key_point(*row) for row in zip(*(c.tolist() for c in columns), strict=True))
+        levels, sigma = self._params.levels_per_octave, self._params.sigma
+        packed = packed_octaves(features.octave, features.scale, levels, sigma)
+        return key_points(features.xy, features.scale, features.orientation, features.response, packed)
 
-    def _frames(self, keypoints: Sequence[Any], image_size: tuple[int, int]) -> Features:
-        """Convert OpenCV's keypoints; an undefined angle (-1) becomes 0."""
-        angle = np.array([k.angle for k in keypoints])
-        n = len(keypoints)
-        return Features(
-            xy=np.array([k.pt for k in keypoints]).reshape(n, 2),
-            scale=(np.array([k.size for k in keypoints]) / SIZE_IN_SIGMAS).astype(np.float32),
-            orientation=np.deg2rad(np.where(angle < 0, 0, angle) % 360).astype(np.float32),
-            response=np.array([k.response for k in keypoints]),
-            sign=np.zeros(n, np.int8),
-            octave=np.array([unpacked_octave(k.octave) for k in keypoints]),
-            descriptors=np.zeros((n, DESCRIPTOR_LENGTH), np.uint8),
-            image_size=image_size,
+
+def from_cv2(
+    keypoints: Sequence[Any],
+    descriptors: NDArray[Any] | None = None,
+    image_size: tuple[int, int] = UNKNOWN_SIZE,
+    descriptor_kind: str = "sift",
+) -> Features:
+    """Features from what OpenCV's ``detectAndCompute`` returns; :meth:`Features.to_cv2` is the way back.
+
+    Parameters
+    ----------
+    keypoints
+        N ``cv2.KeyPoint``. An undefined angle (-1) becomes 0; OpenCV does not tell the sign.
+    descriptors
+        (N, 128) whole numbers from 0 to 255, of any dtype; zeros when not given.
+    image_size
+        (width, height) of the image.
+    descriptor_kind
+        ``"sift"``, or ``"rootsift"`` if they were made so.
+
+    Raises
+    ------
+    ParameterError
+        If the descriptors have another shape, or other values.
+    """
+    n = len(keypoints)
+    angle = np.array([k.angle for k in keypoints])
+    return Features(
+        xy=np.array([k.pt for k in keypoints]).reshape(n, 2),
+        scale=(np.array([k.size for k in keypoints]) / SIZE_IN_SIGMAS).astype(np.float32),
+        orientation=np.deg2rad(np.where(angle < 0, 0, angle) % 360).astype(np.float32),
+        response=np.array([k.response for k in keypoints]),
+        sign=np.zeros(n, np.int8),
+        octave=unpacked_octaves([k.octave for k in keypoints]).astype(np.int16),
+        descriptors=_bytes(descriptors, n),
+        image_size=image_size,
+        descriptor_kind=descriptor_kind,
+    )
+
+
+def _bytes(descriptors: NDArray[Any] | None, n: int) -> NDArray[np.uint8]:
+    """The descriptors (N, 128) of n keypoints; zeros for none."""
+    if descriptors is None:
+        return np.zeros((n, DESCRIPTOR_LENGTH), np.uint8)
+    array = np.asarray(descriptors)
+    if array.shape != (n, DESCRIPTOR_LENGTH):
+        raise ParameterError(f"descriptors must have shape {(n, DESCRIPTOR_LENGTH)}; got {array.shape}")
+    with np.errstate(invalid="ignore"):
+        found = array.astype(np.uint8)
+    if not np.array_equal(found, array):
+        raise ParameterError(
+            "descriptors must be whole numbers from 0 to 255, as OpenCV's SIFT makes them; for others "
+            "multiply by 512 and round, if they have unit length"
         )
+    return found
 
 
 def _rgb_or_grey(image: Any) -> Image:

@@ -10,7 +10,8 @@ All of siftcli uses the same conventions:
 * A descriptor is indexed [y][x][k] in the keypoint's rotated frame, with y slowest. Bin k holds
   gradients in the direction θ − 45°·k (the order of Lowe and OpenCV).
 
-Only ``formats/``, ``detectors/`` and ``compat.py`` convert from and to the conventions of other systems.
+Only ``formats/``, ``detectors/``, ``compat.py`` and ``_cv2.py`` convert from and to the conventions of
+other systems.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ParameterError
+from . import _cv2
+from ._rows import Rows, checked_rows
+from .errors import MissingDependencyError, ParameterError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .params import SiftParams
 
 DESCRIPTOR_LENGTH = 128
@@ -107,9 +112,96 @@ class Features:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return partial(type(self), **{**values, "removed": dict(self.removed)}), ()
 
-    def select(self, rows: NDArray[Any] | slice) -> Self:
-        """Select rows by indices, a boolean mask or a slice, in that order."""
+    def select(self, rows: Rows) -> Self:
+        """Select rows by numbers, a boolean mask or a slice, in that order; ``features[rows]`` is the same.
+
+        Raises
+        ------
+        ParameterError
+            If a mask has another length, or a row does not exist.
+        """
+        rows = checked_rows(rows, len(self))
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in array_fields()})
+
+    def __getitem__(self, rows: Rows) -> Self:
+        return self.select(rows)
+
+    def __repr__(self) -> str:
+        return f"<Features: {self._summary()}>"
+
+    def _summary(self) -> str:
+        of = f" of {self.image_name!r}" if self.image_name else ""
+        parts = [f"{len(self)} {'keypoint' if len(self) == 1 else 'keypoints'}{of}"]
+        if tuple(self.image_size) != UNKNOWN_SIZE:
+            parts.append(f"{self.image_size[0]} x {self.image_size[1]} px")
+        if len(self):
+            parts.append(f"sigma {self.scale.min():.3g} to {self.scale.max():.3g} px")
+        return ", ".join([*parts, self.descriptor_kind])
+
+    def _repr_html_(self) -> str:
+        """The strongest keypoints on a plain ground, for notebooks."""
+        from ._notebook import keypoints_html
+
+        return keypoints_html(
+            self._summary(), self.xy, self.scale, self.orientation, self.sign, self.image_size
+        )
+
+    def to_pandas(self, *, descriptors: bool = False) -> pd.DataFrame:
+        """A table with a row for each feature.
+
+        Parameters
+        ----------
+        descriptors
+            Whether to add 128 columns ``d0`` to ``d127``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``x``, ``y``, ``scale``, ``orientation``, ``response``, ``sign`` and ``octave``, as in a csv file.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed.
+        """
+        pandas = _import_pandas("Features.to_pandas()")
+        columns: dict[str, NDArray[Any]] = {"x": self.xy[:, 0], "y": self.xy[:, 1]}
+        columns |= {
+            name: getattr(self, name) for name in ("scale", "orientation", "response", "sign", "octave")
+        }
+        if descriptors:
+            columns |= {f"d{i}": self.descriptors[:, i] for i in range(DESCRIPTOR_LENGTH)}
+        return pandas.DataFrame(columns)
+
+    def to_cv2(self) -> tuple[tuple[Any, ...], NDArray[np.float32]]:
+        """OpenCV's keypoints and descriptors, as ``detectAndCompute`` returns them.
+
+        :func:`siftcli.compat.from_cv2` is the way back.
+
+        Returns
+        -------
+        keypoints, descriptors
+            N ``cv2.KeyPoint``, whose size is 2σ and angle in degrees; (N, 128) float32.
+
+        Raises
+        ------
+        MissingDependencyError
+            If OpenCV cannot be imported.
+        """
+        from .params import SiftParams
+
+        params = self.params or SiftParams()
+        packed = _cv2.packed_octaves(self.octave, self.scale, params.levels_per_octave, params.sigma)
+        keypoints = _cv2.key_points(self.xy, self.scale, self.orientation, self.response, packed)
+        return keypoints, self.descriptors.astype(np.float32)
+
+
+def _import_pandas(what: str) -> Any:
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingDependencyError.of_extra(what, "pandas", "pandas") from error
+    return pd
 
 
 def _frozen(values: Any, dtype: Any) -> NDArray[Any]:
@@ -143,3 +235,75 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def select(self, rows: Rows) -> Self:
+        """Select matches by numbers, a boolean mask (such as ``inliers``) or a slice; ``matches[rows]`` too.
+
+        Raises
+        ------
+        ParameterError
+            If a mask has another length, or a row does not exist.
+        """
+        rows = checked_rows(rows, len(self))
+        return replace(self, pairs=self.pairs[rows], distance=self.distance[rows], ratio=self.ratio[rows])
+
+    def __getitem__(self, rows: Rows) -> Self:
+        return self.select(rows)
+
+    def __repr__(self) -> str:
+        return f"<Matches: {self._summary()}>"
+
+    def _summary(self) -> str:
+        parts = [f"{len(self)} {'pair' if len(self) == 1 else 'pairs'}"]
+        if len(self):
+            parts.append(f"distance {self.distance.min():.3g} to {self.distance.max():.3g}")
+            parts.append(f"ratio {self.ratio.min():.2f} to {self.ratio.max():.2f}")
+        return ", ".join(parts)
+
+    def _repr_html_(self) -> str:
+        """A histogram of the ratios, for notebooks."""
+        from ._notebook import histogram_html
+
+        return histogram_html(self._summary(), self.ratio, 0, 1, "ratio")
+
+    def to_pandas(self, f: Features | None = None, g: Features | None = None) -> pd.DataFrame:
+        """A table with a row for each match.
+
+        Parameters
+        ----------
+        f, g
+            The features that were matched, to add their positions.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``row_a``, ``row_b``, ``distance``, ``ratio``; with features ``x_a``, ``y_a``, ``x_b``, ``y_b``.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed.
+        ParameterError
+            If the matches are not of these features.
+        """
+        pandas = _import_pandas("Matches.to_pandas()")
+        rows_a, rows_b = self.pairs.T
+        columns: dict[str, NDArray[Any]]
+        columns = {"row_a": rows_a, "row_b": rows_b, "distance": self.distance, "ratio": self.ratio}
+        for features, rows, side in ((f, rows_a, "a"), (g, rows_b, "b")):
+            if features is not None:
+                xy = features.xy[checked_rows(rows, len(features))]
+                columns |= {f"x_{side}": xy[:, 0], f"y_{side}": xy[:, 1]}
+        return pandas.DataFrame(columns)
+
+    def to_cv2(self) -> tuple[Any, ...]:
+        """M ``cv2.DMatch``, for ``cv2.drawMatches`` and programs written against OpenCV.
+
+        Raises
+        ------
+        MissingDependencyError
+            If OpenCV cannot be imported.
+        """
+        match = _cv2.import_cv2().DMatch
+        rows = zip(*self.pairs.T.tolist(), self.distance.tolist(), strict=True)
+        return tuple(match(a, b, distance) for a, b, distance in rows)

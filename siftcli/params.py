@@ -293,6 +293,11 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         if self.views and self.upright:
             raise ParameterError("views must be 0 with upright, as views are turned; drop one of them")
 
+    def __repr__(self) -> str:
+        """The fields that differ from the default preset."""
+        changed = [f for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"SiftParams({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
+
     @classmethod
     def classic(cls, **options: Any) -> Self:
         """Lowe's SIFT, comparable with OpenCV keypoint by keypoint; fields may be overridden."""
@@ -310,6 +315,23 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         if name not in PRESETS:
             raise ParameterError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
         return cls(**PRESET_VALUES.get(name, {})).override(**options)
+
+    @classmethod
+    def of(cls, params: Self | None, preset: str | None, options: Mapping[str, Any]) -> Self:
+        """What a call asks for: given parameters or a preset, with fields overridden by ``options``.
+
+        Raises
+        ------
+        ParameterError
+            If there are both, or as for :meth:`preset`.
+        """
+        if params is None:
+            return cls.preset(preset or DEFAULT_PRESET, **options)
+        if preset is not None:
+            raise ParameterError(
+                f"expected params or preset, got both; SiftParams.preset({preset!r}, ...) makes params of one"
+            )
+        return params.override(**options)
 
     def override(self, **options: Any) -> Self:
         """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""

@@ -35,6 +35,9 @@ DEFAULT_STRETCH = "percentile"
 """How the grey of frames is stretched: microscopes and telescopes use part of the range of their samples."""
 
 
+_THUMBNAIL_PX = 256
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
     """A picture aligned with a reference."""
@@ -57,6 +60,40 @@ class Alignment:
     reason: str = ""
     """Why there is no transform, or why it was not refined."""
 
+    def __repr__(self) -> str:
+        if self.image is None or self.motion is None or self.residual_px is None:
+            return f"<Alignment: no transform, {self.reason}>"
+        (dx, dy), (height, width) = self.motion.shift, self.image.shape[:2]
+        note = f", {self.reason}" if self.reason else ""
+        return (
+            f"<Alignment: {width} x {height} px at {self.origin}, "
+            f"{self.n_inliers} of {self.n_matches} matches, "
+            f"residual {self.residual_px:.3f} px, shift ({dx:.2f}, {dy:.2f}) px, "
+            f"rotation {self.motion.rotation_deg:.3f} deg, scale {self.motion.scale:.5f}{note}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The aligned picture, small, for notebooks."""
+        from .._notebook import image_html
+        from ..drawing.encoding import png
+
+        return image_html(repr(self)[1:-1], None if self.image is None else png(_thumbnail(self.image)))
+
+
+def _thumbnail(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 3), the longest side at most 256 pixels, stretched to its range unless it has 8 bits."""
+    step = -(-max(image.shape[:2]) // _THUMBNAIL_PX)
+    small = image[::step, ::step]
+    small = small[:, :, None] if small.ndim == 2 else small
+    colours = np.repeat(small[:, :, :1], 3, axis=2) if small.shape[2] < 3 else small[:, :, :3]
+    if colours.dtype == np.uint8:
+        return np.ascontiguousarray(colours)
+    values = colours.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    grey = np.nan_to_num((values - low) / ((high - low) or 1.0), nan=0.0, posinf=1.0, neginf=0.0)
+    return np.rint(255 * grey).astype(np.uint8)
+
 
 def align(  # noqa: PLR0913  what the command asks for, by keyword
     reference: ImageSource,
@@ -72,6 +109,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
     page: int = 1,
     threads: int | None = None,
     params: SiftParams | None = None,
+    preset: str | None = None,
     **options: Any,
 ) -> Alignment:
     """Align a picture with a reference.
@@ -95,7 +133,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
         given, ``"percentile"``, for 8-bit samples ``"none"``.
     page
         Page of files with several.
-    threads, params, **options
+    threads, params, preset, **options
         As for :func:`siftcli.detect`. When not given, ``max_features`` is 2000.
 
     Returns
@@ -118,7 +156,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
         read_image(image, stretch=stretch or default_stretch(samples.dtype), page=page_index(page))
         for image, samples in zip((reference, moving), stored, strict=True)
     ]
-    sift = (params or SiftParams()).override(**options)
+    sift = SiftParams.of(params, preset, options)
     features = [features_of(picture, sift, threads) for picture in pictures]
     found = estimate(features[1], features[0], how, threads)
     found = refined_by(found, how, pictures[1], pictures[0])

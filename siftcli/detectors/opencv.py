@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._cv2 import import_cv2
+from .._cv2 import import_cv2, unpacked_octaves
 from ..features import DESCRIPTOR_LENGTH, Features
 from ..params import SiftParams
 from ..sift.selection import rank
@@ -47,7 +47,7 @@ class OpenCV(Detector):
             scale=size / 2,
             orientation=np.deg2rad(angle),
             response=response,
-            octave=_unpacked_octave(packed),
+            octave=unpacked_octaves(packed),
             descriptors=np.zeros((0, DESCRIPTOR_LENGTH)) if descriptors is None else descriptors,
         )
 
@@ -84,9 +84,3 @@ class OpenCVSpread(OpenCVPrecise):
 def _as_bytes(grey: Grey) -> NDArray[np.uint8]:
     """The 8-bit image that OpenCV's SIFT takes."""
     return np.ascontiguousarray(np.rint(255 * grey).clip(0, 255), dtype=np.uint8)
-
-
-def _unpacked_octave(packed: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The octave in OpenCV's packed integer: the lowest byte, signed."""
-    octave = packed.astype(np.int64) & 255
-    return np.asarray(np.where(octave < 128, octave, octave - 256))

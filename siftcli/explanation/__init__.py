@@ -36,6 +36,7 @@ def explain(  # noqa: PLR0913  the options of detect, and which keypoint
     at: tuple[float, float] | None = None,
     keypoint: int | None = None,
     rotate: float | None = None,
+    preset: str | None = None,
     mask: str | PathLike[str] | NDArray[Any] | None = None,
     threads: int | None = None,
     exif_orientation: str = "apply",
@@ -48,7 +49,7 @@ def explain(  # noqa: PLR0913  the options of detect, and which keypoint
 
     Parameters
     ----------
-    image, params, mask, threads, exif_orientation, page, stretch, nodata, **options
+    image, params, preset, mask, threads, exif_orientation, page, stretch, nodata, **options
         As for :func:`siftcli.detect`.
     at
         (x, y) in pixels: the nearest candidate or keypoint is explained.
@@ -65,7 +66,7 @@ def explain(  # noqa: PLR0913  the options of detect, and which keypoint
     ParameterError
         If a place is outside the image, a row beyond the output, or a parameter cannot be explained.
     """
-    params = (params or SiftParams()).override(**options)
+    params = SiftParams.of(params, preset, options)
     _check(params, at, keypoint, rotate)
     picture = read_image(
         image,

@@ -189,6 +189,15 @@ class Explanation:
     turned: View | None = None
     differences: Sequence[Difference] = field(default_factory=tuple)
 
+    def __repr__(self) -> str:
+        of = f" of {self.image!r}" if self.image else ""
+        (x, y), rejection = self.view.xy, self.view.rejection
+        what = "keypoint" if rejection is None else "rejected candidate"
+        place = f"{what}{of} at ({x:.2f}, {y:.2f}), sigma {self.view.sigma:.2f} px"
+        why = "" if rejection is None else f", {rejection.sentence}"
+        turned = "" if self.rotate_deg is None else f", beside it rotated by {self.rotate_deg:g} deg"
+        return f"<Explanation: {place}{why}{turned}>"
+
     @property
     def first_difference(self) -> Difference | None:
         """The first stage in which the turned picture differs; None where none does."""

@@ -8,8 +8,8 @@ reader turns a small malformed file into a crash or a huge allocation.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._cv2 import packed_octaves
 from ..features import DESCRIPTOR_LENGTH, Features
 from ..params import SiftParams
 from ._record import shortest
@@ -43,32 +43,13 @@ def _keypoints(features: Features) -> list[str]:
     degrees = np.rad2deg(features.orientation.astype(np.float64)).astype(np.float32)
     columns = [features.xy[:, 0], features.xy[:, 1], 2 * features.scale, degrees, features.response]
     frames = zip(*(map(_real, shortest(column)) for column in columns), strict=True)
-    octaves = packed_octaves(features, features.params or SiftParams()).tolist()
+    params = features.params or SiftParams()
+    packed = packed_octaves(features.octave, features.scale, params.levels_per_octave, params.sigma)
     rows = [
         f"   - [ {', '.join(frame)}, {octave}, {_NO_CLASS} ]"
-        for frame, octave in zip(frames, octaves, strict=True)
+        for frame, octave in zip(frames, packed.tolist(), strict=True)
     ]
     return ["keypoints:", *rows]
-
-
-def packed_octaves(features: Features, params: SiftParams) -> NDArray[np.int32]:
-    """(N,) octave, layer and sub-layer in one integer, as OpenCV packs them.
-
-    σ = σ₀ · 2^(octave + (layer + offset) / S); the bytes are the octave (two's complement),
-    the layer, and the offset in [-0.5, 0.5] as 255 · (offset + 0.5).
-    """
-    levels = params.levels_per_octave
-    octave = features.octave.astype(np.int32)
-    level = levels * (np.log2(features.scale.astype(np.float64) / params.sigma) - octave)
-    layer = np.clip(np.rint(level), 1, levels).astype(np.int32)
-    offset = np.clip(np.rint(255 * (level - layer + 0.5)), 0, 255).astype(np.int32)
-    return np.asarray((octave & 255) | (layer << 8) | (offset << 16))
-
-
-def unpacked_octave(packed: int) -> int:
-    """Return the octave of OpenCV's packed integer: its lowest byte, signed."""
-    octave = packed & 255
-    return octave - 256 if octave >= 128 else octave
 
 
 def _real(number: str) -> str:

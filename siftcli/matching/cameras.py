@@ -61,6 +61,12 @@ class RelativePose:
     is_rotation: bool = False
     """Whether the rotation alone explains the matches. Then they do not determine the direction."""
 
+    def __repr__(self) -> str:
+        if self.is_rotation:
+            return f"<RelativePose: rotation {self.angle_deg:.2f} deg, without a direction>"
+        direction = ", ".join(f"{x:.3f}" for x in self.direction)
+        return f"<RelativePose: rotation {self.angle_deg:.2f} deg, direction ({direction})>"
+
     @property
     def essential(self) -> Matrix:
         """(3, 3) E = [t]ₓ R, with d₂ᵀ E d₁ = 0 for directions d (Hartley and Zisserman, section 9.6)."""

@@ -50,6 +50,9 @@ class Guide:
     """Largest distance in the second image from the mapped point; for a fundamental matrix
     the largest distance from the epipolar line, in both images."""
 
+    def __repr__(self) -> str:
+        return f"<Guide: {self.kind}, within {self.tolerance_px:g} px>"
+
     def __post_init__(self) -> None:
         model = np.array(self.model, dtype=np.float64)
         if model.shape != (3, 3) or not np.isfinite(model).all():

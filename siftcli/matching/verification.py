@@ -83,6 +83,21 @@ class Verification:
     reason: str = ""
     """Why there is no model."""
 
+    def __repr__(self) -> str:
+        if self.model is None:
+            return f"<Verification: no {MODEL_NAMES[self.kind]}, {self.reason}>"
+        parts = [f"{MODEL_NAMES[self.kind]}, {self.n_inliers} of {len(self.inliers)} matches"]
+        parts.append(f"within {self.max_error:g} px")
+        if self.rotation_deg is not None:
+            parts.append(f"rotation {self.rotation_deg:.2f} deg")
+        if self.scale is not None:
+            parts.append(f"scale {self.scale:.4f}")
+        if self.shift is not None:
+            parts.append(f"shift ({self.shift[0]:.2f}, {self.shift[1]:.2f}) px")
+        if self.pose is not None:
+            parts.append(f"rotation {self.pose.angle_deg:.2f} deg")
+        return f"<Verification: {', '.join(parts)}>"
+
     def guide(self) -> Guide | None:
         """The model as a guide for a second matching within ``max_error``; None if there is no model."""
         if self.model is None:

@@ -17,7 +17,7 @@ PACKAGE = Path(siftcli.__file__).parent
 
 LAYERS = (
     ("_version", "errors", "presets", "words"),
-    ("_cv2", "_poselib", "params", "versions"),
+    ("_cv2", "_notebook", "_poselib", "_rows", "params", "versions"),
     ("features", "pairs"),
     ("io",),
     ("kernels", "image", "parallel"),

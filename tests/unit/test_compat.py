@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import siftcli
-from siftcli._cv2 import import_cv2
-from siftcli.compat import SIFT_create, unpacked_octave
+from siftcli._cv2 import import_cv2, unpacked_octaves
+from siftcli.compat import SIFT_create
 from siftcli.errors import ParameterError
 
 cv2 = import_cv2()
@@ -121,7 +121,7 @@ def test_octaves_are_packed_as_opencv_packs_them(image, found):
 
 @given(st.integers(-128, 127), st.integers(0, 255), st.integers(0, 255))
 def test_octaves_survive_packing(octave, layer, offset):
-    assert unpacked_octave((octave & 255) | (layer << 8) | (offset << 16)) == octave
+    assert unpacked_octaves([(octave & 255) | (layer << 8) | (offset << 16)]).tolist() == [octave]
 
 
 def test_given_keypoints_are_described_as_when_they_were_found(image, found):
