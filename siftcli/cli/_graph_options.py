@@ -21,9 +21,9 @@ def graph_options(command: _Command) -> _Command:
     images = click.option(
         "--images",
         metavar="FOLDER",
-        help="Folder that names of images are relative to, for pictures of pairs, and to read positions from "
-        "EXIF tags for pairs by gps. When not given, images are where they were at detection, and positions "
-        "those of a COLMAP database.",
+        help="Folder that names of images are relative to, for pictures of pairs and of feature files, and "
+        "to read positions from EXIF tags for pairs by gps. When not given, images are where they were at "
+        "detection, and positions those of a COLMAP database.",
     )
     pictures = click.option(
         "--pictures",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..words import counted
+from ._match_result import say_result
 from ._output import print_table, say
 
 Rows = list[tuple[str, object]]
@@ -116,7 +117,5 @@ def _say_weakest(info: dict[str, Any]) -> None:
 
 def say_matches(info: dict[str, Any]) -> None:
     """Print the result that a file of the matches of two images was written with."""
-    from ..workflows.match_images import match_rows
-
-    title = f"{info['file']}: {info['image_a']} and {info['image_b']}" if "image_a" in info else info["file"]
-    print_table(title, match_rows(info))
+    say(f"{info['file']}: {info['image_a']} and {info['image_b']}" if "image_a" in info else info["file"])
+    say_result(info)

@@ -20,12 +20,14 @@ from ..formats._registry import MATCH_COLLECTIONS
 from ..matching.options import ESSENTIAL
 from ..pairs.request import GPS
 from ..params import SIFT_OPTIONS
-from ..workflows.match_request import is_feature_file
+from ..workflows.match_request import POINT_MAPS, is_feature_file
 from ._options import DESCRIPTOR_OPTIONS
 
 Values = Mapping[str, Any]
 """The values of a command's arguments and options, by their names in Python."""
 _TYPED = f"{__name__}.typed"
+_PRODUCTS = ("warp", "find", "save_transforms")
+"""Options of match for files that need a map from A to B."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ ALWAYS = Need(lambda _: True, "", "")
 _DATABASE = ("without a COLMAP database as the output", "name one (database.db)")
 WRITES = Need(_given("output"), "without -o", "name an output with -o")
 REPLACES = Need(
-    lambda values: any(values.get(name) is not None for name in ("output", "draw", "pairs")),
+    lambda values: any(
+        values.get(name) is not None
+        for name in ("output", "draw", "pairs", "warp", "find", "save_transforms")
+    ),
     "without -o or --draw",
     "name an output",
 )
@@ -104,14 +109,23 @@ A_MODEL = Need(lambda values: values["model"] != "none", "with --model none", "c
 SEARCHES = Need(
     lambda values: values["show"] is None, "with --show, which shows what is stored", "drop --show"
 )
+
+
+def _draws_saved(values: Values) -> bool:
+    """Whether pictures of two inputs are wanted of which one is a feature file."""
+    is_wanted = any(values.get(name) is not None for name in ("draw", "warp", "find"))
+    return is_wanted and values["pairs"] is None and any(is_feature_file(values[name]) for name in "ab")
+
+
 A_PAGE = Need(_given("report"), "without --report", "add --report HTML")
 PICTURES = Need(
     lambda values: (
         values["report"] is not None
         or None not in (values["show"], values["draw"])
         or GPS in (values["pairs"] or "")
+        or _draws_saved(values)
     ),
-    "without --report, --show with --draw, or --pairs gps:K",
+    "without --report, --show with --draw, --pairs gps:K, or a picture of feature files",
     "add one of them",
 )
 OF_MATCHES = Need(
@@ -119,6 +133,12 @@ OF_MATCHES = Need(
     "without a file of matches",
     "name one (database.db, matches.h5)",
 )
+A_MAP = Need(
+    lambda values: values["model"] in (None, *POINT_MAPS),
+    f"with a --model other than {' or '.join(POINT_MAPS)}",
+    "choose one of them",
+)
+WARPS = Need(_given("warp"), "without --warp", "add --warp OUT")
 OF_CAMERAS = Need(
     lambda values: values["model"] == ESSENTIAL, f"without --model {ESSENTIAL}", f"add --model {ESSENTIAL}"
 )
@@ -188,15 +208,17 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         ALWAYS: ("show", "as_json", "quiet"),
         SEARCHES: (
             "ratio", "no_mutual", "model", "max_error", "guided", "pairs", "output", "threads", "verbose",
-            "rotate", "scale", *_SIFT, *_READING,
+            "rotate", "scale", *_PRODUCTS, *_SIFT, *_READING,
         ),
         PAIRS: ("min_inliers", "jobs", "dask", "report"),
         ON_THIS_MACHINE: ("jobs",),
         A_PAGE: ("pictures",),
         PICTURES: ("images",),
-        TWO_INPUTS: ("rotate", "scale", "draw", "focal_px", *_SIFT, *_READING),
+        TWO_INPUTS: ("rotate", "scale", "draw", "focal_px", *_PRODUCTS, *_SIFT, *_READING),
         AN_IMAGE: (*_SIFT, *_READING),
         A_MODEL: ("max_error", "guided"),
+        A_MAP: _PRODUCTS,
+        WARPS: ("onto",),
         OF_CAMERAS: ("focal_px",),
         LIMITED: ("selection",),
         LEARNED: ("orientation_weights",),

@@ -23,7 +23,7 @@ from ._graph_options import GraphPage, graph_options
 from ._image_options import image_options
 from ._match_pairs import match_collection
 from ._match_show import show_pair
-from ._match_two import match_two
+from ._match_two import Wanted, match_two
 from ._modes import Command
 from ._options import (
     check_verbosity,
@@ -36,6 +36,7 @@ from ._options import (
 from ._types import FocalLengths, WholeNumber
 
 _COMMON = ("output", "format", "overwrite", "as_json", "verbose", "quiet", "threads")
+_WANTED = ("warp", "onto", "find", "save_transforms")
 _COLLECTION = ("min_inliers", "jobs", "dask")
 
 
@@ -132,7 +133,36 @@ _COLLECTION = ("min_inliers", "jobs", "dask")
     help=f"Format of the matches: {', '.join(MATCH_FORMATS)}; with --pairs {', '.join(MATCH_COLLECTIONS)}. "
     "When not given, the suffix of OUT decides.",
 )
-@click.option("--draw", metavar="PNG", help="Draw both images side by side, with lines between matches.")
+@click.option(
+    "--draw",
+    metavar="PNG",
+    help="Draw both images side by side, with lines between matches; of feature files, see --images.",
+)
+@click.option(
+    "--warp",
+    metavar="OUT",
+    help="Write B on A's canvas, warped by the verified map, as PNG, JPEG, WebP or TIFF; in its own type of "
+    "samples. siftcli align warps whole stacks, and refines the map.",
+)
+@click.option(
+    "--onto",
+    type=click.Choice(("A", "B"), case_sensitive=False),
+    default="A",
+    show_default=True,
+    metavar="A|B",
+    help="Canvas of --warp: with B, A is written on B's.",
+)
+@click.option(
+    "--find",
+    metavar="PNG",
+    help="Find A in B, as an object in a scene: draw its outline in B, and print its corners in pixels of B, "
+    "clockwise from the top left.",
+)
+@click.option(
+    "--save-transforms",
+    metavar="FILE",
+    help="Write the verified map from A to B as a matrix, .csv, .json or .txt (ITK), as siftcli align does.",
+)
 @click.option(
     "--show",
     nargs=2,
@@ -173,8 +203,8 @@ def command(
 
     With --show, a pair that was matched before is shown.
 
-    Exit status: 0 done (finding no matches or no model is not an error), 1 an input failed, 2 wrong usage,
-    130 interrupted.
+    Exit status: 0 done (finding no matches or no model is not an error), 1 an input failed or an output that
+    needs a verified map could not be made, 2 wrong usage, 130 interrupted.
     """
     if b is not None and (alone := "--pairs" if pairs is not None else "--show" if show is not None else ""):
         raise ParameterError(f"expected one collection with {alone}, got {b} too; drop it, or {alone}")
@@ -190,7 +220,8 @@ def command(
     params = sift_params(preset, options)
     check_verbosity(options["verbose"], options["quiet"])
     if pairs is None:
-        two = {name: value for name, value in options.items() if name not in _COLLECTION}
-        return match_two(a, b, search, params, draw=draw, **two)
+        two = {name: value for name, value in options.items() if name not in (*_COLLECTION, *_WANTED)}
+        wanted = Wanted(images=page.images, **{name: options[name] for name in _WANTED})
+        return match_two(a, b, search, params, draw=draw, wanted=wanted, **two)
     common = {name: options[name] for name in (*_COMMON, *_COLLECTION)}
     return match_collection(a, pairs, search, page, **common)

@@ -24,8 +24,8 @@ from ..drawing.encoding import png
 from ..drawing.matches import draw_matches
 from ..errors import OutputError
 from ..io.writing import check_output, write_output
-from .match_images import ImageMatch
 from .match_request import DEFAULT_MATCH_FORMAT, MATCH_FORMATS
+from .match_result import ImageMatch
 
 STANDARD_OUTPUT = "-"
 

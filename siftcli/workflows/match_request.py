@@ -12,6 +12,9 @@ from ..formats import FORMATS, is_feature_name
 SCALE_RANGE = (0.05, 20.0)
 """Smallest and largest factor by which an image may be resized before it is matched."""
 
+POINT_MAPS = ("similarity", "homography")
+"""Models that map points of A to points of B."""
+
 MATCH_FORMATS = ("json", "csv", "npz")
 DEFAULT_MATCH_FORMAT = "json"
 BINARY_MATCH_FORMATS = ("npz",)
@@ -23,7 +26,6 @@ def check_request(
     *,
     rotate: float | None = None,
     scale: float | None = None,
-    draw: bool = False,
     focal_px: tuple[float, ...] | None = None,
 ) -> None:
     """Check a request before any work.
@@ -46,9 +48,6 @@ def check_request(
         raise ParameterError(
             f"--rotate and --scale expect an image, got the feature file {source}; give its image"
         )
-    files = [name for name in (a, b) if is_feature_file(name)]
-    if draw and files:
-        raise ParameterError(f"--draw expects two images, got the feature file {files[0]}; give its image")
     if focal_px is not None and not (
         len(focal_px) in (1, 2) and all(0 < focal < math.inf for focal in focal_px)
     ):

@@ -6,10 +6,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import InputError
-from ..formats._collections import Reader
 from ..image import Picture, read_image
 from ..image.quiet import quiet_decoders
 from ..io.provenance import Provenance
@@ -20,16 +19,33 @@ _READING = ("stretch", "nodata")
 """Settings of a detection that change how the picture looks."""
 
 
+class WithProvenance(Protocol):
+    """What tells from which files features were made."""
+
+    def provenance(self, name: str, /) -> str | None:
+        """What the features of an image were made from; None if it is not recorded."""
+
+
 @dataclass(frozen=True)
 class Photographs:
     """The images of a collection, in a folder or where they were at detection."""
 
-    collection: Reader
+    collection: WithProvenance
     folder: str | None = None
     """Folder that the names of images are relative to."""
 
     def read(self, name: str) -> Picture:
         """Read an image as it is stored, whatever its EXIF orientation says.
+
+        Raises
+        ------
+        InputError
+            If it is not found, or cannot be read.
+        """
+        return self.found(name)[0]
+
+    def found(self, name: str, *, is_upright: bool = False) -> tuple[Picture, str, int]:
+        """Read an image, as stored or turned as its EXIF orientation says; with its path and its page.
 
         Raises
         ------
@@ -42,8 +58,9 @@ class Photographs:
         if page is None:
             page = settings["page"] if isinstance(settings.get("page"), int) else 1
         how = {key: settings[key] for key in _READING if key in settings}
+        orientation = "apply" if is_upright else "ignore"
         with quiet_decoders():
-            return read_image(path, exif_orientation="ignore", page=page - 1, **how)
+            return read_image(path, exif_orientation=orientation, page=page - 1, **how), path, page
 
     def _found(self, name: str, record: Provenance | None) -> tuple[str, int | None]:
         """Path of an image, and its page if the name tells it."""

@@ -1,0 +1,63 @@
+"""Draw where one picture lies in another."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .._cv2 import import_cv2
+from .legend import Entry, strip
+
+COLOUR = (230, 159, 0)
+"""Orange of Okabe and Ito's palette."""
+_HALO = (0, 0, 0)
+_FADE = 0.8
+"""Factor by which the contrast of the picture is reduced around middle grey."""
+_WANTED_SIDE, _MAX_SIDE = 1000, 2600
+"""Smaller pictures are enlarged by an integer factor to about the first, larger ones reduced."""
+_MAX_ENLARGEMENT = 6
+_SIDE_PER_LINE_PX = 500
+_FARTHEST = 1 << 14
+"""Pixels beyond which corners are drawn no farther out: OpenCV's coordinates are 32-bit in 1/16 px."""
+_SHIFT = 4
+
+
+def draw_outline(
+    image: NDArray[np.float32], corners: NDArray[np.float64], name: str, name_there: str
+) -> NDArray[np.uint8]:
+    """Draw the outline of a picture in another, its first corner as a dot.
+
+    Parameters
+    ----------
+    image
+        (H, W) float32 in [0, 1], the other picture.
+    corners
+        (4, 2) corners of the outline in its pixels, clockwise from the top left of the picture that is found.
+    name, name_there
+        Names of the picture that is found, and of the other.
+
+    Returns
+    -------
+    ndarray
+        (h, w, 3) uint8, RGB; a strip below tells what it shows.
+    """
+    cv2 = import_cv2()
+    height, width = image.shape
+    side = max(height, width)
+    factor = min(_MAX_SIDE / side, _MAX_ENLARGEMENT, max(1, round(_WANTED_SIDE / side)))
+    levels = np.rint(127.5 + (255 * np.clip(image, 0, 1) - 127.5) * _FADE).astype(np.uint8)
+    kind = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    grey = np.asarray(Image.fromarray(levels).resize(size, kind))
+    canvas = np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    places = ((corners + 0.5) * factor - 0.5).clip(-_FARTHEST, _FARTHEST)
+    points = np.rint(places * (1 << _SHIFT)).astype(np.int32)
+    line = 2 + max(size) // _SIDE_PER_LINE_PX
+    for colour, px in ((_HALO, line + 2), (COLOUR, line)):
+        cv2.polylines(canvas, [points], True, colour, px, cv2.LINE_AA, _SHIFT)
+    x, y = points[0].tolist()
+    for colour, radius in ((_HALO, 2 * line + 2), (COLOUR, 2 * line)):
+        cv2.circle(canvas, (x, y), radius << _SHIFT, colour, -1, cv2.LINE_AA, _SHIFT)
+    legend = [Entry("outline; the dot is its top left corner", (COLOUR,))]
+    return np.vstack([canvas, strip(canvas.shape[1], f"{name} in {name_there}", legend)])
