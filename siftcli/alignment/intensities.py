@@ -5,7 +5,8 @@ gain, offset and, nearly, gamma, plus a multiple of what a blur changes, as one 
 focus. A straight line alone would maximise the correlation, as ECC does (Evangelidis and Psarakis, PAMI
 2008). Gauss-Newton steps find these and a change of the transform together. The change is one of the
 reference, whose gradient is known beforehand (inverse composition: Baker and Matthews, IJCV 2004).
-Tukey's weights leave out what moved. Positions of the moving picture are interpolated by a cubic spline:
+Tukey's weights leave out what moved: single pixels, and cells of pixels whose errors together are too large,
+as smooth parts of a moving object are. Positions of the moving picture are interpolated by a cubic spline:
 linear and cubic convolution smooth by how far a position is from a pixel, and so draw the transform by
 hundredths of a pixel.
 """
@@ -53,6 +54,9 @@ DEFOCUS_SIGMA_PX = 1.0
 TUKEY_WIDTH = 4.685
 """Errors of so many standard deviations have no weight: 95 % as exact as least squares on Gaussian noise.
 With Cauchy's weight a small object that moves by 4 px draws a blurred frame by 0.09 px; with this, 0.02."""
+CELL_PX = 16
+"""Side of the cells. In a stack of 200 frames with a moving object, chained, the bias of a step was 1.3
+thousandths of a pixel by pixels alone, 0.5 with cells of 16 or 32, 0.8 with cells of 8; without the object 0.5."""
 MAD_TO_SIGMA = 1.4826
 MAX_STEPS, SETTLED_PX = 20, 5e-4
 """Steps until the transform changes by less; mostly three."""
@@ -155,6 +159,8 @@ class _Pixels:
     """(N,) change of the values by a blur."""
     spline: Grey
     """Coefficients of the moving picture."""
+    cells: NDArray[np.intp]
+    """(N,) the cell of each point, numbered from 0 without gaps."""
 
     @classmethod
     def chosen(cls, model: str, matrix: Matrix, moving: Picture, reference: Picture) -> _Pixels | None:
@@ -173,6 +179,8 @@ class _Pixels:
         frame = Frame.of((values.shape[1], values.shape[0]))
         points = np.stack([columns, rows], axis=1).astype(np.float64)
         changes = _changes(model, frame, points)
+        across = -(-values.shape[1] // CELL_PX)
+        _, cells = np.unique(rows // CELL_PX * across + columns // CELL_PX, return_inverse=True)
         return cls(
             model=model,
             frame=frame,
@@ -181,7 +189,19 @@ class _Pixels:
             defocus=(_blurred(values, DEFOCUS_SIGMA_PX) - values)[rows, columns].astype(np.float64),
             gradients=x[:, None] * changes[:, 0] + y[:, None] * changes[:, 1],
             spline=_spline(_blurred(moving.grey, SIGMA_PX / scale)),
+            cells=cells,
         )
+
+    def _cell_weights(self, squares: Floats) -> Floats:
+        """(N,) weight of each pixel's cell, by how far the cell's mean square error exceeds the median cell's.
+
+        The excess is in units of what chance gives, which falls with the root of the number of pixels.
+        """
+        n = np.bincount(self.cells)
+        excess = np.bincount(self.cells, squares) / n
+        excess = (excess - np.median(excess)) * np.sqrt(n)
+        spread = MAD_TO_SIGMA * float(np.median(np.abs(excess))) + float(np.finfo(np.float32).tiny)
+        return _tukey(np.maximum(excess, 0), TUKEY_WIDTH * spread)[self.cells]
 
     def step(self, back: Matrix, weights: Floats) -> tuple[Matrix, Floats, Floats]:
         """One Gauss-Newton step.
@@ -199,7 +219,8 @@ class _Pixels:
         fitted, _ = _solved(terms, self.values, weights)
         errors = self.values - terms @ fitted
         sigma = max(MAD_TO_SIGMA * float(np.median(np.abs(errors))), float(np.finfo(np.float32).eps))
-        weights = np.maximum(1 - (errors / (TUKEY_WIDTH * sigma)) ** 2, 0) ** 2
+        limit = TUKEY_WIDTH * sigma
+        weights = _tukey(errors, limit) * self._cell_weights(np.minimum(errors**2, limit**2))
         found, inverse = _solved(np.hstack([self.gradients, terms]), errors, weights)
         n = self.gradients.shape[1]
         change = self.frame.in_pixels(matrix_of(self.model, _identity(self.model) + found[:n]))
@@ -221,6 +242,11 @@ def _solved(columns: Floats, values: Floats, weights: Floats) -> tuple[Floats, F
     weighted = (columns * weights[:, None]).T
     inverse = np.asarray(np.linalg.inv(weighted @ columns), dtype=np.float64)
     return inverse @ (weighted @ values), inverse
+
+
+def _tukey(errors: Floats, limit: float) -> Floats:
+    """Tukey's biweight: 1 at an error of 0, 0 from ``limit`` on."""
+    return np.asarray(np.maximum(1 - (errors / limit) ** 2, 0) ** 2)
 
 
 def _blurred(grey: Grey, sigma: float) -> Grey:

@@ -15,7 +15,7 @@ from siftcli.alignment.adjustment import Pair, adjusted, chained
 from siftcli.alignment.canvas import make_canvas
 from siftcli.alignment.estimation import control_points
 from siftcli.alignment.fitting import fit
-from siftcli.alignment.intensities import _spline, refined
+from siftcli.alignment.intensities import CELL_PX, _spline, refined
 from siftcli.alignment.models import Frame, mapped, matrix_of, parameters_of, rms_distance
 from siftcli.alignment.options import MODELS, WarpOptions
 from siftcli.alignment.warping import tiles, valid_pixels, warp_samples
@@ -393,6 +393,22 @@ def test_intensities_withstand(trouble):
     errors = [rms_distance(found.matrix, truth, SIZE) for found in (features, both)]
     # Not worse than the features by more than the error of a sharp pair.
     assert errors[1] < errors[0] + 0.01 and errors[1] < 0.05
+
+
+@pytest.mark.parametrize(("cell_px", "least", "most"), [(CELL_PX, 0.0, 0.0015), (SIDE, 0.003, 0.008)])
+def test_cells_leave_out_a_soft_object_that_moves(monkeypatch, cell_px, least, most):
+    """Each of its pixels is within the noise; together they are not, and one cell for all sees nothing."""
+    monkeypatch.setattr("siftcli.alignment.intensities.CELL_PX", cell_px)
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:SIDE, :SIDE]
+    ground = frame_of(picture(), similarity(1, 25, (255.5, 255.5), (127.5, 127.5)))
+    sides = []
+    for shift in (0, 1):
+        waves = 90 + 6 * (np.sin((x - shift) / 4) + np.sin((y - 0.7 * shift) / 3))
+        is_object = (np.abs(x - 128 - shift) < 60) & (np.abs(y - 128 - shift) < 60)
+        levels = np.where(is_object, waves, ground) + rng.normal(0, 2, ground.shape)
+        sides.append(read_image(np.rint(np.clip(levels, 0, 255)).astype(np.uint8)))
+    found, _ = refined("translation", np.eye(3), *sides, np.array([[60.0, 60], [190, 190]]), 0.5)
+    assert least <= rms_distance(found.matrix, np.eye(3), SIZE) < most
 
 
 def test_the_spline_is_that_of_scipy():
