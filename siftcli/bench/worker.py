@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +23,7 @@ from ..detectors import REGISTRY, create
 from ..detectors.opencv import OpenCV
 from ..detectors.own import Siftcli
 from ..params import SiftParams
+from ..system.memory import peak_memory, resident_memory
 from .cases import Bytes
 
 _Find = Callable[[Bytes], int]
@@ -108,9 +108,9 @@ def _first(threads: int) -> tuple[float, float, int]:
     detector, grey = _state["work"]
     find = finder(detector, threads)
     find.both(grey[:64, :64].copy())  # loads libraries and kernels
-    before, counts = _memory_mb("VmRSS"), list[int]()
+    before, counts = resident_memory(), list[int]()
     seconds = milliseconds(lambda: counts.append(find.both(grey))) / 1000
-    return seconds, _memory_mb("VmHWM") - before, counts[0]
+    return seconds, (peak_memory() - before) / 1e6, counts[0]
 
 
 def _detect_ms(threads: int) -> list[float]:
@@ -122,13 +122,6 @@ def _detect_ms(threads: int) -> list[float]:
 def _both_ms(threads: int) -> list[float]:
     detector, grey = _state["work"]
     return [milliseconds(finder(detector, threads).both, grey)]
-
-
-def _memory_mb(name: str) -> float:
-    """A value of ``/proc/self/status`` in 10⁶ bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (kibibytes,) = (line.split()[1] for line in lines if line.startswith(name + ":"))
-    return int(kibibytes) * 1.024e-3
 
 
 def milliseconds(work: Callable[..., object], *arguments: object) -> float:

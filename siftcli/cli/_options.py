@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -165,8 +164,3 @@ def check_standard_output(format: str | None, *, is_binary: bool, as_json: bool)
         raise ParameterError(
             f"expected a file or a pipe for the binary format {format}, got a terminal; redirect the output"
         )
-
-
-def usable_cores() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,8 +9,9 @@ import click
 
 from ..bench.options import DEFAULT_DETECTORS, DEFAULT_PAIRS, DEFAULT_SIZES, SECONDS_A_ROW, WAYS
 from ..evaluation.options import DETECTOR_NAMES
+from ..system.cores import usable_cores
 from ._modes import Command
-from ._options import names_callback, usable_cores
+from ._options import names_callback
 from ._output import note, print_json, print_table, progress, say
 from ._types import WholeNumber
 

@@ -21,10 +21,11 @@ from ..evaluation.options import (
     parse_values,
     with_orientation,
 )
+from ..system.cores import usable_cores
 from ._hints import Hints
 from ._image_options import stretch_options
 from ._modes import Command
-from ._options import names_callback, quiet_option, usable_cores
+from ._options import names_callback, quiet_option
 from ._output import complain, note, print_json, say_nothing, say_table
 from ._pose_options import pose_options, run_poses, take_pose_options
 from ._types import WholeNumber

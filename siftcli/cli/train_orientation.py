@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from ..system.cores import usable_cores
 from ._modes import Command
-from ._options import quiet_option, usable_cores
+from ._options import quiet_option
 from ._output import note, progress, say_nothing
 from ._types import WholeNumber
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from ..errors import OutputError
 from ..io.provenance import file_digest
 from ..io.writing import write_inside
+from ..system.files import open_regular
 from .work import Record
 
 RUN_FILE = "run.json"
@@ -84,7 +85,7 @@ class Store:
             write_json(path, identity)
             return
         try:
-            found = json.loads(path.read_text())
+            found = json.loads(path.read_bytes())
         except ValueError as error:
             raise OutputError(
                 f"{path} was not written by siftcli or is damaged; pass --overwrite to start over"
@@ -117,9 +118,9 @@ class Store:
     def add(self, task: Keyed, records: Sequence[Record]) -> None:
         """Append the rows of a finished task."""
         line = json.dumps(plain({"key": task.key, "records": records}), allow_nan=False)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        with os.fdopen(os.open(self.folder / FINISHED_FILE, flags, 0o666), "a") as file:
-            file.write(line + "\n")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(open_regular(self.folder / FINISHED_FILE, flags), "ab") as file:
+            file.write(line.encode() + b"\n")
 
 
 def plain(value: Any) -> Any:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
-import stat
 import struct
 from pathlib import Path
 
 from ..io.writing import temporary_name
+from ..system.files import BINARY, open_regular, read_at, replace, write_at
+from ..system.locks import lock_descriptor
 
 PAGE_BYTES = 4096
 _HEAD = struct.Struct("<8sQQQ")
@@ -41,9 +41,9 @@ class JournaledFile(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.journal = _journal_of(path)
-        self.descriptor = os.open(path, os.O_RDWR)
+        self.descriptor = os.open(path, os.O_RDWR | BINARY)
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_descriptor(self.descriptor)
             _finish(self.descriptor, self.journal)
         except BaseException:
             os.close(self.descriptor)
@@ -137,7 +137,7 @@ class JournaledFile(io.RawIOBase):
     def _page(self, page: int) -> bytearray:
         if page in self.pages:
             return self.pages[page]
-        data = os.pread(self.descriptor, PAGE_BYTES, page * PAGE_BYTES)
+        data = read_at(self.descriptor, PAGE_BYTES, page * PAGE_BYTES)
         return bytearray(data.ljust(PAGE_BYTES, b"\0"))
 
     def _write_journal(self, changes: dict[int, bytes]) -> None:
@@ -148,7 +148,7 @@ class JournaledFile(io.RawIOBase):
                 stream.write(_HEAD.pack(_MAGIC, inode, self.size, len(changes)))
                 for offset, data in changes.items():
                     stream.write(_ENTRY.pack(offset, len(data)) + data)
-            temporary.replace(self.journal)
+            replace(temporary, self.journal)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -173,12 +173,10 @@ def _journal_of(path: Path) -> Path:
 def _finish(descriptor: int, journal: Path) -> None:
     """Apply a journal; discard it if the file has been replaced since."""
     try:
-        opened = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        opened = open_regular(journal, os.O_RDONLY)
     except FileNotFoundError:
         return
     with os.fdopen(opened, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise _bad_journal(journal)
         head = stream.read(_HEAD.size)
         magic, inode, size, n = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0, 0)
         if (magic, inode) == (_MAGIC, os.fstat(descriptor).st_ino):
@@ -208,6 +206,4 @@ def _bad_journal(journal: Path) -> OSError:
 
 def _write_at(descriptor: int, changes: dict[int, bytes]) -> None:
     for offset, data in changes.items():
-        done = 0
-        while done < len(data):
-            done += os.pwrite(descriptor, data[done:], offset + done)
+        write_at(descriptor, data, offset)

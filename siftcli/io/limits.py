@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import InputError, ParameterError
+from ..system.memory import total_memory
 
 _PREFIX = "SIFTCLI_"
-_CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 _LARGEST = 1 << 62
 
 
@@ -54,22 +53,11 @@ class Limit:
         return f"or raise {self.variable}, which is {self.value}"
 
 
-def _memory_of_the_machine() -> int:
-    """Physical memory in bytes, or the limit of the control group if it is lower."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(physical, int(_CONTROL_GROUP.read_text()))
-    except (OSError, ValueError):  # no control group, or its limit is "max"
-        return physical
-
-
 MAX_PIXELS = Limit("MAX_PIXELS", 200_000_000, "pixels of an image; checked before it is decoded")
 MAX_IMAGE_BYTES = Limit("MAX_IMAGE_BYTES", 1 << 32, "bytes of an image file")
 MAX_FEATURES = Limit("MAX_FEATURES", 10_000_000, "features of an image, unless --max-features is given")
 MAX_FILE_BYTES = Limit("MAX_FILE_BYTES", 1 << 32, "bytes of a feature file (of one image)")
-MAX_MEMORY = Limit(
-    "MAX_MEMORY", _memory_of_the_machine, "bytes that an image may need, as estimated from its size"
-)
+MAX_MEMORY = Limit("MAX_MEMORY", total_memory, "bytes that an image may need, as estimated from its size")
 PIPE_WAIT_S = Limit("PIPE_WAIT_S", 60, "seconds without a byte after which a pipe is given up")
 
 LIMITS = (MAX_PIXELS, MAX_IMAGE_BYTES, MAX_FEATURES, MAX_FILE_BYTES, MAX_MEMORY, PIPE_WAIT_S)

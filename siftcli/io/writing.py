@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import OutputError, StorageError
+from ..system.files import create_new, replace
 
 _PREFIX, _SUFFIX = ".siftcli-", ".tmp"
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
@@ -100,7 +101,7 @@ def whole_file(path: str | PathLike[str], *, overwrite: bool = False) -> Iterato
     temporary = temporary_name(_in_real_folder(name))
     try:
         yield temporary
-        temporary.replace(_in_real_folder(name))
+        replace(temporary, _in_real_folder(name))
     except OSError as error:
         raise _cannot_write(name, error) from error
     finally:
@@ -140,12 +141,11 @@ def _check_folder(name: str, folder: Path) -> None:
 
 def _write_and_rename(target: Path, data: bytes) -> None:
     temporary = temporary_name(target)
-    # O_EXCL refuses an existing name, so a link planted there is never followed.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    descriptor = create_new(temporary)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
-        temporary.replace(target)
+        replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..system.files import is_only_ours
+from ..system.folders import users_cache
 from .digest import digest_of
 
 if TYPE_CHECKING:
@@ -58,13 +60,13 @@ def _store() -> Store | None:
 def cache_folder() -> str | None:
     """A writable folder for compiled kernels, or None (said once, on stderr)."""
     named = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(named) if named else _users_cache() / "kernels"
+    folder = Path(named) if named else users_cache() / "kernels"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
         # What is loaded from here is run: nobody else may be able to put it there.
-        if not named and (folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022):
+        if not named and not is_only_ours(folder.stat()):
             raise PermissionError(1, "others may write there")
     except OSError as error:
         print(
@@ -74,8 +76,3 @@ def cache_folder() -> str | None:
         )
         return None
     return str(folder)
-
-
-def _users_cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118
-    return Path(home) / "siftcli"

@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import re
-import stat
 import sys
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
@@ -32,6 +31,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
+from ..system.files import create_new, is_only_ours, open_regular, replace
 from .digest import digest_of
 from .runtime import Runtime
 
@@ -234,24 +234,23 @@ def _content(dispatcher: Any, signature: str) -> bytes:
 
 def _version_of_numba(package: Path) -> str:
     """Numba's version, without importing it; empty where its file is not as expected."""
-    text = (package / "_version.py").read_text()
+    text = (package / "_version.py").read_text(encoding="utf-8")
     found = re.search(r'"version": "([^"]+)"', text)
     return found[1] if found else ""
 
 
 def _check_ours(status: os.stat_result) -> None:
     """Check that nobody else can write there: stored code is run."""
-    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+    if not is_only_ours(status):
         raise PermissionError(1, "others may write there")
 
 
 def _read(path: Path) -> bytes | None:
     """The content of a whole file of our own; None where there is no such file."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            status = os.fstat(file.fileno())
-            _check_ours(status)
-            data = file.read() if stat.S_ISREG(status.st_mode) else b""
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            _check_ours(os.fstat(file.fileno()))
+            data = file.read()
     except OSError:
         return None
     digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
@@ -261,6 +260,6 @@ def _read(path: Path) -> bytes | None:
 def _write(path: Path, content: bytes) -> None:
     """Write a file of our own under a temporary name and rename it when complete."""
     temporary = path.with_suffix(f".{os.urandom(8).hex()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(create_new(temporary, 0o600), "wb") as file:
         file.write(hashlib.sha256(content).digest() + content)
-    temporary.replace(path)
+    replace(temporary, path)

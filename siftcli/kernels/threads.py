@@ -7,17 +7,16 @@ here depends on the interpreter's.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from itertools import cycle, islice
-from pathlib import Path
+from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..system.cores import cores_from_the_next, start_on, usable_cores
 
 _Result = TypeVar("_Result")
 
@@ -40,10 +39,10 @@ class _Job(Generic[_Result]):
 
 
 class Threads:
-    """A context manager of ``n`` threads, the caller's among them; all cores of this process when None."""
+    """A context manager of ``n`` threads, the caller's among them; all usable cores when None."""
 
     def __init__(self, n: int | None = None) -> None:
-        self.n = n or len(os.sched_getaffinity(0))
+        self.n = n or usable_cores()
         self._others: list[threading.Thread] = []
         self._open: list[_Job[Any]] = []
         self._is_closed = False
@@ -127,7 +126,7 @@ class Threads:
     def _offer(self, work: Callable[[int], _Result], n_blocks: int) -> _Job[_Result]:
         """A job whose blocks other threads may take; the first job starts the threads."""
         if not self._others:
-            for core in islice(_cores_from_the_next(), self.n - 1):
+            for core in islice(cores_from_the_next(), self.n - 1):
                 other = threading.Thread(target=self._stand_by, args=(core,), daemon=True)
                 other.start()
                 self._others.append(other)
@@ -138,7 +137,7 @@ class Threads:
         return job
 
     def _stand_by(self, core: int) -> None:
-        _start_on(core)
+        start_on(core)
         self._help(lambda: False)
 
     def _help(self, is_over: Callable[[], bool]) -> None:
@@ -183,33 +182,3 @@ def _results(job: _Job[_Result]) -> list[_Result]:
         first, job.errors = job.errors[0], []  # or job and traceback would keep each other alive
         raise first
     return [job.results[i] for i in range(job.n_blocks)]
-
-
-# --- cores --------------------------------------------------------------------------------------
-
-
-def _cores_from_the_next() -> cycle[int]:
-    """The cores of this process, again and again, from the one after the caller's on."""
-    cores, own = sorted(os.sched_getaffinity(0)), _core()
-    return cycle([c for c in cores if c > own] + [c for c in cores if c < own] or cores)
-
-
-def _start_on(core: int) -> None:
-    """Move the calling thread to a core; it is free to move again at once.
-
-    After a pause Linux tends to wake all threads of a process on one core, and moves them apart only some
-    milliseconds later, when a small image is done.
-    """
-    allowed = os.sched_getaffinity(0)
-    with suppress(OSError):
-        os.sched_setaffinity(0, {core})
-        os.sched_setaffinity(0, allowed)
-
-
-def _core() -> int:
-    """The core that the calling thread runs on; -1 where the system does not say."""
-    try:
-        # Field 39, "processor"; the second, a name in brackets, may hold blanks.
-        return int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
-    except (OSError, ValueError, IndexError):
-        return -1

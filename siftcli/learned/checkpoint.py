@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError, ParameterError
 from ..formats.npz import read_arrays
+from ..system.files import replace
 from . import network, weights
 from .network import SHAPES
 from .training import Epoch, State
@@ -35,7 +35,7 @@ def save(path: Path, parameters: network.Parameters, about: Mapping[str, Any], s
     beside = path.with_name(f"{path.name}.tmp")
     try:
         beside.write_bytes(data)
-        os.replace(beside, path)  # noqa: PTH105
+        replace(beside, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
 

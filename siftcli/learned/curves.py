@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..system.files import replace
 from .training import Epoch
 
 WIDTH, HEIGHT = 1200, 520
@@ -49,7 +49,7 @@ def draw_curves(history: Sequence[Epoch], histogram_accuracy: float, path: Path)
     _panel(picture, (half, WIDTH), "Held out: share within 10°", accuracies)
     beside = path.with_name(f"{path.name}.tmp")
     picture.save(beside, "PNG")
-    os.replace(beside, path)  # noqa: PTH105
+    replace(beside, path)
 
 
 def _panel(picture: Image.Image, sides: tuple[int, int], title: str, curves: Sequence[Curve]) -> None:

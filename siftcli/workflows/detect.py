@@ -7,7 +7,6 @@ nevertheless.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -25,6 +24,7 @@ from ..io.reading import STANDARD_INPUT
 from ..io.writing import write_inside, write_output
 from ..parallel.processes import LocalPool
 from ..params import SiftParams
+from ..system.cores import usable_cores
 from ..versions import versions
 from .detect_image import (
     DetectionOptions,
@@ -140,7 +140,7 @@ def _on_cluster(options: DetectionOptions, address: str, jobs: int) -> Iterator[
 
 def shared_cores(n_images: int, jobs: int | None, threads: int | None) -> tuple[int, int | None]:
     """Choose the number of jobs and of threads per job, so that together they use all cores."""
-    n_cores = len(os.sched_getaffinity(0))
+    n_cores = usable_cores()
     if jobs is None:
         jobs = 1 if n_images < SMALLEST_BATCH else max(1, n_cores // (threads or 1))
     if threads is None and jobs > 1:

@@ -21,6 +21,7 @@ from siftcli.image import tiff
 from siftcli.image.decoded import DECODING_BYTES
 from siftcli.io import limits
 from siftcli.io.limits import LIMITS, MAX_MEMORY
+from siftcli.system import memory
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
 
@@ -42,14 +43,13 @@ def test_a_variable_that_is_no_number_is_wrong_use(monkeypatch, capsys, text):
         _ = limits.MAX_PIXELS.value
 
 
-def test_the_memory_of_the_machine_or_of_the_control_group(monkeypatch, tmp_path):
+def test_the_memory_of_the_machine_or_of_the_control_group(monkeypatch):
     monkeypatch.delenv("SIFTCLI_MAX_MEMORY", raising=False)
-    group = tmp_path / "memory.max"
-    monkeypatch.setattr(limits, "_CONTROL_GROUP", group)
+    monkeypatch.setattr(memory, "memory_allowed", lambda: None)
     physical = MAX_MEMORY.value
     assert physical > 1 << 28
-    for text, expected in (("max\n", physical), ("1000000\n", 1_000_000), (f"{1 << 60}\n", physical)):
-        group.write_text(text)
+    for allowed, expected in ((1_000_000, 1_000_000), (1 << 60, physical)):
+        monkeypatch.setattr(memory, "memory_allowed", lambda allowed=allowed: allowed)
         assert MAX_MEMORY.value == expected
 
 

@@ -61,7 +61,7 @@ def test_one_and_two_processes_give_the_same(images, tmp_path, output):
 
 
 def test_cores_are_shared(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.setattr(batch, "usable_cores", lambda: 8)
     assert batch.shared_cores(1, None, None) == (1, None)
     assert batch.shared_cores(100, None, None) == (8, 1)
     assert batch.shared_cores(100, None, 4) == (2, 4)
@@ -183,7 +183,7 @@ def test_a_second_run_is_refused(here, capsys, output):
         assert go("in", "-o", output) == 2
     assert "being written by another siftcli" in capsys.readouterr().err
     assert go("in", "-o", output, "-q") == 0
-    assert not list(Path().glob(".*.lock"))
+    assert not list(Path().rglob(".*.lock"))
 
 
 def test_shards_come_together_in_one_collection(here, capsys):

@@ -16,6 +16,7 @@ import siftcli
 PACKAGE = Path(siftcli.__file__).parent
 
 LAYERS = (
+    ("system",),
     ("_version", "errors", "presets", "words"),
     ("_cv2", "_notebook", "_poselib", "_rows", "params", "versions"),
     ("features", "pairs"),
