@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import InputError, MissingDependencyError, SiftcliError, StorageError
+from .system.program import on_termination, prepare_streams
 
 if TYPE_CHECKING:
     import click
@@ -21,11 +21,8 @@ _ALLOCATIONS_BEFORE_COLLECTION = 100_000
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit."""
-    signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        # Characters that the terminal's encoding lacks, such as σ, must not raise an error.
-        with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    on_termination(_terminate)
+    prepare_streams()
     # Commands are short-lived, so the cyclic garbage collector runs rarely, and not at all at exit.
     gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION)
     status = run(args)

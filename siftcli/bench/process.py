@@ -6,7 +6,7 @@ by the interpreter's own path, and runs only the programs below.
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import InputError
+from ..system.cores import usable_cores
 from .options import DEFAULT_PAIRS
 from .records import Spread
 from .worker import milliseconds
@@ -62,19 +63,16 @@ def time_command(path: str | Path, n_pairs: int | None = None) -> Command:
             theirs.append(milliseconds(_run, OPENCV, [image, b], folder))
     ours, theirs = ours[1:], theirs[1:]
     ratio = Spread.of([b / a for a, b in zip(ours, theirs, strict=True)])
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     return Command(Path(path).name, threads, len(ours), Spread.of(ours), Spread.of(theirs), ratio)
 
 
 def _run(program: str, arguments: Sequence[str], folder: str) -> None:
     """Run one of the programs above in an interpreter that does not import from the current directory."""
-    messages = Path(folder, "messages")
-    streams = [
-        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, messages, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
-    ]
     command = [sys.executable, "-P", "-c", program, *arguments]
-    process = os.posix_spawn(sys.executable, command, os.environ, file_actions=streams)
-    if os.waitpid(process, 0)[1]:
-        reason = messages.read_text(errors="replace").splitlines()[-1:]
-        raise InputError(f"{program.split()[1]} failed in its own process: {' '.join(reason)}")
+    with Path(folder, "messages").open("w+b") as messages:
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=messages, check=False)  # noqa: S603
+        if done.returncode:
+            messages.seek(0)
+            reason = messages.read().decode(errors="replace").splitlines()[-1:]
+            raise InputError(f"{program.split()[1]} failed in its own process: {' '.join(reason)}")

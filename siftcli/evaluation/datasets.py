@@ -106,7 +106,7 @@ def _sequences(
         for k in range(2, 7):
             other, truth = _image_named(sequence, image.format(k)), sequence / homography.format(k)
             if first and other and truth.is_file():
-                name = str(first.relative_to(folder))
+                name = first.relative_to(folder).as_posix()
                 pair = ImagePair(kind(sequence.name), k, other, truth, reading)
                 jobs.append(Task(ImageFile(str(first), name), pair))
     if not jobs:

@@ -13,6 +13,7 @@ from .._version import __version__
 from ..io.csv_text import cell, csv_text
 from ..io.work_list import ImageFile
 from ..io.writing import write_inside
+from ..system.cores import processor_name, usable_cores
 from .pictures import draw_pictures
 from .pool import run_tasks
 from .settings import Settings
@@ -137,20 +138,11 @@ def failures(records: Sequence[Record]) -> list[dict[str, Any]]:
 def machine() -> dict[str, Any]:
     """The processor and the operating system, which timings depend on."""
     return {
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
+        "cpu": processor_name(),
+        "cores": usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
     }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def write_csv(path: Path, results: dict[str, Any]) -> None:

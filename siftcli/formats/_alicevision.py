@@ -8,6 +8,7 @@ siftcli's are.
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -110,14 +111,17 @@ class Views:
             image = self.images.get(stem.split(".")[0])
             if image is None:
                 raise InputError(f"{self.path} has no view {stem.split('.')[0]!r}, but there is {stem}.feat")
-            names[stem] = _relative(image, os.path.abspath(folder or self._common), self._common)  # noqa: PTH100
+            names[stem] = _relative(image, self._inside(folder), self._common)
         if len(set(names.values())) < len(names):
             raise InputError(f"{self.path}: some images have several feature files; leave one describer")
         return names
 
     @cached_property
     def _common(self) -> str:
-        return os.path.commonpath([os.path.dirname(image) for image in self.images.values()])  # noqa: PTH120
+        return posixpath.commonpath([posixpath.dirname(image) for image in self.images.values()])
+
+    def _inside(self, folder: str | None) -> str:
+        return self._common if folder is None else _posix(os.path.abspath(folder))  # noqa: PTH100
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -169,7 +173,7 @@ def _last(name: str) -> str:
 
 def _fits(image: str, name: str) -> bool:
     """Whether a path ends in a name, which may lack the image's suffix."""
-    path, wanted = PurePosixPath(image), PurePosixPath(os.path.normpath(name)).parts
+    path, wanted = PurePosixPath(image), PurePosixPath(posixpath.normpath(name)).parts
     return wanted in (path.parts[-len(wanted) :], path.with_suffix("").parts[-len(wanted) :])
 
 

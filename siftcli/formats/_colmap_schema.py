@@ -103,7 +103,8 @@ def create(path: Path) -> sqlite3.Connection:
 
 
 def _connection(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    place = path.absolute().as_posix()
+    uri = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     connection.text_factory = os.fsdecode  # image names need not be UTF-8
     connection.execute("PRAGMA trusted_schema = OFF")

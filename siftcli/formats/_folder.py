@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
+from ..system.names import original_name
 from ._base import Closing, unknown_image
 from ._record import FeatureFile
 from ._registry import FAILURES, FAILURES_HEADER, FORMATS, PAIR_FAILURES, PAIR_FAILURES_HEADER, Format
@@ -48,7 +49,7 @@ class FolderReader(Closing):
             raise InputError(f"{path}: expected a folder with feature files, found none; name another folder")
 
     def _add(self, file: Path, entry: Format) -> None:
-        name = str(file.relative_to(self.path).with_suffix(""))
+        name = original_name(file.relative_to(self.path).with_suffix("").as_posix())
         if name in self._files:
             raise InputError(
                 f"{self.path}: {name} has several feature files; name the format of those to read"

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import MissingDependencyError, OutputError
+from ..system.names import file_name
 
 CONTENT = (
     "scale",
@@ -101,8 +102,9 @@ class Format:
     def name_in_folder(self, image_name: str) -> str:
         """Name of an image's file in a folder of files of this format."""
         suffix = self.file_suffix or self.suffixes[0]
-        path = Path(image_name)
-        return str(path.with_suffix(suffix)) if self.replaces_suffix else image_name + suffix
+        if self.replaces_suffix:
+            image_name = PurePosixPath(image_name).with_suffix("").as_posix()
+        return file_name(image_name) + suffix
 
     def companion(self, path: str | PathLike[str]) -> Path | None:
         """Path of the file of descriptors that belongs to this file; None if there is none."""

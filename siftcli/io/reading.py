@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import io
 import os
-import select
 import stat
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InputError
+from ..system.pipes import open_for_reading, read_within
 from .limits import PIPE_WAIT_S, Limit
 
 HEAD_BYTES = 16
@@ -54,10 +54,8 @@ def read_bytes(
         if check_head is not None:
             check_head(data[:HEAD_BYTES])
         return data
-    # Without O_NONBLOCK, opening a pipe would wait forever for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with io.FileIO(descriptor, "r") as file:
-        found = os.fstat(descriptor)
+    with io.FileIO(open_for_reading(path), "r") as file:
+        found = os.fstat(file.fileno())
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(None, "Is a directory", os.fspath(path))
         if found.st_size > limit.value:
@@ -92,22 +90,15 @@ def _read_all(
 
 def _part(file: io.FileIO, is_pipe: bool) -> bytes:
     """Return the next bytes; empty at the end."""
-    while True:
-        if is_pipe:
-            _wait(file)
-        part = file.read(_CHUNK_BYTES)
-        if part is not None:  # None: another process has read the data first
-            return part
-
-
-def _wait(file: io.FileIO) -> None:
-    poll = select.poll()
-    poll.register(file, select.POLLIN)
-    if not poll.poll(PIPE_WAIT_S.value * 1000):
+    if not is_pipe:
+        return file.read(_CHUNK_BYTES)
+    part = read_within(file.fileno(), _CHUNK_BYTES, PIPE_WAIT_S.value)
+    if part is None:
         raise InputError(
             f"expected a file, got a pipe into which nothing was written for {PIPE_WAIT_S.value} s; "
             f"give a file, {PIPE_WAIT_S.how_to_raise}"
         )
+    return part
 
 
 def _too_large(limit: Limit) -> InputError:

@@ -95,14 +95,20 @@ def find_images(
                     f"{file}: expected an image inside the image root {root}; give a folder with all images"
                 )
             path_text = f"./{file}" if str(file) == STANDARD_INPUT else str(file)
-            found.setdefault(place, ImageFile(path_text, str(place.relative_to(base))))
+            found.setdefault(place, ImageFile(path_text, place.relative_to(base).as_posix()))
     if note := skipped_note(path.suffix.lower() for path in skipped):
         tell(note)
     return list(found.values())
 
 
 def _shared_folder(paths: list[Path]) -> Path:
-    return Path(os.path.commonpath([absolute(path if path.is_dir() else path.parent) for path in paths]))
+    folders = [absolute(path if path.is_dir() else path.parent) for path in paths]
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError as error:
+        raise InputError(
+            f"{paths[0]}: expected inputs on one drive, which names are relative to; run once for each drive"
+        ) from error
 
 
 def _named_folder(root: str) -> Path:

@@ -133,7 +133,7 @@ class Store:
             raise ImportError("numba")
         package = Path(spec.origin).parent
         numba_version = _version_of_numba(package)
-        if (numba_version, llvmlite.__version__) not in TESTED_VERSIONS or "t" in sys.abiflags:
+        if (numba_version, llvmlite.__version__) not in TESTED_VERSIONS or _is_free_threaded():
             raise ImportError(f"not tested with Numba {numba_version} and llvmlite {llvmlite.__version__}")
         self._folder = folder
         self._runtime = Runtime(package)
@@ -237,6 +237,11 @@ def _version_of_numba(package: Path) -> str:
     text = (package / "_version.py").read_text(encoding="utf-8")
     found = re.search(r'"version": "([^"]+)"', text)
     return found[1] if found else ""
+
+
+def _is_free_threaded() -> bool:
+    """Whether this is an interpreter without a GIL; ``sys.abiflags`` tells it on some systems only."""
+    return "free-threading" in sys.version
 
 
 def _check_ours(status: os.stat_result) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,8 +23,6 @@ TASKS_AHEAD = 4
 """Tasks taken from the input per worker: limits the results that wait for an earlier one."""
 TASKS_PER_WORKER = 2
 """Tasks assigned to a worker: one running and one waiting."""
-PARENT_POLL_S = 1.0
-"""Interval at which a worker checks that its parent is alive, in seconds."""
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -163,7 +160,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.assigned: deque[int] = deque()
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         with _interruptions_ignored():
             self.process.start()
         theirs.close()  # only the worker keeps this end, so that its death closes the pipe
@@ -188,10 +185,10 @@ def _interruptions_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> None:
+def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Run tasks until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):
         while True:
             connection.send(_done(work, connection.recv()))
@@ -204,8 +201,11 @@ def _done(work: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]
         return None, error
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """End this process when its parent is gone, so that a killed run leaves no workers behind."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_POLL_S)
-    os._exit(1)
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

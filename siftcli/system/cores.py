@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import sys
 from contextlib import suppress
 from itertools import cycle
@@ -37,11 +38,22 @@ def start_on(core: int) -> None:
     After a pause Linux tends to wake all threads of a process on one core, and moves them apart only some
     milliseconds later, when a small image is done.
     """
-    if hasattr(os, "sched_getaffinity") and hasattr(os, "sched_setaffinity"):
+    if sys.platform == "linux":
         allowed = os.sched_getaffinity(0)
         with suppress(OSError):
             os.sched_setaffinity(0, {core})
             os.sched_setaffinity(0, allowed)
+
+
+def processor_name() -> str:
+    """The processor's name as its maker writes it, or else LLVM's name of its kind, such as ``apple-m1``."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    import llvmlite.binding
+
+    return f"{platform.machine()} {llvmlite.binding.get_host_cpu_name()}"
 
 
 def _core_numbers() -> list[int]:

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import time
+from os import PathLike
 from pathlib import Path
 
 BINARY: int = getattr(os, "O_BINARY", 0)
@@ -17,6 +18,18 @@ _NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)
 _IN_USE = (5, 32, 33)
 """Windows' errors for a file that another process, such as a virus scanner, has open just now."""
 _PATIENCE_S, _PAUSE_S = 2.0, 0.05
+_LONG = 240
+"""Characters from which a path is long; folders are limited to 248."""
+
+
+def extended(path: str | PathLike[str]) -> str | PathLike[str]:
+    """A path for system calls: Windows' long ones get the prefix that lifts the limit of 260 characters."""
+    if sys.platform != "win32":
+        return path
+    whole = os.path.abspath(path)  # noqa: PTH100  the prefix also turns off the meaning of ".."
+    if len(whole) < _LONG or whole.startswith("\\\\?\\"):
+        return path
+    return "\\\\?\\UNC" + whole[1:] if whole.startswith("\\\\") else "\\\\?\\" + whole
 
 
 def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
@@ -30,6 +43,7 @@ def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
     OSError
         If it is something else, or cannot be opened.
     """
+    path = Path(extended(path))
     before = None
     if not _NO_FOLLOW and os.path.lexists(path):
         before = path.lstat()
@@ -58,7 +72,7 @@ def create_new(path: Path, mode: int = 0o666) -> int:
     OSError
         If it exists, or cannot be made.
     """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, mode)
+    return os.open(extended(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, mode)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -74,7 +88,7 @@ def replace(source: Path, target: Path) -> None:
     end = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            source.replace(target)
+            os.replace(extended(source), extended(target))  # noqa: PTH105
         except PermissionError as error:
             if getattr(error, "winerror", None) not in _IN_USE or time.monotonic() > end or target.is_dir():
                 raise

@@ -11,6 +11,7 @@ from .control_groups import memory_allowed
 
 def total_memory() -> int:
     """Physical memory, or the limit of this process's control groups if that is lower."""
+    physical: int
     if hasattr(os, "sysconf"):  # asked for every image: psutil takes some milliseconds to import
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:

@@ -16,6 +16,7 @@ from ..formats._alicevision import Views
 from ..formats._collections import Reader, WriteOptions, check_collection, open_reader, open_writer
 from ..image import read_image
 from ..io.writing import check_output, is_new
+from ..system.names import file_name, names_folder, same_file_key
 
 _Item = tuple[str, Features | str]
 """Name of an image, and its features or the reason why there are none."""
@@ -67,7 +68,7 @@ class Conversion:
         """
         if self.views is not None:
             return self.views.file_name(name, _image_file(self.images, name))
-        if not is_inside(name):
+        if not is_inside(file_name(name)):
             raise OutputError(f"{name!r} would lie outside {self.target}; convert it to a collection instead")
         return self.target_format.name_in_folder(name)
 
@@ -168,10 +169,10 @@ def convert(plan: Conversion) -> Iterator[Converted]:
 
 
 def _read_all(reader: Reader, plan: Conversion) -> Iterator[_Item]:
-    for file_name in plan.names or ():
-        name = plan.image_name(file_name)
+    for stored in plan.names or ():
+        name = plan.image_name(stored)
         try:
-            features = reader.read(file_name).features
+            features = reader.read(stored).features
             yield name, replace(features, image_name=name) if plan.renamed else features
         except SiftcliError as error:
             yield name, str(error)
@@ -194,7 +195,7 @@ def _names(source: str, format: str | None) -> list[str] | None:
 
 def _target_format(target: str, format: str | None, *, several: bool) -> tuple[Format, bool]:
     """Find the format, and whether the target is a folder of such files."""
-    is_folder = Path(target).is_dir() or target.endswith(os.sep) or not Path(target).suffix
+    is_folder = Path(target).is_dir() or names_folder(target) or not Path(target).suffix
     if format is None and is_folder and Path(target).suffix not in FORMATS["parquet"].suffixes:
         return FORMATS[DEFAULT_FORMAT], True
     entry = format_of(target, format)
@@ -213,7 +214,7 @@ def _check_distinct(names: Iterable[str], entry: Format, target: str) -> None:
     """
     taken: dict[object, str] = {}
     for name in names:
-        if not (entry.is_collection or is_inside(name)):
+        if not (entry.is_collection or is_inside(file_name(name))):
             continue  # reported when it is written
         place = _place(name, entry)
         other = taken.setdefault(place, name)
@@ -224,7 +225,7 @@ def _check_distinct(names: Iterable[str], entry: Format, target: str) -> None:
 def _place(name: str, entry: Format) -> str:
     """The file, group or name of an image in the target."""
     if not entry.is_collection:
-        return str(PurePath(entry.name_in_folder(name)))
+        return same_file_key(str(PurePath(entry.name_in_folder(name))))
     return str(PurePath(name.lstrip("/"))) if entry.name == "hloc" else name
 
 
@@ -274,8 +275,8 @@ def _image_file(folder: str | None, name: str) -> str | None:
 
 def is_inside(name: str | PathLike[str]) -> bool:
     """Whether a relative name stays inside its folder."""
-    path = PurePath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in str(name)
+    path = PurePath(name)  # Windows has names that are not absolute and yet lead elsewhere: "C:a", "\\a"
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in str(name)
 
 
 def _write_file(plan: Conversion, name: str, features: Features) -> None:

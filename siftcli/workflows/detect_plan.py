@@ -15,6 +15,7 @@ from ..io.masks import find_masks
 from ..io.reading import STANDARD_INPUT
 from ..io.work_list import ImageFile, Tell, find_images, names_several
 from ..io.writing import check_output, is_new, is_special
+from ..system.names import file_name, names_folder, same_file_key
 from ..words import counted
 from .pages import Page, at_page
 
@@ -218,7 +219,7 @@ def _names_collection(file: Path, format: str | None) -> bool:
 
 def _is_folder_name(output: str, is_batch: bool) -> bool:
     path = Path(output)
-    if path.is_dir() or output.endswith(os.sep):
+    if path.is_dir() or names_folder(output):
         return True
     if is_batch and (os.path.lexists(path) or path.suffix.lower() in _file_suffixes()):
         raise ParameterError(f"{output}: several images need a folder or a collection, got a file; name one")
@@ -247,7 +248,7 @@ def _name_in_folder(image: ImageFile, entry: Format) -> str:
 
 
 def _inside(folder: Path, image: ImageFile, suffix: str) -> Path:
-    return folder / (image.name + suffix)
+    return folder / (file_name(image.name) + suffix)
 
 
 def _drawing(drawing: str | None, image: ImageFile, is_batch: bool) -> Path | None:
@@ -289,9 +290,9 @@ def _may_resume(plan: Plan, job: Job) -> bool:
 
 def _check_distinct(jobs: tuple[Job, ...]) -> None:
     """Check that no two images share an output: some formats replace the image's suffix."""
-    taken: dict[Path | None, str] = {}
+    taken: dict[str, str] = {}
     for job in jobs:
-        other = taken.setdefault(job.output, job.image.name)
+        other = taken.setdefault(same_file_key(str(job.output)), job.image.name)
         if other != job.image.name:
             raise OutputError(f"{other} and {job.image.name} would both be {job.output}; rename one of them")
 

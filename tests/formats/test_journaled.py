@@ -64,7 +64,7 @@ def test_a_kill_at_any_moment_leaves_one_step_or_the_next(path, monkeypatch):
         change(file)
         with monkeypatch.context() as patch:
             left = iter(range(moment))
-            for module, name in ((os, "pwrite"), (os, "ftruncate")):
+            for module, name in ((os, "write"), (os, "ftruncate")):
                 whole = getattr(module, name)
 
                 def until_killed(*args, whole=whole, left=left):
@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(path, monkeypatch):
 
     file = JournaledFile(path)
     change(file)
-    monkeypatch.setattr(_journaled.os, "pwrite", full)
+    monkeypatch.setattr(_journaled.os, "write", full)
     with pytest.raises(OSError, match="No space"):
         file.commit()
     file.close()

@@ -247,7 +247,7 @@ def test_versions_that_were_not_tested_are_left_to_numba(folder, monkeypatch):
             patch.setattr(_stored, "TESTED_VERSIONS", pairs)
             Store(folder)
     with monkeypatch.context() as patch, pytest.raises(ImportError):
-        patch.setattr(sys, "abiflags", "t")  # an interpreter without a GIL
+        patch.setattr(sys, "version", f"{sys.version} free-threading build")  # an interpreter without a GIL
         Store(folder)
     assert load(folder, scaled_sum) is not None
 
