@@ -15,12 +15,13 @@ from .params import OrientationParams, SiftParams
 from .sift import pipeline
 from .sift.keypoints import OrientationStage
 from .sift.orientation import histogram_stage
+from .sift.rows import Grey, RowSource
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def detect(
-    grey: NDArray[np.float32],
+    grey: Grey,
     params: SiftParams,
     *,
     mask: NDArray[np.bool_] | None = None,
@@ -46,6 +47,8 @@ def detect(
     )
     if params.views == 0:
         return found
+    if not isinstance(grey, np.ndarray):
+        raise TypeError("simulated views need the whole image")
 
     from .affine_views import detect_in_views
 
@@ -56,9 +59,12 @@ def detect(
     return found if with_descriptors else replace(found, descriptors=np.zeros_like(found.descriptors))
 
 
-def working_bytes(shape: tuple[int, ...], params: SiftParams) -> int:
-    """Estimate the memory that :func:`detect` needs for an image of a shape (H, W), in bytes."""
-    n_bytes = pipeline.working_bytes(shape, params, orientation_stage(params))
+def working_bytes(shape: tuple[int, int], params: SiftParams, rows: RowSource | None = None) -> int:
+    """Estimate the memory that :func:`detect` needs for an image of a shape (H, W), in bytes.
+
+    With ``rows`` it is for one whose rows are read when they are asked for.
+    """
+    n_bytes = pipeline.working_bytes(shape, params, orientation_stage(params), rows)
     if params.views:
         from .affine_views import working_bytes as bytes_of_views
 

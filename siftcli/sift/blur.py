@@ -95,16 +95,35 @@ def blur(
     threads.over_rows(n_rows, 4 * n_samples if change == HALVE else n_samples, work)
 
 
+def rows_read(height: int, change: int, taps: Sequence[Taps], rows: tuple[int, int]) -> tuple[int, int]:
+    """Start and stop of the rows of a source of ``height`` rows that :func:`blur` reads for some rows.
+
+    ``change`` is ``DOUBLE`` or ``KEEP``.
+    """
+    halo = _tap_table(tuple(taps))[0].shape[2]
+    start, stop = ((row // 2 if change == DOUBLE else row) for row in rows)
+    start, stop = start - halo - 1, stop + halo + 2
+    # What lies beyond an end is mirrored there.
+    return (
+        max(0, min(start, 2 * (height - 1) - (stop - 1))),
+        min(height, max(stop, -start + 1)),
+    )
+
+
 def take_every_other(
-    source: Source, result: NDArray[np.float32], rows: tuple[int, int], threads: Threads
+    source: Source,
+    result: NDArray[np.float32],
+    result_first: int,
+    rows: tuple[int, int],
+    threads: Threads,
 ) -> None:
     """Fill some rows of ``result`` with the even samples of the even rows of a source; as :func:`blur`."""
-    width = source.shape[1]
+    width, source_first, first = source.shape[1], source.first_row - 2 * result_first, rows[0] - result_first
     threads.over_rows(
         rows[1] - rows[0],
         (rows[1] - rows[0]) * width,
         lambda start, stop: _take_every_other(
-            source.samples, source.first_row, (width + 1) // 2, result, rows[0] + start, rows[0] + stop
+            source.samples, source_first, (width + 1) // 2, result, first + start, first + stop
         ),
     )
 

@@ -7,12 +7,15 @@ clean images, and takes noise for structure.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.decorators import kernel
 from ..kernels.threads import Threads
 from ..params import SiftParams
+from .rows import Grey
 
 FULL_NOISE = 1 / 255
 """Standard deviation of the noise, for grey values in [0, 1], from which the whole contrast threshold
@@ -32,7 +35,7 @@ _NORM = 6
 """Standard deviation of the mask's values for noise of standard deviation 1: √(Σ of its squares)."""
 
 
-def params_for(image: NDArray[np.float32], params: SiftParams, threads: Threads) -> SiftParams:
+def params_for(image: Grey, params: SiftParams, threads: Threads) -> SiftParams:
     """The parameters with the contrast threshold that suits the image's noise (``clean_contrast``)."""
     if params.clean_contrast == 1:
         return params
@@ -40,7 +43,7 @@ def params_for(image: NDArray[np.float32], params: SiftParams, threads: Threads)
     return params.override(contrast_threshold=params.contrast_threshold * share)
 
 
-def noise_share(image: NDArray[np.float32], threads: Threads) -> float:
+def noise_share(image: Grey, threads: Threads) -> float:
     """The noise's standard deviation divided by ``FULL_NOISE``, at most 1.
 
     It is the median of the absolute values of Immerkær's mask (*Fast Noise Variance Estimation*, CVIU 1996),
@@ -50,27 +53,48 @@ def noise_share(image: NDArray[np.float32], threads: Threads) -> float:
     Parameters
     ----------
     image
-        (H, W) float32, grey values in [0, 1].
+        (H, W) float32, grey values in [0, 1]; or their rows.
     threads
         Where the rows are shared out.
     """
     if min(image.shape) < 5:
         return 1.0
-    width = _NORM * FULL_NOISE * _MEDIAN_OF_NORMAL / _N_BINS
-
     first_row, first_column = (_first(n) for n in image.shape)
-    n_rows = -(-(image.shape[0] - 1 - first_row) // _STEP)
-
-    def count(start: int, stop: int) -> NDArray[np.int64]:
-        counts = np.zeros(_N_BINS + 1, np.int64)
-        rows = (first_row + _STEP * n for n in (start, stop))
-        _count(image, width, _STEP, *rows, first_column, counts)
-        return counts
-
-    counts = np.sum(threads.over_rows(n_rows, image.size // _STEP, count), axis=0)
+    counts = np.zeros(_N_BINS + 1, np.int64)
+    for top, rows in _parts(image):
+        counts += _counts_in(rows, 1 + (first_row - top - 1) % _STEP, first_column, threads)
     # Of the bins before the last, the one up to which half of the values lie.
     below = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
     return min(below / _N_BINS, 1.0)
+
+
+def _counts_in(
+    rows: NDArray[np.float32], first_row: int, first_column: int, threads: Threads
+) -> NDArray[np.int64]:
+    """The histogram of the mask's absolute values in some rows, on the grid from these on."""
+    width = _NORM * FULL_NOISE * _MEDIAN_OF_NORMAL / _N_BINS
+
+    def count(start: int, stop: int) -> NDArray[np.int64]:
+        counts = np.zeros(_N_BINS + 1, np.int64)
+        first, last = (first_row + _STEP * n for n in (start, stop))
+        _count(rows, width, _STEP, first, last, first_column, counts)
+        return counts
+
+    n_rows = max(0, -(-(len(rows) - 1 - first_row) // _STEP))
+    return np.asarray(np.sum(threads.over_rows(n_rows, rows.size // _STEP, count), axis=0))
+
+
+def _parts(image: Grey) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Rows of the image, and which of them is the first; the last two of a part come again in the next."""
+    if isinstance(image, np.ndarray):
+        yield 0, image
+        return
+    top, kept = 0, np.empty((0, image.shape[1]), np.float32)
+    for block in image.blocks():
+        rows = np.concatenate((kept, block))
+        yield top, rows
+        kept = rows[-2:]
+        top += len(rows) - len(kept)
 
 
 def _first(n: int) -> int:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -34,7 +34,8 @@ from .masking import Allowance, allowance
 from .noise import params_for
 from .octave import Strip, octaves_of
 from .refinement import refine, refinement_halo
-from .scale_space import gaussian_strips, strip_shape
+from .rows import Grey, RowSource
+from .scale_space import gaussian_strips, strips_bytes
 from .selection import is_chosen_first, rank, strongest_first
 
 Frames = dict[str, NDArray[Any]]
@@ -74,7 +75,7 @@ class _Found:
 
 
 def detect(
-    image: NDArray[np.float32],
+    image: Grey,
     params: SiftParams,
     orientation: OrientationStage,
     *,
@@ -89,7 +90,8 @@ def detect(
     Parameters
     ----------
     image
-        (H, W) float32, C-contiguous, grey values in [0, 1].
+        (H, W) float32, C-contiguous, grey values in [0, 1]; or their rows, which are then read two or three
+        times: for the noise, to find keypoints, and to describe those that are chosen among all.
     params
         All parameters.
     orientation
@@ -147,21 +149,24 @@ def detect(
 
 
 def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
-    """What is found in each strip of the next octave and of all after it."""
+    """What is found in each strip of the next octave, or of the large ones, and of all after it."""
     strips = next(octaves, None)
     if strips is None:
         return []
-    found, carried, strongest = list[_Found](), NONE_CARRIED, _NONE_ADMITTED
+    found: dict[int, list[_Found]] = {}
+    before: dict[int, tuple[NDArray[np.float64], NDArray[np.floating]]] = {}
     coarser: Callable[[], list[_Found]] = partial(_find_in_octaves, octaves, wanted)
     wanted.open_strips.callback(_close, strips)
     for strip in strips:
         if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
             coarser = wanted.pool.submit(coarser)
+        carried, strongest = before.get(strip.number, (NONE_CARRIED, _NONE_ADMITTED))
         found_here, carried, strongest = _find_in_strip(strip, carried, strongest, wanted)
-        found.append(found_here)
+        before[strip.number] = carried, strongest
+        found.setdefault(strip.number, []).append(found_here)
         if strip.is_whole and found_here.frames is None:
             break  # without asking for the next, so that the levels stay
-    return found + coarser()
+    return [f for number in sorted(found) for f in found[number]] + coarser()
 
 
 def _close(strips: Generator[Strip, None, None]) -> None:
@@ -198,13 +203,14 @@ def _chosen(keypoints: Keypoints, params: SiftParams, image_size: tuple[int, int
 def _frames_of_chosen(
     chosen: Keypoints, found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted
 ) -> list[Frames]:
-    """The frames of chosen keypoints, octave by octave.
+    """The frames of chosen keypoints.
 
-    An octave of one strip still has its levels. The strips of a larger one are made again.
+    An octave of one strip still has its levels. The strips of larger ones are made again.
     """
-    n_again = len({f.strip.number for f in found if not f.strip.is_whole})
-    again = chain.from_iterable(islice(octaves(only_described=not wanted.params.dsp), n_again))
-    parts = [_frames_of_strip(strip, chosen, wanted) for strip in again]
+    parts = []
+    if any(not f.strip.is_whole for f in found):
+        with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
+            parts = [_frames_of_strip(strip, chosen, wanted) for strip in again]
     whole = [f.strip for f in found if f.strip.is_whole]
     results = [wanted.pool.submit(partial(_frames_of_strip, strip, chosen, wanted)) for strip in whole]
     return parts + [result() for result in results]
@@ -253,13 +259,12 @@ def describe(
     return replace(features, descriptors=descriptors, descriptor_kind=_descriptor_kind(params), params=params)
 
 
-def working_bytes(shape: tuple[int, ...], params: SiftParams, orientation: OrientationStage) -> int:
-    """Estimate what :func:`detect` holds at once: the image, and a strip and the half of two octaves."""
-    halo = _halo(params, orientation)
-    finest = octaves_of(shape, params.override(first_octave=min(params.first_octave, 0)))[:2]
-    strips = [math.prod(strip_shape(octave, halo)) for octave in finest]
-    n_samples = math.prod(shape) + sum(strips) + sum(math.prod(octave.shape) // 4 for octave in finest)
-    return n_samples * np.dtype(np.float32).itemsize
+def working_bytes(
+    shape: tuple[int, int], params: SiftParams, orientation: OrientationStage, rows: RowSource | None = None
+) -> int:
+    """Estimate what :func:`detect` holds at once: the image, or what reading its rows takes, and strips."""
+    n_bytes = math.prod(shape) * np.dtype(np.float32).itemsize if rows is None else rows.working_bytes
+    return n_bytes + strips_bytes(shape, params, _halo(params, orientation))
 
 
 def _halo(params: SiftParams, orientation: OrientationStage) -> int:

@@ -6,7 +6,7 @@ taps only. Levels do not depend on each other, so any rows of them can be comput
 is processed in horizontal strips, whose height bounds the memory and changes no bit.
 
 A strip's samples go one way: blurred into the strip's levels, halved into the next octave's source, handed to
-the stages.
+the stages. Of what large octaves are made from, a window of rows is held (``rows.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -24,13 +25,16 @@ from ..kernels.buffers import borrowed
 from ..kernels.threads import Threads
 from ..kernels.vectors import LANES
 from ..params import ScaleSpaceParams
-from .blur import Source, blur, take_every_other
+from .blur import Source, blur, rows_read, take_every_other
 from .blur_lines import DOUBLE, HALVE, KEEP
 from .gaussian import Taps, first_taps, halving_taps, later_taps
 from .octave import Octave, Strip, all_octaves, next_octave
+from .rows import Grey, Window, window_on
 
 STRIP_BYTES = 96 << 20
-"""Size of a strip's levels: an octave of this size and less is one strip."""
+"""Size of an octave's levels up to which it is one strip."""
+_SHARE = 3
+"""A larger one has strips of a third of that, or as high as their halos ask for."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,24 +42,30 @@ class _Work:
     """How the strips of an octave are made."""
 
     octave: Octave
-    source: Source
+    source: Window
+    """On the image, or on level 0 of the octave."""
     change: int
     """How the octave's grid relates to the source's: ``DOUBLE`` or ``KEEP``."""
     taps: Sequence[Taps]
     """From the source to each level."""
     halving: Taps
     """From level S − 1 to level 0 of the next octave."""
-    halved: NDArray[np.float32]
-    """(rows of the next octave, padded) its level 0, which is filled strip by strip."""
+    halved: Window
+    """On level 0 of the next octave, which is brought strip by strip."""
     halo: int
     n_rows: int
     """Rows of the levels, halo included."""
     threads: Threads
     filled_levels: slice
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the octave is one strip."""
+        return self.n_rows == self.octave.shape[0]
+
 
 def gaussian_strips(
-    image: NDArray[np.float32],
+    image: Grey,
     params: ScaleSpaceParams,
     threads: Threads,
     *,
@@ -63,12 +73,15 @@ def gaussian_strips(
     strip_bytes: int = STRIP_BYTES,
     only_described: bool = False,
 ) -> Iterator[Generator[Strip, None, None]]:
-    """Yield the octaves of an image, finest first, each from top to bottom in strips.
+    """Yield the strips of an image's octaves: first those of the large octaves, then each that is one strip.
+
+    Large octaves are made in turns, each from top to bottom, a strip as soon as what it is made from is
+    there; so of none of them more than a strip is held.
 
     Parameters
     ----------
     image
-        (H, W) float32 grey values in [0, 1], C-contiguous.
+        (H, W) float32 grey values in [0, 1], C-contiguous; or their rows.
     params
         Levels per octave S, σ₀, first octave, assumed variance and doubling.
     threads
@@ -76,42 +89,69 @@ def gaussian_strips(
     halo
         Rows of the levels that are wanted above and below the rows of a strip.
     strip_bytes
-        Size of a strip's levels, as far as ``halo`` allows. No sample depends on it.
+        Size of an octave's levels up to which it is one strip. No sample depends on it.
     only_described
         Fill only those levels from which frames are described; the others have any content.
 
     Yields
     ------
     Generator[Strip]
-        An octave, until the smaller side falls below ``octave.MIN_SIDE`` samples. The next may be asked
-        for, by another thread too, as soon as the last strip of this one is there.
+        The large octaves, if there are any, then one octave each, until the smaller side falls below
+        ``octave.MIN_SIDE`` samples. The next may be asked for, by another thread too, as soon as the last
+        strip of this one is there.
     """
-    source = Source(image, 0, image.shape)
-    change, taps = DOUBLE if params.first_octave < 0 else KEEP, first_taps(params)
-    halving = halving_taps(params)
-    halo = max(halo, len(halving.at_integers) + 1)
-    for octave in all_octaves(image.shape, params):
-        halved_shape = next_octave(octave).shape
-        halved = np.empty((halved_shape[0], _pitch(halved_shape[1])), np.float32)
-        strips = _strips(
-            _Work(
-                octave=octave,
-                source=source,
-                change=change,
-                taps=taps,
-                halving=halving,
-                halved=halved,
-                halo=halo,
-                n_rows=strip_shape(octave, halo, strip_bytes)[1],
-                threads=threads,
-                filled_levels=_described_levels(octave) if only_described else slice(None),
-            )
-        )
-        if octave.number >= params.first_octave:
+    large: Generator[Strip, None, None] | None = None
+    for work in _works(image, params, threads, halo, strip_bytes, only_described):
+        strips = _strips(work)
+        if not work.is_whole:
+            large = work.halved.supply = strips
+            continue
+        if large is not None:  # they bring all of this octave's source
+            work.source.supply = None
+            yield _from_octave(params.first_octave, large)
+            large = None
+        if work.octave.number >= params.first_octave:
             yield strips
         else:
             deque(strips, maxlen=0)
-        source, change, taps = Source(halved, 0, halved_shape), KEEP, later_taps(params)
+    if large is not None:
+        yield _from_octave(params.first_octave, large)
+
+
+def _from_octave(number: int, strips: Generator[Strip, None, None]) -> Generator[Strip, None, None]:
+    """Those strips that are of this octave or a coarser one."""
+    with closing(strips):
+        yield from (strip for strip in strips if strip.number >= number)
+
+
+def _works(
+    image: Grey, params: ScaleSpaceParams, threads: Threads, halo: int, strip_bytes: int, only_described: bool
+) -> Iterator[_Work]:
+    """How each octave is made, finest first; the arguments are those of :func:`gaussian_strips`."""
+    change, taps = DOUBLE if params.first_octave < 0 else KEEP, first_taps(params)
+    halving = halving_taps(params)
+    halo = max(halo, len(halving.at_integers) + 1)
+    octaves = all_octaves(image.shape, params)
+    n_rows = [strip_shape(octave, halo, strip_bytes)[1] for octave in octaves] + [0]
+    source = window_on(image, n_rows[0] + 2 * halo)
+    for i, octave in enumerate(octaves):
+        height, width = next_octave(octave).shape
+        # Room for a strip with what is blurred into its ends, and what a strip of this octave brings.
+        n_halved = height if n_rows[i + 1] == height else n_rows[i + 1] + n_rows[i] // 2 + 2 * halo
+        halved = Window((height, width), np.empty((min(n_halved, height), _pitch(width)), np.float32))
+        yield _Work(
+            octave=octave,
+            source=source,
+            change=change,
+            taps=taps,
+            halving=halving,
+            halved=halved,
+            halo=halo,
+            n_rows=n_rows[i],
+            threads=threads,
+            filled_levels=_described_levels(octave) if only_described else slice(None),
+        )
+        source, change, taps = halved, KEEP, later_taps(params)
 
 
 def gaussian_octaves(
@@ -126,8 +166,21 @@ def gaussian_octaves(
 def strip_shape(octave: Octave, halo: int, strip_bytes: int = STRIP_BYTES) -> tuple[int, int, int]:
     """The shape of the levels of an octave's strips: levels, rows, and samples from a row to the next."""
     n_levels, pitch = octave.n_scales + 3, _pitch(octave.shape[1])
-    n_rows = max(6 * halo, strip_bytes // (n_levels * pitch * np.dtype(np.float32).itemsize))
-    return n_levels, min(octave.shape[0], n_rows), pitch
+    n_rows, row_bytes = octave.shape[0], n_levels * pitch * np.dtype(np.float32).itemsize
+    if n_rows * row_bytes > strip_bytes:
+        n_rows = min(n_rows, max(6 * halo, strip_bytes // _SHARE // row_bytes))
+    return n_levels, n_rows, pitch
+
+
+def strips_bytes(shape: tuple[int, ...], params: ScaleSpaceParams, halo: int) -> int:
+    """Bytes of the strips of all octaves of an image (H, W), with the rows that they are made from."""
+    n_samples, n_brought = 0, 0
+    for octave in all_octaves(shape, params):
+        n_levels, n_rows, _ = strip_shape(octave, halo)
+        n_source = min(octave.shape[0], n_rows + n_brought + 2 * halo)
+        n_samples += (n_levels * n_rows + n_source) * octave.shape[1]
+        n_brought = n_rows // 2
+    return n_samples * np.dtype(np.float32).itemsize
 
 
 def _described_levels(octave: Octave) -> slice:
@@ -136,22 +189,20 @@ def _described_levels(octave: Octave) -> slice:
 
 
 def _strips(work: _Work) -> Generator[Strip, None, None]:
-    """The strips of an octave: each keeps those rows of the strip before that it needs again."""
+    """The strips of an octave: each keeps those rows of the strip before that it needs again.
+
+    Before each come the strips of finer octaves that its source is made from, unless they were there before.
+    """
     octave, halo, height = work.octave, work.halo, work.octave.shape[0]
-    with borrowed(octave.n_scales + 3, work.n_rows, _pitch(octave.shape[1])) as levels:
+    chosen = work.filled_levels
+    with closing(work.source), borrowed(octave.n_scales + 3, work.n_rows, _pitch(octave.shape[1])) as levels:
         first = start = filled = 0
         while start < height:
             end = min(height, first + work.n_rows)
-            chosen = work.filled_levels
-            blur(
-                work.source,
-                work.change,
-                work.taps[chosen],
-                levels[chosen],
-                first,
-                (filled, end),
-                work.threads,
-            )
+            made = levels[chosen], first, (filled, end)
+            taps = work.taps[chosen]
+            yield from work.source.until(*rows_read(work.source.height, work.change, taps, (filled, end)))
+            blur(work.source.rows, work.change, taps, *made, work.threads)
             stop = height if end == height else end - halo
             strip = Strip(**vars(octave), levels=levels, first_row=first, rows=(start, stop))
             _halve(strip, work)
@@ -162,18 +213,19 @@ def _strips(work: _Work) -> Generator[Strip, None, None]:
 
 
 def _halve(strip: Strip, work: _Work) -> None:
-    """Fill the rows of the next octave's level 0 that lie in a strip.
+    """Bring the rows of the next octave's level 0 that lie in a strip.
 
     Where both sides are odd these are the even samples of level S, which has twice the blur of level 0 (Lowe,
     section 3). Midpoints are computed from level S − 1, on both axes alike so that the blur stays isotropic.
     """
-    rows = strip.rows[0] // 2, len(work.halved) if strip.is_last else strip.rows[1] // 2
+    rows = strip.rows[0] // 2, work.halved.height if strip.is_last else strip.rows[1] // 2
+    to = work.halved.make_room(rows[1] - rows[0])
     if strip.shape[0] % 2 and strip.shape[1] % 2:
         source = Source(strip.levels[strip.n_scales], strip.first_row, strip.shape)
-        take_every_other(source, work.halved, rows, work.threads)
+        take_every_other(source, to.samples, to.first_row, rows, work.threads)
     else:
         source = Source(strip.levels[strip.n_scales - 1], strip.first_row, strip.shape)
-        blur(source, HALVE, [work.halving], work.halved[None], 0, rows, work.threads)
+        blur(source, HALVE, [work.halving], to.samples[None], to.first_row, rows, work.threads)
 
 
 def _pitch(width: int) -> int:
