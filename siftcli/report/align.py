@@ -18,6 +18,7 @@ from .rendering import rendered
 
 MAX_ROWS = 400
 """Frames in the table; of more, those that failed and those with the largest residuals."""
+COLUMNS = ("frame", "", "inliers", "residual px", "shift x px", "shift y px", "rotation °", "scale", "drift px")
 _MARKS = 60
 """Up to so many frames are drawn as points too."""
 
@@ -40,6 +41,7 @@ class AlignPage:
     summary: str
     failed: Sequence[tuple[str, str]]
     charts: Sequence[Chart]
+    columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     n_frames: int
     shown: Sequence[Shown]
@@ -75,16 +77,19 @@ def make_align_page(plan: Plan, run: AlignRun, options: AlignOptions) -> AlignPa
     n_aligned = sum(frame.status == ALIGNED for frame in run.frames)
     residuals = sorted(f.residual_px for f in run.frames if f.residual_px is not None)
     middle = f", median residual {residuals[len(residuals) // 2]:.3f} px" if residuals else ""
+    # The drift is that of chains: without one its column would be empty.
+    n_columns = len(COLUMNS) - all(frame.drift_px is None for frame in run.frames)
     what = "the one before each" if plan.is_chained else _name(reference.name)
     return AlignPage(
         title="siftcli alignment",
         summary=(
-            f"{len(run.frames)} frames aligned with {what} by a {options.model}: {n_aligned} aligned, "
+            f"{len(run.frames)} frames aligned with {what}, model {options.model}: {n_aligned} aligned, "
             f"{len(run.failed)} not{middle}. The result has {width} × {height} pixels."
         ),
         failed=[(_name(frame.frame.name), frame.reason) for frame in run.failed],
         charts=_charts(run.frames),
-        rows=[_row(frame) for frame in _listed(run.frames)],
+        columns=COLUMNS[:n_columns],
+        rows=[_row(frame)[:n_columns] for frame in _listed(run.frames)],
         n_frames=len(run.frames),
         shown=[_shown(run.frames[i], pictures) for i, pictures in _in_order(run)],
         settings=_settings(plan, run, options),
