@@ -1,8 +1,10 @@
 """SIFT feature detection, description and matching.
 
 >>> import siftcli
->>> features = siftcli.detect("image.png", max_features=2000)
->>> siftcli.save(features, "image.npz")
+>>> features = siftcli.detect("sample_images/camera.png", max_features=500)
+>>> features
+<Features: 500 keypoints of 'camera.png', 512 x 512 px, sigma ... px, rootsift>
+>>> siftcli.save(features, "camera.npz", overwrite=True)
 
 Large dependencies are imported at the first call, not with the package.
 """
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from .api import describe, detect
     from .drawing.functions import draw_keypoints, draw_matches
     from .errors import SiftcliError
-    from .explanation import explain
+    from .explanation import Explanation, explain
     from .features import Features, Matches
     from .formats import load, save
     from .matching.cameras import Camera, RelativePose
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Alignment": ".alignment.functions",
     "Camera": ".matching.cameras",
+    "Explanation": ".explanation",
     "Features": ".features",
     "Guide": ".matching.nearest",
     "Matches": ".features",
@@ -54,6 +57,7 @@ _MODULES = ("compat",)
 __all__ = [
     "Alignment",
     "Camera",
+    "Explanation",
     "Features",
     "Guide",
     "Matches",

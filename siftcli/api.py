@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .image import ImageSource, Picture, page_index, read_image, read_mask
 from .image.stretch import DISTANCE_BYTES, distance_to
 from .io.limits import MAX_FEATURES, require_memory
 from .params import SiftParams
+from .presets import DEFAULT_PRESET
 from .sift import pipeline
 
 
@@ -81,8 +83,26 @@ def detect(  # noqa: PLR0913  what the command asks for, by keyword
         of :mod:`siftcli.io.limits`.
     ParameterError
         If a parameter is unknown or out of range, or both ``params`` and ``preset`` are given.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> siftcli.detect("sample_images/camera.png", max_features=500)
+    <Features: 500 keypoints of 'camera.png', 512 x 512 px, sigma ... px, rootsift>
+
+    Any parameter is a keyword, and a preset is a set of them:
+
+    >>> few = siftcli.detect("sample_images/camera.png", preset="classic", max_features=10)
+    >>> few.descriptor_kind
+    'sift'
+
+    An array does as well, and finding nothing is a result:
+
+    >>> import numpy as np
+    >>> len(siftcli.detect(np.zeros((100, 120), np.uint8)))
+    0
     """
-    params = SiftParams.of(params, preset, options)
+    params = asked_for(params, preset, options)
     picture = read_image(
         image,
         exif_orientation=exif_orientation,
@@ -187,8 +207,16 @@ def describe(
         If the image cannot be read or its size is not that of the features.
     ParameterError
         If a parameter is unknown or out of range.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> features = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> pooled = siftcli.describe("sample_images/camera.png", features, dsp=True)
+    >>> pooled.params.dsp, bool((pooled.xy == features.xy).all())
+    (True, True)
     """
-    params = SiftParams.of(params if params or preset else features.params, preset, options)
+    params = asked_for(params if params or preset else features.params, preset, options)
     if params.views:
         raise ParameterError(
             "features of simulated views cannot be described again, as their views are not stored; "
@@ -207,3 +235,20 @@ def describe_in_picture(
 ) -> Features:
     """Describe frames in a picture that was read; as :func:`describe`."""
     return pipeline.describe(np.ascontiguousarray(picture.grey), features, params, threads=threads)
+
+
+def asked_for(params: SiftParams | None, preset: str | None, options: Mapping[str, Any]) -> SiftParams:
+    """What a call asks for: given parameters or a preset, with fields overridden by ``options``.
+
+    Raises
+    ------
+    ParameterError
+        If there are both, or as for :meth:`SiftParams.preset`.
+    """
+    if params is None:
+        return SiftParams.preset(preset or DEFAULT_PRESET, **options)
+    if preset is not None:
+        raise ParameterError(
+            f"expected params or preset, got both; SiftParams.preset({preset!r}, ...) makes params of one"
+        )
+    return params.override(**options)

@@ -1,8 +1,12 @@
 """A drop-in replacement for OpenCV's SIFT.
 
+>>> import cv2
 >>> from siftcli.compat import SIFT_create
->>> sift = SIFT_create(nfeatures=2000)
+>>> image = cv2.imread("sample_images/camera.png", cv2.IMREAD_GRAYSCALE)
+>>> sift = SIFT_create(nfeatures=500)
 >>> keypoints, descriptors = sift.detectAndCompute(image, None)
+>>> len(keypoints), descriptors.shape
+(500, (500, 128))
 
 Images are BGR or grey, as returned by ``cv2.imread``. Keypoints are ``cv2.KeyPoint``. Descriptors are
 (N, 128) float32 (or uint8) arrays in OpenCV's order. There are two differences: keypoints are sorted
@@ -62,6 +66,15 @@ def SIFT_create(
     ------
     ParameterError
         If a value is out of range.
+
+    Examples
+    --------
+    >>> import cv2
+    >>> from siftcli.compat import SIFT_create
+    >>> image = cv2.imread("sample_images/camera.png", cv2.IMREAD_GRAYSCALE)
+    >>> keypoints = SIFT_create(nfeatures=500).detect(image, None)
+    >>> len(keypoints)
+    500
     """
     return SIFT(nfeatures, nOctaveLayers, contrastThreshold, edgeThreshold, sigma, descriptorType)
 
@@ -227,6 +240,15 @@ def from_cv2(
     ------
     ParameterError
         If the descriptors have another shape, or other values.
+
+    Examples
+    --------
+    >>> import cv2
+    >>> import siftcli
+    >>> image = cv2.imread("sample_images/camera.png", cv2.IMREAD_GRAYSCALE)
+    >>> keypoints, descriptors = cv2.SIFT_create(500).detectAndCompute(image, None)
+    >>> siftcli.compat.from_cv2(keypoints, descriptors, (512, 512))
+    <Features: ... keypoints, 512 x 512 px, sigma ... px, sift>
     """
     n = len(keypoints)
     angle = np.array([k.angle for k in keypoints])

@@ -10,7 +10,17 @@ from typing import Self
 
 
 class SiftcliError(Exception):
-    """Base class of all errors that siftcli reports."""
+    """Base class of all errors that siftcli reports.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> try:
+    ...     siftcli.detect("nothing.png")
+    ... except siftcli.SiftcliError as error:
+    ...     print(error)
+    nothing.png: no such file...
+    """
 
 
 class ParameterError(SiftcliError, ValueError):

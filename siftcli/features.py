@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from . import _cv2
 from ._rows import Rows, checked_rows
 from .errors import MissingDependencyError, ParameterError
+from .words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,18 @@ class Features:
     ParameterError
         If the lengths of the arrays differ, an array has the wrong shape, or the kind of descriptor is
         unknown.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> features = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> len(features), features.xy.shape, features.descriptors.shape
+    (500, (500, 2), (500, 128))
+    >>> features[:20]
+    <Features: 20 keypoints of 'camera.png', 512 x 512 px, sigma ... px, rootsift>
+    >>> large = features[features.scale > 10]
+    >>> table = features.to_pandas()
+    >>> keypoints, descriptors = features.to_cv2()
     """
 
     xy: NDArray[np.float32] = _array(np.float32, 2)
@@ -131,7 +144,7 @@ class Features:
 
     def _summary(self) -> str:
         of = f" of {self.image_name!r}" if self.image_name else ""
-        parts = [f"{len(self)} {'keypoint' if len(self) == 1 else 'keypoints'}{of}"]
+        parts = [f"{counted(len(self), 'keypoint')}{of}"]
         if tuple(self.image_size) != UNKNOWN_SIZE:
             parts.append(f"{self.image_size[0]} x {self.image_size[1]} px")
         if len(self):
@@ -224,7 +237,18 @@ def array_fields() -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matches:
-    """M matches between the features of two images."""
+    """M matches between the features of two images.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> features = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> matches = siftcli.match(features, features)
+    >>> len(matches), matches.pairs.shape
+    (500, (500, 2))
+    >>> matches[matches.distance < 1]
+    <Matches: 500 pairs, distance 0 to 0, ratio 0.00 to 0.00>
+    """
 
     pairs: NDArray[np.int32]
     """(M, 2) row indices of the features of the first and of the second image."""
@@ -254,7 +278,7 @@ class Matches:
         return f"<Matches: {self._summary()}>"
 
     def _summary(self) -> str:
-        parts = [f"{len(self)} {'pair' if len(self) == 1 else 'pairs'}"]
+        parts = [counted(len(self), "pair")]
         if len(self):
             parts.append(f"distance {self.distance.min():.3g} to {self.distance.max():.3g}")
             parts.append(f"ratio {self.ratio.min():.2f} to {self.ratio.max():.2f}")

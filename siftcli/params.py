@@ -265,6 +265,17 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
     ------
     ParameterError
         If a value is of the wrong type or out of its range.
+
+    Examples
+    --------
+    >>> from siftcli import SiftParams
+    >>> SiftParams(max_features=2000)
+    SiftParams(max_features=2000)
+    >>> SiftParams.preset("dense", max_features=8192).contrast_threshold
+    0.006
+    >>> SiftParams().override(max_feature=2000)
+    Traceback (most recent call last):
+    siftcli.errors.ParameterError: unknown parameter 'max_feature'; did you mean 'max_features'?
     """
 
     max_features: int | None = _param(
@@ -315,23 +326,6 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         if name not in PRESETS:
             raise ParameterError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
         return cls(**PRESET_VALUES.get(name, {})).override(**options)
-
-    @classmethod
-    def of(cls, params: Self | None, preset: str | None, options: Mapping[str, Any]) -> Self:
-        """What a call asks for: given parameters or a preset, with fields overridden by ``options``.
-
-        Raises
-        ------
-        ParameterError
-            If there are both, or as for :meth:`preset`.
-        """
-        if params is None:
-            return cls.preset(preset or DEFAULT_PRESET, **options)
-        if preset is not None:
-            raise ParameterError(
-                f"expected params or preset, got both; SiftParams.preset({preset!r}, ...) makes params of one"
-            )
-        return params.override(**options)
 
     def override(self, **options: Any) -> Self:
         """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import detect_in_picture
+from ..api import asked_for, detect_in_picture
 from ..errors import InputError, ParameterError
 from ..features import Features
 from ..image import ImageSource, Picture, page_index, read_image
 from ..image.decoding import decode
 from ..image.stretch import NO_STRETCH
 from ..params import SiftParams
+from ..words import fixed, pair_text
 from .canvas import make_canvas
 from .estimation import Estimate, estimate
 from .models import Matrix, Motion
@@ -40,7 +41,15 @@ _THUMBNAIL_PX = 256
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
-    """A picture aligned with a reference."""
+    """A picture aligned with a reference.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> picture = "sample_images/camera.png"
+    >>> siftcli.align(picture, picture, max_features=500, refine="none")
+    <Alignment: 512 x 512 px at (0, 0), 500 of 500 matches, residual 0.000 px, shift ... px, ...>
+    """
 
     matrix: Matrix | None
     """(3, 3) float64 map from pixels of the moving picture to those of the reference, (0, 0) being the
@@ -63,13 +72,13 @@ class Alignment:
     def __repr__(self) -> str:
         if self.image is None or self.motion is None or self.residual_px is None:
             return f"<Alignment: no transform, {self.reason}>"
-        (dx, dy), (height, width) = self.motion.shift, self.image.shape[:2]
+        height, width = self.image.shape[:2]
         note = f", {self.reason}" if self.reason else ""
         return (
             f"<Alignment: {width} x {height} px at {self.origin}, "
             f"{self.n_inliers} of {self.n_matches} matches, "
-            f"residual {self.residual_px:.3f} px, shift ({dx:.2f}, {dy:.2f}) px, "
-            f"rotation {self.motion.rotation_deg:.3f} deg, scale {self.motion.scale:.5f}{note}>"
+            f"residual {self.residual_px:.3f} px, shift {pair_text(self.motion.shift)} px, "
+            f"rotation {fixed(self.motion.rotation_deg, 3)} deg, scale {self.motion.scale:.5f}{note}>"
         )
 
     def _repr_html_(self) -> str:
@@ -147,6 +156,19 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
         If a picture cannot be read.
     ParameterError
         If an option is out of range.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> reference = "sample_images/camera.png"
+    >>> moving = siftcli.warp(reference, [[1, 0, 12], [0, 1, -5], [0, 0, 1]])
+    >>> aligned = siftcli.align(reference, moving, "translation")
+    >>> aligned.matrix.round(1)
+    array([[  1.,   0., -12.],
+           [  0.,   1.,   5.],
+           [  0.,   0.,   1.]])
+    >>> aligned.image.shape
+    (512, 512)
     """
     check_choice("canvas", canvas, CANVASES)
     how = AlignOptions(model=model, refine=refine, **({} if max_error is None else {"max_error": max_error}))
@@ -156,7 +178,7 @@ def align(  # noqa: PLR0913  what the command asks for, by keyword
         read_image(image, stretch=stretch or default_stretch(samples.dtype), page=page_index(page))
         for image, samples in zip((reference, moving), stored, strict=True)
     ]
-    sift = SiftParams.of(params, preset, options)
+    sift = asked_for(params, preset, options)
     features = [features_of(picture, sift, threads) for picture in pictures]
     found = estimate(features[1], features[0], how, threads)
     found = refined_by(found, how, pictures[1], pictures[0])
@@ -258,6 +280,13 @@ def warp(
         If the picture cannot be read, or the matrix is singular.
     ParameterError
         If an option is out of range.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> half = siftcli.warp("sample_images/camera.png", [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]], (256, 256))
+    >>> half.shape, half.dtype
+    ((256, 256), dtype('uint8'))
     """
     array = np.asarray(matrix, dtype=np.float64)
     if array.shape != (3, 3):

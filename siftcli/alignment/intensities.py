@@ -56,7 +56,8 @@ TUKEY_WIDTH = 4.685
 With Cauchy's weight a small object that moves by 4 px draws a blurred frame by 0.09 px; with this, 0.02."""
 CELL_PX = 16
 """Side of the cells. In a stack of 200 frames with a moving object, chained, the bias of a step was 1.3
-thousandths of a pixel by pixels alone, 0.5 with cells of 16 or 32, 0.8 with cells of 8; without the object 0.5."""
+thousandths of a pixel by pixels alone, 0.5 with cells of 16 or 32, 0.8 with cells of 8; 0.5 without the
+object."""
 MAD_TO_SIGMA = 1.4826
 MAX_STEPS, SETTLED_PX = 20, 5e-4
 """Steps until the transform changes by less; mostly three."""
@@ -193,7 +194,7 @@ class _Pixels:
         )
 
     def _cell_weights(self, squares: Floats) -> Floats:
-        """(N,) weight of each pixel's cell, by how far the cell's mean square error exceeds the median cell's.
+        """(N,) weight of each pixel's cell, by how far its mean square error exceeds the median cell's.
 
         The excess is in units of what chance gives, which falls with the root of the number of pixels.
         """

@@ -54,6 +54,17 @@ def draw_keypoints(
         If the image cannot be read, or its size is not that of the features.
     ParameterError
         If ``max_circles`` is negative.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> features = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> picture = siftcli.draw_keypoints("sample_images/camera.png", features, legend=False)
+    >>> picture.shape, picture.dtype
+    ((1536, 1536, 3), dtype('uint8'))
+
+    >>> from PIL import Image
+    >>> Image.fromarray(picture).save("keypoints.png")
     """
     if max_circles is not None and max_circles < 0:
         raise ParameterError(f"max_circles must be at least 0, or None for all; got {max_circles}")
@@ -111,6 +122,18 @@ def draw_matches(
     ParameterError
         If the matches are not of these features, the inliers not of these matches, or ``max_lines`` is
         below 1.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> image = "sample_images/camera.png"
+    >>> f = siftcli.detect(image, max_features=500)
+    >>> g = siftcli.detect(image, preset="classic", rootsift=True)
+    >>> matches = siftcli.match(f, g)
+    >>> verified = siftcli.verify(f, g, matches)
+    >>> picture = siftcli.draw_matches(image, image, f, g, matches, verified.inliers)
+    >>> picture.ndim, picture.dtype
+    (3, dtype('uint8'))
     """
     if max_lines < 1:
         raise ParameterError(f"max_lines must be at least 1; got {max_lines}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..api import asked_for
 from ..detection import working_bytes
 from ..errors import InputError, ParameterError
 from ..image import Picture, page_index, read_image, read_mask
@@ -65,8 +66,20 @@ def explain(  # noqa: PLR0913  the options of detect, and which keypoint
         If the image cannot be read, has no keypoint, or no candidate is near.
     ParameterError
         If a place is outside the image, a row beyond the output, or a parameter cannot be explained.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> explained = siftcli.explain("sample_images/camera.png", keypoint=0)
+    >>> explained
+    <Explanation: keypoint of 'camera.png' at (..., ...), sigma ... px>
+    >>> for verdict in explained.view.verdicts:
+    ...     print(verdict.sentence)
+    candidate: |DoG| of the sample ..., needed ...
+    >>> explained.view.description.stored.shape
+    (128,)
     """
-    params = SiftParams.of(params, preset, options)
+    params = asked_for(params, preset, options)
     _check(params, at, keypoint, rotate)
     picture = read_image(
         image,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..params import SiftParams
 from ..sift.candidates import STEP_COLUMNS
+from ..words import pair_text
 
 SCHEMA = 1
 
@@ -181,7 +182,17 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One keypoint, or rejected candidate, stage by stage; the result of :func:`siftcli.explain`."""
+    """One keypoint, or rejected candidate, stage by stage; the result of :func:`siftcli.explain`.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> explained = siftcli.explain("sample_images/camera.png", keypoint=0)
+    >>> explained.view.rejection is None
+    True
+    >>> sorted(explained.to_dict())[:3]
+    ['candidate', 'descriptions', 'differences']
+    """
 
     image: str
     view: View
@@ -191,9 +202,9 @@ class Explanation:
 
     def __repr__(self) -> str:
         of = f" of {self.image!r}" if self.image else ""
-        (x, y), rejection = self.view.xy, self.view.rejection
+        rejection = self.view.rejection
         what = "keypoint" if rejection is None else "rejected candidate"
-        place = f"{what}{of} at ({x:.2f}, {y:.2f}), sigma {self.view.sigma:.2f} px"
+        place = f"{what}{of} at {pair_text(self.view.xy)}, sigma {self.view.sigma:.2f} px"
         why = "" if rejection is None else f", {rejection.sentence}"
         turned = "" if self.rotate_deg is None else f", beside it rotated by {self.rotate_deg:g} deg"
         return f"<Explanation: {place}{why}{turned}>"

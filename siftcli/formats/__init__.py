@@ -99,6 +99,13 @@ def save(
     ------
     OutputError
         If the format is unknown, the file exists, or it cannot be written.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> features = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> siftcli.save(features, "camera.npz", overwrite=True)
+    >>> siftcli.save(features, "camera.csv", overwrite=True)
     """
     entry = format_of(path, format)
     if entry.is_collection:
@@ -177,6 +184,14 @@ def load(path: str | PathLike[str], format: str | None = None, *, image: str | N
     ------
     InputError
         If the file is missing, damaged or of another format, or does not contain the image.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> features = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> siftcli.save(features, "camera.npz", overwrite=True)
+    >>> siftcli.load("camera.npz")
+    <Features: 500 keypoints of 'camera.png', 512 x 512 px, sigma ... px, rootsift>
     """
     return inspect(path, format, image=image).features
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..words import fixed
 
 Matrix = NDArray[np.float64]
 
@@ -23,6 +24,12 @@ class Camera:
     ------
     ParameterError
         If a focal length is not a finite number above 0, or the centre is not finite.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> siftcli.Camera.centred(800, (512, 512))
+    Camera(fx=800, fy=800, cx=255.5, cy=255.5)
     """
 
     fx: float
@@ -52,7 +59,17 @@ class Camera:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RelativePose:
-    """The second camera relative to the first: x₂ = R x₁ + t, where the length of t is unknown."""
+    """The second camera relative to the first: x₂ = R x₁ + t, where the length of t is unknown.
+
+    It is the ``pose`` of :func:`siftcli.verify` with ``model="essential"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import siftcli
+    >>> siftcli.RelativePose(rotation=np.eye(3), direction=np.array([1.0, 0, 0]))
+    <RelativePose: rotation 0.00 deg, direction (1.000, 0.000, 0.000)>
+    """
 
     rotation: Matrix
     """(3, 3) R. Axes of a camera: x right, y down, z forward."""
@@ -64,7 +81,7 @@ class RelativePose:
     def __repr__(self) -> str:
         if self.is_rotation:
             return f"<RelativePose: rotation {self.angle_deg:.2f} deg, without a direction>"
-        direction = ", ".join(f"{x:.3f}" for x in self.direction)
+        direction = ", ".join(fixed(x, 3) for x in self.direction)
         return f"<RelativePose: rotation {self.angle_deg:.2f} deg, direction ({direction})>"
 
     @property

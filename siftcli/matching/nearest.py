@@ -39,6 +39,17 @@ class Guide:
     ------
     ParameterError
         If the model is not a finite (3, 3) matrix, the kind is unknown or the tolerance is not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import siftcli
+    >>> f = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> nearby = siftcli.Guide(model=np.eye(3), tolerance_px=5)
+    >>> nearby
+    <Guide: homography, within 5 px>
+    >>> len(siftcli.match(f, f, guide=nearby))
+    500
     """
 
     model: NDArray[np.float64]
@@ -108,6 +119,19 @@ def match(
     ParameterError
         If the descriptors are of different kinds, ``ratio`` is out of range, or there are more than 2²⁴
         features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import siftcli
+    >>> from PIL import Image
+    >>> image = Image.open("sample_images/camera.png")
+    >>> f = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> g = siftcli.detect(np.asarray(image.rotate(90)), max_features=500)
+    >>> matches = siftcli.match(f, g)
+    >>> matches
+    <Matches: ... pairs, distance ... to ..., ratio ... to ...>
+    >>> xy_f, xy_g = f.xy[matches.pairs[:, 0]], g.xy[matches.pairs[:, 1]]
     """
     if f.descriptor_kind != g.descriptor_kind:
         raise ParameterError(

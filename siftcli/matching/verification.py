@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..features import Features, Matches
+from ..words import fixed, pair_text
 from . import chance
 from .cameras import Camera, RelativePose
 from .estimators import ESTIMATORS, checked
@@ -53,6 +54,17 @@ class Verification:
 
     Rotation, scale and shift are measured at the centre of the first image. They are ``None`` if there is no
     point map (no model, "fundamental", "essential"). The rotation is also ``None`` if the model mirrors.
+
+    Examples
+    --------
+    >>> import siftcli
+    >>> f = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> g = siftcli.detect("sample_images/brick.png", max_features=500)
+    >>> unrelated = siftcli.verify(f, g, siftcli.match(f, g))
+    >>> unrelated
+    <Verification: no homography, not ...>
+    >>> unrelated.model is None, unrelated.inliers.any()
+    (True, np.False_)
     """
 
     kind: str
@@ -89,11 +101,11 @@ class Verification:
         parts = [f"{MODEL_NAMES[self.kind]}, {self.n_inliers} of {len(self.inliers)} matches"]
         parts.append(f"within {self.max_error:g} px")
         if self.rotation_deg is not None:
-            parts.append(f"rotation {self.rotation_deg:.2f} deg")
+            parts.append(f"rotation {fixed(self.rotation_deg)} deg")
         if self.scale is not None:
             parts.append(f"scale {self.scale:.4f}")
         if self.shift is not None:
-            parts.append(f"shift ({self.shift[0]:.2f}, {self.shift[1]:.2f}) px")
+            parts.append(f"shift {pair_text(self.shift)} px")
         if self.pose is not None:
             parts.append(f"rotation {self.pose.angle_deg:.2f} deg")
         return f"<Verification: {', '.join(parts)}>"
@@ -153,6 +165,20 @@ def verify(
         If the model is unknown, ``max_error`` is not above 0, or cameras are missing or have no effect.
     MissingDependencyError
         If the model is estimated by PoseLib, which is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import siftcli
+    >>> from PIL import Image
+    >>> f = siftcli.detect("sample_images/camera.png", max_features=500)
+    >>> turned = np.asarray(Image.open("sample_images/camera.png").rotate(30))
+    >>> g = siftcli.detect(turned, max_features=500)
+    >>> matches = siftcli.match(f, g)
+    >>> verified = siftcli.verify(f, g, matches, "similarity")
+    >>> round(verified.rotation_deg, 1), round(verified.scale, 2)
+    (30.0, 1.0)
+    >>> inliers = matches[verified.inliers]
     """
     check_model(model, (*MODELS, ESSENTIAL))
     check_max_error(max_error)
