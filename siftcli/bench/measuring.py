@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 
 from ..detectors import create
 from ..params import SiftParams
@@ -31,7 +32,12 @@ class Measured:
 
 
 def measure(
-    cases: Sequence[Case], detectors: Sequence[str], *, thread_counts: Sequence[int], n_pairs: int | None
+    cases: Sequence[Case],
+    detectors: Sequence[str],
+    *,
+    thread_counts: Sequence[int],
+    n_pairs: int | None,
+    tell: Callable[[int], object] = lambda _n: None,
 ) -> Iterator[Measured]:
     """Time the detectors on each image: first in a new process, then warm and alternately.
 
@@ -46,6 +52,8 @@ def measure(
     n_pairs
         Number of runs of each detector. None for up to ``DEFAULT_PAIRS`` runs, within
         ``SECONDS_A_ROW``.
+    tell
+        Told how many measurements are done, of ``measurements_of_a_case`` for each image.
 
     Yields
     ------
@@ -59,13 +67,19 @@ def measure(
     """
     for name in detectors:
         create(name)  # fail early if one cannot be used
+    done = count(1)
+    tell(0)
     for case in cases:
         grey, most = case.grey(), max(thread_counts)
         image = case.path.name, case.way, (grey.shape[1], grey.shape[0])
         with ExitStack() as stack:
             workers = [stack.enter_context(Worker(name, grey)) for name in detectors]
             first = [FirstImage(*image, most, w.detector, *w.first(most)) for w in workers]
-            rows = [row for n in thread_counts for row in _compare(workers, first, n, n_pairs)]
+            tell(next(done))
+            rows = []
+            for n in thread_counts:
+                rows += _compare(workers, first, n, n_pairs)
+                tell(next(done))
         on_one_thread = [row.both_ms.median for row in rows if (row.detector, row.threads) == ("siftcli", 1)]
         roofline = Roofline(
             *image,
@@ -74,7 +88,13 @@ def measure(
             pyramid_ms=pyramid_ms(grey),
             both_ms=on_one_thread[0] if on_one_thread else None,
         )
+        tell(next(done))
         yield Measured(rows, first, roofline)
+
+
+def measurements_of_a_case(thread_counts: Sequence[int]) -> int:
+    """How many measurements an image takes: the first runs, a row for each number of threads, the floor."""
+    return len(thread_counts) + 2
 
 
 def _compare(

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..words import counted
-from ._output import complain, note, print_circumstances, print_json, print_table, progress, say_nothing
+from ._output import complain, note, print_circumstances, print_json, print_table, say_nothing
+from ._progress import progress
 
 if TYPE_CHECKING:
     from ..workflows.align import AlignRun

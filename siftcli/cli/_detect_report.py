@@ -10,7 +10,8 @@ from ..formats import FAILURES, FAILURES_HEADER
 from ..words import counted
 from . import INTERRUPTED_STATUS
 from ._hints import Hints
-from ._output import complain, note, print_json, print_table, progress, say, summary_rows
+from ._output import complain, note, print_json, print_table, say, summary_rows
+from ._progress import progress
 
 if TYPE_CHECKING:
     from ..workflows.detect_image import Outcome

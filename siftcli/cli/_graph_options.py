@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from ._output import note
+from ._progress import waiting
 from ._types import WholeNumber
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -69,7 +70,10 @@ class GraphPage:
         from ..report.graph import write_graph
 
         assert self.target is not None
-        remarks = write_graph(matches, self.target, format, images=self.images, n_pictures=self.n_pictures)
+        with waiting("writing the report", show=not quiet):
+            remarks = write_graph(
+                matches, self.target, format, images=self.images, n_pictures=self.n_pictures
+            )
         if not quiet:
             for line in (*remarks, f"report: {self.target}"):
                 note(line)

@@ -16,7 +16,8 @@ from ..pairs.request import SIMILAR, parse_pairs
 from ..words import counted
 from . import INTERRUPTED_STATUS
 from ._graph_options import GraphPage
-from ._output import complain, note, print_circumstances, print_json, progress, say_nothing
+from ._output import complain, note, print_circumstances, print_json, say_nothing
+from ._progress import progress, waiting
 
 if TYPE_CHECKING:
     from ..workflows.match_collection import PairOutcome
@@ -95,7 +96,8 @@ def match_collection(  # noqa: PLR0913  the options of a command
             )
             return INTERRUPTED_STATUS
         tell = say_nothing if quiet else note
-        plan = plan_pairs(source, wanted, images=page.images, overwrite=overwrite, tell=tell, **to)
+        with waiting("choosing pairs", show=not quiet):
+            plan = plan_pairs(source, wanted, images=page.images, overwrite=overwrite, tell=tell, **to)
         outcomes = match_pairs(plan, search, **run, **how)
         with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:
             for outcome in tracked:

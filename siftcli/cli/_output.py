@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-_Item = TypeVar("_Item")
 LONGEST_LINE = 5000
 """Longer than any path may be."""
-LOG_INTERVAL_S = 10.0
-"""Interval of the progress lines in a log."""
 
 
 def printable(text: object) -> str:
@@ -97,66 +92,6 @@ def print_table(
         console.print(Text(printable(title), style="bold"), soft_wrap=True)
         console.print(table)
     print(text.get(), end="")
-
-
-@contextmanager
-def progress(
-    items: Iterable[_Item], total: int, *, show: bool, unit: str = "images"
-) -> Iterator[Iterator[_Item]]:
-    """Iterate with a progress bar on standard error, or with progress lines if that is not a terminal."""
-    if not (show and total > 1):
-        yield iter(items)
-        return
-    if not sys.stderr.isatty():
-        yield log_lines(items, total, unit=unit)
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        """Items per second."""
-
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.1f}/s")
-
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    # Lines printed meanwhile go above the bar, unless standard output leads elsewhere.
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty(), transient=True) as bar:
-        yield iter(bar.track(items, total=total))
-
-
-def log_lines(
-    items: Iterable[_Item], total: int, *, unit: str, clock: Callable[[], float] = time.monotonic
-) -> Iterator[_Item]:
-    """Iterate with a line on standard error every ``LOG_INTERVAL_S``: progress, rate and time left.
-
-    The rate is that since the last line, as items of an earlier run pass in no time.
-    """
-    n_then, then = 0, clock()
-    for n, item in enumerate(items, 1):
-        yield item
-        now = clock()
-        if now - then >= LOG_INTERVAL_S and n < total:
-            rate = (n - n_then) / (now - then)
-            note(f"{n} of {total} {unit}, {rate:.1f}/s, {_duration((total - n) / rate)} left")
-            n_then, then = n, now
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def summary_rows(info: dict[str, Any]) -> list[tuple[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,8 @@ from ..evaluation.options import DETECTOR_NAMES
 from ..system.cores import usable_cores
 from ._modes import Command
 from ._options import names_callback
-from ._output import note, print_json, print_table, progress, say
+from ._output import note, print_json, print_table, say
+from ._progress import Follow, counter
 from ._types import WholeNumber
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def command(
     """
     from ..bench import tables
     from ..bench.cases import cases_of
-    from ..bench.measuring import measure
+    from ..bench.measuring import measure, measurements_of_a_case
     from ..bench.process import time_command
     from ..bench.summary import to_document
     from ..io.work_list import find_images
@@ -107,15 +109,18 @@ def command(
         check_output(output, overwrite=overwrite)
     cases = cases_of([image.path for image in find_images(inputs, tell=note)] if inputs else [], sizes, made)
     threads = thread_counts or tuple(sorted({1, usable_cores()}))
-    measured = []
-    measuring = measure(cases, detectors, thread_counts=threads, n_pairs=n_pairs)
-    with progress(measuring, len(cases), show=not as_json) as tracked:
-        for one in tracked:
+    measured, commands = [], []
+    paths = dict.fromkeys(case.path for case in cases) if process else {}
+    n_measurements = len(cases) * measurements_of_a_case(threads)
+    with counter("measurements", show=True) as follow:
+        tell = partial(_tell_of, follow, n_measurements + len(paths))
+        for one in measure(cases, detectors, thread_counts=threads, n_pairs=n_pairs, tell=tell):
             measured.append(one)
             if not as_json:
                 _print(tables.warm_table(one))
-    paths = dict.fromkeys(case.path for case in cases) if process else {}
-    commands = [time_command(path, n_pairs) for path in paths]
+        for path in paths:
+            commands.append(time_command(path, n_pairs))
+            tell(n_measurements + len(commands))
     document = to_document(measured, detectors, commands)
     if as_json:
         print_json(document)
@@ -124,6 +129,10 @@ def command(
             _print(table)
     if output is not None:
         write_output(output, json.dumps(document, indent=1).encode(), overwrite=overwrite)
+
+
+def _tell_of(follow: Follow, total: int, done: int) -> None:
+    follow(done, total)
 
 
 def _print(table: Table) -> None:

@@ -10,7 +10,8 @@ from ..formats import FORMATS
 from ..words import counted
 from ._modes import Command
 from ._options import camera_options, overwrite_option, quiet_option
-from ._output import complain, note, progress
+from ._output import complain, note
+from ._progress import progress
 
 
 @click.command("convert", cls=Command, short_help="Convert feature files from one format to another.")

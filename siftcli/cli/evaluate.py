@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -28,9 +25,8 @@ from ._modes import Command
 from ._options import names_callback, quiet_option
 from ._output import complain, note, print_json, say_nothing, say_table
 from ._pose_options import pose_options, run_poses, take_pose_options
+from ._progress import counter, waiting
 from ._types import WholeNumber
-
-Progress = Callable[[int, int], None]
 
 
 @click.command(
@@ -131,7 +127,7 @@ def command(
     of_poses = take_pose_options(options)
     if options["dataset"] == "poses":
         of_poses |= {name: options[name] for name in ("detectors", "seed")}
-        with _progress(show=not quiet, unit="tasks") as progress:
+        with counter("tasks", show=not quiet) as progress:
             results = run_poses(
                 inputs, output, of_poses, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
             )
@@ -144,11 +140,12 @@ def command(
 
     tell = say_nothing if quiet else note
     settings, planned = make_request(inputs, output, angles=values, tell=tell, **options)
-    with _progress(show=not quiet) as progress:
+    with counter("views", show=not quiet) as progress:
         results = evaluate(
             planned, settings, output, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
         )
-    report = write_report([output])
+    with waiting("writing the report", show=not quiet):
+        report = write_report([output])
     for failure in results["failures"]:
         complain(f"{failure['image']}: {failure['detector'] or 'every detector'}: {failure['error']}")
     if not quiet:
@@ -166,7 +163,8 @@ def _tell_poses(results: dict[str, Any], output: str, *, as_json: bool, quiet: b
     from ..evaluation.poses.tables import text_tables
     from ..report import write_report
 
-    report = write_report([output])
+    with waiting("writing the report", show=not quiet):
+        report = write_report([output])
     for failure in results["failures"]:
         complain(f"{failure['scene']}: {failure['detector']}: {failure['error']}")
     if as_json:
@@ -183,19 +181,3 @@ def _print_page_hint(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         hints.add_pages(row["image"], row.get("n_pages", 1))
     hints.tell()
-
-
-@contextmanager
-def _progress(*, show: bool, unit: str = "views") -> Iterator[Progress | None]:
-    """A bar on standard error, if that is a terminal."""
-    if not (show and sys.stderr.isatty()):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(unit, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -12,6 +12,7 @@ from ._info_tables import say_collection, say_matches
 from ._modes import Command
 from ._options import json_option
 from ._output import print_json, print_table, say, summary_rows
+from ._progress import waiting
 
 
 @click.command("info", cls=Command, short_help="Show what a file of features or matches holds.")
@@ -50,7 +51,8 @@ def _described(file: str, format: str | None, image: str | None) -> dict[str, An
     from ..workflows.summary import describe_file
 
     if image is None and is_collection(file, format):
-        return describe_collection(file, format)
+        with waiting(f"reading {file}", show=True):
+            return describe_collection(file, format)
     matches = describe_matches(file, format)
     if matches is None:
         return describe_file(file, format, image)

@@ -11,6 +11,7 @@ from ._graph_options import GraphPage, graph_options
 from ._modes import Command, holds_matches
 from ._options import quiet_option
 from ._output import note
+from ._progress import waiting
 
 
 @click.command(
@@ -50,7 +51,8 @@ def command(
 
     from ..report import write_report
 
-    page = write_report(inputs, output)
+    with waiting("writing the report", show=not quiet):
+        page = write_report(inputs, output)
     if not quiet:
         note(f"report: {page}")
     return 0

@@ -10,7 +10,8 @@ import click
 from ..system.cores import usable_cores
 from ._modes import Command
 from ._options import quiet_option
-from ._output import note, progress, say_nothing
+from ._output import note, say_nothing
+from ._progress import progress
 from ._types import WholeNumber
 
 

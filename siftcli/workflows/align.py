@@ -7,7 +7,7 @@ follow; the second warps. No more than a few frames are in memory at a time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from .align_journal import NAME, Journal
 from .align_output import FrameWriter
 from .align_plan import Plan
 from .align_results import FAILED, FrameResult, applied, canvas_of, solve, transforms_of
-from .align_work import FrameFound, Options, chunk_died, find_transforms, make_chunks
+from .align_work import Chunk, Found, FrameFound, Options, chunk_died, find_transforms, make_chunks
 from .detect import shared_cores
 from .detect_outputs import ABANDONED_S
 
@@ -154,15 +154,18 @@ def _found(
         if any(i >= chunk.first and i != plan.reference and i not in journal.found for i, _ in chunk.frames)
     ]
     done = engine.run(find_transforms, chunk_died, to_do, stop)
-    n_done = 0
-    for _, found in follow(done, len(to_do), "parts"):
+    wanted = [i for chunk in to_do for i in chunk.own]
+    for index, of_frame in follow(_each_frame(done), len(wanted), "frames"):
+        journal.found[index] = of_frame
+        journal.add_found(index, of_frame)
+    return journal.found if all(i in journal.found for i in wanted) else None
+
+
+def _each_frame(done: Iterable[tuple[Chunk, Found]]) -> Iterator[tuple[int, FrameFound]]:
+    for _, found in done:
         if found.error is not None:
             raise InputError(f"the reference cannot be used: {found.error}")
-        for index, of_frame in found.frames.items():
-            journal.found[index] = of_frame
-            journal.add_found(index, of_frame)
-        n_done += 1
-    return journal.found if n_done == len(to_do) else None
+        yield from found.frames.items()
 
 
 def _check_failures(results: Sequence[FrameResult], request: Request) -> None:

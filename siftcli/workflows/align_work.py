@@ -61,6 +61,12 @@ class Chunk:
     """The frame that all are matched with; None if each is matched with the one before it."""
     neighbours: int
 
+    @property
+    def own(self) -> list[int]:
+        """Indices of the frames that are matched."""
+        fixed = None if self.reference is None else self.reference[0]
+        return [i for i, _ in self.frames if i >= self.first and i != fixed]
+
 
 @dataclass(eq=False)
 class FrameFound:
@@ -140,9 +146,8 @@ def find_transforms(options: Options, chunk: Chunk) -> Found:
         fixed = _seen(options, chunk.reference[1])
         if fixed.features is None:
             return Found({}, error=fixed.reason)
-    here = [(i, frame) for i, frame in chunk.frames if i >= chunk.first]
-    skipped = None if chunk.reference is None else chunk.reference[0]
-    return Found({i: _match_frame(options, chunk, i, frame) for i, frame in here if i != skipped})
+    frames = dict(chunk.frames)
+    return Found({i: _match_frame(options, chunk, i, frames[i]) for i in chunk.own})
 
 
 def _match_frame(options: Options, chunk: Chunk, i: int, frame: Frame) -> FrameFound:
@@ -303,4 +308,4 @@ def _supported(samples: NDArray[Any], full_scale: float) -> NDArray[Any]:
 def chunk_died(chunk: Chunk) -> Found:
     """What a task found whose process died."""
     reason = "the process that worked on it died; check whether it ran out of memory"
-    return Found({i: FrameFound(reason=reason) for i, _ in chunk.frames if i >= chunk.first})
+    return Found({i: FrameFound(reason=reason) for i in chunk.own})

@@ -14,7 +14,6 @@ from killing import forked, run_and_kill, seconds, whole_command
 
 from siftcli import load
 from siftcli.__main__ import run
-from siftcli.cli._output import log_lines
 from siftcli.errors import OutputError
 from siftcli.io.locks import locked
 from siftcli.parallel.processes import LocalPool
@@ -334,15 +333,6 @@ def test_the_lock_is_told_where_it_cannot_be_made(tmp_path):
 
 
 # --- progress ------------------------------------------------------------------------------------------
-
-
-def test_a_log_gets_a_line_now_and_then(capsys):
-    clock = iter([0.0, 4.0, 11.0, 12.0, 22.0])
-    assert list(log_lines("abcd", 100, unit="images", clock=lambda: next(clock))) == list("abcd")
-    assert capsys.readouterr().err.splitlines() == [
-        "2 of 100 images, 0.2/s, 0:08:59 left",
-        "4 of 100 images, 0.2/s, 0:08:48 left",
-    ]
 
 
 def test_a_bar_on_a_terminal(here, monkeypatch, capsys):
