@@ -28,6 +28,7 @@ Values = Mapping[str, Any]
 _TYPED = f"{__name__}.typed"
 _PRODUCTS = ("warp", "find", "save_transforms")
 """Options of match for files that need a map from A to B."""
+_REPLACEABLE = ("output", "draw", "draw_rejected", "pairs", *_PRODUCTS)
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,7 @@ ALWAYS = Need(lambda _: True, "", "")
 _DATABASE = ("without a COLMAP database as the output", "name one (database.db)")
 WRITES = Need(_given("output"), "without -o", "name an output with -o")
 REPLACES = Need(
-    lambda values: any(
-        values.get(name) is not None
-        for name in ("output", "draw", "pairs", "warp", "find", "save_transforms")
-    ),
+    lambda values: any(values.get(name) is not None for name in _REPLACEABLE),
     "without -o or --draw",
     "name an output",
 )
@@ -117,6 +115,7 @@ def _draws_saved(values: Values) -> bool:
     return is_wanted and values["pairs"] is None and any(is_feature_file(values[name]) for name in "ab")
 
 
+DRAWS = Need(_given("draw"), "without --draw", "add --draw PNG")
 A_PAGE = Need(_given("report"), "without --report", "add --report HTML")
 PICTURES = Need(
     lambda values: (
@@ -183,8 +182,8 @@ _FREE_SIFT = tuple(
 TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     "detect": {
         ALWAYS: (
-            "output", "draw", "mask", "image_root", *_FREE_SIFT, *_READING, "threads", "check", "dask",
-            "strict", "as_json", "append", "verbose", "quiet",
+            "output", "draw", "draw_rejected", "mask", "image_root", *_FREE_SIFT, *_READING, "threads",
+            "check", "dask", "strict", "as_json", "append", "verbose", "quiet",
         ),
         WRITES: ("format",),
         REPLACES: ("overwrite",),
@@ -251,7 +250,7 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         LEARNED: ("orientation_weights",),
         ROTATED: (*_ORIENTATION, "views"),
     },
-    "info": {ALWAYS: ("format", "image", "as_json")},
+    "info": {ALWAYS: ("format", "image", "draw", "as_json"), DRAWS: ("images",), REPLACES: ("overwrite",)},
     "convert": {
         ALWAYS: ("from_", "to", "images", "view_ids", "append", "overwrite", "quiet"),
         CONVERTS_TO_DATABASE: _CAMERAS,

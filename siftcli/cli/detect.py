@@ -24,6 +24,7 @@ from ._output import note, print_circumstances, say_nothing
 from ._types import WholeNumber
 
 _PLAN = ("mask", "mask_optional", "overwrite", "image_root", "page")
+_READING = ("exif_orientation", "max_image_size", "stretch", "nodata")
 _COLLECTION = ("append", "camera", "camera_model", "pose_priors")
 
 
@@ -48,6 +49,12 @@ _COLLECTION = ("append", "camera", "camera_model", "pose_priors")
     metavar="PNG",
     help="Draw the keypoints into a PNG file, the strongest 500 as circles and the density of the others; "
     "for several images, into a folder of PNG files.",
+)
+@click.option(
+    "--draw-rejected",
+    metavar="PNG",
+    help="Draw the candidates of one image that became no keypoint, coloured by the filter that removed "
+    "them. 'siftcli explain' tells of one by which number.",
 )
 @click.option(
     "--mask",
@@ -106,6 +113,7 @@ def command(
     inputs: tuple[str, ...],
     output: str | None,
     format: str | None,
+    draw_rejected: str | None,
     preset: str,
     as_json: bool,
     verbose: bool,
@@ -138,6 +146,7 @@ def command(
     from ..workflows.detect_plan import make_plan
     from ._detect_report import Reporter, conclude, follow
 
+    overwrite = options["overwrite"]
     plan = make_plan(
         inputs,
         output=output,
@@ -149,6 +158,10 @@ def command(
     )
     if plan.wants_rootsift and not is_descriptor_chosen:
         params = params.override(rootsift=True)
+    if draw_rejected is not None:
+        from ..workflows.detect_rejected import check_rejected
+
+        check_rejected(plan, draw_rejected, params, overwrite=overwrite)
     if plan.loss and not quiet:
         note(plan.loss)
     if verbose:
@@ -158,6 +171,15 @@ def command(
         if interrupt is not None:
             options["stop"] = lambda: interrupt.is_wanted
         follow(run(plan, params, **options), report)
+    if draw_rejected is not None and not report.failed:
+        from ..io.writing import write_output
+        from ..workflows.detect_rejected import rejected_png
+
+        reading = {name: options[name] for name in _READING}
+        drawing = rejected_png(plan, params, options["threads"], **reading)
+        write_output(draw_rejected, drawing, overwrite=overwrite)
+        if not (quiet or as_json):
+            note(f"-> {draw_rejected}")
     if not quiet:
         report.hints.tell()
     return conclude(report, output, is_interrupted=interrupt is not None and interrupt.is_wanted)

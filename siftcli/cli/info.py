@@ -10,8 +10,8 @@ from ..errors import ParameterError
 from ..formats import FORMATS
 from ._info_tables import say_collection, say_matches
 from ._modes import Command
-from ._options import json_option
-from ._output import print_json, print_table, say, summary_rows
+from ._options import json_option, overwrite_option
+from ._output import note, print_json, print_table, say, summary_rows
 from ._progress import waiting
 
 
@@ -23,8 +23,29 @@ from ._progress import waiting
     help="Format of the file. When not given, its suffix decides.",
 )
 @click.option("--image", metavar="NAME", help="Show this image of a collection.")
+@click.option(
+    "--draw",
+    metavar="PNG",
+    help="Draw the features in their picture, the strongest 500 as circles and the density of the others; of "
+    "a collection those of --image.",
+)
+@click.option(
+    "--images",
+    metavar="FOLDER",
+    help="Folder that names of images are relative to, for --draw. When not given, the picture is where it "
+    "was at detection, if the file records that.",
+)
+@overwrite_option
 @json_option
-def command(file: str, format: str | None, image: str | None, as_json: bool) -> None:
+def command(
+    file: str,
+    format: str | None,
+    image: str | None,
+    draw: str | None,
+    images: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     """Show what a file of features, a collection, or a file of matches holds.
 
     Of the features of an image: counts, parameters, coordinate convention. Of a collection (database.db,
@@ -34,7 +55,26 @@ def command(file: str, format: str | None, image: str | None, as_json: bool) -> 
 
     Exit status: 0 done, 1 the file cannot be read, 2 wrong usage.
     """
+    if draw is not None:
+        from ..workflows.match_files import check_drawing
+
+        check_drawing(draw, overwrite=overwrite)
     info = _described(file, format, image)
+    if draw is not None and info["kind"] in ("pairs", "matches"):
+        raise ParameterError(
+            f"--draw draws features, and {file} holds matches; draw a pair with siftcli match --show"
+        )
+    if draw is not None:
+        from ..io.writing import write_output
+        from ..workflows.saved_drawing import drawn_features
+
+        write_output(draw, drawn_features(file, format, image, images), overwrite=overwrite)
+    _say(info, as_json=as_json)
+    if draw is not None and not as_json:
+        note(f"-> {draw}")
+
+
+def _say(info: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(info)
     elif info["kind"] == "features":

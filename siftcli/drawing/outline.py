@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from .._cv2 import import_cv2
+from .canvas import faded_canvas
 from .legend import Entry, strip
 
 COLOUR = (230, 159, 0)
 """Orange of Okabe and Ito's palette."""
 _HALO = (0, 0, 0)
-_FADE = 0.8
-"""Factor by which the contrast of the picture is reduced around middle grey."""
-_WANTED_SIDE, _MAX_SIDE = 1000, 2600
-"""Smaller pictures are enlarged by an integer factor to about the first, larger ones reduced."""
-_MAX_ENLARGEMENT = 6
 _SIDE_PER_LINE_PX = 500
 _FARTHEST = 1 << 14
 """Pixels beyond which corners are drawn no farther out: OpenCV's coordinates are 32-bit in 1/16 px."""
@@ -43,17 +38,10 @@ def draw_outline(
         (h, w, 3) uint8, RGB; a strip below tells what it shows.
     """
     cv2 = import_cv2()
-    height, width = image.shape
-    side = max(height, width)
-    factor = min(_MAX_SIDE / side, _MAX_ENLARGEMENT, max(1, round(_WANTED_SIDE / side)))
-    levels = np.rint(127.5 + (255 * np.clip(image, 0, 1) - 127.5) * _FADE).astype(np.uint8)
-    kind = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    grey = np.asarray(Image.fromarray(levels).resize(size, kind))
-    canvas = np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    canvas, factor = faded_canvas(image)
     places = ((corners + 0.5) * factor - 0.5).clip(-_FARTHEST, _FARTHEST)
     points = np.rint(places * (1 << _SHIFT)).astype(np.int32)
-    line = 2 + max(size) // _SIDE_PER_LINE_PX
+    line = 2 + max(canvas.shape[:2]) // _SIDE_PER_LINE_PX
     for colour, px in ((_HALO, line + 2), (COLOUR, line)):
         cv2.polylines(canvas, [points], True, colour, px, cv2.LINE_AA, _SHIFT)
     x, y = points[0].tolist()

@@ -34,6 +34,8 @@ class OctaveFound:
     fate: NDArray[np.uint8]
     keypoints: Keypoints
     """Those that are stable."""
+    weak: Keypoints
+    """Those that are not."""
 
     @property
     def xy(self) -> NDArray[np.float64]:
@@ -73,8 +75,9 @@ def _found(strip: Strip, params: SiftParams, threads: Threads) -> OctaveFound:
     refined, fate = refine_each(strip, candidates, params, threads)
     unique, _ = merge_duplicates(refined[fate == KEPT], params.merge_distance, math.inf)
     keypoints, stability = scored(strip, unique, params)
-    kept = keypoints.select(stability >= least_stability(strip, params))
-    return OctaveFound(replace(strip, levels=strip.levels[:, :0, :0]), candidates, refined, fate, kept)
+    is_stable = stability >= least_stability(strip, params)
+    kept, weak = keypoints.select(is_stable), keypoints.select(~is_stable)
+    return OctaveFound(replace(strip, levels=strip.levels[:, :0, :0]), candidates, refined, fate, kept, weak)
 
 
 def strip_of(grey: NDArray[np.float32], number: int, params: SiftParams, threads: Threads) -> Strip:

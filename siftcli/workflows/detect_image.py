@@ -123,7 +123,7 @@ def process_image(options: DetectionOptions, job: Job) -> Outcome:
         _refuse_special(options, job)
         # Recorded before the image is read: if the file changes meanwhile, the next run notices.
         provenance = _provenance(options, job) if options.records_provenance else None
-        picture, mask = _read(options, job)
+        picture, mask = read_inputs(options, job)
         features = detect_in_picture(picture, options.params, mask=mask, threads=options.threads)
         features = replace(features, image_name=Path(job.image.name).name)
         outcome = Outcome(
@@ -171,7 +171,8 @@ def _refuse_special(options: DetectionOptions, job: Job) -> None:
             raise InputError(f"{path}: expected a file, got a pipe or a device; read it alone, into a file")
 
 
-def _read(options: DetectionOptions, job: Job) -> tuple[Picture, NDArray[np.bool_] | None]:
+def read_inputs(options: DetectionOptions, job: Job) -> tuple[Picture, NDArray[np.bool_] | None]:
+    """The picture as features are found in it, and its mask."""
     with quiet_decoders():
         picture = _picture(options, job, options.exif_orientation).reduced(options.max_image_size)
         if job.mask is None:

@@ -68,7 +68,11 @@ IN_EFFECT = {
         modes.LEARNED: ["a.png", "--orientation", "learned"],
         modes.ROTATED: ["a.png"],
     },
-    "info": {modes.ALWAYS: ["f.npz"]},
+    "info": {
+        modes.ALWAYS: ["f.npz"],
+        modes.DRAWS: ["f.npz", "--draw", "x.png"],
+        modes.REPLACES: ["f.npz", "--draw", "x.png"],
+    },
     "convert": {
         modes.ALWAYS: ["f.npz", "g.npz"],
         modes.CONVERTS_TO_DATABASE: ["f", "x", "--to", "colmap-db"],
@@ -108,6 +112,7 @@ NOT_IN_EFFECT = {
         modes.WRITES: ["a.png", "--keypoints", "k.txt"],
         modes.REPLACES: ["a.png", "--keypoints", "k.txt"],
     },
+    "info": {modes.DRAWS: ["f.npz"], modes.REPLACES: ["f.npz"]},
     "explain": {
         modes.WRITES: ["a.png"],
         modes.LIMITED: ["a.png", "--preset", "dense"],

@@ -1,0 +1,76 @@
+"""Draw the candidates that became no feature, coloured by what removed them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._cv2 import import_cv2
+from .canvas import faded_canvas
+from .legend import DARK, Colour, Entry, strip
+
+# Okabe and Ito's palette, lightened where it is dark, with white and black.
+COLOURS: dict[str, Colour] = {
+    "unstable": (255, 255, 255),
+    "low_contrast": (86, 180, 233),
+    "edge": (230, 105, 10),
+    "duplicate": (240, 228, 66),
+    "low_response": (0, 190, 140),
+    "masked": (0, 0, 0),
+    "over_limit": (225, 130, 185),
+}
+_OTHER: Colour = (200, 200, 200)
+_HALO = (0, 0, 0)
+_SIDE_PER_DOT_PX = 700
+"""Dots get a pixel wider for each multiple of this in the longest side."""
+_MANY = 4000
+"""If there are more dots than this, they have no outline."""
+_SHIFT = 4
+
+
+def draw_rejected(
+    image: NDArray[np.float32], removed: Mapping[str, NDArray[np.float64]], n_kept: int
+) -> NDArray[np.uint8]:
+    """Draw candidates as dots, those of the filter with the most below those of the others.
+
+    Parameters
+    ----------
+    image
+        (H, W) float32 in [0, 1].
+    removed
+        Filter -> (N, 2) positions of the candidates that it removed.
+    n_kept
+        How many keypoints were kept, for the legend; they are not drawn.
+
+    Returns
+    -------
+    ndarray
+        (h, w, 3) uint8, RGB; a strip below is the legend.
+    """
+    cv2 = import_cv2()
+    canvas, factor = faded_canvas(image)
+    width = 1 + max(canvas.shape[:2]) // _SIDE_PER_DOT_PX
+    has_outline = sum(map(len, removed.values())) <= _MANY
+    for name in sorted(removed, key=lambda name: -len(removed[name])):
+        points = np.rint(((removed[name] + 0.5) * factor - 0.5) * (1 << _SHIFT)).astype(np.int64)
+        for x, y in points.tolist():
+            if has_outline:
+                cv2.circle(canvas, (x, y), (width + 1) << _SHIFT, _HALO, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(canvas, (x, y), width << _SHIFT, COLOURS.get(name, _OTHER), -1, cv2.LINE_AA, _SHIFT)
+    n_removed = sum(map(len, removed.values()))
+    text = f"{n_removed:,} candidates, by what removed them; {n_kept:,} keypoints were kept"
+    legend = [
+        Entry(f"{len(removed[name]):,} {name.replace('_', ' ')}", (COLOURS.get(name, _OTHER),))
+        for name in removed
+        if len(removed[name])
+    ]
+    below = strip(max(canvas.shape[1], _NARROWEST), text, legend, DARK)
+    ground = np.full((len(canvas), below.shape[1], 3), DARK[0], np.uint8)
+    ground[:, : canvas.shape[1]] = canvas
+    return np.vstack([ground, below])
+
+
+_NARROWEST = 360
+"""Width that every entry of the legend fits."""
