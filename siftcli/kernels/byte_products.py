@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -145,27 +146,99 @@ def byte_offset(_context):
 
 
 @intrinsic
-def byte_products(_context, a, row, b, tile, out):
+def byte_products(_context, a, row, b, tile, rows, columns, out):
     """A tile in parts whose sums stay in registers, each with a loop over the 32 words of a descriptor."""
 
     def build(context, builder, signature, values):
-        arrays = [
+        a, b, of_rows, of_columns, out = (
             context.make_array(kind)(context, builder, value)
             for kind, value in zip(signature.args, values, strict=True)
             if isinstance(kind, types.Array)
-        ]
-        way = _way()
-        tile_start = builder.mul(values[3], _ADDRESS(DESCRIPTOR_WORDS * TILE_COLUMNS))
-        b_words = builder.gep(arrays[1].data, [tile_start])
-        rows = _row_addresses(builder, arrays[0], values[1])
+        )
+        way, first_row = _way(), values[1]
+        first_column = builder.mul(values[3], _ADDRESS(TILE_COLUMNS))
+        b_words = builder.gep(b.data, [builder.mul(first_column, _ADDRESS(DESCRIPTOR_WORDS))])
+        addresses = _row_addresses(builder, a, first_row)
+        (row_starts, row_limits), (column_starts, column_limits) = (
+            _lines(builder, array, first)
+            for array, first in ((of_rows, first_row), (of_columns, first_column))
+        )
+        starts = [_load(builder, pointer) for pointer in _vectors_from(builder, column_starts)]
+        sums: list[list[Any]] = [[] for _ in range(TILE_ROWS)]
         for i in range(0, TILE_ROWS, way.rows):
-            for j in range(0, TILE_COLUMNS, way.columns * LANES):
-                sums = _summed(builder, way, rows[i : i + way.rows], builder.gep(b_words, [_ADDRESS(j)]))
-                out = builder.gep(arrays[2].data, [_ADDRESS(i * TILE_COLUMNS + j)])
-                _store_floats(builder, sums, out)
-        return context.get_dummy_value()
+            own = [_one_in_all_lanes(builder, row_starts, i + k) for k in range(way.rows)]
+            for j in range(0, len(starts), way.columns):
+                part = [[builder.add(one, start) for start in starts[j : j + way.columns]] for one in own]
+                words = builder.gep(b_words, [_ADDRESS(j * LANES)])
+                for k, row_sums in enumerate(_summed(builder, way, addresses[i : i + way.rows], words, part)):
+                    sums[i + k] += row_sums
+        reaching = _reaching_rows(builder, sums, row_limits), _reaching_columns(builder, sums, column_limits)
+        return _stored_if_any(builder, sums, *reaching, out.data)
 
-    return types.void(a, types.int64, b, types.int64, out), build
+    return types.int64(a, types.int64, b, types.int64, rows, columns, out), build
+
+
+def _lines(builder: Any, array: Any, first: Any) -> tuple[Any, Any]:
+    """Pointers to a number of the first and of the second line of an array."""
+    length = cgutils.unpack_tuple(builder, array.shape)[1]
+    return builder.gep(array.data, [first]), builder.gep(array.data, [builder.add(first, length)])
+
+
+def _vectors_from(builder: Any, pointer: Any) -> list[Any]:
+    """Pointers to the vectors of a tile's columns."""
+    return [builder.gep(pointer, [_ADDRESS(j)]) for j in range(0, TILE_COLUMNS, LANES)]
+
+
+def _reaching_rows(builder: Any, sums: Sequence[Sequence[Any]], limits: Any) -> list[Any]:
+    """For each row, the lanes in which its largest sums reach its limit."""
+    return [
+        builder.icmp_signed(">=", _largest(builder, row), _one_in_all_lanes(builder, limits, i))
+        for i, row in enumerate(sums)
+    ]
+
+
+def _reaching_columns(builder: Any, sums: Sequence[Sequence[Any]], limits: Any) -> list[Any]:
+    """For each vector of columns, the lanes whose largest sums reach the limits."""
+    return [
+        builder.icmp_signed(">=", _largest(builder, column), _load(builder, pointer))
+        for column, pointer in zip(zip(*sums, strict=True), _vectors_from(builder, limits), strict=True)
+    ]
+
+
+def _largest(builder: Any, vectors: Sequence[Any]) -> Any:
+    """The largest number of each lane."""
+    largest, *others = vectors
+    for other in others:
+        largest = builder.select(builder.icmp_signed(">", other, largest), other, largest)
+    return largest
+
+
+def _stored_if_any(
+    builder: Any, sums: Sequence[Sequence[Any]], rows: Sequence[Any], columns: Sequence[Any], out: Any
+) -> Any:
+    """Store the sums if any lane reaches its limit; the bits of the columns, then those of the rows, or 0."""
+    anywhere = _bits(builder, reduce(builder.or_, [*rows, *columns]))
+    found = cgutils.alloca_once_value(builder, _ADDRESS(0))
+    with builder.if_then(builder.icmp_unsigned("!=", anywhere, _ADDRESS(0)), likely=False):
+        for i, row in enumerate(sums):
+            for pointer, total in zip(
+                _vectors_from(builder, builder.gep(out, [_ADDRESS(i * TILE_COLUMNS)])), row, strict=True
+            ):
+                builder.store(total, builder.bitcast(pointer, _words().as_pointer()), align=4)
+        of_columns = [(_bits(builder, lanes), LANES * v) for v, lanes in enumerate(columns)]
+        of_rows = [
+            (builder.zext(builder.icmp_unsigned("!=", _bits(builder, lanes), _ADDRESS(0)), _ADDRESS),
+             TILE_COLUMNS + i)
+            for i, lanes in enumerate(rows)
+        ]  # fmt: skip
+        shifted = [builder.shl(bits, _ADDRESS(by)) for bits, by in of_columns + of_rows]
+        builder.store(reduce(builder.or_, shifted), found)
+    return builder.load(found)
+
+
+def _bits(builder: Any, lanes: Any) -> Any:
+    """Sixteen truth values as the lowest bits of an int64."""
+    return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), _ADDRESS)
 
 
 def _row_addresses(builder: Any, a: Any, first: Any) -> list[Any]:
@@ -181,10 +254,11 @@ def _row_addresses(builder: Any, a: Any, first: Any) -> list[Any]:
     return pointers
 
 
-def _summed(builder: Any, way: Way, rows: Sequence[Any], columns: Any) -> list[list[Any]]:
-    """The sums of products of some rows and some vectors of columns."""
-    zero = ir.Constant(_words(), [0] * LANES)
-    sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(way.columns)] for _ in rows]
+def _summed(
+    builder: Any, way: Way, rows: Sequence[Any], columns: Any, starts: Sequence[Sequence[Any]]
+) -> list[list[Any]]:
+    """The products of some rows and some vectors of columns, added to what each sum starts from."""
+    sums = [[cgutils.alloca_once_value(builder, start) for start in row] for row in starts]
     with cgutils.for_range(builder, _ADDRESS(DESCRIPTOR_WORDS)) as loop:
         start = builder.mul(loop.index, _ADDRESS(TILE_COLUMNS))
         vectors = [
@@ -192,7 +266,7 @@ def _summed(builder: Any, way: Way, rows: Sequence[Any], columns: Any) -> list[l
             for v in range(way.columns)
         ]
         for row, pointer in zip(sums, rows, strict=True):
-            word = _in_all_lanes(builder, builder.load(builder.gep(pointer, [loop.index]), align=1))
+            word = _one_in_all_lanes(builder, pointer, loop.index)
             for cell, vector in zip(row, vectors, strict=True):
                 builder.store(way.multiply_add(builder, builder.load(cell), word, vector), cell)
     return [[builder.load(cell) for cell in row] for row in sums]
@@ -202,16 +276,9 @@ def _load(builder: Any, pointer: Any) -> Any:
     return builder.load(builder.bitcast(pointer, _words().as_pointer()), align=4)
 
 
-def _in_all_lanes(builder: Any, word: Any) -> Any:
+def _one_in_all_lanes(builder: Any, pointer: Any, at: Any) -> Any:
+    """A vector with one number of an array in all lanes."""
+    at = _ADDRESS(at) if isinstance(at, int) else at
+    word = builder.load(builder.gep(pointer, [at]), align=1)
     one = builder.insert_element(ir.Constant(_words(), ir.Undefined), word, _INDEX(0))
     return builder.shuffle_vector(one, one, ir.Constant(_words(), [0] * LANES))
-
-
-def _store_floats(builder: Any, sums: Sequence[Sequence[Any]], out: Any) -> None:
-    floats = ir.VectorType(ir.FloatType(), LANES)
-    for i, row in enumerate(sums):
-        for v, total in enumerate(row):
-            pointer = builder.gep(out, [_ADDRESS(i * TILE_COLUMNS + v * LANES)])
-            builder.store(
-                builder.sitofp(total, floats), builder.bitcast(pointer, floats.as_pointer()), align=4
-            )

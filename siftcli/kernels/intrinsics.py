@@ -249,6 +249,19 @@ def ge_mask(_context, a, b):
 
 
 @intrinsic
+def reach_mask(_context, array, at, limit):
+    """A load of 16 int32, aligned to 4 bytes, and a comparison as in ``ge_mask``."""
+
+    def build(context, builder, signature, values):
+        array, at, limit = values
+        numbers = builder.load(_address(context, builder, signature.args[0], array, at, _INDICES), align=4)
+        lanes = builder.icmp_signed(">=", numbers, _in_all_lanes(builder, limit, _INDICES))
+        return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(array, types.int64, types.int32), build
+
+
+@intrinsic
 def count_trailing_zeros(_context, bits):
     """``cttz`` of an int64 that is not 0."""
 

@@ -42,6 +42,7 @@ __all__ = [
     "minimum",
     "odd_lanes",
     "prefetch",
+    "reach_mask",
     "rint",
     "splat",
     "sqrt",
@@ -164,6 +165,12 @@ def ge_mask(a, b):
 
 
 @intrinsic
+def reach_mask(array, at, limit):
+    """As ``ge_mask``, of the sixteen numbers of an int32 ``array`` from ``at`` on and ``limit``, an int32."""
+    return sum(1 << lane for lane in np.flatnonzero(array.reshape(-1)[at : at + LANES] >= limit).tolist())
+
+
+@intrinsic
 def count_trailing_zeros(bits):
     """The number of zeros below the lowest bit set of an integer ``bits``, which must not be 0."""
     return (bits & -bits).bit_length() - 1
@@ -257,8 +264,8 @@ def byte_offset():
 
 
 @intrinsic
-def byte_products(a, row, b, tile, out):
-    """The scalar products of 8 descriptors and 48 others, exactly.
+def byte_products(a, row, b, tile, rows, columns, out):
+    """The scalar products of 8 descriptors and 48 others, exactly, and whether any is large enough to matter.
 
     Parameters
     ----------
@@ -270,9 +277,26 @@ def byte_products(a, row, b, tile, out):
         (T, 32, 48) uint32: word k of 48 descriptors, of which :func:`byte_offset` is subtracted byte by byte.
     tile
         Which 48 of them.
+    rows
+        (2 or more, R) int32, R ≥ N and a multiple of eight. The first line is added to all products of a row;
+        the second is a limit.
+    columns
+        (2 or more, 48 T) int32, the same of each column.
     out
-        (8, 48) float32, filled; whole numbers below 2²⁴.
+        (8, 48) int32: the sums of a product, its row's and its column's number. They are written only if one
+        of them reaches the limit of its row or of its column.
+
+    Returns
+    -------
+    int64
+        Bits 0 to 47: whether a column has a sum that is at least its limit; bits 48 to 55: the same of a row.
     """
-    rows = a[np.minimum(np.arange(row, row + TILE_ROWS), len(a) - 1)].astype(np.float32)
-    columns = np.ascontiguousarray(b[tile].T).view(np.uint8).astype(np.float32)
-    out[:] = rows @ columns.T
+    a_rows = a[np.minimum(np.arange(row, row + TILE_ROWS), len(a) - 1)].astype(np.int32)
+    b_rows = np.ascontiguousarray(b[tile].T).view(np.uint8).astype(np.int32)
+    of_rows = rows[:, row : row + TILE_ROWS]
+    of_columns = columns[:, tile * TILE_COLUMNS : (tile + 1) * TILE_COLUMNS]
+    sums = a_rows @ b_rows.T + of_rows[0, :, None] + of_columns[0]
+    reaching = np.r_[(sums >= of_columns[1]).any(axis=0), (sums >= of_rows[1, :, None]).any(axis=1)]
+    if reaching.any():
+        out[:] = sums
+    return sum(1 << bit for bit in np.flatnonzero(reaching).tolist())

@@ -25,7 +25,7 @@ from ..kernels.buffers import borrowed
 from ..kernels.lanes import DESCRIPTOR_WORDS, TILE_COLUMNS, TILE_ROWS
 from ..kernels.threads import Threads
 from .options import DEFAULT_RATIO, MODELS, check_ratio
-from .tiles import FAR, pack, search
+from .tiles import COLUMN_LINES, DISTANCE, FAR, NEAREST, ROW_LINES, SECOND, pack, search
 
 MAX_FEATURES = 1 << 24
 """Features of an image that can be matched: float32 holds their numbers exactly."""
@@ -195,40 +195,34 @@ def _nearest_neighbours(f: Features, g: Features, guide: Guide | None, threads: 
     place = _locations(g)
     of_rows, of_columns = _compared(guide, f, g)
     tolerance = 0.0 if guide is None else float(guide.tolerance_px)
-    parts, found = np.empty((3, n), np.float32), np.empty((2, n), np.int32)
+    found = np.empty((3, n), np.int32)
     n_tiles = -(-k // TILE_COLUMNS)
 
     with borrowed(n_tiles, DESCRIPTOR_WORDS, TILE_COLUMNS) as memory, Threads(threads) as pool:
-        packed, squares = memory.view(np.uint32), np.empty(n_tiles * TILE_COLUMNS, np.float32)
+        packed, not_found = memory.view(np.uint32), np.empty((COLUMN_LINES, n_tiles * TILE_COLUMNS), np.int32)
         b = g.descriptors.copy()  # kernels take no read-only arrays
-        pack(b.view(np.uint32), b, packed, squares)
+        pack(b.view(np.uint32), b, packed, not_found)
 
-        def search_rows(start: int, stop: int) -> NDArray[np.float32]:
+        def search_rows(start: int, stop: int) -> NDArray[np.int32]:
             """Fill these rows' results; return what the columns found among these rows."""
-            rows = slice(start, stop)
-            share, share_found = (
-                np.empty((3, stop - start), np.float32),
-                np.empty((2, stop - start), np.int32),
-            )
-            columns = np.empty((2, len(squares)), np.float32)
-            with borrowed(TILE_ROWS, TILE_COLUMNS) as tile:
-                search(
-                    f.descriptors[rows].copy(), packed, squares, place, of_rows[rows], of_columns, tolerance,
-                    start, tile, share, share_found, columns,
-                )  # fmt: skip
-            parts[:, rows], found[:, rows] = share, share_found
+            chosen, n_strips = slice(start, stop), -(-(stop - start) // TILE_ROWS)
+            rows, columns = np.empty((ROW_LINES, n_strips * TILE_ROWS), np.int32), not_found.copy()
+            tile = np.empty((TILE_ROWS, TILE_COLUMNS), np.int32)
+            search(
+                f.descriptors[chosen].copy(), packed, place, of_rows[chosen], of_columns, tolerance, start,
+                tile, rows, columns,
+            )  # fmt: skip
+            found[:, chosen] = rows[[NEAREST, DISTANCE, SECOND], : stop - start]
             return columns
 
         shares = pool.over_rows(n, n * k, search_rows)
-    distance, second = np.where(parts[1:] < FAR, parts[1:] + parts[0], np.float32(FAR)).astype(np.int32)
-    return _Nearest(found[0], distance, second, _merged(shares)[:k])
+    return _Nearest(found[0], found[1], found[2], _merged(shares)[:k])
 
 
-def _merged(shares: list[NDArray[np.float32]]) -> NDArray[np.int32]:
+def _merged(shares: list[NDArray[np.int32]]) -> NDArray[np.int32]:
     """Find the nearest row of each column over all shares; the first share wins a tie."""
-    rows, distances = np.stack(shares, axis=1)
-    nearest = np.take_along_axis(rows, distances.argmin(axis=0)[None], axis=0)[0]
-    return np.asarray(nearest.astype(np.int32))
+    rows, distances = np.stack(shares, axis=1)[[NEAREST, DISTANCE]]
+    return np.asarray(np.take_along_axis(rows, distances.argmin(axis=0)[None], axis=0)[0])
 
 
 def _locations(g: Features) -> NDArray[np.int32]:

@@ -27,12 +27,22 @@ FEATURES = {
 }
 
 
-def _products(a, row, b, tile, out, offset):
-    offset[0] = byte_offset()
-    byte_products(a, row, b, tile, out)
+def _products(a, row, b, tile, rows, columns, out, found):
+    found[0] = byte_offset()
+    found[1] = byte_products(a, row, b, tile, rows, columns, out)
 
 
-SIGNATURE = "void(uint8[:,::1], int64, uint32[:,:,::1], int64, float32[:,::1], int64[::1])"
+SIGNATURE = (
+    "void(uint8[:,::1], int64, uint32[:,:,::1], int64, int32[:,::1], int32[:,::1], int32[:,::1], int64[::1])"
+)
+NEVER = 1 << 30
+"""A limit that no sum reaches."""
+
+
+def lines(n, seed=0, limit=-NEVER):
+    """(2, n) int32: what sums start from, and their limits."""
+    starts = np.random.default_rng(seed).integers(-(1 << 23), 1, n)
+    return np.stack([starts, np.full(n, limit)]).astype(np.int32)
 
 
 def has(features):
@@ -59,27 +69,56 @@ def descriptors(kind, n):
 @pytest.mark.parametrize(
     "features", [pytest.param(FEATURES[name], id=name) for name in FEATURES if has(FEATURES[name])]
 )
-def test_products_are_exact_by_each_instruction(features, kind, monkeypatch):
+def test_sums_are_exact_by_each_instruction(features, kind, monkeypatch):
     way = ways.way_for(features)
     monkeypatch.setattr(ways, "_way", lambda: way)
     compiled = compiler.compile_kernel(_products, SIGNATURE, None)
     a, b = descriptors(kind, 13), descriptors(kind, 3 * TILE_COLUMNS)
-    out, offset = np.empty((TILE_ROWS, TILE_COLUMNS), np.float32), np.empty(1, np.int64)
+    of_rows, of_columns = lines(16, 1), lines(len(b), 2)
     for row, tile in ((0, 2), (8, 0)):
-        compiled(a, row, packed(b, way.offset), tile, out, offset)
         rows = np.minimum(np.arange(row, row + TILE_ROWS), len(a) - 1)  # the last row again after the last
-        columns = b[tile * TILE_COLUMNS : (tile + 1) * TILE_COLUMNS].astype(int) - way.offset
-        np.testing.assert_array_equal(out, a[rows].astype(int) @ columns.T)
-        assert offset[0] == way.offset
+        columns = np.arange(tile * TILE_COLUMNS, (tile + 1) * TILE_COLUMNS)
+        sums = a[rows].astype(int) @ (b[columns].astype(int) - way.offset).T
+        sums += of_rows[0, row : row + TILE_ROWS, None] + of_columns[0, columns]
+
+        def found(limits_of_rows, limits_of_columns, row=row, tile=tile, columns=columns):
+            """What is written, and the bits."""
+            of_rows[1, row : row + TILE_ROWS], of_columns[1, columns] = limits_of_rows, limits_of_columns
+            out, result = np.full((TILE_ROWS, TILE_COLUMNS), 7, np.int32), np.empty(2, np.int64)
+            compiled(a, row, packed(b, way.offset), tile, of_rows, of_columns, out, result)
+            assert result[0] == way.offset
+            return out, int(result[1])
+
+        largest_of_rows, largest_of_columns = sums.max(axis=1), sums.max(axis=0)
+        out, bits = found(largest_of_rows + 1, largest_of_columns + 1)
+        assert bits == 0
+        np.testing.assert_array_equal(out, 7)  # not written
+        for i in range(TILE_ROWS):
+            limits = largest_of_rows + (np.arange(TILE_ROWS) != i)
+            out, bits = found(limits, NEVER)
+            assert bits == 1 << (TILE_COLUMNS + i)
+            np.testing.assert_array_equal(out, sums)
+        for j in range(TILE_COLUMNS):
+            limits = largest_of_columns + (np.arange(TILE_COLUMNS) != j)
+            out, bits = found(NEVER, limits)
+            assert bits == 1 << j
+            np.testing.assert_array_equal(out, sums)
+        assert found(largest_of_rows, largest_of_columns)[1] == (1 << (TILE_ROWS + TILE_COLUMNS)) - 1
 
 
-def test_without_the_compiler_products_are_those_of_unsigned_bytes():
+def test_without_the_compiler_the_same_of_unsigned_bytes():
     a, b = descriptors("random", 5), descriptors("random", TILE_COLUMNS)
-    out = np.empty((TILE_ROWS, TILE_COLUMNS), np.float32)
-    words = packed(b, 0)
+    of_rows, of_columns = lines(8, 1), lines(TILE_COLUMNS, 2)
+    sums = a[[0, 1, 2, 3, 4, 4, 4, 4]].astype(int) @ b.astype(int).T + of_rows[0][:, None] + of_columns[0]
+    of_rows[1], of_columns[1] = NEVER, NEVER
+    of_rows[1, 2] = sums[2].max()
+    of_columns[1, 47] = sums[:, 47].max()
+    out = np.zeros((TILE_ROWS, TILE_COLUMNS), np.int32)
     plain = getattr(vectors.byte_products, "__wrapped__", vectors.byte_products)
-    plain(a, 0, words, 0, out)
-    np.testing.assert_array_equal(out[:5], a.astype(int) @ b.astype(int).T)
+    assert plain(a, 0, packed(b, 0), 0, of_rows, of_columns, out) == 1 << 47 | 1 << (TILE_COLUMNS + 2)
+    np.testing.assert_array_equal(out, sums)
+    of_rows[1], of_columns[1] = NEVER, NEVER
+    assert plain(a, 0, packed(b, 0), 0, of_rows, of_columns, out) == 0
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from siftcli.kernels.vectors import (
     maximum,
     minimum,
     odd_lanes,
+    reach_mask,
     rint,
     splat,
     sqrt,
@@ -79,6 +80,20 @@ def test_a_kernel_does_what_the_plain_functions_say():
     kernel("void(float32[::1], float32[::1], float32[::1], float32[:, ::1])")(_work)(A, B, C, compiled)
     for name, expected, found in zip(NAMES, plain, compiled, strict=True):
         np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+@kernel("void(int32[::1], int64[::1])")
+def _reach(numbers, bits):
+    for at in range(bits.shape[0]):
+        bits[at] = reach_mask(numbers, at, numbers[3])
+
+
+def test_what_reaches_a_limit_is_what_the_plain_function_says():
+    numbers = np.array([-5, 9, -(1 << 31), 3, (1 << 31) - 1, 3, 2, 4] * 3, np.int32)
+    bits = np.zeros(8, np.int64)
+    _reach(numbers, bits)
+    assert bits.tolist() == [reach_mask(numbers, at, numbers[3]) for at in range(8)]
+    assert bits[0] == 0b1011_1010_1011_1010
 
 
 @kernel("void(float32[::1], int32[::1], uint8[:, ::1], float64[::1], float32[::1], int64[::1])")
