@@ -47,21 +47,26 @@ class Journal:
         if self.path is not None:
             lines = self._lines()
             write_inside(self.path, "".join(lines).encode(), overwrite=True)
-            self._file = self.path.open("a", encoding="ascii")
+            self._file = self.path.open("a", encoding="ascii", newline="\n")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._close()
         if kind is not None and not (self.found or self.begun):
             self.remove()  # there is nothing to go on from
 
     def remove(self) -> None:
         """Remove it: the run is finished."""
+        self._close()  # Windows removes no file that is open
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _lines(self) -> list[str]:
         """The lines of an earlier run that are of use, after taking them up."""
