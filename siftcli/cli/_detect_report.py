@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..formats import FAILURES, FAILURES_HEADER
 from ..words import counted
@@ -14,6 +14,7 @@ from ._output import complain, note, print_json, print_table, say, summary_rows
 from ._progress import progress
 
 if TYPE_CHECKING:
+    from ..params import SiftParams
     from ..workflows.detect_image import Outcome
     from ..workflows.detect_plan import Plan
 
@@ -98,6 +99,16 @@ def _one_line(outcome: Outcome) -> str:
         f"{outcome.job.image.label}: {width} x {height}, "
         f"{counted(info['n_keypoints'], 'keypoint')}, {outcome.time_s:.2f} s"
     )
+
+
+def tell_memory(plan: Plan, params: SiftParams, options: Mapping[str, Any]) -> None:
+    """Tell how much memory several processes may need, and what to do where there is less."""
+    from ..workflows.detect_memory import forecast
+
+    names = ("jobs", "threads", "max_image_size")
+    found = forecast(plan, params, **{name: options[name] for name in names})
+    if found is not None and (found.jobs > 1 or found.fitting_jobs < found.jobs):
+        note(found)
 
 
 def follow(outcomes: Iterator[Outcome], report: Reporter) -> None:

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..system.cores import usable_cores
+from ..words import counted
+
 LONGEST_LINE = 5000
 """Longer than any path may be."""
 
@@ -39,13 +42,17 @@ def note(message: object) -> None:
     print(printable(message), file=sys.stderr)
 
 
-def print_circumstances(threads: int | None, seconds: float | None = None) -> None:
-    """Print versions, the number of threads and the time that was needed on standard error."""
+def print_circumstances(threads: int | None, seconds: float | None = None, *, jobs: int = 1) -> None:
+    """Print versions, the numbers of threads and processes, and the time needed on standard error."""
     from ..versions import versions
 
     note(", ".join(f"{name} {version}" for name, version in versions().items()))
     time_taken = "" if seconds is None else f"; {seconds:.3f} s"
-    note(f"threads: {threads or 'all cores'}{time_taken}")
+    each = f" in each of {jobs} processes" if jobs > 1 else ""
+    n_cores = usable_cores()
+    n_threads = threads or n_cores
+    scarce = f" on {counted(n_cores, 'usable core')}" if n_threads * jobs > n_cores else ""
+    note(f"threads: {n_threads}{each}{scarce}{time_taken}")
 
 
 def say_nothing(_message: object) -> None:

@@ -142,9 +142,9 @@ def command(
 
     from ..formats._collections import WriteOptions
     from ..parallel.interrupt import Interrupt
-    from ..workflows.detect import run
+    from ..workflows.detect import run, shared_cores
     from ..workflows.detect_plan import make_plan
-    from ._detect_report import Reporter, conclude, follow
+    from ._detect_report import Reporter, conclude, follow, tell_memory
 
     overwrite = options["overwrite"]
     plan = make_plan(
@@ -165,7 +165,10 @@ def command(
     if plan.loss and not quiet:
         note(plan.loss)
     if verbose:
-        print_circumstances(options["threads"])
+        jobs, threads = shared_cores(len(plan.jobs), options["jobs"], options["threads"])
+        print_circumstances(threads, jobs=jobs)
+    if len(plan.jobs) > 1 and options["dask"] is None and not quiet:
+        tell_memory(plan, params, options)
     report = Reporter(plan, as_json=as_json, verbose=verbose, quiet=quiet)
     with Interrupt() if plan.is_batch else nullcontext(None) as interrupt:
         if interrupt is not None:

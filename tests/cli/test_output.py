@@ -90,7 +90,7 @@ def test_no_partial_file_is_left(tmp_path, monkeypatch, failing, error):
 
         monkeypatch.setattr(os, "fdopen", fdopen)
     else:
-        monkeypatch.setattr(Path, "replace", fail)
+        monkeypatch.setattr(os, "replace", fail)
     (tmp_path / "old").write_bytes(b"old")
     expected = OutputError if isinstance(error, OSError) else KeyboardInterrupt
     for name in ("old", "new"):
