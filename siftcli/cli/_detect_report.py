@@ -101,8 +101,12 @@ def _one_line(outcome: Outcome) -> str:
     )
 
 
-def tell_memory(plan: Plan, params: SiftParams, options: Mapping[str, Any]) -> None:
-    """Tell how much memory several processes may need, and what to do where there is less."""
+def tell_before(plan: Plan, params: SiftParams, options: Mapping[str, Any]) -> None:
+    """Tell what the format cannot store, and how much memory several processes may need."""
+    if plan.loss:
+        note(plan.loss)
+    if len(plan.jobs) == 1 or options["dask"] is not None:
+        return
     from ..workflows.detect_memory import forecast
 
     names = ("jobs", "threads", "max_image_size")

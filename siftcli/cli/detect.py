@@ -144,7 +144,7 @@ def command(
     from ..parallel.interrupt import Interrupt
     from ..workflows.detect import run, shared_cores
     from ..workflows.detect_plan import make_plan
-    from ._detect_report import Reporter, conclude, follow, tell_memory
+    from ._detect_report import Reporter, conclude, follow, tell_before
 
     overwrite = options["overwrite"]
     plan = make_plan(
@@ -162,13 +162,11 @@ def command(
         from ..workflows.detect_rejected import check_rejected
 
         check_rejected(plan, draw_rejected, params, overwrite=overwrite)
-    if plan.loss and not quiet:
-        note(plan.loss)
+    if not quiet:
+        tell_before(plan, params, options)
     if verbose:
         jobs, threads = shared_cores(len(plan.jobs), options["jobs"], options["threads"])
         print_circumstances(threads, jobs=jobs)
-    if len(plan.jobs) > 1 and options["dask"] is None and not quiet:
-        tell_memory(plan, params, options)
     report = Reporter(plan, as_json=as_json, verbose=verbose, quiet=quiet)
     with Interrupt() if plan.is_batch else nullcontext(None) as interrupt:
         if interrupt is not None:
