@@ -1,4 +1,4 @@
-"""Summarise rows: means over images, and confidence intervals of the differences between detectors.
+"""Summarise rows: means over images, and the differences between detectors with their intervals.
 
 Each metric is first averaged over the values of a sweep for each image, then over the images. So
 every image has the same weight, however many keypoints it has.
@@ -11,13 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .intervals import Interval, marks, over_images
 from .recovery import CORNER_TOLERANCES_PX
 from .work import Record
-
-BOOTSTRAP_SAMPLES = 10_000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ def per_image(rows: Sequence[Record], metric: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference between the means of two detectors, with its bootstrap confidence interval."""
+    """The difference between the means of two detectors, with its interval over images."""
 
     sweep: str
     budget: str
@@ -162,12 +159,21 @@ class Difference:
     metric: str
     mean: float
     low: float
+    """NaN without an interval, as ``high`` and ``p_adjusted``."""
     high: float
+    method: str
     n_images: int
+    values: tuple[float, ...]
+    """Of each image, where there is no interval."""
+    p_adjusted: float
+    mark: str
+    """``"better"``, ``"worse"`` or empty."""
 
 
 def differences(rows: Sequence[Record], pairs: Sequence[tuple[str, str]], seed: int = 0) -> list[Difference]:
     """Differences between detectors, paired over images, for each sweep, budget and metric.
+
+    The marks are corrected for the number of all that are returned.
 
     Parameters
     ----------
@@ -182,34 +188,27 @@ def differences(rows: Sequence[Record], pairs: Sequence[tuple[str, str]], seed: 
     for row in rows:
         groups.setdefault((row["sweep"], row["budget"]), {}).setdefault(row["detector"], []).append(row)
     found = [
-        _difference((*group, detector, other), by_detector, metric.name, seed)
+        ((*group, detector, other, metric), interval)
         for group, by_detector in groups.items()
         for detector, other in pairs
         if detector in by_detector and other in by_detector
-        for metric in METRICS
+        for metric, interval in _differences(by_detector[detector], by_detector[other], seed).items()
     ]
-    return [difference for difference in found if difference is not None]
+    directions = {metric.name: metric.higher_is_better for metric in METRICS}
+    marked = marks([(interval, directions[key[-1]]) for key, interval in found])
+    return [
+        Difference(*key, i.mean, i.low, i.high, i.method, i.n_images, i.values, mark.p_adjusted, mark.text)
+        for (key, i), mark in zip(found, marked, strict=True)
+    ]
 
 
-def _difference(
-    key: tuple[str, str, str, str], rows: Mapping[str, Sequence[Record]], metric: str, seed: int
-) -> Difference | None:
-    """One difference; None if no image has a value for both detectors."""
-    a, b = (per_image(rows[name], metric) for name in key[2:])
-    values = np.array([a[image] - b[image] for image in sorted(a.keys() & b.keys())])
-    if not len(values):
-        return None
-    low, high = bootstrap_interval(values, seed)
-    return Difference(*key, metric, float(values.mean()), low, high, len(values))
-
-
-def bootstrap_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the mean of values (N,)."""
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(values), size=(BOOTSTRAP_SAMPLES, len(values)))
-    means = values[drawn].mean(axis=1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+def _differences(rows: Sequence[Record], others: Sequence[Record], seed: int) -> dict[str, Interval]:
+    """Metric -> difference over the images with a value for both detectors, if there are any."""
+    columns = {}
+    for metric in METRICS:
+        a, b = (per_image(own, metric.name) for own in (rows, others))
+        columns[metric.name] = [a[image] - b[image] for image in sorted(a.keys() & b.keys())]
+    return over_images(columns, seed)
 
 
 def best(summaries: Sequence[Summary], metric: Metric) -> set[str]:

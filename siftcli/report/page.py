@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..evaluation.poses.summary import METRICS as POSE_METRICS
 from ..evaluation.poses.summary import RECONSTRUCTION_METRICS
 from ..evaluation.store import PICTURES_FOLDER
-from ..evaluation.summary import METRICS, Metric
+from ..evaluation.summary import METRICS, Difference, Metric, differences
 from ..io.limits import MAX_IMAGE_BYTES
 from ..io.reading import read_bytes
 from . import charts, tables
@@ -79,7 +79,8 @@ def make_page(runs: Sequence[Run]) -> Page:
     rows, n_left_out = compared_rows(swept)
     pose_rows, n_poses_left_out = compared_rows(posed)
     by_sweep = tables.groups(rows)
-    all_first = [row for found in next(iter(by_sweep.values()), {}).values() for row in found]
+    found = differences(rows, _pairs(swept), swept[0].results["settings"]["seed"]) if swept else []
+    all_first = [row for own in next(iter(by_sweep.values()), {}).values() for row in own]
     detectors = [name for run in swept for name in run.detectors]
     n_images = len({row["image"] for row in all_first})
     return Page(
@@ -90,7 +91,7 @@ def make_page(runs: Sequence[Run]) -> Page:
         sections=[
             *_pose_sections(posed, pose_rows),
             *(
-                _section(sweep, budgets, swept, detectors, costs=number == 0)
+                _section(sweep, budgets, found, _pairs(swept), detectors, costs=number == 0)
                 for number, (sweep, budgets) in enumerate(by_sweep.items())
             ),
         ],
@@ -126,7 +127,7 @@ def _pose_sections(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> li
         return []
     reconstructed = [row for run in runs for row in run.reconstructions]
     detectors = [name for run in runs for name in run.detectors]
-    return pose_sections(rows, reconstructed, detectors, _pairs(runs), runs[0].results["settings"]["seed"])
+    return pose_sections(rows, reconstructed, detectors, _pairs(runs))
 
 
 def _pose_definitions(runs: Sequence[Run]) -> Sequence[Metric]:
@@ -138,22 +139,23 @@ def _pose_definitions(runs: Sequence[Run]) -> Sequence[Metric]:
 def _section(
     sweep: str,
     budgets: Mapping[str, list[Any]],
-    runs: Sequence[Run],
+    found: Sequence[Difference],
+    pairs: Sequence[tuple[str, str]],
     detectors: Sequence[str],
     *,
     costs: bool,
 ) -> Section:
-    found = []
+    made = []
     for budget, rows in budgets.items():
-        found.append(tables.headline(sweep, budget, rows))
-        compared = tables.lead(sweep, budget, rows, _pairs(runs), runs[0].results["settings"]["seed"])
+        made.append(tables.headline(sweep, budget, rows))
+        compared = tables.lead(sweep, budget, found, pairs)
         if compared:
-            found.append(compared)
+            made.append(compared)
     every = [row for rows in budgets.values() for row in rows]
     drawn = charts.sweep_charts(sweep, every, detectors)
     if costs:
         drawn += charts.distribution_charts(every, detectors) + charts.cost_charts(every, detectors)
-    return Section(tables.sweep_title(sweep), found, drawn)
+    return Section(tables.sweep_title(sweep), made, drawn)
 
 
 def _pairs(runs: Sequence[Run]) -> list[tuple[str, str]]:

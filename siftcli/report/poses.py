@@ -20,7 +20,7 @@ from ..evaluation.poses.summary import (
 from ..evaluation.poses.tables import best_text, budget_title, group_title
 from ..evaluation.summary import Metric
 from .charts import Chart, styles
-from .tables import Cell, Table, difference_cell, number, pair_title
+from .tables import Cell, Table, difference_cell, how_found, number, pair_title
 
 Rows = Sequence[Mapping[str, Any]]
 Entries = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -44,7 +44,7 @@ class PoseSection:
 
 
 def pose_sections(
-    rows: Rows, reconstructed: Rows, detectors: Sequence[str], pairs: Sequence[tuple[str, str]], seed: int
+    rows: Rows, reconstructed: Rows, detectors: Sequence[str], pairs: Sequence[tuple[str, str]]
 ) -> list[PoseSection]:
     """The sections about pose, the most general first.
 
@@ -58,18 +58,16 @@ def pose_sections(
         Their names, in the order of the tables.
     pairs
         Pairs of detectors to subtract.
-    seed
-        Seed of the bootstrap.
     """
     found: dict[tuple[str, ...], dict[str, dict[str, Mapping[str, Any]]]] = {}
-    for entry in summarise(rows, seed):
+    for entry in summarise(rows):
         budget = entry["budget"]
         found.setdefault(tuple(entry[name] for name in GROUP if name != "budget"), {}).setdefault(budget, {})[
             entry["detector"]
         ] = entry
     leads = {
         (*(d[name] for name in GROUP), d["detector"], d["other"], d["metric"]): d
-        for d in differences(rows, pairs, seed)
+        for d in differences(rows, pairs)
     }
     sections = _overview(found, detectors)
     for n, (key, entries) in enumerate(found.items()):
@@ -158,15 +156,9 @@ def _lead_over_budgets(
     leads: Mapping[tuple[str, ...], Mapping[str, Any]],
     metric: Metric,
 ) -> list[Table]:
-    rows = [
-        (pair_title(a, b), [
-            difference_cell(leads.get((*key, budget, a, b, metric.name)), metric) for budget in entries
-        ])
-        for a, b in pairs
-        if any((*key, budget, a, b, metric.name) in leads for budget in entries)
-    ]  # fmt: skip
-    title = f"Differences of {metric.title}, with 95 % intervals over pairs"
-    return [Table(title, [_column(budget, metric) for budget in entries], rows)] if rows else []
+    found = {(a, b): [leads.get((*key, budget, a, b, metric.name)) for budget in entries] for a, b in pairs}
+    columns = [_column(budget, metric) for budget in entries]
+    return _lead(f"Differences of {metric.title}", columns, [metric] * len(columns), found)
 
 
 def _lead_at_budget(
@@ -176,13 +168,26 @@ def _lead_at_budget(
     leads: Mapping[tuple[str, ...], Mapping[str, Any]],
 ) -> list[Table]:
     columns = [metric for metric in METRICS if metric.higher_is_better is not None]
+    found = {(a, b): [leads.get((*key, budget, a, b, m.name)) for m in columns] for a, b in pairs}
+    return _lead(f"Differences {_at(budget)}", columns, columns, found)
+
+
+def _lead(
+    title: str,
+    columns: Sequence[Metric],
+    metrics: Sequence[Metric],
+    found: Mapping[tuple[str, str], Sequence[Mapping[str, Any] | None]],
+) -> list[Table]:
+    """A table with a row for each pair of detectors that has a difference, if there is one."""
+    present = {pair: cells for pair, cells in found.items() if any(cells)}
+    if not present:
+        return []
     rows = [
-        (pair_title(a, b), [difference_cell(leads.get((*key, budget, a, b, m.name)), m) for m in columns])
-        for a, b in pairs
-        if any((*key, budget, a, b, m.name) in leads for m in columns)
+        (pair_title(*pair), [difference_cell(cell, m) for cell, m in zip(cells, metrics, strict=True)])
+        for pair, cells in present.items()
     ]
-    title = f"Differences {_at(budget)}, with 95 % intervals over pairs"
-    return [Table(title, columns, rows)] if rows else []
+    known = [cell for cells in present.values() for cell in cells if cell]
+    return [Table(f"{title}: {how_found(known)}", columns, rows)]
 
 
 def _at(budget: str) -> str:
@@ -230,11 +235,12 @@ def _curve(key: str, metric: str, entries: Entries, detectors: Sequence[str]) ->
 def _band(
     name: str, own: Sequence[tuple[int, Mapping[str, Any]]], metric: str, colour: str
 ) -> list[dict[str, Any]]:
-    """The 95 % interval of the mean over pairs, as a polygon behind the curve."""
-    if len(own) < 2:
+    """The 95 % interval of the mean, as a polygon behind the curve, where there are two."""
+    known = [(n, limits) for n, entry in own if (limits := entry["intervals"].get(metric))]
+    if len(known) < 2:
         return []
-    low, high = zip(*(entry["intervals"][metric] for _, entry in own), strict=True)
-    counts = [n for n, _ in own]
+    low, high = zip(*(limits for _, limits in known), strict=True)
+    counts = [n for n, _ in known]
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return [
         {"type": "scatter", "mode": "none", "fill": "toself", "hoverinfo": "skip", "showlegend": False}

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..evaluation.intervals import MIN_IMAGES, VALUES, described
 from ..evaluation.recovery import CORNER_TOLERANCES_PX
 from ..evaluation.summary import (
     METRICS,
+    Difference,
     Metric,
     Summary,
     best,
-    differences,
     per_image,
     summarise_rows,
 )
@@ -50,10 +51,10 @@ class Cell:
 
     text: str
     detail: str = ""
-    """A confidence interval."""
+    """An interval, or the values of a few images."""
     is_best: bool = False
     note: str = ""
-    """"better" or "worse" if the interval excludes zero."""
+    """"better" or "worse" of a marked difference."""
 
 
 @dataclass(frozen=True)
@@ -120,19 +121,27 @@ def _cells(summary: Summary, columns: Sequence[Metric], marked: Mapping[str, set
     ]
 
 
-def lead(sweep: str, budget: str, rows: Rows, pairs: Sequence[tuple[str, str]], seed: int) -> Table | None:
+def lead(
+    sweep: str, budget: str, found: Sequence[Difference], pairs: Sequence[tuple[str, str]]
+) -> Table | None:
     """Differences between pairs of detectors with their intervals; None if there are none."""
     columns = [metric for metric in columns_of(sweep) if metric.higher_is_better is not None]
-    every = map(asdict, differences([dict(r) for r in rows], pairs, seed))
-    found = {(d["detector"], d["other"], d["metric"]): d for d in every}
-    present = [pair for pair in pairs if any(key[:2] == pair for key in found)]
+    own = [asdict(d) for d in found if (d.sweep, d.budget) == (sweep, budget)]
+    by_key = {(d["detector"], d["other"], d["metric"]): d for d in own}
+    present = [pair for pair in pairs if any(key[:2] == pair for key in by_key)]
     if not present:
         return None
     lines = [
-        (pair_title(a, b), [difference_cell(found.get((a, b, metric.name)), metric) for metric in columns])
+        (pair_title(a, b), [difference_cell(by_key.get((a, b, metric.name)), metric) for metric in columns])
         for a, b in present
     ]
-    return Table(f"Differences {BUDGET_TITLES[budget]}, with 95 % intervals over images", columns, lines)
+    return Table(f"Differences {BUDGET_TITLES[budget]}: {how_found(own)}", columns, lines)
+
+
+def how_found(differences: Sequence[Mapping[str, Any]]) -> str:
+    """How the intervals of a table were found; of columns that lack values of some images, the others'."""
+    largest = max(differences, key=lambda d: d["n_images"])
+    return described(largest["method"], largest["n_images"])
 
 
 def pair_title(a: str, b: str) -> str:
@@ -142,14 +151,19 @@ def pair_title(a: str, b: str) -> str:
 
 
 def difference_cell(found: Mapping[str, Any] | None, metric: Metric) -> Cell:
-    """A difference (``mean``, ``low``, ``high``), marked if its interval excludes zero."""
+    """A difference (``mean``, ``low``, ``high``, ``method``, ``values``, ``mark``)."""
     if found is None:
         return Cell("–")
-    low, high = (number(found[end], metric, signed=True) for end in ("low", "high"))
-    note = ""
-    if not found["low"] <= 0 <= found["high"] and round(found["mean"], metric.decimals):
-        note = "better" if (found["mean"] > 0) == metric.higher_is_better else "worse"
-    return Cell(number(found["mean"], metric, signed=True), f"{low} to {high}", note=note)
+    note = found["mark"] if round(found["mean"], metric.decimals) else ""
+    return Cell(number(found["mean"], metric, signed=True), _uncertainty(found, metric), note=note)
+
+
+def _uncertainty(found: Mapping[str, Any], metric: Metric) -> str:
+    """The interval as text, or a few values instead of it."""
+    if found["method"] != VALUES:
+        return " to ".join(number(found[end], metric, signed=True) for end in ("low", "high"))
+    few = 1 < len(found["values"]) < MIN_IMAGES
+    return ", ".join(number(value, metric, signed=True) for value in found["values"]) if few else ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The benchmark of poses: its geometry on cameras whose answer is known, its readers, its degradations."""
 
+import itertools
 import json
 import math
 import re
@@ -17,6 +18,7 @@ from pose_scenes import PICTURE, quaternion, rotation_about_y, write_scene
 from siftcli import detectors
 from siftcli.detection import detect
 from siftcli.errors import InputError, OutputError, ParameterError
+from siftcli.evaluation.intervals import over_pairs
 from siftcli.evaluation.poses.cameras import (
     Camera,
     RelativePose,
@@ -34,7 +36,6 @@ from siftcli.evaluation.poses.scenes import Limits, View, read_scenes
 from siftcli.evaluation.poses.settings import PoseSettings
 from siftcli.evaluation.poses.summary import to_tables
 from siftcli.evaluation.poses.tables import text_tables
-from siftcli.evaluation.summary import bootstrap_interval
 from siftcli.features import Features
 from siftcli.params import SiftParams
 from siftcli.sift.selection import SPREAD_POWER
@@ -371,7 +372,7 @@ def test_the_command_writes_tables(scene, tmp_path):
         "1",
     ]
     done = subprocess.run([*command, *args], capture_output=True, text=True, check=True)
-    assert "plane, 100 features (1 pairs)" in done.stdout
+    assert "plane, 100 features (1 pair)" in done.stdout
     assert "AUC 1°" in done.stdout
     results = json.loads((out / "results.json").read_text())
     siftcli = [row for row in results["rows"] if row["detector"] == "siftcli" and row["budget"] == "100"]
@@ -387,35 +388,47 @@ def test_the_command_writes_tables(scene, tmp_path):
     assert "as its camera says" in done.stderr
 
 
-def rows_of(name, values, **where):
+def rows_of(name, values, ends=None, **where):
     common = {"scene": "s", "degradation": "clean", "geometry": "essential", "budget": "9", **where}
     return [
-        {**common, "detector": name, "image_a": "a", "image_b": f"{i:03}", "auc_1deg": v, "n_true": 3}
-        for i, v in enumerate(values)
+        {**common, "detector": name, "image_a": a, "image_b": b, "auc_1deg": v, "n_true": 3}
+        for (a, b), v in zip(ends or [("a", f"{i:03}") for i in range(len(values))], values, strict=True)
     ]
 
 
-def test_differences_are_paired_over_pairs_and_have_the_bootstraps_interval():
+def test_differences_are_paired_over_pairs_and_have_the_interval_over_images():
     rng = np.random.default_rng(2)
-    a = rng.uniform(size=40)
-    b = a - 0.1 + 0.01 * rng.standard_normal(40)
-    rows = rows_of("x", a) + list(reversed(rows_of("y", b)))  # in another order
-    tables = to_tables(rows, ["x", "y"], seed=4)
-    found = {d["metric"]: d for d in tables["differences"]}
-    low, high = bootstrap_interval(a - b, seed=4)
-    # The means are taken in single precision.
-    assert [found["auc_1deg"][end] for end in ("low", "high")] == pytest.approx([low, high], abs=1e-6)
-    assert found["auc_1deg"]["mean"] == pytest.approx(np.mean(a - b))
-    assert 0.09 < low < high < 0.11  # unpaired it would reach from -0.03 to 0.23
+    a = rng.uniform(size=45)
+    b = a - 0.1 + 0.01 * rng.standard_normal(45)
+    ends = list(itertools.combinations("abcdefghij", 2))
+    rows = rows_of("x", a, ends) + list(reversed(rows_of("y", b, ends)))  # in another order
+    tables = to_tables(rows, ["x", "y"])
+    found = {d["metric"]: d for d in tables["differences"]}["auc_1deg"]
+    expected = over_pairs(a - b, ends)
+    assert [found["low"], found["high"]] == pytest.approx([expected.low, expected.high])
+    assert (found["method"], found["n_images"], found["n_pairs"]) == ("jackknife", 10, 45)
+    assert found["mean"] == pytest.approx(np.mean(a - b))
+    assert found["mark"] == "better"
+    assert 0.09 < found["low"] < found["high"] < 0.11  # unpaired it would reach from -0.04 to 0.24
     entry = next(e for e in tables["summary"] if e["detector"] == "x")
     assert entry["means"]["auc_1deg"] == pytest.approx(a.mean())
-    assert entry["intervals"]["auc_1deg"] == pytest.approx(bootstrap_interval(a, seed=4), abs=1e-6)
-    assert entry["n_pairs"] == 40
+    own = over_pairs(a, ends)
+    assert entry["intervals"]["auc_1deg"] == pytest.approx([own.low, own.high])
+    assert (entry["n_pairs"], entry["n_images"]) == (45, 10)
+
+
+def test_few_images_and_an_image_in_every_pair_have_no_interval():
+    few = rows_of("x", np.arange(10.0), itertools.combinations("abcde", 2))
+    star = rows_of("x", np.arange(10.0))
+    for rows in (few, star):
+        (entry,) = to_tables(rows, ["x"])["summary"]
+        assert entry["intervals"]["auc_1deg"] is None
+        assert entry["means"]["auc_1deg"] == 4.5
 
 
 def test_values_that_are_missing_are_left_out_of_means_and_differences():
     rows = rows_of("x", [0.5, None, 0.7]) + rows_of("y", [0.1, 0.2, None])
-    tables = to_tables(rows, ["x", "y"], seed=0)
+    tables = to_tables(rows, ["x", "y"])
     means = {e["detector"]: e["means"] for e in tables["summary"]}
     assert means["x"]["auc_1deg"] == pytest.approx(0.6)
     assert math.isnan(means["x"]["coverage"])
@@ -426,11 +439,11 @@ def test_values_that_are_missing_are_left_out_of_means_and_differences():
 def test_tables_have_a_title_for_each_kind_and_the_best_in_bold():
     rows = rows_of("x", [0.5]) + rows_of("y", [0.25], degradation="motion", geometry="fundamental")
     rows += rows_of("z", [0.75], budget="default")
-    text = text_tables({**to_tables(rows, ["x"], seed=0), "reconstructions": []})
+    text = text_tables({**to_tables(rows, ["x"]), "reconstructions": []})
     assert re.findall("^s.*", text, re.M) == [
-        "s, 9 features (1 pairs)",
-        "s, motion blur, fundamental matrix, 9 features (1 pairs)",
-        "s, at defaults (1 pairs)",
+        "s, 9 features (1 pair)",
+        "s, motion blur, fundamental matrix, 9 features (1 pair)",
+        "s, at defaults (1 pair)",
     ]
     assert "| x | **0.500** | –" in text
 

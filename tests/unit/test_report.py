@@ -156,7 +156,13 @@ def pose_results(folder: Path, shift: float, detectors=("siftcli", "opencv")) ->
         for budget, detector, i in itertools.product(POSE_BUDGETS, detectors, range(n)):
             auc = 0.4 + shift + 0.05 * (detector == "siftcli") + 0.1 * POSE_BUDGETS.index(budget) + 0.01 * i
             row = {"scene": scene, "degradation": "clean", "geometry": "essential", "budget": budget}
-            row |= {"detector": detector, "image_a": "a", "image_b": str(i), "n_first": 90, "time_s": 0.5}
+            row |= {
+                "detector": detector,
+                "image_a": str(i),
+                "image_b": str((i + 1) % n),
+                "n_first": 90,
+                "time_s": 0.5,
+            }
             row |= {metric.name: auc for metric in POSE_METRICS if metric.name not in row}
             rows += [row, {**row, "degradation": "motion", "auc_1deg": auc / 2}]
     made = [
@@ -201,6 +207,15 @@ def test_poses_have_tables_and_curves_with_bands(poses):
     assert {(cell.text, cell.detail, cell.note) for cell in differences} == {
         ("+0.050", "+0.050 to +0.050", "better")
     }
+    assert castle.tables[1].title == "Differences of AUC 1°: 95 % intervals by a jackknife over 6 images"
+    ((_, few),) = page.sections[3].tables[1].rows  # door has four pairs of four images
+    assert {(cell.text, cell.detail, cell.note) for cell in few} == {
+        ("+0.050", ", ".join(["+0.050"] * 4), "")
+    }
+    assert (
+        page.sections[3].tables[1].title == "Differences of AUC 1°: values, too few for intervals (4 images)"
+    )
+    assert not [trace for trace in page.sections[3].charts[0].figure["data"] if "fill" in trace]
     figure = castle.charts[0].figure
     bands = [trace for trace in figure["data"] if trace.get("fill") == "toself"]
     assert len(bands) == 2
@@ -285,8 +300,8 @@ if find_browser():  # Debian's chromium in CI; the other tests do without
         with Browser(find_browser(), tmp_path / "profile") as browser:
             browser.open(write_report([poses]))
             drawn = "document.querySelectorAll('.chart .scatterlayer .trace').length"
-            # On each of 8 charts two curves, two bands and two marks.
-            assert browser.evaluate(drawn) == 8 * 6
+            # On each of 8 charts two curves and two marks; two bands where there are images enough.
+            assert browser.evaluate(drawn) == 8 * 4 + 4 * 2
             table = "document.querySelector('details.folded table').checkVisibility()"
             assert browser.evaluate(table) is False
             browser.evaluate("document.querySelector('details.folded summary').click()")

@@ -161,7 +161,7 @@ def _results(
         "rows": measured,
         "reconstruction_rows": reconstructed,
         "failures": _failures(records),
-        **to_tables(measured, settings.detectors, settings.seed),
+        **to_tables(measured, settings.detectors),
         "reconstructions": summarise_reconstructions(reconstructed),
     }
 

@@ -1,15 +1,14 @@
-"""Summarise rows: means over the pairs of a scene, and confidence intervals of differences."""
+"""Summarise rows: means over the pairs of a scene, and differences, with their intervals over images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..summary import BOOTSTRAP_SAMPLES, CONFIDENCE, Metric
+from ..intervals import Interval, marks, over_pairs
+from ..summary import Metric
 from .options import AUC_LIMITS_DEG
 
 Rows = Sequence[Mapping[str, Any]]
@@ -80,31 +79,43 @@ def by_pair(rows: Rows, metric: str) -> dict[tuple[str, str], float]:
     }
 
 
-def to_tables(rows: Rows, names: Sequence[str], seed: int) -> dict[str, list[dict[str, Any]]]:
+def to_tables(rows: Rows, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Means over pairs, and differences between the first detector and each other, as plain values."""
     pairs = [(names[0], other) for other in names[1:]]
-    return {"summary": summarise(rows, seed), "differences": differences(rows, pairs, seed)}
+    return {"summary": summarise(rows), "differences": differences(rows, pairs)}
 
 
-def summarise(rows: Rows, seed: int = 0) -> list[dict[str, Any]]:
-    """Means over the pairs of each group and detector, and the 95 % bootstrap interval of each."""
+def summarise(rows: Rows) -> list[dict[str, Any]]:
+    """Means over the pairs of each group and detector, and the interval of each over images."""
     return [
-        {**dict(zip(GROUP, key, strict=True)), "detector": name, "n_pairs": len(own), **_means(own, seed)}
+        {**dict(zip(GROUP, key, strict=True)), "detector": name, "n_pairs": len(own), **_means(own)}
         for key, by_detector in groups(rows).items()
         for name, own in by_detector.items()
     ]
 
 
-def _means(rows: Rows, seed: int) -> dict[str, dict[str, Any]]:
-    values = {metric.name: np.array(list(by_pair(rows, metric.name).values())) for metric in METRICS}
+def _means(rows: Rows) -> dict[str, Any]:
+    values = {metric.name: by_pair(rows, metric.name) for metric in METRICS}
+    found = {name: _interval(own) for name, own in values.items() if own}
+    images = {image for row in rows for image in (row["image_a"], row["image_b"])}
     return {
-        "means": {name: float(v.mean()) if len(v) else float("nan") for name, v in values.items()},
-        "intervals": {name: list(limits) for name, limits in bootstrap_intervals(values, seed).items()},
+        "n_images": len(images),
+        "means": {name: found[name].mean if name in found else float("nan") for name in values},
+        "intervals": {
+            name: None if np.isnan(interval.low) else [interval.low, interval.high]
+            for name, interval in found.items()
+        },
     }
 
 
-def differences(rows: Rows, pairs: Sequence[tuple[str, str]], seed: int = 0) -> list[dict[str, Any]]:
-    """Differences between detectors, paired over the pairs of views, with their 95 % bootstrap interval.
+def _interval(values: Mapping[tuple[str, str], float]) -> Interval:
+    return over_pairs(list(values.values()), list(values))
+
+
+def differences(rows: Rows, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Differences between detectors, paired over the pairs of views, with their interval over images.
+
+    The marks are corrected for the number of all that are returned.
 
     Parameters
     ----------
@@ -112,54 +123,39 @@ def differences(rows: Rows, pairs: Sequence[tuple[str, str]], seed: int = 0) -> 
         The rows of any number of detectors.
     pairs
         Pairs of detector names; the mean of the second is subtracted from that of the first.
-    seed
-        Seed of the bootstrap.
     """
-    return [
-        {**dict(zip(GROUP, key, strict=True)), "detector": name, "other": other, **found}
+    found = [
+        ({**dict(zip(GROUP, key, strict=True)), "detector": name, "other": other}, *difference)
         for key, by_detector in groups(rows).items()
         for name, other in pairs
         if name in by_detector and other in by_detector
-        for found in _differences(by_detector[name], by_detector[other], seed)
+        for difference in _differences(by_detector[name], by_detector[other])
+    ]
+    marked = marks([(interval, metric.higher_is_better) for _, metric, interval, _ in found])
+    return [
+        {
+            **key,
+            "metric": metric.name,
+            "mean": interval.mean,
+            "low": interval.low,
+            "high": interval.high,
+            "method": interval.method,
+            "n_images": interval.n_images,
+            "n_pairs": n_pairs,
+            "values": interval.values,
+            "p_adjusted": mark.p_adjusted,
+            "mark": mark.text,
+        }
+        for (key, metric, interval, n_pairs), mark in zip(found, marked, strict=True)
     ]
 
 
-def _differences(rows: Rows, others: Rows, seed: int) -> Iterator[dict[str, Any]]:
-    values = {}
+def _differences(rows: Rows, others: Rows) -> Iterator[tuple[Metric, Interval, int]]:
     for metric in METRICS:
         a, b = (by_pair(own, metric.name) for own in (rows, others))
-        values[metric.name] = np.array([a[pair] - b[pair] for pair in sorted(a.keys() & b.keys())])
-    for name, (low, high) in bootstrap_intervals(values, seed).items():
-        mean, n_pairs = float(values[name].mean()), len(values[name])
-        yield {"metric": name, "mean": mean, "low": low, "high": high, "n_pairs": n_pairs}
-
-
-def bootstrap_intervals(
-    values: Mapping[str, NDArray[np.float64]], seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """The 95 % percentile bootstrap interval of the mean of each metric's values (N,), N > 0.
-
-    As :func:`~siftcli.evaluation.summary.bootstrap_interval`, for all metrics at once: there are thousands.
-    """
-    by_length: dict[int, list[str]] = {}
-    for name, found in values.items():
-        by_length.setdefault(len(found), []).append(name)
-    limits: dict[str, tuple[float, float]] = {}
-    for n in by_length.keys() - {0}:
-        names = by_length[n]
-        means = _resampled(n, seed) @ np.column_stack([values[name] for name in names]).astype(np.float32)
-        low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-        limits |= {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
-    return {name: limits[name] for name in values if name in limits}
-
-
-@lru_cache(maxsize=2)
-def _resampled(n: int, seed: int) -> NDArray[np.float32]:
-    """(samples, N) the share of each of N values in each sample that is drawn; 40 kB for each value."""
-    drawn = np.random.default_rng(seed).integers(n, size=(BOOTSTRAP_SAMPLES, n))
-    shares = np.zeros((BOOTSTRAP_SAMPLES, n), np.float32)
-    np.add.at(shares, (np.arange(BOOTSTRAP_SAMPLES)[:, None], drawn), np.float32(1 / n))
-    return shares
+        values = {pair: a[pair] - b[pair] for pair in sorted(a.keys() & b.keys())}
+        if values:
+            yield metric, _interval(values), len(values)
 
 
 def summarise_reconstructions(rows: Rows) -> list[dict[str, Any]]:
