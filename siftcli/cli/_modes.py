@@ -138,6 +138,16 @@ A_MAP = Need(
     "choose one of them",
 )
 WARPS = Need(_given("warp"), "without --warp", "add --warp OUT")
+OF_EVALUATIONS = Need(
+    lambda values: not any(map(holds_matches, values["inputs"])),
+    "with a file of matches",
+    "name an evaluation",
+)
+WRITES_A_PAGE = Need(
+    lambda values: values["output"] is not None or not values["as_json"],
+    "with --json, which writes a page only with -o",
+    "name an output with -o",
+)
 OF_CAMERAS = Need(
     lambda values: values["model"] == ESSENTIAL, f"without --model {ESSENTIAL}", f"add --model {ESSENTIAL}"
 )
@@ -270,7 +280,12 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         ROTATES_BY_MODE: ("mode",),
         OWN: ("orientation",),
     },
-    "report": {ALWAYS: ("output", "quiet"), OF_MATCHES: ("images", "pictures")},
+    "report": {
+        ALWAYS: ("output", "quiet"),
+        OF_MATCHES: ("images", "pictures"),
+        OF_EVALUATIONS: ("fail_below", "as_json"),
+        WRITES_A_PAGE: ("overwrite",),
+    },
     "train-orientation": {ALWAYS: ("output", "epochs", "seed", "jobs", "overwrite", "quiet")},
     "bench": {
         ALWAYS: ("sizes", "detectors", "thread_counts", "n_pairs", "process", "output", "as_json"),

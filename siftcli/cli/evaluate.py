@@ -145,7 +145,7 @@ def command(
             planned, settings, output, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
         )
     with waiting("writing the report", show=not quiet):
-        report = write_report([output])
+        report = write_report([output], overwrite=True)
     for failure in results["failures"]:
         complain(f"{failure['image']}: {failure['detector'] or 'every detector'}: {failure['error']}")
     if not quiet:
@@ -164,7 +164,7 @@ def _tell_poses(results: dict[str, Any], output: str, *, as_json: bool, quiet: b
     from ..report import write_report
 
     with waiting("writing the report", show=not quiet):
-        report = write_report([output])
+        report = write_report([output], overwrite=True)
     for failure in results["failures"]:
         complain(f"{failure['scene']}: {failure['detector']}: {failure['error']}")
     if as_json:

@@ -20,7 +20,7 @@ from .charts import Chart
 from .embedding import data_url
 from .poses import PoseSection, pose_sections
 from .rendering import rendered
-from .runs import Run, compared_rows
+from .runs import Run, compared_rows, pairs_of
 from .tables import ImageEntry, Table
 
 MAX_PICTURE_BYTES = 12_000_000
@@ -79,7 +79,7 @@ def make_page(runs: Sequence[Run]) -> Page:
     rows, n_left_out = compared_rows(swept)
     pose_rows, n_poses_left_out = compared_rows(posed)
     by_sweep = tables.groups(rows)
-    found = differences(rows, _pairs(swept), swept[0].results["settings"]["seed"]) if swept else []
+    found = differences(rows, pairs_of(swept), swept[0].results["settings"]["seed"]) if swept else []
     all_first = [row for own in next(iter(by_sweep.values()), {}).values() for row in own]
     detectors = [name for run in swept for name in run.detectors]
     n_images = len({row["image"] for row in all_first})
@@ -91,7 +91,7 @@ def make_page(runs: Sequence[Run]) -> Page:
         sections=[
             *_pose_sections(posed, pose_rows),
             *(
-                _section(sweep, budgets, found, _pairs(swept), detectors, costs=number == 0)
+                _section(sweep, budgets, found, pairs_of(swept), detectors, costs=number == 0)
                 for number, (sweep, budgets) in enumerate(by_sweep.items())
             ),
         ],
@@ -127,7 +127,7 @@ def _pose_sections(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> li
         return []
     reconstructed = [row for run in runs for row in run.reconstructions]
     detectors = [name for run in runs for name in run.detectors]
-    return pose_sections(rows, reconstructed, detectors, _pairs(runs))
+    return pose_sections(rows, reconstructed, detectors, pairs_of(runs))
 
 
 def _pose_definitions(runs: Sequence[Run]) -> Sequence[Metric]:
@@ -156,15 +156,6 @@ def _section(
     if costs:
         drawn += charts.distribution_charts(every, detectors) + charts.cost_charts(every, detectors)
     return Section(tables.sweep_title(sweep), made, drawn)
-
-
-def _pairs(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """The pairs of detectors to subtract: the first and each other or, in a comparison, after and before."""
-    if len(runs) == 1:
-        first, *others = runs[0].detectors
-        return [(first, other) for other in others]
-    before, after = runs
-    return [(after.named(name), before.named(name)) for name in after.results["settings"]["detectors"]]
 
 
 def _pictures(runs: Sequence[Run]) -> dict[str, list[dict[str, Any]]]:

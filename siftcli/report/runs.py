@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, ParameterError
+from ..errors import InputError, ParameterError, SiftcliError
 from ..evaluation.poses.options import DATASET_NAME
 from ..evaluation.runner import SCHEMA
 from ..io.limits import MAX_FILE_BYTES
@@ -94,6 +95,43 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{path}: expected schema {SCHEMA}, got {found!r:.40}; evaluate again with this version"
         )
     return dict(results)
+
+
+def pairs_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """The pairs of detectors to subtract: the first and each other or, of two runs, after and before.
+
+    Two runs of one detector each are compared even if these are different ones.
+    """
+    if len(runs) < MAX_RUNS:
+        return [(run.detectors[0], other) for run in runs for other in run.detectors[1:]]
+    before, after = runs
+    known = list(before.results["settings"]["detectors"])
+    own = list(after.results["settings"]["detectors"])
+    if len(known) == len(own) == 1:
+        return [(after.named(own[0]), before.named(known[0]))]
+    return [(after.named(name), before.named(name)) for name in own if name in known]
+
+
+@contextmanager
+def usable(runs: Sequence[Run]) -> Iterator[None]:
+    """Results may be foreign: what goes wrong with them is an error of the input.
+
+    Raises
+    ------
+    InputError
+        If they cannot be used.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except SiftcliError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
+        raise InputError(
+            f"{runs[0].folder}: expected results of siftcli evaluate, but they cannot be used "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:80]}); evaluate again"
+        ) from error
 
 
 def compared_rows(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], int]:

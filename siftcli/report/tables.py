@@ -155,10 +155,10 @@ def difference_cell(found: Mapping[str, Any] | None, metric: Metric) -> Cell:
     if found is None:
         return Cell("–")
     note = found["mark"] if round(found["mean"], metric.decimals) else ""
-    return Cell(number(found["mean"], metric, signed=True), _uncertainty(found, metric), note=note)
+    return Cell(number(found["mean"], metric, signed=True), uncertainty(found, metric), note=note)
 
 
-def _uncertainty(found: Mapping[str, Any], metric: Metric) -> str:
+def uncertainty(found: Mapping[str, Any], metric: Metric) -> str:
     """The interval as text, or a few values instead of it."""
     if found["method"] != VALUES:
         return " to ".join(number(found[end], metric, signed=True) for end in ("low", "high"))

@@ -1,6 +1,7 @@
 """``siftcli evaluate`` and ``siftcli report`` as they are typed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,109 @@ def test_names_known_without_numpy_are_those_of_the_library():
 def test_help_needs_no_numpy(module):
     code = f"import sys, siftcli.cli.{module}; sys.exit(bool({{'numpy', 'numba', 'cv2'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def before_and_after(image, tmp_path, monkeypatch):
+    """Two folders of results: in the second every repeatability within 0.5 px is less by 0.05."""
+    monkeypatch.chdir(tmp_path)
+    args = ("--sweep", "blur,mirror", "--detectors", "opencv-precise,opencv", "--jobs", 1, "-q")
+    run(evaluate, image, "-o", "before", *args)
+    results = json.loads(Path("before/results.json").read_text())
+    for row in results["rows"]:
+        row["repeatability_05px"] -= 0.05 * (row["detector"] == "opencv-precise")
+    Path("after").mkdir()
+    Path("after/results.json").write_text(json.dumps(results))
+    return "before", "after"
+
+
+def test_two_evaluations_are_compared_on_the_screen_and_in_json(before_and_after):
+    status, printed, told = run(report, *before_and_after)
+    assert (status, told) == (0, "report: compare.html\n")
+    heading = "Blur, at default parameters, opencv-precise: after − before"
+    assert f"{heading} (values, too few for intervals (1 image))" in printed.splitlines()
+    assert re.search(r"^\| rep. 0.5 px \| \S+ \| \S+ \| −0.050 \| +\| +\|$", printed, re.M)
+    assert "Mirror, at default parameters: opencv is unchanged." in printed
+    Path("compare.html").unlink()
+    status, printed, told = run(report, *before_and_after, "--json")
+    assert (status, told, Path("compare.html").exists()) == (0, "", False)
+    found = json.loads(printed)
+    assert (found["page"], found["checks"], found["pose_differences"]) == (None, [], [])
+    key = ("blur", "default", "opencv-precise", "repeatability_05px")
+    (own,) = [d for d in found["differences"] if (d["sweep"], d["budget"], d["detector"], d["metric"]) == key]
+    assert own["value"] - own["other_value"] == pytest.approx(-0.05)
+    assert own["mean"] == pytest.approx(-0.05)
+    assert (own["run"], own["other"], own["other_run"]) == ("after", "opencv-precise", "before")
+    assert (own["low"], own["method"], own["n_images"], own["mark"]) == (None, "values", 1, "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [("before-0.06", 0), ("before-0.04", 3), ("before", 3), ("0", 0), ("1.5", 3), ("-1", 0), (".0001", 0)],
+)
+def test_a_limit_is_an_exit_status(before_and_after, limit, status):
+    option = f"repeatability_05px={limit}"
+    assert run(report, *before_and_after, "--json", "--fail-below", option)[0] == status
+
+
+def test_what_is_below_a_limit_is_told(before_and_after):
+    options = ("--json", "--fail-below", "repeatability_05px=before", "--fail-below", "matching_score=0")
+    status, printed, told = run(report, *before_and_after, *options)
+    checks = json.loads(printed)["checks"]
+    assert status == 3
+    # One budget of the mirror and two of the blur: only the first detector counts.
+    assert [check["passed"] for check in checks] == [False] * 3 + [True] * 3
+    assert {check["detector"] for check in checks} == {"opencv-precise"}
+    lines = told.splitlines()
+    assert len(lines) == 3
+    value, least = checks[0]["value"], checks[0]["limit"]
+    assert least - value == pytest.approx(0.05)
+    assert lines[0] == (
+        "siftcli: blur, default: repeatability_05px of opencv-precise is "
+        f"{value:.6g}, below {least:.6g}"
+    )  # fmt: skip
+
+
+def test_one_evaluation_is_compared_within(before_and_after):
+    status, printed, _ = run(report, "before", "--overwrite")
+    assert status == 0
+    assert "Blur, at default parameters, opencv-precise − opencv (values" in printed
+    assert "| | opencv | opencv-precise | difference | | |" in printed
+
+
+def test_two_detectors_of_two_evaluations_are_compared(image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("opencv", "opencv-precise"):
+        run(evaluate, image, "-o", name, "--sweep", "mirror", "--detectors", name, "--jobs", 1, "-q")
+    _, printed, _ = run(report, "opencv", "opencv-precise")
+    assert "opencv-precise · opencv-precise − opencv · opencv (values" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (["-o", "page.txt"], ParameterError, "page.txt: expected the name of a page, page.html"),
+        (["-o", "mine.html"], OutputError, "mine.html exists; pass --overwrite to replace it"),
+        (["--fail-below", "repeatability_05px"], ParameterError, "expects METRIC=VALUE"),
+        (["--fail-below", "repeatability_05px=nan"], ParameterError, "expects METRIC=VALUE"),
+        (["--fail-below", "sharpness=1"], ParameterError, "sharpness: it is unknown; expected one of"),
+        (["--fail-below", "time_s=1"], ParameterError, "time_s: less of it is better"),
+        (["--fail-below", "auc_5deg=0.5"], ParameterError, "auc_5deg: it was not measured"),
+    ],
+)
+def test_a_report_is_refused_before_any_work(before_and_after, options, error, message):
+    Path("mine.html").write_text("mine")
+    with pytest.raises(error, match=message):
+        run(report, *before_and_after, *options)
+    assert Path("mine.html").read_text() == "mine"
+    assert not Path("compare.html").exists()
+
+
+def test_nothing_is_replaced_in_silence(before_and_after):
+    run(report, *before_and_after, "-q")
+    for inputs, page in ((before_and_after, "compare.html"), (["before"], "before/report.html")):
+        with pytest.raises(OutputError, match=f"{page} exists; pass --overwrite"):
+            run(report, *inputs)
+        assert run(report, *inputs, "--overwrite")[0] == 0
+    with pytest.raises(ParameterError, match="two evaluations of the same detector"):
+        run(report, "before", "--json", "--fail-below", "repeatability_05px=before")

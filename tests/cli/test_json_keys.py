@@ -108,6 +108,17 @@ def test_keys_of_files_of_matches_are_documented(files):
     assert [key for key in sorted(found) if f"`{key}`" not in section("match")] == []
 
 
+def test_keys_of_reports_are_documented(files):
+    out = [str(files / "out"), str(files / "poses")]
+    made = (IMAGE, "--angles", "30"), (str(files / "scene"), "--dataset", "poses", "--budgets", "50")
+    for arguments, folder in zip(made, out, strict=True):
+        options = ("--detectors", "siftcli,opencv", "-q", "-o", folder)
+        CliRunner().invoke(siftcli, ["evaluate", *arguments, *options])
+    (found,) = printed("report", *out, "--fail-below", "precision=0")
+    assert all(found[name] for name in ("differences", "pose_differences", "checks"))
+    assert [key for key in sorted(keys(found)) if f"`{key}`" not in section("report")] == []
+
+
 def test_keys_of_results_are_documented(files):
     arguments = [
         "evaluate",

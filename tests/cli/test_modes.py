@@ -87,7 +87,12 @@ IN_EFFECT = {
         modes.ROTATES_BY_MODE: ["a.png"],
         modes.OWN: ["a.png", "--detectors", "opencv,siftcli-classic"],
     },
-    "report": {modes.ALWAYS: ["folder"], modes.OF_MATCHES: ["m.h5"]},
+    "report": {
+        modes.ALWAYS: ["folder"],
+        modes.OF_MATCHES: ["m.h5"],
+        modes.OF_EVALUATIONS: ["folder"],
+        modes.WRITES_A_PAGE: ["folder"],
+    },
     "train-orientation": {modes.ALWAYS: ["a.png", "-o", "x.npz"]},
     "bench": {
         modes.ALWAYS: ["a.png"],
@@ -155,7 +160,11 @@ NOT_IN_EFFECT = {
         modes.ROTATES_BY_MODE: ["a.png", "--sweep", "canvas"],
         modes.OWN: ["a.png", "--detectors", "opencv"],
     },
-    "report": {modes.OF_MATCHES: ["folder"]},
+    "report": {
+        modes.OF_MATCHES: ["folder"],
+        modes.OF_EVALUATIONS: ["m.h5"],
+        modes.WRITES_A_PAGE: ["folder", "--json"],
+    },
     "bench": {modes.RESIZED: ["a.png"], modes.WRITES: ["a.png"]},
 }
 """Arguments with which it is not, and every other one of the same options is."""

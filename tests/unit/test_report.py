@@ -119,7 +119,7 @@ def test_only_what_two_runs_share_is_compared(before, tmp_path):
     )
     other = evaluate(tmp_path / "other", 0, {"noise": [9]})
     with pytest.raises(InputError, match="in common"):
-        write_report([before, other], tmp_path / "page.html")
+        write_report([before, other], tmp_path / "other.html")
 
 
 def test_a_detector_keeps_its_colour_in_a_comparison():
