@@ -13,6 +13,7 @@ _OPACITY = 0.6
 """Where points lie most densely."""
 _CELLS = 56
 """Cells along the longest side."""
+_ROWS_AT_ONCE = 256
 _BLUR_CELLS = 1.0
 """σ of the blur of the counts."""
 
@@ -55,6 +56,9 @@ def tinted(
         return canvas, 0.0, cell_px
     whole = (n_columns * side, n_rows * side)
     density = cv2.resize(smooth, whole, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    opacity = (_OPACITY * np.sqrt(density / most))[:, :, np.newaxis]
-    mixed = canvas + opacity * (np.array(TINT, np.float32) - canvas)
-    return np.rint(mixed).astype(np.uint8), most, cell_px
+    picture, tint = np.empty_like(canvas), np.array(TINT, np.float32)
+    for first in range(0, height, _ROWS_AT_ONCE):  # to save memory
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        opacity = (_OPACITY * np.sqrt(density[rows] / most))[:, :, np.newaxis]
+        picture[rows] = np.rint(canvas[rows] + opacity * (tint - canvas[rows]))
+    return picture, most, cell_px

@@ -18,7 +18,17 @@ from .rendering import rendered
 
 MAX_ROWS = 400
 """Frames in the table; of more, those that failed and those with the largest residuals."""
-COLUMNS = ("frame", "", "inliers", "residual px", "shift x px", "shift y px", "rotation °", "scale", "drift px")
+COLUMNS = (
+    "frame",
+    "",
+    "inliers",
+    "residual px",
+    "shift x px",
+    "shift y px",
+    "rotation °",
+    "scale",
+    "drift px",
+)
 _MARKS = 60
 """Up to so many frames are drawn as points too."""
 
