@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._output import note, print_json, print_table
+from ._output import note, print_json, print_table, say
 
 _ROWS = (
     ("n_features_a", "features of A"),
@@ -45,6 +45,15 @@ def _print(found: dict[str, Any], draw: str | None, *, as_json: bool, quiet: boo
         print_json(found)
     elif not quiet:
         rows = [(label, found[key]) for key, label in _ROWS if found[key] not in (None, "")]
-        print_table(f"{found['image_a']} and {found['image_b']}", rows)
+        say(f"A: {found['image_a']}, B: {found['image_b']}")
+        print_table(_verdict(found), rows)
     if draw is not None and not (quiet or as_json):
         note(f"-> {draw}")
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    n, n_inliers = found["n_matches"], found["n_inliers"]
+    if found["is_verified"] is None:
+        return f"not checked: {n} matches, no model was fitted"
+    word = "verified" if found["is_verified"] else "not verified"
+    return f"{word}: {n_inliers} of {n} matches agree with a model"

@@ -25,8 +25,14 @@ _OTHER: Colour = (200, 200, 200)
 _HALO = (0, 0, 0)
 _SIDE_PER_DOT_PX = 700
 """Dots get a pixel wider for each multiple of this in the longest side."""
-_MANY = 4000
+MAX_DOTS = 4000
+"""About as many dots are drawn at most: more would hide the image."""
+_FEWEST_DOTS = 100
+"""Those of a filter that removed no more are all drawn."""
+_OUTLINED = 1500
 """If there are more dots than this, they have no outline."""
+_NARROWEST = 360
+"""Width that every entry of the legend fits."""
 _SHIFT = 4
 
 
@@ -34,6 +40,8 @@ def draw_rejected(
     image: NDArray[np.float32], removed: Mapping[str, NDArray[np.float64]], n_kept: int
 ) -> NDArray[np.uint8]:
     """Draw candidates as dots, those of the filter with the most below those of the others.
+
+    Of more than ``MAX_DOTS`` every second, third and so on of a filter is drawn, in the order given.
 
     Parameters
     ----------
@@ -52,25 +60,26 @@ def draw_rejected(
     cv2 = import_cv2()
     canvas, factor = faded_canvas(image)
     width = 1 + max(canvas.shape[:2]) // _SIDE_PER_DOT_PX
-    has_outline = sum(map(len, removed.values())) <= _MANY
-    for name in sorted(removed, key=lambda name: -len(removed[name])):
-        points = np.rint(((removed[name] + 0.5) * factor - 0.5) * (1 << _SHIFT)).astype(np.int64)
+    n_removed = sum(map(len, removed.values()))
+    step = max(1, -(-n_removed // MAX_DOTS))
+    shown = {name: xy if len(xy) <= _FEWEST_DOTS else xy[::step] for name, xy in removed.items()}
+    n_shown = sum(map(len, shown.values()))
+    has_outline = n_shown <= _OUTLINED
+    for name in sorted(shown, key=lambda name: -len(shown[name])):
+        points = np.rint(((shown[name] + 0.5) * factor - 0.5) * (1 << _SHIFT)).astype(np.int64)
         for x, y in points.tolist():
             if has_outline:
                 cv2.circle(canvas, (x, y), (width + 1) << _SHIFT, _HALO, -1, cv2.LINE_AA, _SHIFT)
             cv2.circle(canvas, (x, y), width << _SHIFT, COLOURS.get(name, _OTHER), -1, cv2.LINE_AA, _SHIFT)
-    n_removed = sum(map(len, removed.values()))
     text = f"{n_removed:,} candidates, by what removed them; {n_kept:,} keypoints were kept"
     legend = [
         Entry(f"{len(removed[name]):,} {name.replace('_', ' ')}", (COLOURS.get(name, _OTHER),))
         for name in removed
         if len(removed[name])
     ]
+    if n_shown < n_removed:
+        legend.append(Entry(f"drawn: one of {step}"))
     below = strip(max(canvas.shape[1], _NARROWEST), text, legend, DARK)
     ground = np.full((len(canvas), below.shape[1], 3), DARK[0], np.uint8)
     ground[:, : canvas.shape[1]] = canvas
     return np.vstack([ground, below])
-
-
-_NARROWEST = 360
-"""Width that every entry of the legend fits."""

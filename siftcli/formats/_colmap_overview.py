@@ -91,8 +91,9 @@ def colmap_overview(path: Path) -> ColmapOverview:
 _Row = tuple[int, int, int, int, object, int, int]
 """Columns of ``cameras``, and how many images the camera has."""
 _CAMERAS = (
-    "SELECT camera_id, model, width, height, params, prior_focal_length, "
-    "(SELECT count(*) FROM images WHERE images.camera_id = cameras.camera_id) FROM cameras ORDER BY camera_id"
+    "SELECT camera_id, model, width, height, params, prior_focal_length, ifnull(n_images, 0) FROM cameras "
+    "LEFT JOIN (SELECT camera_id, count(*) AS n_images FROM images GROUP BY camera_id) USING (camera_id) "
+    "ORDER BY camera_id"
 )
 
 

@@ -93,6 +93,8 @@ class StoredMatches:
     """(M, 2) rows of the features of the first and of the second image."""
     inliers: NDArray[np.bool_] | None
     """(M,); None if no model was fitted."""
+    is_verified: bool | None = None
+    """Whether a pair has a verified model; None if no model was fitted."""
 
 
 class MatchReader(Protocol):

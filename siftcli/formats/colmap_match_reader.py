@@ -57,12 +57,15 @@ class ColmapMatchReader(Closing):
         with schema.errors(self.path):
             matches = self._array("matches", number)
             inliers = self._array("two_view_geometries", number)
+            query = "SELECT config FROM two_view_geometries WHERE pair_id = ?"
+            (kind,) = self.connection.execute(query, (number,)).fetchone() or (None,)
         if matches is None and inliers is None:
             raise not_matched(self.path, first, second)
         none = np.zeros((0, 2), np.int32)
         found = merged(none if matches is None else matches, inliers)
+        is_verified = None if inliers is None else len(inliers) > 0 and kind not in _NOT_VERIFIED
         is_swapped = self.ids[first] > self.ids[second]
-        return StoredMatches(found.pairs[:, ::-1], found.inliers) if is_swapped else found
+        return StoredMatches(found.pairs[:, ::-1] if is_swapped else found.pairs, found.inliers, is_verified)
 
     def found_in(self, first: str = "", second: str = "") -> FoundIn | None:
         """The database itself."""

@@ -60,7 +60,8 @@ class HlocMatchReader(Closing):
         rows = np.flatnonzero(matches0 >= 0)
         pairs = np.column_stack([rows, matches0[rows]]).astype(np.int32)
         inliers = np.ones(len(pairs), bool) if self.has_models else None
-        return StoredMatches(pairs[:, ::-1] if is_swapped else pairs, inliers)
+        is_verified = len(pairs) > 0 if self.has_models else None
+        return StoredMatches(pairs[:, ::-1] if is_swapped else pairs, inliers, is_verified)
 
     def found_in(self, first: str = "", second: str = "") -> FoundIn | None:
         """The features that a pair was found in, or those of the first pair that records it."""

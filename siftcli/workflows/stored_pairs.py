@@ -50,6 +50,7 @@ class ShownPair:
             "n_features_b": len(self.features[1]),
             "n_matches": len(self.matches.pairs),
             "n_inliers": self.n_inliers,
+            "is_verified": self.matches.is_verified,
             "pair_reason": self.reason,
         }
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 import siftcli
 from siftcli.__main__ import run
-from siftcli.drawing.rejected import COLOURS, draw_rejected
+from siftcli.drawing.rejected import COLOURS, MAX_DOTS, draw_rejected
 from siftcli.explanation.rejected import FILTERS, rejected
 from siftcli.image import read_image
 from siftcli.params import SiftParams
@@ -125,6 +125,15 @@ def test_dots_have_the_colour_of_their_filter():
     for name, xy in places.items():
         x, y = ((xy[0] + 0.5) * factor - 0.5).round().astype(int)
         assert tuple(picture[y, x].tolist()) == COLOURS[name]
+
+
+def test_of_many_candidates_some_are_drawn_of_each_filter():
+    rng = np.random.default_rng(0)
+    places = {"edge": rng.uniform(0, 1000, (20000, 2)), "low_response": rng.uniform(0, 1000, (60, 2))}
+    picture = draw_rejected(np.full((1000, 1000), 0.5, np.float32), places, 5)[:1000]
+    n_pixels = {name: int((picture == COLOURS[name]).all(axis=2).sum()) for name in places}
+    assert n_pixels["edge"] < 20 * MAX_DOTS  # all would be five times as many
+    assert n_pixels["low_response"] > 5 * 40  # all are drawn
 
 
 def test_the_command_draws_what_was_removed(here, capsys):

@@ -52,6 +52,27 @@ def test_json_tells_what_is_stored(here, capsys):
     found = json.loads(capsys.readouterr().out)
     assert (found["image_a"], found["n_features_a"], found["n_features_b"]) == ("a.png", 200, 200)
     assert found["n_matches"] >= found["n_inliers"] > 15
+    assert found["is_verified"] is True
+
+
+def test_the_verdict_of_a_pair_comes_first(here, capsys):
+    assert run(["match", "x.db", *PAIR]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "A: a.png, B: b.png"
+    assert lines[1].startswith("verified: ")
+    assert run(["match", "x.db", "--pairs", "exhaustive", "--min-inliers", "5000", "--overwrite", "-q"]) == 0
+    assert run(["match", "x.db", *PAIR]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("not verified: ")
+    assert run(["detect", "in", "-o", "f.h5", "--max-features", "200", "-q"]) == 0
+    none = ["match", "f.h5", "--pairs", "exhaustive", "--model", "none", "-o", "n.h5", "-q"]
+    assert run(none) == 0
+    assert run([*none[:3], "exhaustive", "-o", "m.h5", "-q"]) == 0
+    assert run(["match", "n.h5", *PAIR]) == 0
+    assert run(["match", "m.h5", *PAIR]) == 0
+    verdicts = [
+        line for line in capsys.readouterr().out.splitlines() if ": " in line and not line.startswith("A:")
+    ]
+    assert [line.partition(":")[0] for line in verdicts] == ["not checked", "verified"]
 
 
 def test_the_drawing_does_not_depend_on_how_the_images_are_found(here, capsys):
