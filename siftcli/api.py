@@ -12,6 +12,7 @@ from . import detection
 from .errors import InputError, ParameterError
 from .features import Features
 from .image import ImageSource, Picture, page_index, read_image, read_mask
+from .image.by_rows import RowPicture, open_rows, what_needs_all
 from .image.stretch import DISTANCE_BYTES, distance_to
 from .io.limits import MAX_FEATURES, require_memory
 from .params import SiftParams
@@ -103,14 +104,18 @@ def detect(  # noqa: PLR0913  what the command asks for, by keyword
     0
     """
     params = asked_for(params, preset, options)
-    picture = read_image(
-        image,
-        exif_orientation=exif_orientation,
-        max_image_size=max_image_size,
-        page=page_index(page),
-        stretch=stretch,
-        nodata=nodata,
-    )
+    reading: dict[str, Any] = {
+        "exif_orientation": exif_orientation,
+        "max_image_size": max_image_size,
+        "page": page_index(page),
+        "stretch": stretch,
+        "nodata": nodata,
+    }
+    whole_for = what_needs_all(mask=mask is not None, views=params.views)
+    rows = open_rows(image, **reading, whole_for=whole_for)
+    if rows is not None:
+        return detect_in_picture(rows, params, threads=threads, with_descriptors=with_descriptors)
+    picture = read_image(image, **reading)
     allowed = None if mask is None else read_mask(mask, picture)
     return detect_in_picture(
         picture, params, mask=allowed, threads=threads, with_descriptors=with_descriptors
@@ -118,7 +123,7 @@ def detect(  # noqa: PLR0913  what the command asks for, by keyword
 
 
 def detect_in_picture(
-    picture: Picture,
+    picture: Picture | RowPicture,
     params: SiftParams,
     *,
     mask: NDArray[np.bool_] | None = None,
@@ -157,11 +162,12 @@ def detect_in_picture(
     return picture.to_input_frame(features)
 
 
-def _require_memory(picture: Picture, params: SiftParams) -> None:
+def _require_memory(picture: Picture | RowPicture, params: SiftParams) -> None:
     height, width = picture.grey.shape
     room_bytes = 0 if picture.left_out is None else height * width * DISTANCE_BYTES
+    rows = picture.grey if isinstance(picture, RowPicture) else None
     require_memory(
-        detection.working_bytes((height, width), params) + room_bytes,
+        detection.working_bytes((height, width), params, rows) + room_bytes,
         f"{picture.label}: detection in {width} x {height} pixels",
         "pass --max-image-size (max_image_size) or --first-octave 0",
     )

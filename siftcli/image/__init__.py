@@ -1,10 +1,6 @@
 """Reading images: file or array to float32 grey in [0, 1], and coordinates back to input pixels.
 
-* Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), computed sample by sample
-  without rounding, so that it commutes exactly with rotating and mirroring.
-* Integer samples are divided by their full scale; float samples are used unchanged.
-* Transparent pixels are blended with white, as viewers do: the hidden colour of a fully
-  transparent pixel has no effect.
+* Samples become grey one by one (:mod:`.grey`).
 * Images of low contrast can be stretched; pixels without a value are then left out (:mod:`.stretch`).
 """
 
@@ -20,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, ParameterError
 from .decoded import Decoded
 from .decoding import decode
+from .grey import has_alpha, plain_grey
 from .picture import Picture, size_text
 from .reduction import nearest
 from .stretch import NO_STRETCH, check_stretch, has_value, stretched
@@ -44,12 +41,6 @@ MIN_MAX_IMAGE_SIZE = 16
 
 FLOAT_RANGE = (-0.5, 1.5)
 """Accepted float samples: nominally [0, 1], with room for the overshoot of resampling filters."""
-
-GREY_WEIGHTS = (299, 587, 114)
-"""ITU-R BT.601, in thousandths: whole numbers make the sum of whole samples exact."""
-_WEIGHT_SUM = 1000
-
-_SAMPLES_AT_ONCE = 1 << 16
 
 
 def read_image(
@@ -141,9 +132,9 @@ def read_mask(source: ImageSource, picture: Picture, *, stored_frame: bool = Fal
     samples = _oriented(decoded.samples, decoded.exif_orientation)
     if stored_frame:
         samples = _oriented(samples, picture.exif_orientation)
-    n_colours = samples.shape[2] - _has_alpha(samples)
+    n_colours = samples.shape[2] - has_alpha(samples)
     allowed = np.asarray((samples[:, :, :n_colours] != 0).any(axis=2))
-    if _has_alpha(samples):
+    if has_alpha(samples):
         allowed &= samples[:, :, -1] != 0
     size = (allowed.shape[1], allowed.shape[0])
     if size != picture.input_size:
@@ -224,16 +215,12 @@ def _from_array(source: Any) -> Decoded:
     raise InputError(f"an image array must be uint8, uint16, float or bool; got {array.dtype}")
 
 
-def _has_alpha(samples: NDArray[Any]) -> bool:
-    return samples.shape[2] in (2, 4)
-
-
 def _left_out(decoded: Decoded, stretch: str, nodata: float | None) -> NDArray[np.bool_] | None:
     """(H, W) pixels without a value, in the stored frame; None when there are none."""
     if stretch == NO_STRETCH and nodata is None:
         return None
     samples = decoded.samples
-    n_colours = samples.shape[2] - _has_alpha(samples)
+    n_colours = samples.shape[2] - has_alpha(samples)
     found = np.zeros(samples.shape[:2], bool)
     value = decoded.nodata if nodata is None and stretch != NO_STRETCH else nodata
     if value is not None:
@@ -241,7 +228,7 @@ def _left_out(decoded: Decoded, stretch: str, nodata: float | None) -> NDArray[n
     if stretch != NO_STRETCH:
         if samples.dtype.kind == "f":
             found |= ~np.isfinite(samples).all(axis=2)
-        if _has_alpha(samples):
+        if has_alpha(samples):
             found |= samples[:, :, -1] == 0
     return found if found.any() else None
 
@@ -253,50 +240,10 @@ def _grey(
     if stretch == NO_STRETCH and decoded.samples.dtype.kind == "f":
         _check_float(decoded.samples if left_out is None else decoded.samples[~left_out], name)
     if stretch == NO_STRETCH and left_out is None:
-        return _plain_grey(decoded, np.float32)
+        return plain_grey(decoded, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         # In double precision: for values far from 0, such as kelvins, single precision keeps few digits.
-        return stretched(_plain_grey(decoded, np.float64), left_out, stretch, name or "the image")
-
-
-def _plain_grey(decoded: Decoded, dtype: type[np.floating[Any]]) -> NDArray[Any]:
-    """(H, W) grey, samples over their full scale, in the stored frame."""
-    samples = decoded.samples
-    if samples.dtype in (np.uint8, np.uint16) and samples.shape[2] == 1:
-        values = np.arange(np.iinfo(samples.dtype).max + 1) / decoded.full_scale
-        return np.take(values.astype(dtype), samples[:, :, 0])
-    grey = np.empty(samples.shape[:2], dtype)
-    # In double precision, a few rows at a time, to save memory.
-    n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])
-    for first in range(0, len(grey), n_rows):
-        rows = slice(first, first + n_rows)
-        grey[rows] = _grey_rows(samples[rows], decoded)
-    return grey
-
-
-def _grey_rows(samples: NDArray[Any], decoded: Decoded) -> NDArray[np.floating]:
-    grey = _weighted(samples, decoded.full_scale)
-    if _has_alpha(samples):
-        alpha = np.divide(samples[:, :, -1], decoded.full_scale, dtype=np.float64)
-        grey = (grey if decoded.premultiplied else grey * alpha) + (1 - alpha)
-    return grey
-
-
-def _weighted(samples: NDArray[Any], full_scale: float) -> NDArray[np.floating]:
-    """Compute grey over its full scale; for R = G = B exactly the value of the grey image.
-
-    Sums and products are those of single samples, never of a matrix product, whose
-    order of summation may depend on where in memory a pixel lies.
-    """
-    if samples.shape[2] < 3:
-        return np.asarray(np.divide(samples[:, :, 0], full_scale, dtype=np.float64))
-    # Sums of 8-bit samples are exact in single precision, and their quotients round to the same numbers as in
-    # double precision: none is close to halfway between two float32.
-    dtype = np.float32 if samples.dtype == np.uint8 and not _has_alpha(samples) else np.float64
-    total = np.zeros(samples.shape[:2], dtype)
-    for channel, weight in enumerate(GREY_WEIGHTS):
-        total += np.multiply(samples[:, :, channel], weight, dtype=dtype)
-    return np.asarray(total / (full_scale * _WEIGHT_SUM))
+        return stretched(plain_grey(decoded, np.float64), left_out, stretch, name or "the image")
 
 
 def _check_float(samples: NDArray[Any], name: str) -> None:

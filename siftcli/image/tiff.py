@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..io.limits import require_memory
 from .decoded import Decoded, check_page, check_size, damage, truncated, unsupported, valid_orientation
@@ -17,8 +17,9 @@ from .tiff_pixels import read_pixels
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _CANON_RAW = slice(8, 10), b"CR"
-_COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
-_ORIENTATION, _GDAL_NODATA = 274, 42113
+RAW_KINDS = 32803, 34892
+"""Photometric interpretations of a sensor's values: a colour filter's, and linear ones."""
+ORIENTATION, _GDAL_NODATA = 274, 42113
 _BLACK_IS_ZERO, _RGB = 1, 2
 # All tags on which the pixels depend.
 _STRUCTURE = {
@@ -44,14 +45,14 @@ def decode_tiff(data: bytes, page: int = 0) -> Decoded:
     pictures = full_pictures(data)
     check_page(page, len(pictures))
     chosen = pictures[page]
-    if chosen.photometric in (_COLOUR_FILTER, _LINEAR_RAW):
+    if chosen.photometric in RAW_KINDS:
         return decode_raw(data, page)
     with damage():  # a tag may hold anything
-        tags = _tags(data, chosen)
+        tags = tags_of(io.BytesIO(data), chosen)
         check_size(chosen.size)
         _check_memory(tags)
         samples, full_scale, premultiplied = samples_of(read_pixels(tags, data), tags)
-        orientation = valid_orientation(tags.tags.valueof(_ORIENTATION, 1))
+        orientation = valid_orientation(tags.tags.valueof(ORIENTATION, 1))
         nodata = _nodata(tags)
     return Decoded(samples, full_scale, orientation, len(pictures), premultiplied, nodata)
 
@@ -70,11 +71,12 @@ def _nodata(tags: Any) -> float | None:
         return None
 
 
-def _tags(data: bytes, chosen: Directory) -> Any:
+def tags_of(content: BinaryIO, chosen: Directory) -> Any:
     """Tifffile's page, with every tag that matters, each with one value."""
     import tifffile
 
-    file = tifffile.TiffFile(io.BytesIO(data))
+    content.seek(0)
+    file = tifffile.TiffFile(content)
     file.filehandle.seek(chosen.at)
     page = tifffile.TiffPage(file, 0)
     for tag in _STRUCTURE.intersection(chosen.tags):

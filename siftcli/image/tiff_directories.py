@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from .decoded import BadImageError, truncated
 
@@ -44,24 +45,33 @@ class Directory:
         return self.size[0] * self.size[1]
 
 
+class Content(Protocol):
+    """The bytes of a file, at hand or read when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 class _Layout:
     """Numbers and addresses as the first bytes of the file say."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Content) -> None:
         self.data = data
         self.order = "<" if data[:2] == b"II" else ">"
-        big = struct.unpack_from(self.order + "H", data, 2)[0] == 43
+        big = struct.unpack(self.order + "H", data[2:4])[0] == 43
         self.word, self.count = ("Q", "Q") if big else ("I", "H")
         self.entry_bytes, self.start = (20, 8) if big else (12, 4)
 
     def read(self, code: str, at: int, n: int = 1) -> tuple[int, ...]:
-        return struct.unpack_from(f"{self.order}{n}{code}", self.data, at)
+        layout = f"{self.order}{n}{code}"
+        return struct.unpack(layout, self.data[at : at + struct.calcsize(layout)])
 
     def size_of(self, code: str) -> int:
         return struct.calcsize(self.order + code)
 
 
-def full_pictures(data: bytes) -> list[Directory]:
+def full_pictures(data: Content) -> list[Directory]:
     """The directories of the full pictures, in the file's order; there is at least one.
 
     Of a directory and its sub-directories the largest counts: that of a camera's file is the picture,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from .decoded import truncated, unsupported
 from .jpeg import decode_whole, read_frame
 from .jpeg2000 import decode_codestream, read_codestream
+from .tiff_directories import Content
 
 _NONE, _OLD_JPEG, _LERC = 1, 6, 34887
 _JPEG = (7, 33007, 34892)
@@ -29,8 +32,8 @@ _YCBCR = 6
 _WHOLE_BYTES = (8, 16, 32, 64)
 
 
-def read_pixels(tags: Any, data: bytes) -> NDArray[Any]:
-    """Decode a picture.
+def read_pixels(tags: Any, data: Content, bands: tuple[int, int] | None = None) -> NDArray[Any]:
+    """Decode a picture, or some of its rows.
 
     Parameters
     ----------
@@ -38,6 +41,9 @@ def read_pixels(tags: Any, data: bytes) -> NDArray[Any]:
         tifffile's page.
     data
         The file.
+    bands
+        Start and stop of the bands wanted, rows of strips or tiles; all of them when not given. Whether all
+        are there is looked at with the first.
 
     Returns
     -------
@@ -49,18 +55,66 @@ def read_pixels(tags: Any, data: bytes) -> NDArray[Any]:
     BadImageError
         If it is damaged, or its layout or compression is not read.
     """
-    _check_kind(tags)
-    if tags.photometric == _YCBCR and tags.is_subsampled and tags.compression not in _JPEG:
-        raise unsupported("a TIFF of subsampled YCbCr that is not JPEG", "save it as RGB")
+    check_kind(tags)
     planes, _, height, width, channels = tags.shaped
-    out = np.empty((planes, height, width, channels), tags.dtype)
-    for number, segment in _segments(tags, data):
+    grid = Grid.of(tags)
+    if bands is None or bands[0] == 0:
+        check_segments(tags, data, grid)
+    first, stop = bands or (0, grid.n_down)
+    top, end = first * grid.height, min(height, stop * grid.height)
+    out = np.empty((planes, end - top, width, channels), tags.dtype)
+    for number, segment in _segments(tags, data, grid, first, stop):
         samples, (plane, _, y, x, _), _ = _decode(tags, segment, number)
-        rows = samples[0, : height - y, : width - x]
-        out[plane, y : y + rows.shape[0], x : x + rows.shape[1]] = rows
+        rows = samples[0, : end - y, : width - x]
+        out[plane, y - top : y - top + rows.shape[0], x : x + rows.shape[1]] = rows
     if out.dtype == np.bool_:
         out = out.view(np.uint8)
     return out[0] if planes == 1 else np.moveaxis(out[..., 0], 0, -1)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The strips or tiles of a picture."""
+
+    height: int
+    """Rows of a strip or tile, but for the last ones."""
+    n_down: int
+    n_across: int
+    n_planes: int
+
+    @classmethod
+    def of(cls, tags: Any) -> Grid:
+        """That of tifffile's page."""
+        planes, _, height, width, _ = tags.shaped
+        if tags.is_tiled:
+            rows, n_across = tags.tilelength, math.ceil(width / tags.tilewidth)
+        else:
+            rows, n_across = max(tags.rowsperstrip, 1), 1
+        return cls(rows, math.ceil(height / rows), n_across, planes)
+
+
+def plain_start(tags: Any, data: Content) -> int | None:
+    """Where rows begin that follow each other in the file as they are; None where they do not, or not all."""
+    planes, _, height, width, channels = tags.shaped
+    row_bytes = width * channels * tags.dtype.itemsize
+    is_plain = (
+        tags.compression == _NONE
+        and not tags.is_tiled
+        and planes == 1
+        and tags.predictor == tags.fillorder == 1
+        and tags.bitspersample == 8 * tags.dtype.itemsize
+    )
+    offsets, sizes = tags.dataoffsets, tags.databytecounts
+    if not is_plain or not len(offsets) == len(sizes) == Grid.of(tags).n_down:
+        return None
+    rows = min(max(tags.rowsperstrip, 1), height)
+    place = offsets[0]
+    for i, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+        n_rows = min(rows, height - i * rows)
+        if offset < 1 or offset != place or size != n_rows * row_bytes:
+            return None
+        place += size
+    return int(offsets[0]) if place <= len(data) else None
 
 
 def is_jpeg(tags: Any) -> bool:
@@ -68,7 +122,7 @@ def is_jpeg(tags: Any) -> bool:
     return tags.compression in _JPEG
 
 
-def _check_kind(tags: Any) -> None:
+def check_kind(tags: Any) -> None:
     """Refuse a valid picture of a kind that is not read, and name the kind."""
     bits = tags.bitspersample
     kind = _FORMATS.get(int(tags.sampleformat) if isinstance(tags.sampleformat, int) else 0)
@@ -86,25 +140,37 @@ def _check_kind(tags: Any) -> None:
         raise unsupported(f"a TIFF with compression {name}", "save it with another compression")
     if tags.predictor == _HORIZONTAL and tags.compression in _BYTES and bits not in _WHOLE_BYTES:
         raise unsupported(f"a TIFF with a predictor on {bits}-bit samples")
+    if tags.photometric == _YCBCR and tags.is_subsampled and tags.compression not in _JPEG:
+        raise unsupported("a TIFF of subsampled YCbCr that is not JPEG", "save it as RGB")
 
 
-def _segments(tags: Any, data: bytes) -> Any:
-    """Number and bytes of each strip or tile; all of them, and all in the file."""
-    planes, _, height, width, _ = tags.shaped
-    if tags.is_tiled:
-        n = math.ceil(height / tags.tilelength) * math.ceil(width / tags.tilewidth)
-    else:
-        n = math.ceil(height / max(tags.rowsperstrip, 1))
+def check_segments(tags: Any, data: Content, grid: Grid) -> None:
+    """Refuse a picture of which strips or tiles are not in the file.
+
+    Raises
+    ------
+    BadImageError
+        If any is not there, or not all of it.
+    """
     offsets, sizes = tags.dataoffsets, tags.databytecounts
-    if not len(offsets) == len(sizes) == n * planes:
-        raise truncated(f"{n * planes} strips or tiles are needed, {min(len(offsets), len(sizes))} are there")
+    n = grid.n_down * grid.n_across * grid.n_planes
+    if not len(offsets) == len(sizes) == n:
+        raise truncated(f"{n} strips or tiles are needed, {min(len(offsets), len(sizes))} are there")
     for number, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
         if size < 1 or offset < 1:
             advice = "fill it first (gdal_translate -co SPARSE_OK=FALSE), or export it again"
             raise unsupported(f"a sparse TIFF, whose strip or tile {number} is not there", advice)
         if offset + size > len(data):
             raise truncated(f"{offset + size - len(data)} bytes of its pixels are missing")
-        yield number, data[offset : offset + size]
+
+
+def _segments(tags: Any, data: Content, grid: Grid, first: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    """Number and bytes of each strip or tile of some bands."""
+    n = grid.n_down * grid.n_across
+    for plane in range(grid.n_planes):
+        for number in range(plane * n + first * grid.n_across, plane * n + stop * grid.n_across):
+            offset = tags.dataoffsets[number]
+            yield number, data[offset : offset + tags.databytecounts[number]]
 
 
 def _decode(tags: Any, segment: bytes, number: int) -> Any:

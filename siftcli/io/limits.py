@@ -54,13 +54,25 @@ class Limit:
 
 
 MAX_PIXELS = Limit("MAX_PIXELS", 200_000_000, "pixels of an image; checked before it is decoded")
+
+
+def _pixels_by_rows() -> int:
+    """What is set for all images holds for these too, which take time, but little memory."""
+    return MAX_PIXELS.value if MAX_PIXELS.variable in os.environ else 4_000_000_000
+
+
+MAX_ROW_PIXELS = Limit(
+    "MAX_ROW_PIXELS",
+    _pixels_by_rows,
+    "pixels of an image that is read by rows; checked before any is decoded",
+)
 MAX_IMAGE_BYTES = Limit("MAX_IMAGE_BYTES", 1 << 32, "bytes of an image file")
 MAX_FEATURES = Limit("MAX_FEATURES", 10_000_000, "features of an image, unless --max-features is given")
 MAX_FILE_BYTES = Limit("MAX_FILE_BYTES", 1 << 32, "bytes of a feature file (of one image)")
 MAX_MEMORY = Limit("MAX_MEMORY", total_memory, "bytes that an image may need, as estimated from its size")
 PIPE_WAIT_S = Limit("PIPE_WAIT_S", 60, "seconds without a byte after which a pipe is given up")
 
-LIMITS = (MAX_PIXELS, MAX_IMAGE_BYTES, MAX_FEATURES, MAX_FILE_BYTES, MAX_MEMORY, PIPE_WAIT_S)
+LIMITS = (MAX_PIXELS, MAX_ROW_PIXELS, MAX_IMAGE_BYTES, MAX_FEATURES, MAX_FILE_BYTES, MAX_MEMORY, PIPE_WAIT_S)
 
 
 def check_limits() -> None:

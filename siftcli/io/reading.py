@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from os import PathLike
 from pathlib import Path
+from typing import Self
 
 from ..errors import InputError
 from ..system.pipes import open_for_reading, read_within
@@ -24,6 +25,35 @@ HEAD_BYTES = 16
 _CHUNK_BYTES = 1 << 20
 STANDARD_INPUT = "-"
 """The name of the standard input. It is read once and kept, as an image is read again to be drawn."""
+
+
+class OpenFile:
+    """The bytes of a file, read when they are asked for, by one thread at a time; a context manager."""
+
+    def __init__(self, path: str) -> None:
+        self.stream = open(path, "rb", opener=lambda name, _: open_for_reading(name))  # noqa: SIM115
+        """The file, to be read from place to place."""
+        self._n = os.fstat(self.stream.fileno()).st_size
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        """What differs if the file is another, or has changed."""
+        found = os.fstat(self.stream.fileno())
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self._n)
+        self.stream.seek(start)
+        return self.stream.read(max(0, stop - start))
 
 
 def read_bytes(

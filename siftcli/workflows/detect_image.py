@@ -15,6 +15,7 @@ from .._version import __version__
 from ..errors import InputError, SiftcliError
 from ..features import Features
 from ..image import Picture, read_image, read_mask
+from ..image.by_rows import RowPicture, open_rows, what_needs_all
 from ..image.quiet import quiet_decoders
 from ..image.stretch import plain_nodata
 from ..io.provenance import FileState, Provenance, settings_text
@@ -123,7 +124,7 @@ def process_image(options: DetectionOptions, job: Job) -> Outcome:
         _refuse_special(options, job)
         # Recorded before the image is read: if the file changes meanwhile, the next run notices.
         provenance = _provenance(options, job) if options.records_provenance else None
-        picture, mask = read_inputs(options, job)
+        picture, mask = _read(options, job)
         features = detect_in_picture(picture, options.params, mask=mask, threads=options.threads)
         features = replace(features, image_name=Path(job.image.name).name)
         outcome = Outcome(
@@ -169,6 +170,26 @@ def _refuse_special(options: DetectionOptions, job: Job) -> None:
     for path in (job.image.path, job.mask):
         if path is not None and (path == STANDARD_INPUT or is_special(path)):
             raise InputError(f"{path}: expected a file, got a pipe or a device; read it alone, into a file")
+
+
+def _read(
+    options: DetectionOptions, job: Job
+) -> tuple[Picture, NDArray[np.bool_] | None] | tuple[RowPicture, None]:
+    rows = open_rows(
+        job.image.path,
+        exif_orientation=options.exif_orientation,
+        max_image_size=options.max_image_size,
+        page=job.image.page - 1,
+        stretch=options.stretch,
+        nodata=options.nodata,
+        whole_for=what_needs_all(
+            mask=job.mask is not None, views=options.params.views, drawing=job.drawing is not None
+        ),
+        around=quiet_decoders,
+    )
+    if rows is not None:
+        return rows, None
+    return read_inputs(options, job)
 
 
 def read_inputs(options: DetectionOptions, job: Job) -> tuple[Picture, NDArray[np.bool_] | None]:

@@ -1,15 +1,18 @@
 """Limits: each has a name, is documented, refuses before the work, and can be raised."""
 
+import math
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import hostile
 import numpy as np
 import pytest
 import tifffile
-from bounds import bounded
+from bounds import bounded, timed
 from conftest import texture
 from PIL import Image
 
@@ -17,10 +20,10 @@ import siftcli
 from siftcli.__main__ import run
 from siftcli.detection import working_bytes
 from siftcli.errors import InputError, ParameterError
-from siftcli.image import tiff
+from siftcli.image import by_rows, tiff
 from siftcli.image.decoded import DECODING_BYTES
 from siftcli.io import limits
-from siftcli.io.limits import LIMITS, MAX_MEMORY
+from siftcli.io.limits import LIMITS, MAX_MEMORY, MAX_ROW_PIXELS
 from siftcli.system import memory
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
@@ -81,6 +84,76 @@ def test_memory_of_the_detection(monkeypatch, tmp_path, capsys):
     assert "--max-image-size" in err
     assert "SIFTCLI_MAX_MEMORY" in err
     assert run(["detect", str(tmp_path / "x.png"), "--first-octave", "0"]) == 0
+
+
+@pytest.fixture
+def tiled(monkeypatch, tmp_path):
+    """A TIFF that is read by rows, as if it were large."""
+    monkeypatch.setattr(by_rows, "SMALLEST", 1)
+    tifffile.imwrite(tmp_path / "x.tif", hostile.GREY, compression="zlib", tile=(16, 16))
+    return tmp_path / "x.tif"
+
+
+def test_pixels_that_are_read_by_rows(monkeypatch, tiled):
+    monkeypatch.delenv("SIFTCLI_MAX_PIXELS", raising=False)
+    assert MAX_ROW_PIXELS.value == 4_000_000_000
+    n = hostile.GREY.size
+    # What holds for all images holds for these, unless they have a limit of their own.
+    for variable in ("SIFTCLI_MAX_PIXELS", "SIFTCLI_MAX_ROW_PIXELS"):
+        monkeypatch.setenv(variable, str(n - 1))
+        with (
+            bounded(8 << 20),
+            pytest.raises(InputError, match=r"x\.tif: expected at most .*, or raise SIFTCLI_MAX_ROW_PIXELS"),
+        ):
+            siftcli.detect(tiled)
+        monkeypatch.setenv(variable, str(n))
+        assert siftcli.detect(tiled).image_size == hostile.GREY.shape[::-1]
+    monkeypatch.setenv("SIFTCLI_MAX_PIXELS", "1")
+    assert siftcli.detect(tiled).image_size == hostile.GREY.shape[::-1]
+
+
+def test_why_a_picture_is_too_large_to_be_read_at_once(monkeypatch, tiled, tmp_path, capsys):
+    monkeypatch.setenv("SIFTCLI_MAX_PIXELS", "100")
+    monkeypatch.setenv("SIFTCLI_MAX_ROW_PIXELS", "10000")
+    for options, why in (
+        (["--mask", str(tiled)], "a mask is given"),
+        (["--draw", str(tmp_path / "x.png")], "it is drawn"),
+        (["--stretch", "minmax"], "--stretch (stretch) or --nodata (nodata) is given"),
+        (["--max-image-size", "20"], "it is reduced to --max-image-size (max_image_size)"),
+        (["--views", "1"], "views are simulated (--views, views)"),
+    ):
+        assert run(["detect", str(tiled), "-o", str(tmp_path / "x.npz"), *options]) == 1
+        err = capsys.readouterr().err
+        assert f"got 36 x 28, as it is read at once because {why}; reduce the image" in err
+        assert "or raise SIFTCLI_MAX_PIXELS, which is 100" in err
+    assert run(["detect", str(tiled), "-o", str(tmp_path / "x.npz")]) == 0
+
+
+def test_memory_of_the_strips_of_a_wide_picture(monkeypatch, tiled):
+    monkeypatch.setenv("SIFTCLI_MAX_MEMORY", "50000")
+    with pytest.raises(InputError, match=r"x\.tif: detection in 36 x 28 pixels needs about"):
+        siftcli.detect(tiled)
+
+
+def test_a_tiff_whose_tiles_are_all_the_same_is_refused_by_its_size(tmp_path):
+    # 100,000 x 100,000 pixels in a file of 80 kB: every tile stands at the same place.
+    tile = zlib.compress(bytes(1024 * 1024), 9)
+    n = math.ceil(100_000 / 1024) ** 2
+    entries = [(256, 4, 1, 100_000), (257, 4, 1, 100_000), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    entries += [(277, 3, 1, 1), (322, 4, 1, 1024), (323, 4, 1, 1024)]
+    start = 8 + 2 + 12 * (len(entries) + 2) + 4
+    entries += [(324, 4, n, start), (325, 4, n, start + 4 * n)]
+    directory = (
+        struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries) + bytes(4)
+    )
+    places = struct.pack(f"<{n}I", *[start + 8 * n] * n) + struct.pack(f"<{n}I", *[len(tile)] * n)
+    (tmp_path / "x.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + directory + places + tile)
+    with (
+        bounded(32 << 20),
+        timed(),
+        pytest.raises(InputError, match="at most 4000 megapixels, got 100000 x 100000"),
+    ):
+        siftcli.detect(tmp_path / "x.tif")
 
 
 def test_memory_of_the_decoding_is_checked_before_it(monkeypatch, tmp_path):
