@@ -46,6 +46,7 @@ _Octaves = Iterator[Generator[Strip, None, None]]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
 """The responses of no keypoint."""
+_NO_LEVELS: NDArray[np.float32] = np.empty((0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +191,16 @@ def _find_in_strip(
     admitted, strongest = _admit(allowed, strongest, params)
     frames = None if is_chosen_first(params) else _described_frames(strip, admitted, wanted)
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-    return _Found(strip, admitted, frames, {"candidates": len(candidates), **removed}), carried, strongest
+    return (
+        _Found(_kept(strip), admitted, frames, {"candidates": len(candidates), **removed}),
+        carried,
+        strongest,
+    )
+
+
+def _kept(strip: Strip) -> Strip:
+    """A strip without its levels, which would hold their memory, unless it is its octave's only one."""
+    return strip if strip.is_whole else replace(strip, levels=_NO_LEVELS)
 
 
 def _chosen(keypoints: Keypoints, params: SiftParams, image_size: tuple[int, int]) -> Keypoints:

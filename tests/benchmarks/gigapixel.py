@@ -100,7 +100,10 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=33_000)
     parser.add_argument("--features", type=int, default=50_000)
     parser.add_argument("--compression", default="zlib", help="none, lzw, zlib or zstd")
-    parser.add_argument("--runs", type=int, default=3, help="of 24 megapixels, before and after")
+    parser.add_argument("--folder", type=Path, help="where the files are kept for the next run")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="of 24 Mpx, before and after; 0 only writes files"
+    )
     options = parser.parse_args()
     small = 4000, 6000
     large = options.height, options.width
@@ -108,12 +111,17 @@ def main() -> None:
     grey = cases_of([], [0.25], [TILED])[0].grey()
     grey = np.asarray(import_cv2().resize(grey, None, fx=ENLARGEMENT, fy=ENLARGEMENT), np.uint8)
     with tempfile.TemporaryDirectory(prefix="siftcli-") as name:
-        paths = Path(name, "24-megapixels.tif"), Path(name, "gigapixel.tif")
+        folder = options.folder or Path(name)
+        paths = folder / "24-megapixels.tif", folder / "gigapixel.tif"
         for path, shape in zip(paths, (small, large), strict=True):
+            if path.exists():
+                continue
             start = time.perf_counter()
             write(path, grey, shape, options.compression)
             seconds = time.perf_counter() - start
             print(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB, written in {seconds:.0f} s", flush=True)
+        if not options.runs:
+            return
         n_small = round(options.features * mpx_small / mpx_large)
         runs = [detect(paths[0], n_small, mpx_small) for _ in range(options.runs)]
         giga = detect(paths[1], options.features, mpx_large)

@@ -129,3 +129,18 @@ def test_the_estimate_grows_with_the_width_and_hardly_with_the_height():
     assert wide < 1.8e9
     assert higher < 1.1 * wide
     assert strips_bytes((33_000, 30_000), params.override(first_octave=0), 70) < 0.6 * wide
+
+
+def test_strips_of_large_octaves_are_given_back_before_keypoints_are_described(monkeypatch):
+    held, frames_of_chosen = [], pipeline._frames_of_chosen
+
+    def remember(chosen, found, *rest):
+        held.extend((f.strip.is_whole, f.strip.levels.size) for f in found)
+        return frames_of_chosen(chosen, found, *rest)
+
+    monkeypatch.setattr(pipeline, "_frames_of_chosen", remember)
+    monkeypatch.setattr(pipeline, "gaussian_strips", partial(gaussian_strips, strip_bytes=9_000_000))
+    found = detection.detect(grey(SAMPLES[0].with_name("rocket.jpg")), SiftParams(max_features=50))
+    assert len(found) == 50
+    assert {is_whole for is_whole, _ in held} == {True, False}
+    assert all((n_samples > 0) == is_whole for is_whole, n_samples in held)
