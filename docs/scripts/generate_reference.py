@@ -6,6 +6,7 @@ preset. A test fails while either is stale.
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -116,9 +117,10 @@ def _text(value: Any) -> str:
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages, and the manual pages too, which change with the same help."""
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
+    runpy.run_path(str(Path(__file__).with_name("generate_man.py")), run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ COMMANDS = {
     "evaluate": "Compare detectors under rotation and other changes of images.",
     "report": "Show an evaluation, two compared, or the pairs of a collection.",
     "train-orientation": "Train the network that finds orientations.",
+    "cache": "Show, warm or clear the cache of compiled kernels.",
     "bench": "Compare the speed with OpenCV's SIFT.",
+    "completion": "Print the script that completes commands in a shell.",
 }
 """The commands, each a module of this package, and what they do."""
 
@@ -40,11 +42,14 @@ class LazyGroup(click.Group):
         """Names of the commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
+        if ctx is not None and ctx.resilient_parsing:  # a shell asks how a word may go on
+            for parameter in command.params:
+                parameter.type = click.Path() if parameter.type is click.STRING else parameter.type
         return command
 
     def resolve_command(

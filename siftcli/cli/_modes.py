@@ -172,6 +172,7 @@ OWN = Need(
 )
 RESIZED = Need(lambda values: bool(values["sizes"] or not values["inputs"]), "without --sizes", "add --sizes")
 
+WARMS = Need(lambda values: values["action"] == "warm", "without warm", "use 'siftcli cache warm'")
 ESTIMATES = Need(lambda values: values["apply"] is None, "with --apply", "drop --apply")
 APPLIES = Need(_given("apply"), "without --apply", "add --apply FILE")
 WRITES_ANYTHING = Need(
@@ -287,6 +288,8 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
         WRITES_A_PAGE: ("overwrite",),
     },
     "train-orientation": {ALWAYS: ("output", "epochs", "seed", "jobs", "overwrite", "quiet")},
+    "completion": {ALWAYS: ()},
+    "cache": {ALWAYS: ("as_json",), WARMS: ("jobs", "quiet")},
     "bench": {
         ALWAYS: ("sizes", "detectors", "thread_counts", "n_pairs", "process", "output", "as_json"),
         RESIZED: ("made",),

@@ -5,7 +5,6 @@ Kernels release the GIL. They use no fast-math flag, so their results do not dep
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from numba.core import config, event
 from numba.core.registry import cpu_target
 
 from . import intrinsics
+from .notice import NOTICE
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
@@ -59,21 +59,24 @@ def type_of(value: Any) -> Any:
     return cpu_target.typing_context.resolve_value_type(value)
 
 
-class _FirstCompilation(event.Listener):  # type: ignore[misc]
-    """Says once why the first run takes longer."""
-
-    def __init__(self) -> None:
-        self.said = False
+class _Compilations(event.Listener):  # type: ignore[misc]
+    """Says why the first run takes longer."""
 
     def on_start(self, event: Any) -> None:
-        """Called by Numba before each compilation."""
-        module = event.data["dispatcher"].py_func.__module__ or ""
-        if not self.said and module.startswith(__name__.split(".")[0] + "."):
-            self.said = True
-            print("siftcli: compiling its kernels for this machine, once (about 20 s) ...", file=sys.stderr)
+        """Called by Numba before each compilation, those of subroutines included."""
+        if function := _ours(event):
+            NOTICE.begin(function)
 
     def on_end(self, event: Any) -> None:
-        """Called by Numba after each compilation."""
+        """Called by Numba after each compilation, also one that failed."""
+        if _ours(event):
+            NOTICE.end()
 
 
-event.register("numba:compile", _FirstCompilation())
+def _ours(compilation: Any) -> Callable[..., object] | None:
+    """The function of siftcli that is compiled; None for one that is not siftcli's."""
+    function: Callable[..., object] = compilation.data["dispatcher"].py_func
+    return function if (function.__module__ or "").startswith(__name__.split(".")[0] + ".") else None
+
+
+event.register("numba:compile", _Compilations())

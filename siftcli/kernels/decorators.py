@@ -13,16 +13,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache as cache_results
 from functools import cached_property, partial, update_wrapper, wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import cache
+from .upkeep import mark_used, remove_unused
 
 _Kernel = Callable[..., Any]
 
-_IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+"""Whether the compiler is on."""
 
 
 def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
@@ -37,7 +41,7 @@ def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
     """
 
     def loaded(function: _Kernel) -> _Kernel:
-        if not _IS_COMPILED:
+        if not IS_COMPILED:
             return _without_warnings(function)
         compile_now = partial(_compiled, function, signature)
         store = cache.store_of(function)
@@ -69,11 +73,11 @@ def inlined(function: _Kernel) -> _Kernel:
 
 def intrinsic(plain: _Kernel) -> _Kernel:
     """Let kernels call the intrinsic of this name in ``intrinsics.py``; Python calls the function itself."""
-    return _Deferred(plain, lambda: _compiler().intrinsic(plain.__name__), plain) if _IS_COMPILED else plain
+    return _Deferred(plain, lambda: _compiler().intrinsic(plain.__name__), plain) if IS_COMPILED else plain
 
 
 def _compiled_late(function: _Kernel, **options: bool) -> _Kernel:
-    if not _IS_COMPILED:
+    if not IS_COMPILED:
         return function
     return _Deferred(function, lambda: _compiler().compile_subroutine(function, **options))
 
@@ -107,7 +111,14 @@ def _compiler() -> Any:
 
 def _compiled(function: _Kernel, signature: str) -> _Kernel:
     """A kernel as compiled by Numba, or loaded from its cache; its code is stored for later."""
-    dispatcher: _Kernel = _compiler().compile_kernel(function, signature, cache.numba_folder(function))
+    folder = cache.numba_folder(function)
+    dispatcher: _Kernel = _compiler().compile_kernel(function, signature, folder)
+    if folder is not None:
+        mark_used(Path(folder))
+        _remove_unused(Path(folder).parent)
     if store := cache.store_of(function):
         store.keep(function, signature, dispatcher)
     return dispatcher
+
+
+_remove_unused = cache_results(remove_unused)  # once in a process

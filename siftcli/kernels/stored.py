@@ -34,6 +34,7 @@ import numpy as np
 from ..system.files import create_new, is_only_ours, open_regular, replace
 from .digest import digest_of
 from .runtime import Runtime
+from .upkeep import mark_used
 
 _Kernel = Callable[..., Any]
 
@@ -177,6 +178,7 @@ class Store:
         try:
             owner = library.link(self._linker, path.name)
             linked = self._runtime.function(function, [owner[name] for name in names], dtypes, owner)
+            mark_used(path)
             return StoredKernel(function, signature, linked, compile_now)
         except (RuntimeError, AttributeError, TypeError):
             return None

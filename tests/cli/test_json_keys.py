@@ -66,6 +66,8 @@ def files(tmp_path, monkeypatch):
         ("describe", ("describe", IMAGE, "--keypoints", "{files}/one.npz")),
         ("align", ("align", IMAGE, OTHER)),
         ("formats", ("formats",)),
+        ("cache", ("cache",)),
+        ("cache", ("cache", "warm")),
         (
             "evaluate",
             ("evaluate", IMAGE, "--angles", "30", "--detectors", "siftcli,opencv", "-o", "{files}/out"),

