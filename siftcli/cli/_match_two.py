@@ -16,6 +16,7 @@ from ._hints import Hints
 from ._match_result import say_result
 from ._options import check_standard_output
 from ._output import complain, note, print_circumstances, print_json, say
+from ._progress import waiting
 
 if TYPE_CHECKING:
     from ..workflows.match_result import ImageMatch
@@ -102,7 +103,7 @@ def match_two(  # noqa: PLR0913  the options of a command
     outputs = check_outputs(output, format, draw, overwrite=overwrite)
     wanted.check(overwrite=overwrite)
     start = time.perf_counter()
-    with quiet_decoders():
+    with quiet_decoders(), waiting("matching", show=not quiet):
         pictures = wanted.images or "" if draw is not None or wanted.needs_pictures else None
         result = match_images(a, b, options=search, params=params, pictures=pictures, **options)
     seconds = time.perf_counter() - start

@@ -21,6 +21,7 @@ from ._options import (
     verbosity_options,
 )
 from ._output import note, print_circumstances, say_nothing
+from ._progress import waiting
 from ._types import WholeNumber
 
 _PLAN = ("mask", "mask_optional", "overwrite", "image_root", "page")
@@ -177,7 +178,8 @@ def command(
         from ..workflows.detect_rejected import rejected_png
 
         reading = {name: options[name] for name in _READING}
-        drawing = rejected_png(plan, params, options["threads"], **reading)
+        with waiting("drawing candidates", show=not quiet):
+            drawing = rejected_png(plan, params, options["threads"], **reading)
         write_output(draw_rejected, drawing, overwrite=overwrite)
         if not (quiet or as_json):
             note(f"-> {draw_rejected}")

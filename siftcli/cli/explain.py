@@ -13,6 +13,7 @@ from ._image_options import EXIF_OPTION, page_option, stretch_options, threads_o
 from ._modes import Command
 from ._options import json_option, overwrite_option, quiet_option, sift_options, sift_params
 from ._output import note, print_json, print_table
+from ._progress import waiting
 from ._types import WholeNumber
 
 SUFFIXES = (".html", ".png", ".json")
@@ -83,7 +84,8 @@ def command(
 
     if output is not None:
         check_output(output, overwrite=overwrite)
-    found = explain(image, params, at=place, **options)
+    with waiting("explaining", show=not quiet):
+        found = explain(image, params, at=place, **options)
     if output is not None:
         write_output(output, _content(found, suffix), overwrite=overwrite)
     if as_json:

@@ -1,5 +1,6 @@
 """Progress as plain lines where standard error is no terminal, and nothing of it on standard output."""
 
+import contextlib
 import json
 import sys
 import threading
@@ -88,7 +89,7 @@ def test_nothing_is_said_twice_within_the_interval(capsys):
 def quick(monkeypatch):
     """A line for every item: the interval is nothing."""
     monkeypatch.setattr(module, "LOG_INTERVAL_S", 0.0)
-    monkeypatch.setattr(module, "_every", lambda _seconds, _act: __import__("contextlib").nullcontext())
+    monkeypatch.setattr(module, "_every", lambda _seconds, _act: contextlib.nullcontext())
 
 
 def test_items_pass_and_are_counted(quick, capsys):
@@ -143,3 +144,26 @@ def test_long_commands_tell_how_far_they_are(quick, tmp_path, monkeypatch, capsy
     assert any(f" {unit}, " in line and line.endswith(" left") for line in printed.err.splitlines())
     for line in printed.out.splitlines():
         json.loads(line)  # a program reads standard output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["match", "a.png", "--rotate", "10", "-q"], ""),
+        (["match", "a.png", "--rotate", "10"], "matching"),
+        (["explain", "a.png"], "explaining"),
+        (["detect", "a.png", "--draw-rejected", "r.png"], "drawing candidates"),
+    ],
+)
+def test_work_on_one_picture_is_said_to_go_on(tmp_path, monkeypatch, capsys, arguments, what):
+    def beat_once(_seconds, act):
+        act()
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(module, "_every", beat_once)
+    monkeypatch.chdir(tmp_path)
+    Image.effect_noise((160, 120), 90).resize((320, 240), Image.Resampling.BICUBIC).save("a.png")
+    assert run(arguments) == 0
+    printed = capsys.readouterr()
+    assert (f"{what}, 0:00:00 so far" in printed.err) == bool(what)
+    assert "so far" not in printed.out
