@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from ..errors import ParameterError
 from ._output import note
 from ._progress import waiting
 from ._types import WholeNumber
@@ -53,11 +55,18 @@ class GraphPage:
         ------
         OutputError
             If it cannot be written.
+        ParameterError
+            If the folder of images is none.
         """
         from ..io.writing import check_output
 
+        self._check_images()
         if self.target is not None:
             check_output(self.target, overwrite=True)
+
+    def _check_images(self) -> None:
+        if self.images is not None and not Path(self.images).is_dir():
+            raise ParameterError(f"--images must be a folder; got {self.images}")
 
     def write(self, matches: str, format: str | None, *, quiet: bool) -> None:
         """Write the page of a file of matches, and say so.
@@ -70,6 +79,7 @@ class GraphPage:
         from ..report.graph import write_graph
 
         assert self.target is not None
+        self._check_images()
         with waiting("writing the report", show=not quiet):
             remarks = write_graph(
                 matches, self.target, format, images=self.images, n_pictures=self.n_pictures

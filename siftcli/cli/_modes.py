@@ -66,7 +66,7 @@ ALWAYS = Need(lambda _: True, "", "")
 _DATABASE = ("without a COLMAP database as the output", "name one (database.db)")
 WRITES = Need(_given("output"), "without -o", "name an output with -o")
 REPLACES = Need(
-    lambda values: any(values.get(name) is not None for name in _REPLACEABLE),
+    lambda values: any(values.get(name) not in (None, "-") for name in _REPLACEABLE),
     "without -o or --draw",
     "name an output",
 )

@@ -104,7 +104,7 @@ def camera_options(command: _Command) -> _Command:
         type=click.Choice(CAMERA_CHOICES),
         default=DEFAULT_CAMERA,
         show_default=True,
-        help="COLMAP database: the images that share a camera.",
+        help="COLMAP database: the images that share a camera; with --append, of those that are added.",
     )
     model = click.option(
         "--camera-model",

@@ -70,12 +70,15 @@ def command(
     )
     if plan.loss and not quiet:
         note(plan.loss)
+    if plan.n_without_image and not quiet:
+        note(f"{plan.n_without_image} of {counted(len(plan.names or ()), 'image')} not in {images}")
     has_failed = []
     with progress(convert(plan), len(plan.names or ()), show=not quiet) as tracked:
         for result in tracked:
             has_failed.append(result.error is not None)
             if result.error is not None:
-                complain(f"{result.name}: {result.error}")
+                is_named = result.error.startswith(f"{result.name}: ")
+                complain(result.error if is_named else f"{result.name}: {result.error}")
     n_done = has_failed.count(False)
     if not quiet:
         note(f"{counted(n_done, 'image')}, {has_failed.count(True)} failed -> {target}")

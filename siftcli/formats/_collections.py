@@ -51,6 +51,9 @@ class Writer(Protocol):
     def write(self, name: str, features: Features, provenance: str = "") -> None:
         """Write the features of an image, and what they were made from, completely or not at all."""
 
+    def n_images(self) -> int:
+        """Number of images whose features it has."""
+
     def settings(self) -> str | None:
         """Settings recorded in the collection; None if there are none, empty if it has no image yet."""
 
@@ -71,6 +74,14 @@ class WithCameras(Protocol):
 
     def camera(self, name: str) -> Camera | None:
         """The camera of an image; None if it is not known."""
+
+
+@runtime_checkable
+class MadeWith(Protocol):
+    """A collection that records options of its making which only it has."""
+
+    def made_with(self) -> dict[str, str | bool]:
+        """The values of these fields of :class:`WriteOptions`; empty if they are not recorded."""
 
 
 class Reader(Protocol):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 DIGEST_BYTES = 16
+_OPTIONS = ("ratio", "model", "max_error", "guided", "min_inliers")
+"""Those that have an option of their name."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,30 @@ def verified_pairs(path: Path, format: str, names: Collection[str]) -> Iterator[
     yield from pairs_with_matches(path, names)
 
 
-def other_options(path: Path) -> OutputError:
-    """Return the error for matches that were found with other options."""
-    return OutputError(f"{path} has matches found with other options; pass --overwrite to replace them")
+def other_options(path: Path, found: str | None, wanted: str) -> OutputError:
+    """Return the error for matches that were found with other options, which are named."""
+    return OutputError(
+        f"{path} has matches found with other options ({_changed(found, wanted)}); pass --overwrite to match "
+        "again, or write to another file"
+    )
+
+
+def _changed(found: str | None, wanted: str) -> str:
+    """The options that differ, with both values."""
+    try:
+        was, now = json.loads(found or "null"), json.loads(wanted)
+        names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    except (ValueError, AttributeError, RecursionError):
+        return "not recorded"
+    texts = []
+    for name in names:
+        if name == "mutual":
+            texts.append("--no-mutual was " + ("off, is now on" if was.get(name) else "on, is now off"))
+            continue
+        option = f"--{name.replace('_', '-')}" if name in _OPTIONS else name
+        texts.append(f"{option} was {_value(was.get(name))}, is now {_value(now.get(name))}")
+    return "; ".join(texts)
+
+
+def _value(value: object) -> str:
+    return ("off", "on")[value] if isinstance(value, bool) else str(value)

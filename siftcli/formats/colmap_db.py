@@ -27,11 +27,13 @@ from ._colmap_camera import Camera, check_camera, group_of, guessed, known
 from ._colmap_priors import write_prior
 from ._conventions import foreign, in_stored_frame
 from ._exif import Exif, read_exif
+from ._made_with import check_made_with, made_with_of, made_with_text
 from ._record import FeatureFile
 from .colmap_text import CONVENTION
 
 IS_FOLDER = False
 _SETTINGS = "settings"
+_MADE_WITH = "made with"
 _SIFT = 0
 """COLMAP's type of a SIFT descriptor."""
 
@@ -65,9 +67,13 @@ class ColmapWriter(Closing):
             self.connection.executemany(note, [("version", __version__), ("convention", CONVENTION)])
             if options.settings and not old:
                 self.connection.execute(note, (_SETTINGS, options.settings))
+            if not old:
+                self.connection.execute(note, (_MADE_WITH, made_with_text(options)))
             self.has_frames = "rig_id" in schema.columns(self.connection, "frames")
             self.has_type = "type" in schema.columns(self.connection, "descriptors")
             self._plan_ids()
+        if old and options.images and self.known.issuperset(options.images):
+            check_made_with(path, self.made_with(), options)
 
     def _plan_ids(self) -> None:
         names = sorted(self.options.images)
@@ -105,6 +111,19 @@ class ColmapWriter(Closing):
         with schema.errors(self.path):
             query = "SELECT 1 FROM keypoints JOIN images USING (image_id) WHERE name = CAST(? AS TEXT)"
             return self.connection.execute(query, (os.fsencode(name),)).fetchone() is not None
+
+    def n_images(self) -> int:
+        """Number of images whose features it has."""
+        with schema.errors(self.path):
+            (n,) = self.connection.execute("SELECT count(*) FROM keypoints").fetchone()
+        return int(n)
+
+    def made_with(self) -> dict[str, str | bool]:
+        """How images share cameras, the camera model, and whether there are pose priors."""
+        with schema.errors(self.path):
+            query = "SELECT value FROM siftcli WHERE name = ?"
+            found = self.connection.execute(query, (_MADE_WITH,)).fetchone()
+        return {} if found is None else made_with_of(str(found[0]))
 
     def settings(self) -> str | None:
         """Settings recorded in the database; None if there are none."""

@@ -48,7 +48,7 @@ class ColmapMatchWriter(Closing):
                 for table in ("matches", "two_view_geometries", "siftcli_pairs"):
                     self.connection.execute(f"DELETE FROM {table}")
             elif self._has_others(options):
-                raise other_options(path)
+                raise other_options(path, self._options(), options)
             self.connection.execute("INSERT OR REPLACE INTO siftcli VALUES (?, ?)", (_OPTIONS, options))
             names = self.connection.execute("SELECT name, image_id FROM images").fetchall()
             self.ids = {str(name): int(number) for name, number in names}
@@ -58,9 +58,12 @@ class ColmapMatchWriter(Closing):
     def _has_others(self, options: str) -> bool:
         if self.connection.execute("SELECT 1 FROM matches").fetchone() is None:
             return False
+        return self._options() != options
+
+    def _options(self) -> str | None:
         query = "SELECT value FROM siftcli WHERE name = ?"
         found = self.connection.execute(query, (_OPTIONS,)).fetchone()
-        return found is None or found[0] != options
+        return None if found is None else str(found[0])
 
     def has(self, first: str, second: str) -> bool:
         """Whether the database has this pair."""

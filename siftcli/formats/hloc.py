@@ -159,6 +159,10 @@ class HlocWriter(Closing):
             group = self.file.get(key(name))
             return isinstance(group, h5py.Group) and "keypoints" in group and is_complete(group)
 
+    def n_images(self) -> int:
+        """Number of images whose features it has."""
+        return len(_complete_groups(self.path, self.file))
+
     def settings(self) -> str | None:
         """Settings recorded in the file; None if there are none."""
         with reading_errors(self.path):
@@ -207,15 +211,7 @@ class HlocReader(Closing):
 
     def names(self) -> list[str]:
         """Names of its images, sorted, without groups that an interrupted siftcli left unfinished."""
-        found: list[str] = []
-
-        def visit(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Group) and "keypoints" in item and is_complete(item):
-                found.append(name)
-
-        with reading_errors(self.path):
-            self.file.visititems(visit)  # hard links only, each object once: no cycles, no other files
-        return sorted(found)
+        return sorted(_complete_groups(self.path, self.file))
 
     def read(self, name: str) -> FeatureFile:
         """Read the features of an image.
@@ -254,6 +250,19 @@ class HlocReader(Closing):
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+def _complete_groups(path: Path, file: h5py.File) -> list[str]:
+    """Names of the images whose features are there."""
+    found: list[str] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Group) and "keypoints" in item and is_complete(item):
+            found.append(name)
+
+    with reading_errors(path):
+        file.visititems(visit)  # hard links only, each object once: no cycles, no other files
+    return found
 
 
 def is_complete(group: h5py.Group) -> bool:

@@ -96,7 +96,7 @@ class HlocMatchWriter(Closing):
         found = text_attribute(self.file, OPTIONS)
         if found != options and (found is not None or len(self.file)):
             self.close()
-            raise other_options(path)
+            raise other_options(path, found, options)
         self.file.attrs[OPTIONS] = np.bytes_(options)
 
     def has(self, first: str, second: str) -> bool:

@@ -63,6 +63,10 @@ class ParquetWriter(Closing):
         """Whether it has the complete features of this image."""
         return (self.path / file_name(name)).exists()
 
+    def n_images(self) -> int:
+        """Number of images whose features it has."""
+        return sum(1 for _ in self.path.glob(f"*{_SUFFIX}"))
+
     def settings(self) -> str | None:
         """Settings recorded in one of the files; empty if the folder is empty."""
         file = next(self.path.glob(f"*{_SUFFIX}"), None)

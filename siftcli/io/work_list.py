@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ParameterError
+from ..words import counted
 from .reading import STANDARD_INPUT, absolute, text_lines
 from .suffixes import EXTRAS, OTHER_SUFFIXES, image_suffixes, skipped_note
 
@@ -59,7 +60,8 @@ def find_images(
     root
         Folder to which image names are relative; by default the folder that all inputs share.
     tell
-        Called with one line of text if images in folders are skipped because they cannot be read.
+        Called with one line of text if images in folders are skipped because they cannot be read, and if
+        an image is given more than once.
     takes_standard_input
         Whether ``-``, alone, is the image on the standard input.
 
@@ -71,20 +73,14 @@ def find_images(
         If ``root`` is not a folder, or an image is outside it; if ``-`` is no input here, or not alone.
     """
     names = [os.fspath(path) for path in inputs]
-    if STANDARD_INPUT in names:
-        if names != [STANDARD_INPUT] or root is not None or not takes_standard_input:
-            raise ParameterError(
-                "the standard input (-) is for one image of 'siftcli detect'; name files instead"
-            )
+    if takes_standard_input and root is None and names == [STANDARD_INPUT]:
         return [ImageFile(STANDARD_INPUT, STANDARD_INPUT_NAME)]
-    if not names or "" in names:
-        raise InputError("expected an image or a folder of images, got an empty name or none; give one")
-    if unfit := [name for name in names if "\0" in name]:
-        raise InputError(f"{unfit[0]}: expected a file name, got one with a zero byte; check the path")
+    _check_names(names)
     paths = [Path(file) for name in names for line in _lines(name) for file in _matches(line)]
     base = _shared_folder(paths) if root is None else _named_folder(root)
     found: dict[Path, ImageFile] = {}
     skipped: set[Path] = set()
+    twice: list[str] = []
     for path in paths:
         files, others = _search(path) if path.is_dir() else ([path], [])
         skipped.update(map(absolute, others))
@@ -95,10 +91,25 @@ def find_images(
                     f"{file}: expected an image inside the image root {root}; give a folder with all images"
                 )
             path_text = f"./{file}" if str(file) == STANDARD_INPUT else str(file)
+            if place in found:
+                twice.append(path_text)
             found.setdefault(place, ImageFile(path_text, place.relative_to(base).as_posix()))
+    if twice:
+        tell(f"{twice[0]}: given more than once, read once ({counted(len(twice), 'such image')})")
     if note := skipped_note(path.suffix.lower() for path in skipped):
         tell(note)
     return list(found.values())
+
+
+def _check_names(names: list[str]) -> None:
+    if STANDARD_INPUT in names:
+        raise ParameterError(
+            "the standard input (-) is for one image of 'siftcli detect'; name files instead"
+        )
+    if not names or "" in names:
+        raise InputError("expected an image or a folder of images, got an empty name or none; give one")
+    if unfit := [name for name in names if "\0" in name]:
+        raise InputError(f"{unfit[0]}: expected a file name, got one with a zero byte; check the path")
 
 
 def _shared_folder(paths: list[Path]) -> Path:

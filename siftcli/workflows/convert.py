@@ -46,6 +46,8 @@ class Conversion:
     """Views that give the target's files the names AliceVision expects."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Source file name to image name, if the source's files are named by views."""
+    n_without_image: int = 0
+    """Number of images of the source that the folder of images has not."""
 
     @property
     def loss(self) -> str:
@@ -135,7 +137,8 @@ def plan_conversion(
         check_output(target, overwrite=options.overwrite)
     listed, starts = None if names is None else tuple(names), is_new(target)
     plan = Conversion(source, from_, target, entry, listed, images, starts, is_folder, options)
-    return plan if view_ids is None else _with_views(plan, view_ids)
+    plan = plan if view_ids is None else _with_views(plan, view_ids)
+    return replace(plan, n_without_image=_n_without_image(plan))
 
 
 def _with_views(plan: Conversion, path: str) -> Conversion:
@@ -152,6 +155,32 @@ def _with_views(plan: Conversion, path: str) -> Conversion:
     )
 
 
+def _n_without_image(plan: Conversion) -> int:
+    """Number of images that the folder of images has not. For names from views it need not be there.
+
+    Raises
+    ------
+    ParameterError
+        If it has none of them.
+    """
+    if plan.images is None or plan.renamed:
+        return 0
+    if not Path(plan.images).is_dir():
+        raise ParameterError(f"--images must be a folder; got {plan.images}")
+    names = plan.names or ()
+    missing = [name for name in names if _image_file(plan.images, name) is None]
+    if names and len(missing) == len(names):
+        raise _no_image(plan.images, missing[0])
+    return len(missing)
+
+
+def _no_image(folder: str, name: str) -> ParameterError:
+    return ParameterError(
+        f"--images has no effect: {folder} has no image of the source, such as {name}; give the folder that "
+        "the names are relative to, or drop --images"
+    )
+
+
 def convert(plan: Conversion) -> Iterator[Converted]:
     """Convert image by image, in the order of their names.
 
@@ -162,7 +191,10 @@ def convert(plan: Conversion) -> Iterator[Converted]:
     """
     if plan.names is None:
         features = inspect(plan.source, plan.source_format).features
-        yield from _write_all(plan, [(features.image_name or _stem(plan.source), features)])
+        name = features.image_name or _stem(plan.source)
+        if plan.images is not None and _image_file(plan.images, name) is None:
+            raise _no_image(plan.images, name)
+        yield from _write_all(plan, [(name, features)])
         return
     with open_reader(plan.source, plan.source_format) as reader:
         yield from _write_all(plan, _read_all(reader, plan))

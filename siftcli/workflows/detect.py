@@ -99,6 +99,11 @@ def run(
     """
     check_max_image_size(reading.get("max_image_size"))
     check_stretch(reading.get("stretch", NO_STRETCH), reading.get("nodata"))
+    if check and not plan.records_provenance:
+        raise ParameterError(
+            "--check has no effect without an output that can be resumed; name a folder of npz files or a "
+            "collection, or drop --check"
+        )
     if dask is not None:
         _check_cluster_use(dask, jobs, plan)
     jobs, threads = shared_cores(len(plan.jobs), jobs, threads)

@@ -12,11 +12,13 @@ from typing import Protocol
 from ..errors import OutputError, SiftcliError
 from ..features import Features
 from ..formats import npz, save, save_inside
-from ..formats._collections import WriteOptions, Writer, open_writer
+from ..formats._collections import MadeWith, WriteOptions, Writer, open_writer
+from ..formats._made_with import check_made_with
 from ..io.locks import locked
 from ..io.provenance import Provenance, differing
 from ..io.reading import absolute
 from ..io.writing import remove_temporaries, write_inside
+from ..words import counted
 from .detect_plan import Job, Plan
 
 NAMED = 3
@@ -71,11 +73,8 @@ class Collection:
         self.writer = writer
 
     def has(self, job: Job) -> bool:
-        """Whether the collection has this image. A name that it cannot store fails when it is written."""
-        try:
-            return self.writer.has(job.image.name)
-        except OutputError:
-            return False
+        """Whether the collection has this image."""
+        return _has(self.writer, job.image.name)
 
     def provenance(self, job: Job) -> Provenance | None:
         """The provenance stored with the image."""
@@ -116,17 +115,36 @@ def open_output(plan: Plan, settings: str, stack: ExitStack) -> Output:
 
 
 def _check_same_run(target: Path, format: str, options: WriteOptions) -> None:
-    """Check that an existing collection was started with the same settings."""
-    found = None
+    """Check that an existing collection was begun with the same settings, and with these images."""
+    found, made_with, n_others, missing = None, {}, 0, list(options.images)
     try:
         with open_writer(target, format, replace(options, images={}, append=True)) as writer:
             found = writer.settings()
+            made_with = writer.made_with() if isinstance(writer, MadeWith) else {}
+            missing = [name for name in options.images if not _has(writer, name)]
+            n_others = writer.n_images() - (len(options.images) - len(missing)) if missing else 0
     except SiftcliError:
         pass  # not a collection: refused below, like any other existing file
     if found is None:
         raise OutputError(f"{target} exists; pass --overwrite to replace it or --append to add images to it")
     if found and found != options.settings:
         raise other_settings(str(target), found, options.settings)
+    if found:
+        check_made_with(target, made_with, options)
+    if missing and n_others:
+        raise OutputError(
+            f"{target} holds {counted(n_others, 'other image')}, and not {missing[0]} "
+            f"({counted(len(missing), 'new image')}); pass --append to add to it, --overwrite to replace all "
+            "of it, or choose another output"
+        )
+
+
+def _has(writer: Writer, name: str) -> bool:
+    """Whether a collection has an image. A name that it cannot store fails when it is written."""
+    try:
+        return writer.has(name)
+    except OutputError:
+        return False
 
 
 def other_settings(name: str, found: str, wanted: str) -> OutputError:

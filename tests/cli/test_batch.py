@@ -105,19 +105,20 @@ def test_pictures_that_are_not_read_are_told(tree, monkeypatch):
     monkeypatch.setattr(suffixes, "find_spec", lambda _: None)
     assert names(find_images(["in", "in/sub"], tell=told.append)) == ["a.JPG", "b.png", "sub/c.tif"]
     assert told == [
+        "in/sub/c.tif: given more than once, read once (1 such image)",
         "skipped 5: 2 .heic (pip install 'siftcli[heif]' reads them), "
-        "1 .dng (pip install 'siftcli[raw]' reads them), 2 .psd (not read; convert them)"
+        "1 .dng (pip install 'siftcli[raw]' reads them), 2 .psd (not read; convert them)",
     ]
     monkeypatch.setattr(suffixes, "find_spec", lambda name: name == "rawpy" or None)
     assert "f.dng" in names(find_images(["in"], tell=told.append))
     assert (
-        told[1]
+        told[2]
         == "skipped 4: 2 .heic (pip install 'siftcli[heif]' reads them), 2 .psd (not read; convert them)"
     )
     monkeypatch.setattr(suffixes, "find_spec", lambda name: name)
     assert names(find_images(["in"]))[:3] == ["a.JPG", "b.png", "d.HEIC"]
     find_images(["in/d.HEIC", "two"], tell=told.append)
-    assert len(told) == 2  # nothing was skipped
+    assert len(told) == 3  # nothing was skipped
 
 
 def test_a_folder_of_nothing_but_unread_pictures(tree, monkeypatch):

@@ -224,7 +224,7 @@ def test_positions_of_the_images_themselves(flight, capsys):
     assert match("gps:1", "-o", "m.h5", source="x.h5") == 1
     assert "expected images with a GPS position, found none; pass --images FOLDER" in capsys.readouterr().err
     assert match("gps:1", "-o", "m.h5", "--images", "nowhere", source="x.h5") == 2
-    assert "expected a folder of images" in capsys.readouterr().err
+    assert "--images must be a folder; got nowhere" in capsys.readouterr().err
     assert match("gps:5", "-o", "m.h5", "--images", "photos", "--json", "-q", source="x.h5") == 0
     assert len(listed(capsys)) == 15
     assert match("sequential:1", "-o", "m.h5", "--images", "photos", source="x.h5") == 2

@@ -31,6 +31,7 @@ def make_files(folder):
     """The files that the commands name."""
     for name in ("a.png", "b.png"):
         Image.new("L", (40, 30), 128).save(folder / name)
+    (folder / "empty").mkdir()
     features = siftcli.detect(folder / "a.png")
     for name in ("f.npz", "g.npz"):
         siftcli.save(features, folder / name)

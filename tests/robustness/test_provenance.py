@@ -224,7 +224,7 @@ def test_drawings_of_others_are_not_replaced(here, capsys, output):
     picture("cam2/9.png")
     assert go("cam2", "-o", output) == 0
     before = content(Path(output))
-    assert go("cam1", "-o", output, "--draw", "drawn") == 2
+    assert go("cam1", "-o", output, "--draw", "drawn", *(["--append"] if output != "out" else [])) == 2
     assert "1.png.png exists; pass --overwrite" in capsys.readouterr().err
     assert (content(Path("drawn")), content(Path(output))) == (drawn, before)
 
