@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..words import counted
+from ._options import tell_jobs
 from ._output import complain, note, print_circumstances, print_json, print_table, say_nothing
 from ._progress import progress
 
@@ -45,6 +46,7 @@ def run_align(
     plan = make_plan(
         inputs, Targets(**targets), to=to, neighbours=neighbours, tell=say_nothing if quiet else note
     )
+    tell_jobs(request["jobs"], len(plan.frames), "frame", quiet=quiet)
     start = time.perf_counter()
 
     def follow(items: Iterator[Any], total: int, unit: str) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from ..pairs.request import SIMILAR, parse_pairs
 from ..words import counted
 from . import INTERRUPTED_STATUS
 from ._graph_options import GraphPage
+from ._options import tell_jobs
 from ._output import complain, note, print_circumstances, print_json, say_nothing
 from ._progress import progress, waiting
 
@@ -98,6 +99,7 @@ def match_collection(  # noqa: PLR0913  the options of a command
         tell = say_nothing if quiet else note
         with waiting("choosing pairs", show=not quiet):
             plan = plan_pairs(source, wanted, images=page.images, overwrite=overwrite, tell=tell, **to)
+        tell_jobs(jobs, len(plan.pairs), "pair", quiet=quiet)
         outcomes = match_pairs(plan, search, **run, **how)
         with progress(outcomes, len(plan.pairs), show=not quiet, unit="pairs") as tracked:
             for outcome in tracked:

@@ -11,8 +11,12 @@ import click
 
 from ..errors import ParameterError
 from ..formats import CAMERA_CHOICES, CAMERA_MODELS, DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL
+from ..parallel.sharing import most_processes
 from ..params import SIFT_OPTIONS, SiftParams
 from ..presets import DEFAULT_PRESET, PRESETS
+from ..system.cores import usable_cores
+from ..words import counted
+from ._output import note
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -163,4 +167,14 @@ def check_standard_output(format: str | None, *, is_binary: bool, as_json: bool)
     if is_binary and sys.stdout.isatty():
         raise ParameterError(
             f"expected a file or a pipe for the binary format {format}, got a terminal; redirect the output"
+        )
+
+
+def tell_jobs(jobs: int | None, n_tasks: int, noun: str, *, quiet: bool) -> None:
+    """Say so if fewer processes than asked for are of use."""
+    most = most_processes(n_tasks)
+    if jobs is not None and jobs > most and not quiet:
+        note(
+            f"--jobs {jobs}: {counted(most, 'process', 'processes')} used, for {counted(n_tasks, noun)} "
+            f"on {counted(usable_cores(), 'core')}"
         )

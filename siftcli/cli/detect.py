@@ -18,6 +18,7 @@ from ._options import (
     overwrite_option,
     sift_options,
     sift_params,
+    tell_jobs,
     verbosity_options,
 )
 from ._output import note, print_circumstances, say_nothing
@@ -165,6 +166,7 @@ def command(
         check_rejected(plan, draw_rejected, params, overwrite=overwrite)
     if not quiet:
         tell_before(plan, params, options)
+    tell_jobs(options["jobs"], len(plan.jobs), "image", quiet=quiet)
     if verbose:
         jobs, threads = shared_cores(len(plan.jobs), options["jobs"], options["threads"])
         print_circumstances(threads, jobs=jobs)

@@ -22,7 +22,7 @@ from ..system.cores import usable_cores
 from ._hints import Hints
 from ._image_options import stretch_options
 from ._modes import Command
-from ._options import names_callback, quiet_option
+from ._options import names_callback, quiet_option, tell_jobs
 from ._output import complain, note, print_json, say_nothing, say_table
 from ._pose_options import pose_options, run_poses, take_pose_options
 from ._progress import counter, waiting
@@ -140,6 +140,7 @@ def command(
 
     tell = say_nothing if quiet else note
     settings, planned = make_request(inputs, output, angles=values, tell=tell, **options)
+    tell_jobs(jobs, len(planned), "view", quiet=quiet)
     with counter("views", show=not quiet) as progress:
         results = evaluate(
             planned, settings, output, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..parallel.sharing import most_processes
 from ..system.cores import usable_cores
 from ._modes import Command
 from ._options import quiet_option
@@ -56,7 +57,10 @@ def command(inputs: tuple[str, ...], output: str, quiet: bool, jobs: int | None,
     tell = say_nothing if quiet else note
     session = Session(inputs, output, command=_as_given(), tell=tell, **options)
     with progress(
-        session.run(jobs or usable_cores()), session.epochs, show=not quiet, unit="epochs"
+        session.run(min(jobs or usable_cores(), most_processes(len(session.images)))),
+        session.epochs,
+        show=not quiet,
+        unit="epochs",
     ) as epochs:
         for _ in epochs:
             pass

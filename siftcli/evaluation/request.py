@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, ParameterError
-from ..io.work_list import Tell, find_images
+from ..image.decoding import check_kind
+from ..io.work_list import ImageFile, Tell, find_images, require_files
 from .datasets import DATASETS
 from .options import DEFAULT_DETECTORS, DEFAULT_SWEEPS, DEFAULT_VALUES, MODES
 from .runner import plan_sweeps
@@ -65,6 +66,9 @@ def make_request(
     options["detectors"] = tuple(detectors)
     if dataset is not None:
         reading: dict[str, Any] = {name: options[name] for name in ("stretch", "nodata") if name in options}
+        for path in inputs:
+            if not os.path.lexists(path):
+                raise InputError(f"{path}: no such file or folder; check the path")
         jobs = [job for path in inputs for job in DATASETS[dataset](Path(path), reading)]
         names = list(dict.fromkeys(job.transform.sweep for job in jobs))
         return Settings.for_dataset(names, **options), jobs
@@ -75,7 +79,22 @@ def make_request(
         raise InputError(
             f"{inputs[0]}: holds no images except those of {folder}; choose another folder of images"
         )
+    require_files(images)
+    _require_an_image(images)
     return settings, plan_sweeps(images, settings)
+
+
+def _require_an_image(images: Sequence[ImageFile]) -> None:
+    """Check that one of the files at least is an image, by its first bytes."""
+    reasons = []
+    for image in images:
+        try:
+            check_kind(image.path)
+        except InputError as error:
+            reasons.append(error)
+        else:
+            return
+    raise reasons[0]
 
 
 def _values(sweeps: Sequence[str], angles: Sequence[float] | None, mode: str) -> dict[str, tuple[float, ...]]:

@@ -13,6 +13,7 @@ from .._version import __version__
 from ..io.csv_text import cell, csv_text
 from ..io.work_list import ImageFile
 from ..io.writing import write_inside
+from ..parallel.sharing import most_processes
 from ..system.cores import processor_name, usable_cores
 from .pictures import draw_pictures
 from .pool import run_tasks
@@ -103,7 +104,7 @@ def _finish(
     todo = [job for job in planned if job.key not in finished]
     if progress:
         progress(len(finished), len(planned))
-    for job, records in run_tasks(todo, settings, min(jobs, max(len(todo), 1))):
+    for job, records in run_tasks(todo, settings, min(jobs, most_processes(len(todo)))):
         store.add(job, records)
         finished[job.key] = plain(records)
         if progress:

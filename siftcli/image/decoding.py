@@ -50,6 +50,25 @@ def decode(path: str | PathLike[str], page: int = 0) -> Decoded:
         raise InputError(f"{name}: {error}") from error
 
 
+def check_kind(path: str | PathLike[str]) -> None:
+    """Check that a file is an image of a kind that is read, by its first bytes.
+
+    Raises
+    ------
+    InputError
+        If it is not, or cannot be read.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:  # noqa: PTH123  a name that is no path is an error like others
+            _decoder(file.read(HEAD_BYTES))
+    except BadImageError as error:
+        raise InputError(f"{name}: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{name}: cannot be read ({reason}); check the path and its permissions") from error
+
+
 def _read(name: str) -> tuple[bytes, _Decoder]:
     """Read a whole file, if its first bytes are those of an image, and choose the decoder."""
     try:

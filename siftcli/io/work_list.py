@@ -18,6 +18,8 @@ Tell = Callable[[str], object]
 
 LIST_SUFFIX = ".txt"
 STANDARD_INPUT_NAME = "stdin"
+LONGEST_SHOWN = 60
+"""Characters of a line that an error quotes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class ImageFile:
     """Page of the file, from 1."""
     is_page: bool = False
     """Whether the file's other pages are listed as images too; the name then ends in ``[page]``."""
+    origin: str = ""
+    """The list and the line that name it, if a list does."""
 
     @property
     def label(self) -> str:
@@ -76,12 +80,17 @@ def find_images(
     if takes_standard_input and root is None and names == [STANDARD_INPUT]:
         return [ImageFile(STANDARD_INPUT, STANDARD_INPUT_NAME)]
     _check_names(names)
-    paths = [Path(file) for name in names for line in _lines(name) for file in _matches(line)]
-    base = _shared_folder(paths) if root is None else _named_folder(root)
+    given = [
+        (Path(file), origin)
+        for name in names
+        for line, origin in _lines(name)
+        for file in _matches(line, origin)
+    ]
+    base = _shared_folder([path for path, _ in given]) if root is None else _named_folder(root)
     found: dict[Path, ImageFile] = {}
     skipped: set[Path] = set()
     twice: list[str] = []
-    for path in paths:
+    for path, origin in given:
         files, others = _search(path) if path.is_dir() else ([path], [])
         skipped.update(map(absolute, others))
         for file in files:
@@ -93,7 +102,7 @@ def find_images(
             path_text = f"./{file}" if str(file) == STANDARD_INPUT else str(file)
             if place in found:
                 twice.append(path_text)
-            found.setdefault(place, ImageFile(path_text, place.relative_to(base).as_posix()))
+            found.setdefault(place, ImageFile(path_text, place.relative_to(base).as_posix(), origin=origin))
     if twice:
         tell(f"{twice[0]}: given more than once, read once ({counted(len(twice), 'such image')})")
     if note := skipped_note(path.suffix.lower() for path in skipped):
@@ -141,31 +150,55 @@ def _is_pattern(name: str) -> bool:
     return glob.has_magic(name) and not os.path.lexists(name)
 
 
-def _lines(name: str) -> list[str]:
-    """Names in a list file, without empty lines. Any other name is returned as it is."""
+def require_files(images: Iterable[ImageFile]) -> None:
+    """Check that every image is there.
+
+    Raises
+    ------
+    InputError
+        If one is not.
+    """
+    for image in images:
+        if not os.path.lexists(image.path):
+            raise InputError(f"{_at(image.origin)}{image.path}: no such file or folder; check the path")
+
+
+def _at(origin: str) -> str:
+    return f"{origin}: " if origin else ""
+
+
+def _lines(name: str) -> list[tuple[str, str]]:
+    """Names in a list file, without empty lines, and their places. Any other name is returned as it is."""
     if not _is_list(name):
-        return [name]
+        return [(name, "")]
     try:
         lines = text_lines(Path(name).read_bytes())
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror}); check its permissions") from error
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
-    names = [line for line in lines if line.strip()]
+    numbered = [(line, f"{name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+    names = [line for line, _ in numbered]
     if not names:
         raise InputError(f"{name}: expected the name of an image on each line, found none; add one")
-    if unfit := next((i for i, line in enumerate(names, 1) if "\0" in line), None):
-        raise InputError(f"{name}: expected names of images, got binary data in line {unfit}; check the file")
-    return names
+    if unfit := next((origin for line, origin in numbered if "\0" in line), None):
+        raise InputError(f"{unfit}: expected names of images, got binary data; check the file")
+    if not any(os.path.lexists(line) or _is_pattern(line) for line in names):
+        line, origin = numbered[0]
+        raise InputError(
+            f"{origin}: expected the name of an image, got {line[:LONGEST_SHOWN]!r}; no line of the list "
+            "names a file or folder that is there; names are relative to the present folder"
+        )
+    return numbered
 
 
-def _matches(name: str) -> list[str]:
+def _matches(name: str, origin: str) -> list[str]:
     """Files and folders that match a pattern, sorted. Any other name is returned as it is."""
     if not _is_pattern(name):
         return [name]
     found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  Path.glob refuses absolute patterns
     if not found:
-        raise InputError(f"{name}: no file matches this pattern; check it")
+        raise InputError(f"{_at(origin)}{name}: no file matches this pattern; check it")
     return found
 
 

@@ -23,6 +23,7 @@ from ..io.provenance import settings_text
 from ..io.reading import STANDARD_INPUT
 from ..io.writing import write_inside, write_output
 from ..parallel.processes import LocalPool
+from ..parallel.sharing import most_processes
 from ..params import SiftParams
 from ..system.cores import usable_cores
 from ..versions import versions
@@ -144,10 +145,14 @@ def _on_cluster(options: DetectionOptions, address: str, jobs: int) -> Iterator[
 
 
 def shared_cores(n_images: int, jobs: int | None, threads: int | None) -> tuple[int, int | None]:
-    """Choose the number of jobs and of threads per job, so that together they use all cores."""
+    """Choose the number of jobs and of threads per job, so that together they use all cores.
+
+    There are no more jobs than are of use (:func:`most_processes`).
+    """
     n_cores = usable_cores()
     if jobs is None:
         jobs = 1 if n_images < SMALLEST_BATCH else max(1, n_cores // (threads or 1))
+    jobs = min(jobs, most_processes(n_images))
     if threads is None and jobs > 1:
         threads = max(1, n_cores // jobs)
     return jobs, threads

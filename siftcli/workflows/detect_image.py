@@ -137,6 +137,8 @@ def process_image(options: DetectionOptions, job: Job) -> Outcome:
         )
     except SiftcliError as reason:
         error = str(reason).replace(job.image.path, job.image.label, 1)
+        if job.image.origin and not os.path.lexists(job.image.path):
+            error = f"{job.image.origin}: {error}"
     except MemoryError:
         error = f"{job.image.label}: not enough memory; reduce it with --max-image-size"
     except Exception as reason:

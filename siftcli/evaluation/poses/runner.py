@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..._version import __version__
-from ...errors import ParameterError
+from ...errors import InputError, ParameterError
 from ...io.csv_text import csv_text
 from ...io.writing import write_inside
 from ...parallel.processes import LocalPool
+from ...parallel.sharing import most_processes
 from ..pool import LOST, one_thread, set_opencv_threads
 from ..runner import SCHEMA, VERSIONED, machine
 from ..store import Key, Store, digest_of, plain, write_json
@@ -44,6 +45,9 @@ def read_all(paths: Sequence[str]) -> list[Scene]:
     InputError, MissingDependencyError
         As :func:`read_scenes`.
     """
+    for path in paths:
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: no such file or folder; check the path")
     scenes = [scene for path in paths for scene in read_scenes(Path(path))]
     names = [scene.name for scene in scenes]
     if len(set(names)) < len(names):
@@ -117,7 +121,7 @@ def _finish(
     todo = [task for task in planned if task.key not in finished]
     if progress:
         progress(len(finished), len(planned))
-    processes = min(jobs, max(len(todo), 1))
+    processes = min(jobs, most_processes(len(todo)))
     with one_thread(processes):
         for task, records in LocalPool(_Work(settings), _lost, processes).run(todo, lambda: False):
             store.add(task, records)
