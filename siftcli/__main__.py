@@ -69,12 +69,15 @@ def _tell_wrong_use(error: click.ClickException) -> None:
     """One line on what Click refuses; the help as it is, where no command was given."""
     from click.exceptions import NoArgsIsHelpError
 
+    from .cli._groups import HELP, help_flag
     from .cli._output import complain
 
     if isinstance(error, NoArgsIsHelpError):
         return error.show()
     where = getattr(getattr(error, "ctx", None), "command_path", "siftcli")
-    return complain(f"{' '.join(error.format_message().split())} See '{where} --help'.")
+    command, option = where.rpartition(" ")[2], getattr(getattr(error, "param", None), "name", None)
+    flag = help_flag(command, option) if command in HELP and option else "--help"
+    return complain(f"{' '.join(error.format_message().split())} See '{where} {flag}'.")
 
 
 def _reason(error: OSError) -> str:

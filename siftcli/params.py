@@ -278,9 +278,7 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
     siftcli.errors.ParameterError: unknown parameter 'max_feature'; did you mean 'max_features'?
     """
 
-    max_features: int | None = _param(
-        None, "keep at most this many features, after masking; all when not given", low=1
-    )
+    max_features: int | None = _param(None, "keep at most this many features; all when not given", low=1)
     selection: Literal["spread", "strongest", "even"] = _param(
         "spread",
         "which features come first, and are kept when their number is limited: the strongest; those farthest "

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from siftcli.cli import COMMANDS, siftcli
+from siftcli.cli._groups import ALL
 from siftcli.params import (
     PRESETS,
     DescriptorParams,
@@ -39,9 +40,9 @@ CLI_HEAD = f"""# Command line
 
 {NOTE}
 
-Every command with all of its options, as `siftcli COMMAND --help` prints them. The
-[task pages](index.md#tasks) show the commands at work; [JSON output](json.md) lists what `--json`
-prints.
+Every command with all of its options, as `siftcli COMMAND --help-all` prints them; `--help` leaves the
+rarer ones out. The [task pages](index.md#tasks) show the commands at work; [JSON output](json.md)
+lists what `--json` prints.
 
 Exit status of every command: 0 done (no keypoints, or no model, is done), 1 an input failed, 2 wrong
 use, found before any work, 130 interrupted. Every error is one line on standard error: what was
@@ -72,6 +73,7 @@ def cli_page() -> str:
         command = siftcli.get_command(group, name)
         assert command is not None
         context = click.Context(command, parent=group, info_name=name, **shown)
+        context.meta[ALL] = True
         parts.append(_section(f"siftcli {name}", command, context))
     return "\n".join(parts)
 

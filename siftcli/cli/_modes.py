@@ -21,6 +21,7 @@ from ..matching.options import ESSENTIAL
 from ..pairs.request import GPS
 from ..params import SIFT_OPTIONS
 from ..workflows.match_request import POINT_MAPS, is_feature_file
+from ._groups import UNBROKEN, help_all_option, help_flag, write_options
 from ._options import DESCRIPTOR_OPTIONS
 
 Values = Mapping[str, Any]
@@ -300,7 +301,20 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
 
 
 class Command(click.Command):
-    """A command that refuses options without effect and names options as they are typed."""
+    """A command that refuses options without effect, names options as they are typed, and groups its help."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Add ``--help-all``, if there is more than ``--help`` shows."""
+        more = help_all_option(str(self.name))
+        return [*super().get_params(ctx), *([more] if more is not None else [])]
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help, with its hyphens."""
+        return super().get_help(ctx).replace(UNBROKEN, "-")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in groups."""
+        write_options(ctx, self.get_params(ctx), formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep what was typed, for messages."""
@@ -318,8 +332,10 @@ class Command(click.Command):
             return super().invoke(ctx)
         except ParameterError as error:
             message = _as_typed(str(error), ctx)
-            about_option = message.startswith(tuple(spellings(ctx)))
-            pointer = f". See '{ctx.command_path} --help'." if about_option else ""
+            named = next((name for s, name in spellings(ctx) if message.startswith(f"{s} ")), None)
+            pointer = (
+                "" if named is None else f". See '{ctx.command_path} {help_flag(str(self.name), named)}'."
+            )
             raise ParameterError(message + pointer) from error
 
 
@@ -354,10 +370,10 @@ def typed_name(option: click.Parameter, ctx: click.Context) -> str:
     return next((name for name in spellings if name in typed), max(option.opts, key=len))
 
 
-def spellings(ctx: click.Context) -> list[str]:
-    """Every spelling of the command's options, each with a space after it."""
+def spellings(ctx: click.Context) -> list[tuple[str, str]]:
+    """Every spelling of the command's options, with the option's name in Python."""
     options = (option for option in ctx.command.params if option.param_type_name == "option")
-    return [f"{name} " for option in options for name in (*option.opts, *option.secondary_opts)]
+    return [(s, str(option.name)) for option in options for s in (*option.opts, *option.secondary_opts)]
 
 
 def _as_typed(message: str, ctx: click.Context) -> str:

@@ -44,7 +44,7 @@ def sift_options(command: _Command) -> _Command:
         type=click.Choice(PRESETS),
         default=DEFAULT_PRESET,
         show_default=True,
-        help="Values to start from; the options below override single ones. 'classic' is Lowe's SIFT, "
+        help="Values to start from; other options override single ones. 'classic' is Lowe's SIFT, "
         "comparable with OpenCV's; 'dense' finds more features, for reconstruction.",
     )(command)
 
@@ -64,11 +64,13 @@ def _sift_option(f: Any) -> Callable[[_Command], _Command]:
 
 
 def _values_note(f: Any) -> str:
-    """The value in the default preset and in those that have another, and the range."""
+    """The value in every preset, and the range."""
     values = {preset: getattr(SiftParams.preset(preset), f.name) for preset in PRESETS}
-    usual = values[DEFAULT_PRESET]
-    shown = {preset: value for preset, value in values.items() if preset == DEFAULT_PRESET or value != usual}
-    parts = [f"{preset} {_value_text(value)}" for preset, value in shown.items() if value not in (None, "")]
+    parts = []
+    if len(set(values.values())) > 1:
+        parts = [", ".join(f"{preset} {_value_text(value)}" for preset, value in values.items())]
+    elif values[DEFAULT_PRESET] not in (None, ""):
+        parts = [f"{_value_text(values[DEFAULT_PRESET])} in every preset"]
     low, high = f.metadata["low"], f.metadata["high"]
     if low is not None:
         parts.append(f"{low:g} to {high:g}" if high is not None else f"at least {low:g}")
@@ -108,21 +110,20 @@ def camera_options(command: _Command) -> _Command:
         type=click.Choice(CAMERA_CHOICES),
         default=DEFAULT_CAMERA,
         show_default=True,
-        help="COLMAP database: the images that share a camera; with --append, of those that are added.",
+        help="The images that share a camera; with --append, of those that are added.",
     )
     model = click.option(
         "--camera-model",
         type=click.Choice(tuple(CAMERA_MODELS)),
         default=DEFAULT_CAMERA_MODEL,
         show_default=True,
-        help="COLMAP database: the camera model.",
+        help="The camera model.",
     )
     priors = click.option(
         "--pose-priors/--no-pose-priors",
         default=True,
-        show_default=True,
-        help="COLMAP database: write the GPS position and the gravity direction from EXIF, for COLMAP 4. "
-        "COLMAP 3.10 to 3.13 cannot open a database that has them: use --no-pose-priors.",
+        help="Write the GPS position and the gravity direction from EXIF, for COLMAP 4. COLMAP 3.10 to 3.13 "
+        "cannot open a database that has them: use --no-pose-priors.  [default: on]",
     )
     return sharing(model(priors(command)))
 

@@ -27,7 +27,7 @@ _OPTIONS = (
     click.option(
         "--budgets",
         metavar="LIST",
-        help="Poses: features per image, separated by commas; 'default' is each detector's own number.  "
+        help="Features per image, separated by commas; 'default' is each detector's own number.  "
         f"[default: {','.join(map(str, BUDGETS))},{AT_DEFAULTS}]",
     ),
     click.option(
@@ -37,7 +37,7 @@ _OPTIONS = (
         show_default=True,
         callback=names_callback,
         metavar="NAMES",
-        help="Poses: what is done to the second view of every pair, separated by commas: "
+        help="What is done to the second view of every pair, separated by commas: "
         f"{', '.join(DEGRADATION_NAMES)}.",
     ),
     click.option(
@@ -47,7 +47,7 @@ _OPTIONS = (
         show_default=True,
         callback=names_callback,
         metavar="NAMES",
-        help="Poses: what the pose is found by: 'essential', with the known intrinsics, 'fundamental', "
+        help="What the pose is found by: 'essential', with the known intrinsics, 'fundamental', "
         "without, or both, separated by a comma.",
     ),
     click.option(
@@ -56,7 +56,7 @@ _OPTIONS = (
         default=(0, MAX_ANGLE_DEG),
         show_default=True,
         metavar="MIN MAX",
-        help="Poses: degrees between the directions of view of a pair.",
+        help="Degrees between the directions of view of a pair.",
     ),
     click.option(
         "--overlap",
@@ -64,7 +64,7 @@ _OPTIONS = (
         default=(0, 1),
         show_default=True,
         metavar="MIN MAX",
-        help="Poses: points that both views of a pair show, as a share of those of the view with fewer; "
+        help="Points that both views of a pair show, as a share of those of the view with fewer; "
         "needs a COLMAP model with points.",
     ),
     click.option(
@@ -73,12 +73,12 @@ _OPTIONS = (
         type=WholeNumber(64),
         default=MAX_SIDE_PX,
         show_default=True,
-        help="Poses: larger photographs are reduced to this longer side, in pixels.",
+        help="Larger photographs are reduced to this longer side, in pixels.",
     ),
     click.option(
         "--reconstruct",
         is_flag=True,
-        help="Poses: also reconstruct every scene with COLMAP's mapper, from each detector's features, and "
+        help="Also reconstruct every scene with COLMAP's mapper, from each detector's features, and "
         "compare the cameras with the known ones; needs the extra colmap.",
     ),
     click.option(
@@ -87,7 +87,7 @@ _OPTIONS = (
         type=WholeNumber(),
         default=N_SEEDS,
         show_default=True,
-        help="Poses: number of estimates of each pose, and of reconstructions, with seeds from --seed on.",
+        help="Number of estimates of each pose, and of reconstructions, with seeds from --seed on.",
     ),
 )
 NAMES = (

@@ -64,7 +64,8 @@ _COLLECTION = ("append", "camera", "camera_model", "pose_priors")
     help="Drop keypoints whose centre is on a black (zero) pixel of a mask: one mask for all images, or a "
     "folder with NAME.png or NAME.mask.png for each image, where NAME may include the image's suffix. Masks "
     "are in the frame of the output: the stored pixels for COLMAP, hloc and OpenMVG, the image as rotated by "
-    "its EXIF tag for other formats. A mask is first rotated by its own EXIF tag.",
+    "its EXIF tag for other formats. A mask is first rotated by its own EXIF tag. --max-features counts what "
+    "remains.",
 )
 @click.option("--mask-optional", is_flag=True, help="Use images without a mask in that folder whole.")
 @click.option(

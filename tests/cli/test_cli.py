@@ -85,15 +85,16 @@ def test_version(capsys):
 
 
 def test_help_states_the_defaults(capsys):
-    assert run(["detect", "--help"]) == 0
+    assert run(["detect", "--help-all"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for part in (
-        "[default 3; 1 to 16]",
-        "[default 1.7; classic 1.6; 0.8 to 10]",
-        "[default 0.015; classic 0.04; dense 0.006; 0 to 1]",
-        "[default 16; classic 10; at least 1]",
-        "[default -1; -1 to 8]",
-        "[default on; classic off]",
+        "[3 in every preset; 1 to 16]",
+        "[default 1.7, classic 1.6, dense 1.7; 0.8 to 10]",
+        "[default 0.015, classic 0.04, dense 0.006; 0 to 1]",
+        "[default 16, classic 10, dense 16; at least 1]",
+        "[-1 in every preset; -1 to 8]",
+        "[default on, classic off, dense on]",
+        "[off in every preset]",
         "[default: default]",
     ):
         assert part in text
@@ -431,7 +432,7 @@ def test_markup_in_names_is_printed_as_it_is(folder, capsys):
 
 
 def test_ascii_terminal(folder):
-    done = program("detect", "--help", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    done = program("detect", "--help-all", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert done.returncode == 0
     assert "--sigma" in done.stdout
 

@@ -78,7 +78,9 @@ def known_options() -> set[str]:
     root = click.Context(siftcli)
     every = [siftcli, *(siftcli.get_command(root, name) for name in COMMANDS)]
     params = [param for command in every for param in command.params]
-    return {"--help"} | {option for param in params for option in (*param.opts, *param.secondary_opts)}
+    return {"--help", "--help-all"} | {
+        option for param in params for option in (*param.opts, *param.secondary_opts)
+    }
 
 
 def test_readme_is_short():

@@ -10,6 +10,7 @@ import pytest
 from siftcli.__main__ import run
 from siftcli.cli import COMMANDS, siftcli
 from siftcli.cli import _modes as modes
+from siftcli.cli._groups import help_flag
 from siftcli.cli._options import SIFT_OPTIONS
 from siftcli.errors import ParameterError
 from siftcli.params import SiftParams
@@ -236,7 +237,10 @@ def test_an_option_without_effect_is_refused(tmp_path, monkeypatch, capsys, name
     monkeypatch.chdir(tmp_path)
     assert run([name, *args, *given]) == 2
     typed = given[0]
-    remedy = f"{need.remedy}, or drop {typed}. See 'siftcli {name} --help'."
+    (option,) = (
+        o for o, option in options_of(name).items() if typed in (*option.opts, *option.secondary_opts)
+    )
+    remedy = f"{need.remedy}, or drop {typed}. See 'siftcli {name} {help_flag(name, option)}'."
     expected = f"siftcli: {typed} has no effect {need.lack}; {remedy}\n"
     assert capsys.readouterr().err == expected
     assert list(tmp_path.iterdir()) == []
@@ -267,10 +271,13 @@ def test_the_help_gives_the_values_of_the_presets():
     for command in ("detect", "match"):
         for name in SIFT_OPTIONS:
             note = re.search(r"\[(.*)\]$", options_of(command)[name].help)
-            shown = dict(re.findall(rf"({'|'.join(PRESETS)}) ([^;]+)", note.group(1))) if note else {}
+            shown = dict(re.findall(rf"({'|'.join(PRESETS)}) ([^,;]+)", note.group(1))) if note else {}
+            if note and (same := re.match(r"(\S+) in every preset", note.group(1))):
+                shown = dict.fromkeys(PRESETS, same.group(1))
+            assert set(shown) in (set(), set(PRESETS))
             for preset in PRESETS:
                 value = getattr(SiftParams.preset(preset), name)
-                text = shown.get(preset, shown.get("default"))
+                text = shown.get(preset)
                 if text in ("on", "off"):
                     assert value is (text == "on")
                 elif text is None:
