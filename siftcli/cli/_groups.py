@@ -121,6 +121,8 @@ HELP: dict[str, tuple[Group, ...]] = {
         Group("Speed", "jobs"),
         _FEW_MESSAGES,
     ),
+    "cache": (Group("Speed", "jobs"), Group("Output", "as_json"), _FEW_MESSAGES),
+    "completion": (Group("Messages", "help"),),
     "bench": (
         Group("What to time", "sizes detectors thread_counts process", "made n_pairs"),
         Group("Output", "output overwrite as_json"),
