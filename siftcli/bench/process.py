@@ -6,6 +6,7 @@ by the interpreter's own path, and runs only the programs below.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -71,8 +72,18 @@ def _run(program: str, arguments: Sequence[str], folder: str) -> None:
     """Run one of the programs above in an interpreter that does not import from the current directory."""
     command = [sys.executable, "-P", "-c", program, *arguments]
     with Path(folder, "messages").open("w+b") as messages:
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=messages, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, stdout=subprocess.DEVNULL, stderr=messages, env=environment(), check=False
+        )
         if done.returncode:
             messages.seek(0)
             reason = messages.read().decode(errors="replace").splitlines()[-1:]
             raise InputError(f"{program.split()[1]} failed in its own process: {' '.join(reason)}")
+
+
+def environment() -> dict[str, str]:
+    """That of this process, in which modules may be compiled once: an installed program has them compiled.
+
+    Where Python must not write bytecode, a checkout would be compiled in every process, OpenCV's package not.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -11,7 +11,7 @@ from conftest import SAMPLES
 from siftcli.bench import roofline, tables
 from siftcli.bench.cases import Case, cases_of, resized, tiled
 from siftcli.bench.measuring import Measured, measure
-from siftcli.bench.process import Command, time_command
+from siftcli.bench.process import Command, environment, time_command
 from siftcli.bench.records import FirstImage, Row, Spread
 from siftcli.bench.summary import Figure, figures_of
 from siftcli.bench.worker import Worker
@@ -106,6 +106,13 @@ def test_the_first_image_of_a_process_is_measured(name):
 
 
 @pytest.mark.slow
+def test_whole_processes_may_keep_their_modules_compiled(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("ANOTHER", "x")
+    assert environment()["ANOTHER"] == "x"
+    assert "PYTHONDONTWRITEBYTECODE" not in environment()
+
+
 def test_whole_processes_are_timed_and_a_failure_is_told():
     timed = time_command(CHELSEA, 1)
     assert timed.n_pairs == 1
