@@ -54,11 +54,12 @@ def commands(code: str) -> list[list[str]]:
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words: list[str] = []
+        is_file = False  # the name of one, to which output is redirected
         for word in [*lexer, ";"]:
             if set(word) <= set(";&|<>()"):
-                if words and Path(words[0]).name == "siftcli":
+                if words and Path(words[0]).name == "siftcli" and not is_file:
                     found.append(words[1:])
-                words = []
+                words, is_file = [], set(word) <= set("<>")
             else:
                 words.append(word)
     return found
