@@ -102,7 +102,6 @@ HELP: dict[str, tuple[Group, ...]] = {
         _FEW_MESSAGES,
     ),
     "formats": (Group("Output", "as_json"), Group("Messages", "help")),
-    "cache": (Group("Output", "as_json"), Group("Speed", "jobs"), Group("Messages", "quiet help")),
     "evaluate": (
         Group("What to measure", "detectors sweeps angles dataset max_features", "mode orientation seed"),
         Group(
