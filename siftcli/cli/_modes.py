@@ -6,6 +6,7 @@ An option that was given where it has no effect is refused, as it would be ignor
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -337,6 +338,11 @@ class Command(click.Command):
                 "" if named is None else f". See '{ctx.command_path} {help_flag(str(self.name), named)}'."
             )
             raise ParameterError(message + pointer) from error
+
+
+def command_line(ctx: click.Context) -> str:
+    """The command as it was typed, for a shell."""
+    return shlex.join(["siftcli", str(ctx.command.name), *ctx.meta.get(_TYPED, ())])
 
 
 def check_options(ctx: click.Context) -> None:

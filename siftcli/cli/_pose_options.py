@@ -122,6 +122,7 @@ def run_poses(
     jobs: int,
     overwrite: bool,
     progress: Callable[[int, int], None] | None,
+    command: str,
 ) -> dict[str, Any]:
     """Measure poses; returns the content of ``results.json``."""
     settings = _settings(options)
@@ -129,7 +130,13 @@ def run_poses(
     from ..evaluation.poses.runner import evaluate_poses, read_all
 
     return evaluate_poses(
-        read_all(inputs), settings, output, jobs=jobs, overwrite=overwrite, progress=progress
+        read_all(inputs),
+        settings,
+        output,
+        jobs=jobs,
+        overwrite=overwrite,
+        progress=progress,
+        command=command,
     )
 
 

@@ -21,7 +21,7 @@ from ..evaluation.options import (
 from ..system.cores import usable_cores
 from ._hints import Hints
 from ._image_options import stretch_options
-from ._modes import Command
+from ._modes import Command, command_line
 from ._options import names_callback, quiet_option, tell_jobs
 from ._output import complain, note, print_json, say_nothing, say_table
 from ._pose_options import pose_options, run_poses, take_pose_options
@@ -122,15 +122,15 @@ def command(
 
     Exit status: 0 done, 1 an image or a detector failed, 2 wrong usage, 130 interrupted.
     """
+    work: dict[str, Any] = {"jobs": jobs or usable_cores(), "overwrite": overwrite}
+    work["command"] = command_line(click.get_current_context())
     values = None if angles is None else parse_values(angles)
     options["detectors"] = with_orientation(options["detectors"], orientation)
     of_poses = take_pose_options(options)
     if options["dataset"] == "poses":
         of_poses |= {name: options[name] for name in ("detectors", "seed")}
         with counter("tasks", show=not quiet) as progress:
-            results = run_poses(
-                inputs, output, of_poses, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
-            )
+            results = run_poses(inputs, output, of_poses, progress=progress, **work)
         return _tell_poses(results, output, as_json=as_json, quiet=quiet)
 
     from ..evaluation.request import make_request
@@ -142,9 +142,7 @@ def command(
     settings, planned = make_request(inputs, output, angles=values, tell=tell, **options)
     tell_jobs(jobs, len(planned), "view", quiet=quiet)
     with counter("views", show=not quiet) as progress:
-        results = evaluate(
-            planned, settings, output, jobs=jobs or usable_cores(), overwrite=overwrite, progress=progress
-        )
+        results = evaluate(planned, settings, output, progress=progress, **work)
     with waiting("writing the report", show=not quiet):
         report = write_report([output], overwrite=True)
     for failure in results["failures"]:

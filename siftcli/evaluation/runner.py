@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def evaluate(
     jobs: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
+    command: str = "",
 ) -> dict[str, Any]:
     """Measure every detector on every image and transform.
 
@@ -60,6 +62,8 @@ def evaluate(
         Discard any evaluation in the folder and start over.
     progress
         Called whenever a task finishes.
+    command
+        The command that asked for it, which the report shows.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def evaluate(
     store = Store(Path(folder), identity, overwrite=overwrite)
     finished = _finish(planned, settings, store, jobs, progress)
     records = [record for job in planned for record in finished[job.key]]
-    results = _results(records, identity, settings, jobs)
+    results = {**_results(records, identity, settings, jobs), **circumstances(command)}
     results["pictures"] = draw_pictures(planned, results["rows"], settings, store.folder)
     write_json(store.folder / "results.json", results)
     write_csv(store.folder / "summary.csv", results)
@@ -124,6 +128,11 @@ def _results(
         "failures": failures(records),
         **to_tables(rows, settings.detectors, settings.seed),
     }
+
+
+def circumstances(command: str) -> dict[str, str]:
+    """When the results were finished, and by which command."""
+    return {"date": datetime.now().astimezone().isoformat(timespec="minutes"), "command": command}
 
 
 def failures(records: Sequence[Record]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..evaluation.intervals import MIN_IMAGES, VALUES, Interval, over_images
 from ..evaluation.measure import LOCALISATION_BINS_PX, ORIENTATION_BINS_DEG
 from ..evaluation.summary import METRICS, per_image, summarise_rows
 from ..evaluation.work import AT_DEFAULTS
@@ -20,6 +21,7 @@ COLOURS = ("#2f7fd6", "#d9541e", "#e0a100", "#1f9d6b", "#9467bd", "#17a2b8", "#c
 """Legible on both white and near-black backgrounds."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "dash", "dot")
 """In addition to colour, for print and for colour-blind readers."""
+BAND_OPACITY, POINT_OPACITY = 0.15, 0.4
 ROTATION_SWEEPS = ("rotation", "canvas")
 """Sweeps over the full circle, which are also drawn as polar plots."""
 MIN_VALUES = 4
@@ -69,19 +71,26 @@ def sweep_charts(sweep: str, rows: Rows, detectors: Sequence[str]) -> list[Chart
     own = _by_detector([row for row in rows if row["budget"] == AT_DEFAULTS], detectors)
     values = sorted({row["value"] for found in own.values() for row in found})
     charts = []
-    if sweep in TRANSFORMS and len(values) >= MIN_VALUES:
+    if own and sweep in TRANSFORMS and len(values) >= MIN_VALUES:
         for metric in CURVES:
             means = {name: _over_values(found, metric, values) for name, found in own.items()}
             charts.append(_curve(sweep, metric, values, means))
             if sweep in ROTATION_SWEEPS:
                 charts.append(_polar(sweep, metric, values, means))
-        charts.append(_over_tolerance(sweep, own))
     return charts
+
+
+def tolerance_charts(sweep: str, rows: Rows, detectors: Sequence[str]) -> list[Chart]:
+    """Repeatability against the tolerance, at default parameters."""
+    own = _by_detector([row for row in rows if row["budget"] == AT_DEFAULTS], detectors)
+    return [_over_tolerance(sweep, own)] if own and sweep in TRANSFORMS else []
 
 
 def distribution_charts(rows: Rows, detectors: Sequence[str]) -> list[Chart]:
     """Distributions of the localisation and orientation errors of a sweep at default parameters."""
     own = _by_detector([row for row in rows if row["budget"] == AT_DEFAULTS], detectors)
+    if not own:
+        return []
     return [
         _distribution("localisation", "Localisation error", "px", own, LOCALISATION_BINS_PX),
         _distribution("orientation", "Orientation error", "°", own, ORIENTATION_BINS_DEG),
@@ -111,24 +120,78 @@ def _by_detector(rows: Rows, detectors: Sequence[str]) -> dict[str, list[Any]]:
     return {name: own for name, own in found.items() if own}
 
 
-def _over_values(rows: list[Any], metric: str, values: Sequence[float]) -> list[float | None]:
-    """The mean over images at each value of the sweep."""
-    means = []
-    for value in values:
-        found = list(per_image([row for row in rows if row["value"] == value], metric).values())
-        means.append(round(float(np.mean(found)), 4) if found else None)
-    return means
+def _over_values(rows: list[Any], metric: str, values: Sequence[float]) -> list[Interval | None]:
+    """The mean over images at each value of the sweep, with its interval."""
+    columns = {
+        str(value): list(per_image([row for row in rows if row["value"] == value], metric).values())
+        for value in values
+    }
+    found = over_images(columns)
+    return [found.get(str(value)) for value in values]
+
+
+def _means(found: Sequence[Interval | None]) -> list[float | None]:
+    return [None if interval is None else round(interval.mean, 4) for interval in found]
+
+
+def band(group: str, places: Sequence[float], limits: Sequence[Sequence[float]], colour: str) -> list[Trace]:
+    """Intervals as a polygon behind a curve, if there are two or more.
+
+    Parameters
+    ----------
+    group
+        Name of the curve, with which it is shown and hidden.
+    places
+        Where they are.
+    limits
+        The lower and the upper end of each.
+    colour
+        Of the curve, as ``#rrggbb``.
+    """
+    if len(places) < 2:
+        return []
+    low, high = zip(*limits, strict=True)
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return [
+        {"type": "scatter", "mode": "none", "fill": "toself", "hoverinfo": "skip", "showlegend": False}
+        | {"legendgroup": group, "x": [*places, *places[::-1]]}
+        | {"y": [round(v, 4) for v in (*high, *low[::-1])]}
+        | {"fillcolor": f"rgba({red},{green},{blue},{BAND_OPACITY})"}
+    ]
+
+
+def _uncertainty(
+    group: str, places: Sequence[float], found: Sequence[Interval | None], colour: str
+) -> list[Trace]:
+    """A band, or the values of a few images as faint points."""
+    known = [(x, i) for x, i in zip(places, found, strict=True) if i is not None]
+    if any(i.method == VALUES for _, i in known):
+        points = [(x, round(v, 4)) for x, i in known if len(i.values) > 1 for v in i.values]
+        return [
+            {"type": "scatter", "mode": "markers", "hoverinfo": "skip", "showlegend": False}
+            | {"legendgroup": group, "x": [x for x, _ in points], "y": [y for _, y in points]}
+            | {"marker": {"color": colour, "size": 4, "opacity": POINT_OPACITY}}
+        ] if points else []  # fmt: skip
+    return band(group, [x for x, _ in known], [(i.low, i.high) for _, i in known], colour)
+
+
+def _in_polar(trace: Trace) -> Trace:
+    """A trace over angles, in polar coordinates."""
+    kept = {name: value for name, value in trace.items() if name not in ("x", "y")}
+    return {**kept, "type": "scatterpolar", "theta": trace["x"], "r": trace["y"]}
 
 
 def _curve(
-    sweep: str, metric: str, values: Sequence[float], means: Mapping[str, Sequence[float | None]]
+    sweep: str, metric: str, values: Sequence[float], found: Mapping[str, Sequence[Interval | None]]
 ) -> Chart:
-    style = styles(list(means))
+    style = styles(list(found))
     kind = TRANSFORMS[sweep]
-    data = [
-        {"type": "scatter", "mode": "lines+markers", "name": name, "x": list(values), "y": found}
-        | {"line": style[name], "marker": {"color": style[name]["color"], "size": 5}}
-        for name, found in means.items()
+    data = [t for name, own in found.items() for t in _uncertainty(name, values, own, style[name]["color"])]
+    data += [
+        {"type": "scatter", "mode": "lines+markers", "name": name, "legendgroup": name}
+        | {"x": list(values), "y": _means(own), "line": style[name]}
+        | {"marker": {"color": style[name]["color"], "size": 5}}
+        for name, own in found.items()
     ]
     axis: dict[str, Any] = {"title": {"text": f"{sweep} ({kind.unit.strip()})" if kind.unit else sweep}}
     axis |= {"tickvals": list(values)} if len(values) <= 10 else {"dtick": 45}
@@ -139,48 +202,74 @@ def _curve(
 
 
 def _polar(
-    sweep: str, metric: str, values: Sequence[float], means: Mapping[str, Sequence[float | None]]
+    sweep: str, metric: str, values: Sequence[float], found: Mapping[str, Sequence[Interval | None]]
 ) -> Chart:
-    style = styles(list(means))
+    style = styles(list(found))
+    around = [*values, values[0]]
     data = [
-        {"type": "scatterpolar", "mode": "lines", "name": name, "line": style[name]}
-        | {"theta": [*values, values[0]], "r": [*found, found[0]]}
-        for name, found in means.items()
+        _in_polar(trace)
+        for name, own in found.items()
+        for trace in _uncertainty(name, around, [*own, own[0]], style[name]["color"])
     ]
-    layout = {"polar": {"radialaxis": {"range": [0, 1], "dtick": 0.25}, "angularaxis": {"dtick": 45}}}
+    data += [
+        {"type": "scatterpolar", "mode": "lines", "name": name, "legendgroup": name, "line": style[name]}
+        | {"theta": around, "r": _means([*own, own[0]])}
+        for name, own in found.items()
+    ]
+    # The labels of the radius stand between two directions, away from those of the angles.
+    radial = {"range": [0, 1], "dtick": 0.5, "angle": 22.5, "tickangle": 0}
+    layout = {"polar": {"radialaxis": radial, "angularaxis": {"dtick": 45}}}
     title = f"{_TITLES[metric]}, by direction"
     return Chart(f"{sweep}-{metric}-polar", title, {"data": data, "layout": layout})
 
 
 def _over_tolerance(sweep: str, own: Mapping[str, list[Any]]) -> Chart:
     style = styles(list(own))
-    data = []
+    bands, lines = [], []
     for name, rows in own.items():
-        means = [np.mean(list(per_image(rows, metric).values())) for metric in REPEATABILITIES.values()]
-        data.append(
-            {"type": "scatter", "mode": "lines+markers", "name": name, "line": style[name]}
-            | {"x": list(REPEATABILITIES), "y": [round(float(mean), 4) for mean in means]}
+        columns = {m: list(per_image(rows, m).values()) for m in REPEATABILITIES.values()}
+        found = list(over_images(columns).values())
+        bands += _uncertainty(name, list(REPEATABILITIES), found, style[name]["color"])
+        lines.append(
+            {"type": "scatter", "mode": "lines+markers", "name": name, "legendgroup": name}
+            | {"line": style[name], "x": list(REPEATABILITIES), "y": _means(found)}
         )
     axis = {"title": {"text": "tolerance (px)"}, "tickvals": list(REPEATABILITIES)}
     layout = {"xaxis": axis, "yaxis": {"range": [0, 1.02]}}
+    data = [*bands, *lines]
     return Chart(f"{sweep}-tolerance", "Repeatability against tolerance", {"data": data, "layout": layout})
 
 
 def _distribution(
     key: str, title: str, unit: str, own: Mapping[str, list[Any]], edges: np.ndarray[Any, Any]
 ) -> Chart:
+    """The mean over images of each image's shares, with their intervals."""
     style = styles(list(own))
     centres = ((edges[:-1] + edges[1:]) / 2).round(4).tolist()
-    data = []
+    bands, lines = [], []
     for name, rows in own.items():
-        counts = np.sum([row[f"{key}_histogram"] for row in rows], axis=0)
-        shares = (counts / max(counts.sum(), 1)).round(5).tolist()
-        data.append(
-            {"type": "scatter", "mode": "lines", "name": name, "x": centres, "y": shares}
+        shares = _shares(rows, f"{key}_histogram")
+        found = over_images({str(k): column for k, column in enumerate(shares.T)})
+        intervals = [found.get(str(k)) for k in range(len(centres))]
+        if len(shares) >= MIN_IMAGES:
+            drawn = _uncertainty(name, centres, intervals, style[name]["color"])
+            bands += [{**trace, "mode": "lines", "line": {"width": 0, "shape": "hvh"}} for trace in drawn]
+        lines.append(
+            {"type": "scatter", "mode": "lines", "name": name, "legendgroup": name, "x": centres}
+            | {"y": [None if i is None else round(i.mean, 5) for i in intervals]}
             | {"line": {**style[name], "shape": "hvh"}}
         )
     layout = {
         "xaxis": {"title": {"text": f"error ({unit})"}, "range": [0, float(edges[-1])]},
         "yaxis": {"title": {"text": f"fraction per bin of {edges[1]:g} {unit}"}, "rangemode": "tozero"},
     }
-    return Chart(f"{key}-errors", title, {"data": data, "layout": layout})
+    return Chart(f"{key}-errors", title, {"data": [*bands, *lines], "layout": layout})
+
+
+def _shares(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
+    """(images, bins) the share of each image's errors in each bin; images without errors are left out."""
+    counts: dict[str, Any] = {}
+    for row in rows:
+        counts[row["image"]] = counts.get(row["image"], 0) + np.array(row[name])
+    table = np.array([own / own.sum() for own in counts.values() if own.sum()])
+    return table if len(table) else np.empty((0, 0))

@@ -18,8 +18,6 @@ SCHEMA = 1
 """Version of the layout of the JSON."""
 POSE_COLUMNS = ("auc_1deg", "auc_5deg", "auc_10deg", "n_true")
 """Metrics of poses that are printed."""
-FIRST = ("repeatability_05px", "matching_score")
-"""Metrics that are printed before the others."""
 
 Row = Mapping[str, Any]
 
@@ -115,7 +113,6 @@ def _sweeps(records: Sequence[Row]) -> list[str]:
     parts = []
     for (sweep, budget), own in _grouped(records, ("sweep", "budget")).items():
         columns = [m for m in columns_of(sweep) if m.higher_is_better is not None]
-        columns.sort(key=lambda m: m.name not in FIRST)
         title = f"{sweep_title(sweep)}, {BUDGET_TITLES[budget]}"
         shown = {m.name: m.title for m in columns}
         parts += _tables(title, own, [(name, shown[name], by_name[name]) for name in shown])
@@ -149,7 +146,7 @@ def _tables(title: str, records: Sequence[Row], lines: Sequence[tuple[Any, str, 
     parts, unchanged = [], []
     for (a, run, b, other_run), own in _grouped(records, ("detector", "run", "other", "other_run")).items():
         if is_unchanged(own):
-            unchanged.append(f"{title}: {a} is unchanged.")
+            unchanged.append(a)
             continue
         names = (a, b) if a != b else (run, other_run)
         by_metric = {record["metric"]: record for record in own}
@@ -157,7 +154,10 @@ def _tables(title: str, records: Sequence[Row], lines: Sequence[tuple[Any, str, 
         heading = pair_title(*(f"{d} · {r}" if r else d for d, r in ((a, run), (b, other_run))))
         head = f"| | {names[1]} | {names[0]} | difference | | |\n|---|---|---|---|---|---|"
         parts.append(f"{title}, {heading} ({how_found(own)})\n\n" + "\n".join([head, *shown]))
-    return parts + unchanged
+    if unchanged:
+        verb = "is" if len(unchanged) == 1 else "are"
+        parts.append(f"{title}: {', '.join(unchanged)} {verb} unchanged.")
+    return parts
 
 
 def _line(title: str, record: Row, metric: Metric) -> str:

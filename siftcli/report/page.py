@@ -15,26 +15,17 @@ from ..evaluation.store import PICTURES_FOLDER
 from ..evaluation.summary import METRICS, Difference, Metric, differences
 from ..io.limits import MAX_IMAGE_BYTES
 from ..io.reading import read_bytes
-from . import charts, tables
-from .charts import Chart
+from . import tables
 from .embedding import data_url
-from .poses import PoseSection, pose_sections
+from .head import facts, place_and_day, sentence, subject
+from .poses import pose_sections
 from .rendering import rendered
 from .runs import Run, compared_rows, pairs_of
-from .tables import ImageEntry, Table
+from .sections import Section, compared_section, sweep_section
+from .tables import ImageEntry
 
 MAX_PICTURE_BYTES = 12_000_000
 """Maximum total size of the pictures; those of the best images are omitted first."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """The tables and charts of one sweep or dataset."""
-
-    title: str
-    tables: Sequence[Table]
-    charts: Sequence[Chart]
-    folded: Sequence[Table] = ()
 
 
 @dataclass(frozen=True)
@@ -42,11 +33,15 @@ class Page:
     """Everything that the template renders."""
 
     title: str
+    sentence: str
+    """The means that matter most."""
     subject: str
-    """What was evaluated."""
+    """What was evaluated, where and when."""
+    facts: Sequence[tuple[str, str]]
+    """Under which circumstances."""
     runs: Sequence[Run]
     failures: Sequence[tuple[str, Mapping[str, Any]]]
-    sections: Sequence[Section | PoseSection]
+    sections: Sequence[Section]
     """Poses first."""
     images: Sequence[ImageEntry]
     n_images: int
@@ -64,7 +59,8 @@ class Page:
     @property
     def charts(self) -> dict[str, Mapping[str, Any]]:
         """Chart key -> Plotly figure."""
-        return {chart.key: chart.figure for section in self.sections for chart in section.charts}
+        drawn = [chart for section in self.sections for chart in section.all_charts]
+        return {chart.key: chart.figure for chart in drawn}
 
 
 def render(runs: Sequence[Run]) -> str:
@@ -85,15 +81,14 @@ def make_page(runs: Sequence[Run]) -> Page:
     n_images = len({row["image"] for row in all_first})
     return Page(
         title=f"siftcli: {runs[0].label} and {runs[1].label}" if runs[0].label else "siftcli evaluation",
-        subject=_subject(pose_rows, n_images if swept else None),
+        sentence=sentence(rows, pose_rows),
+        subject="; ".join(filter(None, (subject(pose_rows, rows), place_and_day(runs)))),
+        facts=facts(runs),
         runs=runs,
         failures=[(run.label, failure) for run in runs for failure in run.results["failures"]],
         sections=[
             *_pose_sections(posed, pose_rows),
-            *(
-                _section(sweep, budgets, found, pairs_of(swept), detectors, costs=number == 0)
-                for number, (sweep, budgets) in enumerate(by_sweep.items())
-            ),
+            *_sweep_sections(swept, by_sweep, found, detectors),
         ],
         images=tables.images(all_first, detectors[0], _pictures(swept)) if swept else [],
         n_images=n_images,
@@ -106,23 +101,25 @@ def make_page(runs: Sequence[Run]) -> Page:
     )
 
 
-def _subject(pose_rows: Sequence[Mapping[str, Any]], n_images: int | None) -> str:
-    """What was evaluated, for the head of the page."""
-    parts = []
-    if pose_rows:
-        n_scenes = len({row["scene"] for row in pose_rows})
-        n_pairs = len({(row["scene"], row["image_a"], row["image_b"]) for row in pose_rows})
-        parts.append(f"{_plural(n_scenes, 'scene')} with {_plural(n_pairs, 'pair')} of views")
-    if n_images is not None:
-        parts.append(_plural(n_images, "image"))
-    return "; ".join(parts) or "0 pairs of views"
+def _sweep_sections(
+    runs: Sequence[Run],
+    by_sweep: Mapping[str, Mapping[str, list[Any]]],
+    found: Sequence[Difference],
+    detectors: Sequence[str],
+) -> list[Section]:
+    if len(runs) < 2:
+        return [
+            sweep_section(sweep, budgets, found, detectors, costs=number == 0)
+            for number, (sweep, budgets) in enumerate(by_sweep.items())
+        ]
+    pairs = pairs_of(runs)
+    return [
+        compared_section(sweep, budgets, found, pairs, detectors, costs=number == 0)
+        for number, (sweep, budgets) in enumerate(by_sweep.items())
+    ]
 
 
-def _plural(n: int, name: str) -> str:
-    return f"{n} {name}{'' if n == 1 else 's'}"
-
-
-def _pose_sections(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> list[PoseSection]:
+def _pose_sections(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> list[Section]:
     if not runs:
         return []
     reconstructed = [row for run in runs for row in run.reconstructions]
@@ -134,28 +131,6 @@ def _pose_definitions(runs: Sequence[Run]) -> Sequence[Metric]:
     if not runs:
         return ()
     return (*POSE_METRICS, *(RECONSTRUCTION_METRICS if any(run.reconstructions for run in runs) else ()))
-
-
-def _section(
-    sweep: str,
-    budgets: Mapping[str, list[Any]],
-    found: Sequence[Difference],
-    pairs: Sequence[tuple[str, str]],
-    detectors: Sequence[str],
-    *,
-    costs: bool,
-) -> Section:
-    made = []
-    for budget, rows in budgets.items():
-        made.append(tables.headline(sweep, budget, rows))
-        compared = tables.lead(sweep, budget, found, pairs)
-        if compared:
-            made.append(compared)
-    every = [row for rows in budgets.values() for row in rows]
-    drawn = charts.sweep_charts(sweep, every, detectors)
-    if costs:
-        drawn += charts.distribution_charts(every, detectors) + charts.cost_charts(every, detectors)
-    return Section(tables.sweep_title(sweep), made, drawn)
 
 
 def _pictures(runs: Sequence[Run]) -> dict[str, list[dict[str, Any]]]:

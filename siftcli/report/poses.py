@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,10 @@ from ..evaluation.poses.summary import (
 )
 from ..evaluation.poses.tables import best_text, budget_title, group_title
 from ..evaluation.summary import Metric
-from .charts import Chart, styles
+from .charts import Chart, band, styles
+from .comparison import is_unchanged
+from .runs import RUN
+from .sections import Fold, Section
 from .tables import Cell, Table, difference_cell, how_found, number, pair_title
 
 Rows = Sequence[Mapping[str, Any]]
@@ -28,24 +31,12 @@ Entries = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 CURVES = ("auc_1deg", "auc_5deg")
 """Metrics that are shown over the budgets."""
-BAND_OPACITY = 0.15
 _BY_NAME = {metric.name: metric for metric in METRICS}
-
-
-@dataclass(frozen=True)
-class PoseSection:
-    """The tables and charts of a scene with one degradation and geometry."""
-
-    title: str
-    tables: Sequence[Table]
-    charts: Sequence[Chart] = ()
-    folded: Sequence[Table] = field(default=())
-    """Tables with all metrics, one or two for each budget."""
 
 
 def pose_sections(
     rows: Rows, reconstructed: Rows, detectors: Sequence[str], pairs: Sequence[tuple[str, str]]
-) -> list[PoseSection]:
+) -> list[Section]:
     """The sections about pose, the most general first.
 
     Parameters
@@ -69,13 +60,42 @@ def pose_sections(
         (*(d[name] for name in GROUP), d["detector"], d["other"], d["metric"]): d
         for d in differences(rows, pairs)
     }
-    sections = _overview(found, detectors)
+    same = [pair for pair in pairs if _is_unchanged(leads.values(), pair)]
+    ordered = [name for name in _ordered(detectors, pairs) if not any(name in pair for pair in same)]
+    sections = _overview(found, ordered)
     for n, (key, entries) in enumerate(found.items()):
-        sections.append(_section(n, key, entries, detectors, pairs, leads))
-    return sections + _reconstructions(reconstructed, detectors)
+        section = _section(n, key, entries, ordered, [p for p in pairs if p not in same], leads)
+        sections.append(_with_unchanged(section, entries, [after for after, _ in same]))
+    return sections + _reconstructions(reconstructed, _ordered(detectors, pairs))
 
 
-def _overview(found: Mapping[tuple[str, ...], Entries], detectors: Sequence[str]) -> list[PoseSection]:
+def _ordered(detectors: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The detectors, of two evaluations before and after beside each other."""
+    if not any(RUN in name for name in detectors):
+        return list(detectors)
+    return list(dict.fromkeys([*(name for after, before in pairs for name in (before, after)), *detectors]))
+
+
+def _is_unchanged(found: Iterable[Mapping[str, Any]], pair: tuple[str, str]) -> bool:
+    """Whether a detector is the same in two evaluations, in every scene."""
+    a, b = (name.partition(RUN)[0] for name in pair)
+    own = [{**d, "detector": a, "other": b} for d in found if (d["detector"], d["other"]) == pair]
+    return bool(own) and is_unchanged(own)
+
+
+def _with_unchanged(section: Section, entries: Entries, names: Sequence[str]) -> Section:
+    """A section with the tables of unchanged detectors folded."""
+    present = [name for name in names if any(name in own for own in entries.values())]
+    if not present:
+        return section
+    folded = [_over_budgets(_BY_NAME[m].title, [entries], present, _BY_NAME[m]) for m in CURVES]
+    titled = Fold(f"Unchanged: {', '.join(name.partition(RUN)[0] for name in present)}", folded)
+    note = "" if any(table.rows for table in section.tables) else "Nothing has changed."
+    kept = section if not note else replace(section, tables=[], charts=[], folds=[])
+    return replace(kept, folds=[*kept.folds, titled], note=note)
+
+
+def _overview(found: Mapping[tuple[str, ...], Entries], detectors: Sequence[str]) -> list[Section]:
     """Means over the scenes, each of the same weight, if there are several."""
     by_kind: dict[str, list[Entries]] = {}
     for (_, degradation, geometry), entries in found.items():
@@ -86,8 +106,9 @@ def _overview(found: Mapping[tuple[str, ...], Entries], detectors: Sequence[str]
         if len(scenes) > 1
         for metric in CURVES
     ]
+    tables = [table for table in tables if table.rows]
     n_scenes = len({scene for scene, *_ in found})
-    return [PoseSection(f"Camera pose: mean over {n_scenes} scenes", tables)] if tables else []
+    return [Section(f"Camera pose: mean over {n_scenes} scenes", tables)] if tables else []
 
 
 def _section(
@@ -97,7 +118,7 @@ def _section(
     detectors: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     leads: Mapping[tuple[str, ...], Mapping[str, Any]],
-) -> PoseSection:
+) -> Section:
     n_pairs = max(entry["n_pairs"] for own in entries.values() for entry in own.values())
     tables = []
     for metric in CURVES:
@@ -109,9 +130,8 @@ def _section(
         folded.append(_headline(budget, own, detectors))
         folded += _lead_at_budget(key, budget, pairs, leads)
     charts = [_curve(f"poses-{n}-{metric}", metric, entries, detectors) for metric in CURVES]
-    return PoseSection(
-        f"Camera pose: {group_title(*key)}", tables, charts if len(entries) > 1 else [], folded
-    )
+    fold = Fold("All figures at each number of features", folded)
+    return Section(f"Camera pose: {group_title(*key)}", tables, charts if len(entries) > 1 else [], [fold])
 
 
 def _over_budgets(title: str, scenes: Sequence[Entries], detectors: Sequence[str], metric: Metric) -> Table:
@@ -138,6 +158,8 @@ def _mean_over(scenes: Sequence[Entries], budget: str, name: str, metric: str) -
 
 def _marked(values: Mapping[str, Sequence[float]], metrics: Sequence[Metric]) -> list[tuple[str, list[Cell]]]:
     """Rows of cells, with the best value of each column marked."""
+    if not values:
+        return []
     columns = list(zip(*values.values(), strict=True))
     best = [best_text(column, metric) for column, metric in zip(columns, metrics, strict=True)]
     return [
@@ -208,7 +230,8 @@ def _curve(key: str, metric: str, entries: Entries, detectors: Sequence[str]) ->
     data: list[dict[str, Any]] = []
     for name in detectors:
         own = [(int(b), entries[b][name]) for b in budgets if name in entries[b]]
-        data += _band(name, own, metric, style[name]["color"])
+        known = [(n, limits) for n, entry in own if (limits := entry["intervals"].get(metric))]
+        data += band(name, [n for n, _ in known], [limits for _, limits in known], style[name]["color"])
         shown = {"name": name, "legendgroup": name, "line": style[name]}
         if own:
             data.append(
@@ -232,32 +255,14 @@ def _curve(key: str, metric: str, entries: Entries, detectors: Sequence[str]) ->
     })  # fmt: skip
 
 
-def _band(
-    name: str, own: Sequence[tuple[int, Mapping[str, Any]]], metric: str, colour: str
-) -> list[dict[str, Any]]:
-    """The 95 % interval of the mean, as a polygon behind the curve, where there are two."""
-    known = [(n, limits) for n, entry in own if (limits := entry["intervals"].get(metric))]
-    if len(known) < 2:
-        return []
-    low, high = zip(*(limits for _, limits in known), strict=True)
-    counts = [n for n, _ in known]
-    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return [
-        {"type": "scatter", "mode": "none", "fill": "toself", "hoverinfo": "skip", "showlegend": False}
-        | {"legendgroup": name, "x": counts + counts[::-1]}
-        | {"y": [round(v, 4) for v in (*high, *low[::-1])]}
-        | {"fillcolor": f"rgba({red},{green},{blue},{BAND_OPACITY})"}
-    ]
-
-
-def _reconstructions(rows: Rows, detectors: Sequence[str]) -> list[PoseSection]:
+def _reconstructions(rows: Rows, detectors: Sequence[str]) -> list[Section]:
     """For each scene a table at each budget: medians over the seeds, and the range."""
     found: dict[str, dict[str, dict[str, Mapping[str, Any]]]] = {}
     for entry in summarise_reconstructions(rows):
         budgets = found.setdefault(entry["scene"], {})
         budgets.setdefault(entry["budget"], {})[entry["detector"]] = entry
     return [
-        PoseSection(f"Reconstruction: {scene}", [
+        Section(f"Reconstruction: {scene}", [
             _reconstruction_table(budget, entries, detectors) for budget, entries in budgets.items()
         ])
         for scene, budgets in found.items()

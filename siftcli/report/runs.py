@@ -17,6 +17,8 @@ from ..io.reading import read_bytes
 
 RESULTS = "results.json"
 MAX_RUNS = 2
+RUN = " · "
+"""Between the name of a detector and the label of its run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Run:
 
     def named(self, detector: str) -> str:
         """A detector's name on the page."""
-        return f"{detector} · {self.label}" if self.label else detector
+        return f"{detector}{RUN}{self.label}" if self.label else detector
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
@@ -75,9 +77,13 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:
-    """The folders' names, or their paths where the names are the same."""
-    names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    """The last parts of the folders' paths, as many as tell them apart; whole paths if nothing does."""
+    parts = [folder.resolve().parts for folder in folders]
+    for n in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(own[-n:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(folder) for folder in folders]
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..evaluation.summary import (
 from ..evaluation.tables import BUDGET_TITLES, headline_metrics
 from ..evaluation.work import AT_DEFAULTS
 from ..views.transforms import TRANSFORMS
+from ..words import counted
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -30,6 +31,8 @@ DATASET_METRICS = (
     *(f"corners_within_{t}px" for t in CORNER_TOLERANCES_PX),
 )
 """Columns of the table of a dataset."""
+SHORT, SHORT_OF_DATASETS = ("repeatability_05px", "matching_score"), ("mma_3px", "corners_within_3px")
+"""Columns of the tables that are not folded."""
 IMAGE_METRICS = (
     "repeatability_05px",
     "repeatability_1px",
@@ -59,11 +62,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a row for each detector."""
+    """A table with a row for each detector, or for each of something else that ``corner`` says."""
 
     title: str
     columns: Sequence[Metric]
     rows: Sequence[tuple[str, Sequence[Cell]]]
+    groups: Sequence[tuple[Metric, int]] = ()
+    """What is above the columns, and over how many of them."""
+    corner: str = "detector"
+
+
+def arrow(metric: Metric) -> str:
+    """Which direction is better."""
+    return {True: "↑", False: "↓", None: ""}[metric.higher_is_better]
 
 
 def number(value: float | None, metric: Metric, *, signed: bool = False) -> str:
@@ -102,16 +113,23 @@ def groups(rows: Rows) -> dict[str, dict[str, list[Any]]]:
 
 
 def columns_of(sweep: str) -> list[Metric]:
-    """The metrics shown for a sweep or a dataset."""
-    return headline_metrics() if sweep in TRANSFORMS else [_BY_NAME[name] for name in DATASET_METRICS]
+    """The metrics shown for a sweep or a dataset, the most important first: it is what a phone shows."""
+    metrics = headline_metrics() if sweep in TRANSFORMS else [_BY_NAME[name] for name in DATASET_METRICS]
+    short = short_columns_of(sweep)
+    return short + [metric for metric in metrics if metric not in short]
 
 
-def headline(sweep: str, budget: str, rows: Rows) -> Table:
+def short_columns_of(sweep: str) -> list[Metric]:
+    """The metrics of a sweep or a dataset that are not folded."""
+    return [_BY_NAME[name] for name in (SHORT if sweep in TRANSFORMS else SHORT_OF_DATASETS)]
+
+
+def headline(budget: str, rows: Rows, columns: Sequence[Metric]) -> Table:
     """The means of every detector, with the best value of each column marked."""
     summaries = summarise_rows([dict(row) for row in rows])
-    columns = columns_of(sweep)
     marked = {metric.name: best(summaries, metric) for metric in columns}
-    title = f"{BUDGET_TITLES[budget]}: {summaries[0].n_images} images, {summaries[0].n_rows} pairs of views"
+    n_images, n_views = summaries[0].n_images, summaries[0].n_rows
+    title = f"{BUDGET_TITLES[budget]}: {counted(n_images, 'image')}, {counted(n_views, 'pair')} of views"
     return Table(title.capitalize(), columns, [(s.detector, _cells(s, columns, marked)) for s in summaries])
 
 
@@ -121,21 +139,19 @@ def _cells(summary: Summary, columns: Sequence[Metric], marked: Mapping[str, set
     ]
 
 
-def lead(
-    sweep: str, budget: str, found: Sequence[Difference], pairs: Sequence[tuple[str, str]]
-) -> Table | None:
-    """Differences between pairs of detectors with their intervals; None if there are none."""
-    columns = [metric for metric in columns_of(sweep) if metric.higher_is_better is not None]
+def lead(sweep: str, budget: str, found: Sequence[Difference], columns: Sequence[Metric]) -> list[Table]:
+    """Differences between pairs of detectors with their intervals, if there are any."""
+    columns = [metric for metric in columns if metric.higher_is_better is not None]
     own = [asdict(d) for d in found if (d.sweep, d.budget) == (sweep, budget)]
     by_key = {(d["detector"], d["other"], d["metric"]): d for d in own}
-    present = [pair for pair in pairs if any(key[:2] == pair for key in by_key)]
+    present = list(dict.fromkeys(key[:2] for key in by_key))
     if not present:
-        return None
+        return []
     lines = [
         (pair_title(a, b), [difference_cell(by_key.get((a, b, metric.name)), metric) for metric in columns])
         for a, b in present
     ]
-    return Table(f"Differences {BUDGET_TITLES[budget]}: {how_found(own)}", columns, lines)
+    return [Table(f"Differences {BUDGET_TITLES[budget]}: {how_found(own)}", columns, lines)]
 
 
 def how_found(differences: Sequence[Mapping[str, Any]]) -> str:
@@ -202,7 +218,7 @@ def _image_entry(name: str, rows: list[Any], first: str, pictures: Sequence[Mapp
     columns = [_BY_NAME[metric] for metric in IMAGE_METRICS]
     summaries = summarise_rows(rows)
     marked = {metric.name: best(summaries, metric) for metric in columns}
-    table = Table(f"{len(rows) // len(summaries)} views", columns, [
+    table = Table(counted(len(rows) // len(summaries), "view"), columns, [
         (s.detector, _cells(s, columns, marked)) for s in summaries
     ])  # fmt: skip
     own = next((s for s in summaries if s.detector == first), None)

@@ -84,8 +84,44 @@ def test_figures_come_from_the_rows(page, before):
         for image in (HOSTILE, "b.png")
     ]
     table = make_page(read_runs([before])).sections[0].tables[0]
-    assert table.columns[1].name == "repeatability_05px"
-    assert dict(table.rows)["opencv"][1].text == f"{statistics.mean(means):.3f}"
+    assert [column.name for column in table.columns] == ["repeatability_05px", "matching_score"]
+    assert dict(table.rows)["opencv"][0].text == f"{statistics.mean(means):.3f}"
+
+
+def test_the_head_says_what_was_found_and_how(before):
+    results = json.loads((before / "results.json").read_text())
+    found = make_page(read_runs([before]))
+    means = {(s["sweep"], s["budget"], s["detector"]): s["means"] for s in results["summary"]}
+    shares = [
+        f"{100 * means['rotation', 'default', name]['repeatability_05px']:.0f}\xa0%"
+        for name in ("opencv-precise", "opencv")
+    ]
+    assert found.sentence == (
+        f"opencv-precise finds {shares[0]} of its keypoints again within half a pixel, opencv {shares[1]}"
+    )
+    # Two images; four turns and three values of blur of each.
+    assert found.subject.startswith("2 images with 10 pairs of views; ")
+    assert found.subject.endswith(results["date"][:10])
+    facts = dict(found.facts)
+    assert facts["seed"] == "0"
+    assert "siftcli 0" in facts["versions"]
+    assert results["machine"]["cpu"] in facts["processor"]
+    assert "command" not in facts  # it was made in Python
+
+
+def test_all_but_the_most_important_is_folded(before):
+    section = make_page(read_runs([before])).sections[0]
+    assert all(len(table.columns) == 2 for table in section.tables)
+    assert [chart.key for chart in section.charts] == [
+        "rotation-repeatability_05px",
+        "rotation-repeatability_05px-polar",
+        "rotation-matching_score",
+        "rotation-matching_score-polar",
+    ]
+    (fold,) = section.folds
+    assert [column.name for column in fold.tables[0].columns][:2] == ["repeatability_05px", "matching_score"]
+    assert len(fold.tables[0].columns) == 8
+    assert "localisation-errors" in [chart.key for chart in fold.charts]
 
 
 def test_every_metric_is_defined_and_settings_are_told(page):
@@ -99,19 +135,53 @@ def test_two_runs_beside_each_other(before, tmp_path):
     after = evaluate(tmp_path / "x", 1)
     page = write_report([before, after], tmp_path / "compare.html")
     found = make_page(read_runs([before, after]))
-    names = [name for name, _ in found.sections[0].tables[0].rows]
-    assert len(names) == 4
-    assert len(set(names)) == 4
-    differences = [name for name, _ in found.sections[0].tables[1].rows]
-    assert [name.partition(":")[0] for name in differences] == ["opencv-precise", "opencv"]
+    table = found.sections[0].tables[0]
+    assert [name for name, _ in table.rows] == ["opencv-precise", "opencv"]
+    titles = [column.title for column in table.columns]
+    assert titles == ["before/out", "x/out", "difference"] * 2
+    assert [(metric.name, n) for metric, n in table.groups] == [
+        ("repeatability_05px", 3),
+        ("matching_score", 3),
+    ]
+    means = [
+        next(
+            s["means"]["repeatability_05px"]
+            for s in json.loads((folder / "results.json").read_text())["summary"]
+            if (s["sweep"], s["budget"], s["detector"]) == ("rotation", "default", "opencv")
+        )
+        for folder in (before, after)
+    ]
+    assert [cell.text for cell in dict(table.rows)["opencv"][:2]] == [f"{mean:.3f}" for mean in means]
     assert own_html(page).count("<tr>") > 10
+
+
+def test_unchanged_detectors_are_folded(before, tmp_path):
+    results = json.loads((before / "results.json").read_text())
+    for row in results["rows"]:
+        if (row["detector"], row["sweep"]) == ("opencv", "rotation"):
+            row["matching_score"] += 0.01
+        row["time_s"] += 1  # which does not count
+    after = tmp_path / "after"
+    after.mkdir()
+    (after / "results.json").write_text(json.dumps(results))
+    rotation, *others = make_page(read_runs([before, after])).sections
+    assert [name for name, _ in rotation.tables[0].rows] == ["opencv"]
+    assert [fold.title for fold in rotation.folds] == ["All figures", "Unchanged: opencv-precise"]
+    ((_, cells),) = rotation.tables[0].rows
+    assert [cell.text for cell in cells][2::3] == ["0.000", "+0.010"]
+    assert {t["legendgroup"] for t in rotation.charts[0].figure["data"]} == {"opencv · out", "opencv · after"}
+    for section in others:
+        assert section.note == "Nothing has changed."
+        assert not section.tables
+        assert [fold.title for fold in section.folds] == ["Unchanged: opencv-precise, opencv"]
 
 
 def test_only_what_two_runs_share_is_compared(before, tmp_path):
     fewer = evaluate(tmp_path / "fewer", 0, {"rotation": [45], "noise": [5]})
     found = make_page(read_runs([before, fewer]))
     assert [section.title for section in found.sections] == ["Rotation, rendered views"]
-    assert "4 pairs" not in found.sections[0].tables[0].title
+    assert found.sections[0].note == "Nothing has changed."
+    assert ": 2 images, 2 pairs of views" in found.sections[0].folds[0].tables[0].title
     # Of 2 images, 2 detectors and 2 budgets: 4 views in one run, 1 in the other.
     assert found.n_left_out == 2 * 2 * 2 * (4 + 1)
     assert "40 results that occur in only one" in own_html(
@@ -260,11 +330,16 @@ def test_two_benchmarks_of_poses_are_compared(poses, tmp_path):
     page = make_page(read_runs([poses, after]))
     castle = page.sections[1]
     assert [name for name, _ in castle.tables[0].rows] == [
-        "siftcli · poses", "opencv · poses", "siftcli · after",
+        "siftcli · poses", "siftcli · after", "opencv · poses",
     ]  # fmt: skip
     ((title, cells),) = castle.tables[1].rows
     assert title == "siftcli: after − poses"
     assert cells[0].text == "+0.100"
+    same = pose_results(tmp_path / "same", 0)
+    castle = make_page(read_runs([poses, same])).sections[0]
+    assert (castle.note, castle.tables) == ("Nothing has changed.", [])
+    assert castle.folds[0].title == "Unchanged: siftcli, opencv"
+    assert [name for name, _ in castle.folds[0].tables[0].rows] == ["siftcli · same", "opencv · same"]
     other = pose_results(tmp_path / "other", 0)
     found = json.loads((other / "results.json").read_text())
     found["rows"] = [{**row, "scene": "elsewhere"} for row in found["rows"]]
@@ -307,3 +382,69 @@ if find_browser():  # Debian's chromium in CI; the other tests do without
             browser.evaluate("document.querySelector('details.folded summary').click()")
             assert browser.evaluate(table) is True
             assert browser.complaints() == []
+
+    WIDTHS = (390, 1024, 1400)
+
+    def seen(browser: Browser, page: Path, width: int, scheme: str) -> None:
+        browser.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 500,
+        )
+        browser.call(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
+        browser.open(page)
+        browser.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        browser.evaluate("new Promise(done => setTimeout(() => done(true), 300))")
+
+    CLIPPED = """[...document.querySelectorAll('table, img, .chart, dd, p, summary')].filter(e => {
+        const box = e.getBoundingClientRect();
+        return box.width && box.right > innerWidth + 1 && !e.closest('.scroll');
+    }).map(e => e.outerHTML.slice(0, 80))"""
+    WITHOUT_CUE = """[...document.querySelectorAll('.wide')].filter(w => {
+        const scroll = w.querySelector('.scroll');
+        const cue = getComputedStyle(w.querySelector('.cue')).display !== 'none';
+        return cue !== (scroll.scrollWidth > scroll.clientWidth + 1);
+    }).length"""
+    OVERLAPS = """[...document.querySelectorAll('.chart .polar')].map(p => {
+        const boxes = [...p.querySelectorAll('.angularaxistick text, .radialaxistick text')];
+        const own = boxes.map(t => t.getBoundingClientRect());
+        return own.filter((a, i) => own.some((b, j) => i < j && a.left < b.right && b.left < a.right
+            && a.top < b.bottom && b.top < a.bottom)).length;
+    })"""
+
+    @pytest.fixture(scope="module")
+    def compared(before, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("compared")
+        after = evaluate(folder / "after", 1)
+        return write_report([before, after], folder / "compare.html")
+
+    @pytest.mark.browser
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_nothing_is_clipped_on_a_phone_or_a_screen(page, compared, tmp_path, width, scheme):
+        for number, shown in enumerate((page, compared)):
+            with Browser(find_browser(), tmp_path / str(number)) as browser:
+                seen(browser, shown, width, scheme)
+                assert browser.evaluate("document.documentElement.scrollWidth") <= width
+                assert browser.evaluate(CLIPPED) == []
+                assert browser.evaluate(WITHOUT_CUE) == 0
+                value = "document.querySelector('section td:not(:empty)').getBoundingClientRect().right"
+                assert browser.evaluate(value) <= width
+                overlaps = browser.evaluate(OVERLAPS)
+                assert overlaps == [0] * len(overlaps) != []
+                assert browser.complaints() == []
+                ground = "getComputedStyle(document.body).backgroundColor"
+                expected = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 30)"}
+                assert browser.evaluate(ground) == expected[scheme]
+
+    @pytest.mark.browser
+    def test_only_a_phone_has_to_scroll_and_is_told(page, compared, tmp_path):
+        for shown, width, n_least, n_most in ((compared, 1400, 0, 0), (page, 390, 1, 100)):
+            with Browser(find_browser(), tmp_path / str(width)) as browser:
+                seen(browser, shown, width, "light")
+                n = browser.evaluate("document.querySelectorAll('.overflows').length")
+                assert n_least <= n <= n_most

@@ -17,7 +17,7 @@ from ...io.writing import write_inside
 from ...parallel.processes import LocalPool
 from ...parallel.sharing import most_processes
 from ..pool import LOST, one_thread, set_opencv_threads
-from ..runner import SCHEMA, VERSIONED, machine
+from ..runner import SCHEMA, VERSIONED, circumstances, machine
 from ..store import Key, Store, digest_of, plain, write_json
 from ..work import Record
 from .detection import ViewDetector
@@ -63,6 +63,7 @@ def evaluate_poses(
     jobs: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
+    command: str = "",
 ) -> dict[str, Any]:
     """Measure every detector on every pair of every scene.
 
@@ -80,6 +81,8 @@ def evaluate_poses(
         Discard any evaluation in the folder and start over.
     progress
         Called whenever a task finishes.
+    command
+        The command that asked for it, which the report shows.
 
     Returns
     -------
@@ -99,6 +102,7 @@ def evaluate_poses(
     store = Store(Path(folder), identity, overwrite=overwrite)
     finished = _finish(planned, settings, store, jobs, progress)
     results = _results([r for task in planned for r in finished[task.key]], identity, settings, jobs)
+    results |= circumstances(command)
     write_json(store.folder / "results.json", results)
     tables = {"summary.csv": csv_rows(results["summary"])}
     if settings.reconstruct:

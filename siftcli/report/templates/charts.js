@@ -22,8 +22,8 @@
     });
     if (own.polar) {
       layout.hovermode = "closest";
-      layout.legend = { orientation: "h", y: 1.12, yanchor: "bottom", x: 0 };
-      layout.margin = { l: 40, r: 40, t: 12, b: 28 };
+      layout.legend = { orientation: "h", y: -0.12, yanchor: "top", x: 0 };
+      layout.margin = { l: 40, r: 40, t: 28, b: 28 };
       layout.polar = {
         bgcolor: "rgba(0,0,0,0)",
         radialaxis: Object.assign({}, polarAxis, own.polar.radialaxis),
@@ -39,7 +39,37 @@
     }
   }
 
+  function cue() {
+    document.querySelectorAll(".wide").forEach(function (wide) {
+      const scroll = wide.querySelector(".scroll");
+      wide.classList.toggle("overflows", scroll.scrollWidth > scroll.clientWidth + 1);
+    });
+  }
+
+  // Anew, as a chart that is resized keeps the place of a legend that had more lines.
+  function redraw(charts) {
+    charts.forEach(function (chart) {
+      if (!figures[chart.id]) return;
+      Plotly.purge(chart);
+      Plotly.react(chart.id, figures[chart.id].data, layoutOf(figures[chart.id]), config);
+    });
+  }
+
   draw();
+  cue();
+  let width = window.innerWidth, later = 0;
+  window.addEventListener("resize", function () {
+    if (window.innerWidth === width) return;
+    width = window.innerWidth;
+    cue();
+    clearTimeout(later);
+    later = setTimeout(function () { redraw(document.querySelectorAll(".chart")); }, 150);
+  });
+  document.querySelectorAll("details").forEach(function (d) { d.addEventListener("toggle", function () {
+      if (d.open) redraw(d.querySelectorAll(".chart"));
+      cue();
+    });
+  });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   const closed = [];
   window.addEventListener("beforeprint", function () {
