@@ -22,9 +22,9 @@ def command(shell: str) -> None:
     """Print the script that completes commands, options, their choices and file names in a shell.
 
     \b
-    bash: siftcli completion bash > ~/.local/share/bash-completion/completions/siftcli
-    zsh:  siftcli completion zsh > ~/.zfunc/_siftcli, with fpath+=~/.zfunc before compinit in ~/.zshrc
-    fish: siftcli completion fish > ~/.config/fish/completions/siftcli.fish
+    bash: > ~/.local/share/bash-completion/completions/siftcli
+    zsh:  > ~/.zfunc/_siftcli, with fpath+=~/.zfunc before compinit in ~/.zshrc
+    fish: > ~/.config/fish/completions/siftcli.fish
 
     It takes effect in the next shell.
     """  # noqa: D301 (Click's mark of lines that stay as they are is a backspace)

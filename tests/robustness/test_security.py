@@ -121,7 +121,9 @@ def test_no_shell_is_started(trees):
             command = next(node for node in ast.walk(tree) if ast.unparse(node).startswith("command = "))
             starts.append((str(path), ast.unparse(command.value.elts[0])))
     # The benchmark times whole processes: this interpreter, on programs that stand in its source.
-    run = "subprocess.run(command, stdout=subprocess.DEVNULL, stderr=messages, check=False)"
+    run = (
+        "subprocess.run(command, stdout=subprocess.DEVNULL, stderr=messages, env=environment(), check=False)"
+    )
     assert starts == [("bench/process.py", run), ("bench/process.py", "sys.executable")]
 
 

@@ -1,4 +1,4 @@
-"""How often intervals of a mean hold the true one: ``python tests/benchmarks/coverage.py``.
+"""How often intervals of a mean hold the true one: ``python tests/benchmarks/interval_coverage.py``.
 
 Values of images are drawn from a symmetric and from a skew distribution; values of pairs are the sum of an
 effect of each image and one of the pair. What should be 95 % is printed for several
