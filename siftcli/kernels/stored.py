@@ -6,10 +6,11 @@ as an object file, which llvmlite (Numba's interface to LLVM) links again. What 
 Numba's run time comes from three extension modules of Numba that load without the rest.
 
 All this leans on private parts of Numba, llvmlite and CPython, so it is done only with versions that it was
-tested with (``TESTED_VERSIONS``), and never by an interpreter without a GIL. Otherwise, and whenever
-something is not as expected, Numba compiles and runs the kernels, with the same results. Code for other
-versions, another processor or other sources has another name; a damaged file, or one that others could have
-written, is not used; a kernel that cannot be linked, or is given arguments of other types, is run by Numba.
+tested with (``TESTED_VERSIONS``), on Linux, and never by an interpreter without a GIL. Otherwise, and
+whenever something is not as expected, Numba compiles and runs the kernels, with the same results. Code for
+other versions, another processor or other sources has another name; a damaged file, or one that others
+could have written, is not used; a kernel that cannot be linked, or is given arguments of other types, is
+run by Numba.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from ..system.files import create_new, is_only_ours, open_regular, replace
+from ..system.linking import links_object_files
 from .digest import digest_of
 from .runtime import Runtime
 from .upkeep import mark_used
@@ -124,10 +126,12 @@ class Store:
     OSError
         If others may write there.
     ImportError, AttributeError
-        If Numba, llvmlite or the interpreter is none that this was tested with.
+        If Numba, llvmlite, the interpreter or the system is none that this was tested with.
     """
 
     def __init__(self, folder: Path) -> None:
+        if not links_object_files():
+            raise ImportError("not tested on this system")
         _check_ours(folder.stat())
         spec = find_spec("numba")
         if spec is None or spec.origin is None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -249,6 +250,10 @@ def test_versions_that_were_not_tested_are_left_to_numba(folder, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(ImportError):
         patch.setattr(sys, "version", f"{sys.version} free-threading build")  # an interpreter without a GIL
         Store(folder)
+    for system in ("darwin", "win32"):
+        with monkeypatch.context() as patch, pytest.raises(ImportError, match="system"):
+            patch.setattr("siftcli.system.linking.sys", SimpleNamespace(platform=system))
+            Store(folder)
     assert load(folder, scaled_sum) is not None
 
 
