@@ -57,8 +57,9 @@ def take_away() -> dict[str, types.ModuleType]:
     machinery = [import_module(name) for name in MACHINERY]
     whole = {name: copied(name) for name in LACKING[SYSTEM] if name != "sys"}
     for module in machinery:
-        for name in whole.keys() & vars(module).keys():
-            setattr(module, name, whole[name])
+        for alias, value in list(vars(module).items()):
+            if isinstance(value, types.ModuleType) and value is sys.modules.get(value.__name__):
+                setattr(module, alias, whole.get(value.__name__, value))
     for name in whole:
         for attribute in list(vars(sys.modules[name])):
             if is_lacking(name, attribute):
