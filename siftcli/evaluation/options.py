@@ -72,7 +72,7 @@ def parse_values(text: str) -> tuple[float, ...]:
         values = []
     if not values or not all(map(math.isfinite, values)) or len(set(values)) < len(values):
         raise ParameterError(
-            f"expected values such as 0:360:15 (the end excluded) or 30,45,90, each once, "
+            f"--angles expects values such as 0:360:15 (the end excluded) or 30,45,90, each once, "
             f"at most {MAX_VALUES}; got {text!r}"
         )
     return tuple(values)

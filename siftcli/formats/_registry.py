@@ -252,9 +252,27 @@ def format_of(path: str | PathLike[str], name: str | None = None) -> Format:
             return entry
     suffixes = ", ".join(s for entry in FORMATS.values() for s in entry.suffixes)
     raise OutputError(
-        f"{os.fspath(path)}: expected a suffix of {suffixes}, got {suffix!r}; "
-        f"use one of them or name the format ({known})"
+        f"{os.fspath(path)}: expected a suffix of {suffixes}, got {suffix!r}; use one of them or name the "
+        "format ('siftcli formats' lists them)"
     )
+
+
+def check_suffix(path: str | PathLike[str], entry: Format) -> None:
+    """Check that the name of a file to write is not that of another format.
+
+    Raises
+    ------
+    OutputError
+        If its suffix belongs to other formats only.
+    """
+    suffix = Path(path).suffix.lower()
+    owners = [other.name for other in FORMATS.values() if suffix in other.suffixes]
+    if owners and entry.name not in owners:
+        wanted = f"the suffix {entry.suffixes[0]}" if entry.suffixes else "another suffix"
+        raise OutputError(
+            f"{os.fspath(path)}: the suffix {suffix} is that of {' and '.join(owners)}, the format "
+            f"{entry.name}; use {wanted}, or another format"
+        )
 
 
 def is_feature_name(path: str | PathLike[str]) -> bool:

@@ -14,6 +14,7 @@ from ..features import Features
 from ..formats import DEFAULT_FORMAT, FORMATS, Format, format_of, inspect, save, save_inside
 from ..formats._alicevision import Views
 from ..formats._collections import Reader, WriteOptions, check_collection, open_reader, open_writer
+from ..formats._registry import check_suffix
 from ..image import read_image
 from ..io.writing import check_output, is_new
 from ..system.names import file_name, names_folder, same_file_key
@@ -124,6 +125,8 @@ def plan_conversion(
         raise ParameterError(f"expected a file or a folder to convert to, got {target!r}; give one")
     names = _names(source, from_)
     entry, is_folder = _target_format(target, to, several=names is not None and len(names) != 1)
+    if not is_folder:
+        check_suffix(target, entry)
     if not entry.is_collection and options.append:
         raise ParameterError(
             "--append expects a collection as the output; name a .h5, .db or .parquet output"

@@ -11,6 +11,7 @@ from ..errors import OutputError, ParameterError
 from ..features import Features
 from ..formats import DEFAULT_FORMAT, FORMATS, Format, format_of
 from ..formats._collections import WriteOptions, check_collection
+from ..formats._registry import check_suffix
 from ..io.masks import find_masks
 from ..io.reading import STANDARD_INPUT
 from ..io.work_list import ImageFile, Tell, find_images, names_several
@@ -170,6 +171,8 @@ def make_plan(  # noqa: PLR0913  the options of a command
     opened = _opened_collection(file, format, images, overwrite, collection)
     folder = file if file is not None and not opened and _is_folder_name(output or "", is_batch) else None
     entry = _format(None if folder else file, format)
+    if file is not None and folder is None:
+        check_suffix(file, entry)
     if to_stdout and entry.is_collection:
         raise ParameterError(
             f"{entry.name} is a collection, which cannot go to the standard output; name a file"

@@ -142,7 +142,7 @@ def test_values(text, values):
     "text", ["", "a", "0:10", "0:10:0", "10:0:5", "0:360:0.001", "1,1", "nan", "0:inf:1"]
 )
 def test_values_that_are_none(text):
-    with pytest.raises(ParameterError, match="expected values such as"):
+    with pytest.raises(ParameterError, match="--angles expects values such as"):
         options.parse_values(text)
 
 
