@@ -21,10 +21,12 @@ SHELLS = ("bash", "zsh", "fish")
 def command(shell: str) -> None:
     """Print the script that completes commands, options, their choices and file names in a shell.
 
+    Write it to the file where the shell looks for it:
+
     \b
-    bash: > ~/.local/share/bash-completion/completions/siftcli
-    zsh:  > ~/.zfunc/_siftcli, with fpath+=~/.zfunc before compinit in ~/.zshrc
-    fish: > ~/.config/fish/completions/siftcli.fish
+    bash  ~/.local/share/bash-completion/completions/siftcli
+    zsh   ~/.zfunc/_siftcli, with fpath+=~/.zfunc before compinit in ~/.zshrc
+    fish  ~/.config/fish/completions/siftcli.fish
 
     It takes effect in the next shell.
     """  # noqa: D301 (Click's mark of lines that stay as they are is a backspace)
