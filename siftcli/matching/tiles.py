@@ -103,7 +103,8 @@ def _update_column(tile, column, j, first, first_row, rows, columns, of_rows, of
     nearest = np.int64(FAR * TILE_ROWS)
     for row in range(TILE_ROWS):
         if _is_allowed(of_rows, min(first + row, of_rows.shape[0] - 1), of_columns, j, tolerance):
-            distance = rows[ODD, first + row] + columns[ODD, j] - 2 * tile[row, column]
+            # In 64 bits: of a row that is not there, eight times the distance is above 2³¹.
+            distance = np.int64(rows[ODD, first + row]) + columns[ODD, j] - 2 * tile[row, column]
             nearest = min(nearest, distance * TILE_ROWS + row)  # of equal distances the first row
     distance = nearest // TILE_ROWS
     if distance < columns[DISTANCE, j]:

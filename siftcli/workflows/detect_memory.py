@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..detection import working_bytes
 from ..image.header import size_of
+from ..image.quiet import quiet_decoders
 from ..io.limits import MAX_MEMORY
 from ..params import SiftParams
 from ..system.memory import available_memory
@@ -83,7 +84,8 @@ def forecast(
 
 
 def _largest(jobs: Iterable[Job]) -> tuple[int, int] | None:
-    sizes = [size for job in jobs if (size := size_of(job.image.path)) is not None]
+    with quiet_decoders():  # what is wrong with an image is told when its turn comes
+        sizes = [size for job in jobs if (size := size_of(job.image.path)) is not None]
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
 

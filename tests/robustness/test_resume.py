@@ -16,6 +16,7 @@ from siftcli import load
 from siftcli.__main__ import run
 from siftcli.errors import OutputError
 from siftcli.io.locks import locked
+from siftcli.parallel import sharing
 from siftcli.parallel.processes import LocalPool
 from siftcli.params import SiftParams
 from siftcli.workflows import detect as batch
@@ -60,12 +61,14 @@ def test_one_and_two_processes_give_the_same(images, tmp_path, output):
 
 
 def test_cores_are_shared(monkeypatch):
-    monkeypatch.setattr(batch, "usable_cores", lambda: 8)
+    for module in (batch, sharing):
+        monkeypatch.setattr(module, "usable_cores", lambda: 8)
     assert batch.shared_cores(1, None, None) == (1, None)
     assert batch.shared_cores(100, None, None) == (8, 1)
     assert batch.shared_cores(100, None, 4) == (2, 4)
     assert batch.shared_cores(100, 2, None) == (2, 4)
     assert batch.shared_cores(100, 16, None) == (16, 1)
+    assert batch.shared_cores(100, 1000, None) == (16, 1)  # two for each core at most
     assert batch.shared_cores(100, 3, 5) == (3, 5)
 
 
