@@ -32,9 +32,10 @@ MODULES = (
 )
 """The modules whose import compiles all kernels of detection, description and matching, the slowest first."""
 
-_STORED = re.compile(r"(?P<kernel>[\w.<>]+)-[0-9a-f]{16}\.(kernel|[0-9a-f]{16})")
+# Patterns are compiled where they are used: every start imports this module.
+_STORED = r"(?P<kernel>[\w.<>]+)-[0-9a-f]{16}\.(kernel|[0-9a-f]{16})"
 """Machine code, or what a process that was killed had written of it."""
-_NUMBA = re.compile(r"numba-[0-9a-f]{16}")
+_NUMBA = r"numba-[0-9a-f]{16}"
 NUMBAS_CACHE = "Numba's cache"
 
 
@@ -56,9 +57,9 @@ def kept(folder: Path) -> list[Kept]:
     """What is in the folder, by name. Links and files that siftcli has not written are left out."""
     found = []
     for path in sorted(folder.iterdir()):
-        if (match := _STORED.fullmatch(path.name)) and _is_file(path):
+        if (match := re.fullmatch(_STORED, path.name)) and _is_file(path):
             found.append(_entry(match["kernel"], path, (path,)))
-        elif _NUMBA.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+        elif re.fullmatch(_NUMBA, path.name) and path.is_dir() and not path.is_symlink():
             files = tuple(_files_below(path))
             found += [_entry(NUMBAS_CACHE, path, files)] if files else []
     return found

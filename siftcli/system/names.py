@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import unicodedata
 
 _PRIVATE = 0xF000
 _FORBIDDEN = re.compile(r'[\x01-\x1f<>:"|?*\\]|[. ]$')
@@ -32,6 +31,8 @@ def original_name(name: str) -> str:
 def same_file_key(name: str) -> str:
     """Equal for names that mean the same file: on Windows and macOS ``A.jpg`` is ``a.jpg``."""
     if sys.platform in ("win32", "darwin"):
+        import unicodedata  # late: Linux has no use for it
+
         return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     return name
 

@@ -47,6 +47,18 @@ for line in lines:
 main(last)
 """
 
+EVALUATE = [
+    "evaluate",
+    "a.png",
+    "-o",
+    "evaluation",
+    "--detectors",
+    "siftcli,opencv",
+    "--angles",
+    "30,90",
+    "--jobs",
+    "2",
+]
 COMMANDS = [
     ["detect", "a.png", "-o", "a.npz", "--draw", "a-drawn.png"],
     ["detect", "b.png", "-o", "b.npz", "--threads", "2"],
@@ -61,30 +73,8 @@ COMMANDS = [
     ["match", "--pairs", "exhaustive", "out.db", "--min-inliers", "4", "--jobs", "2"],
     ["match", "--pairs", "exhaustive", "out.h5", "-o", "pairs.h5", "--min-inliers", "4"],
     ["match", "--pairs", "exhaustive", "out.h5", "-o", "pairs.h5", "--min-inliers", "4"],
-    [
-        "evaluate",
-        "a.png",
-        "-o",
-        "evaluation",
-        "--detectors",
-        "siftcli,opencv",
-        "--angles",
-        "30,90",
-        "--jobs",
-        "2",
-    ],
-    [
-        "evaluate",
-        "a.png",
-        "-o",
-        "evaluation",
-        "--detectors",
-        "siftcli,opencv",
-        "--angles",
-        "30,90",
-        "--jobs",
-        "2",
-    ],
+    EVALUATE,
+    EVALUATE,
     ["convert", "out.h5", "converted"],
     ["convert", "out.h5", "converted", "--overwrite"],
     ["convert", "hostile.h5", "hostile"],
