@@ -19,6 +19,7 @@ from ._graph_options import GraphPage
 from ._options import tell_jobs
 from ._output import complain, note, print_circumstances, print_json, say_nothing
 from ._progress import progress, waiting
+from ._workers import announce_matching
 
 if TYPE_CHECKING:
     from ..workflows.match_collection import PairOutcome
@@ -82,6 +83,7 @@ def match_collection(  # noqa: PLR0913  the options of a command
         raise ParameterError("--pairs cannot write to the standard output; name a .h5 or .db file with -o")
     wanted = parse_pairs(pairs)
     page.check()
+    announce_matching(jobs, dask)
 
     from ..parallel.interrupt import Interrupt
     from ..workflows.match_collection import match_pairs

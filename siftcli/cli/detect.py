@@ -24,6 +24,7 @@ from ._options import (
 from ._output import note, print_circumstances, say_nothing
 from ._progress import waiting
 from ._types import WholeNumber
+from ._workers import announce_detection
 
 _PLAN = ("mask", "mask_optional", "overwrite", "image_root", "page")
 _READING = ("exif_orientation", "max_image_size", "stretch", "nodata")
@@ -143,9 +144,12 @@ def command(
             format, is_binary=format is not None and FORMATS[format].is_binary, as_json=as_json
         )
 
+    announce_detection(inputs, options["jobs"], options["dask"])
+
     from ..formats._collections import WriteOptions
     from ..parallel.interrupt import Interrupt
-    from ..workflows.detect import run, shared_cores
+    from ..parallel.sharing import shared_cores
+    from ..workflows.detect import run
     from ..workflows.detect_plan import make_plan
     from ._detect_report import Reporter, conclude, follow, tell_before
 

@@ -10,7 +10,6 @@ import numpy as np
 from ..errors import ParameterError
 from ..matching import cameras
 from ._collections import WriteOptions
-from ._exif import read_exif
 from ._registry import CAMERA_CHOICES, CAMERA_MODELS
 from .colmap_text import HALF_PIXEL
 
@@ -79,6 +78,8 @@ def check_camera(options: WriteOptions) -> None:
 
 def guessed(size: tuple[int, int], path: str | None, model: str) -> Camera:
     """Guess the camera of an image of this stored size; its focal length from the EXIF of its file."""
+    from ._exif import read_exif  # late: it imports Pillow, and readers need none
+
     width, height = size
     known = None if path is None else read_exif(path).focal_length_px(size)
     focal = DEFAULT_FOCAL_FACTOR * max(size) if known is None else known

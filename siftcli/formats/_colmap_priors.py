@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _colmap_schema as schema
-from ._exif import Exif
+
+if TYPE_CHECKING:
+    from ._exif import Exif
 
 _TABLE = (
     "CREATE TABLE pose_priors (pose_prior_id INTEGER PRIMARY KEY NOT NULL, corr_data_id INTEGER NOT NULL, "

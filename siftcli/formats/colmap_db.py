@@ -26,7 +26,6 @@ from ._colmap_arrays import array_of, frames, keypoint_rows
 from ._colmap_camera import Camera, check_camera, group_of, guessed, known
 from ._colmap_priors import write_prior
 from ._conventions import foreign, in_stored_frame
-from ._exif import Exif, read_exif
 from ._made_with import check_made_with, made_with_of, made_with_text
 from ._record import FeatureFile
 from .colmap_text import CONVENTION
@@ -264,6 +263,8 @@ class ColmapWriter(Closing):
         self.connection.execute("INSERT INTO frame_data VALUES (?, ?, ?, ?)", (frame_id, image_id, *sensor))
 
     def _write_prior(self, name: str, replaced: bool) -> None:
+        from ._exif import Exif, read_exif  # late: it imports Pillow, and readers need none
+
         file = self.options.images.get(name) if self.options.pose_priors else None
         exif = Exif() if file is None else read_exif(file)
         write_prior(self.connection, self.ids[name], exif, replace=replaced)

@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -154,14 +154,13 @@ class _Worker:
     """A worker process, and the numbers of the tasks assigned to it."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
-        import multiprocessing  # imported late: a single image needs no processes
+        from .starting import interruptions_ignored, worker_context  # late: a single image needs no processes
 
-        # Spawned, not forked: a forked child would inherit locks that other threads hold.
-        context = multiprocessing.get_context("spawn")
+        context = worker_context()
         self.assigned: deque[int] = deque()
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        with _interruptions_ignored():
+        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)  # type: ignore[attr-defined]
+        with interruptions_ignored():
             self.process.start()
         theirs.close()  # only the worker keeps this end, so that its death closes the pipe
 
@@ -170,19 +169,6 @@ class _Worker:
         self.process.terminate()
         self.process.join()
         self.connection.close()
-
-
-@contextmanager
-def _interruptions_ignored() -> Iterator[None]:
-    """Start a process that ignores Ctrl-C: a terminal sends it to all processes, but the parent decides."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:

@@ -29,3 +29,8 @@ def prepare_streams() -> None:
             if sys.platform == "win32" and not stream.isatty():
                 stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def has_fork_server() -> bool:
+    """Whether processes may be forked from one that has loaded libraries; those of macOS do not allow it."""
+    return sys.platform == "linux"

@@ -21,13 +21,13 @@ from ..frames.reading import close_all
 from ..image import check_max_image_size
 from ..io.locks import locked
 from ..io.writing import remove_temporaries
+from ..parallel.sharing import shared_cores
 from .align_engine import Engine, check_cluster_use
 from .align_journal import NAME, Journal
 from .align_output import FrameWriter
 from .align_plan import Plan
 from .align_results import FAILED, FrameResult, applied, canvas_of, solve, transforms_of
 from .align_work import Chunk, Found, FrameFound, Options, chunk_died, find_transforms, make_chunks
-from .detect import shared_cores
 from .detect_outputs import ABANDONED_S
 
 REDUCED_PIXELS, REDUCED_SIZE = 50_000_000, 4096

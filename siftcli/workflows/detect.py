@@ -23,9 +23,8 @@ from ..io.provenance import settings_text
 from ..io.reading import STANDARD_INPUT
 from ..io.writing import write_inside, write_output
 from ..parallel.processes import LocalPool
-from ..parallel.sharing import most_processes
+from ..parallel.sharing import shared_cores
 from ..params import SiftParams
-from ..system.cores import usable_cores
 from ..versions import versions
 from .detect_image import (
     DetectionOptions,
@@ -37,9 +36,6 @@ from .detect_image import (
 )
 from .detect_outputs import Output, State, make_folder, open_output, split
 from .detect_plan import Job, Plan
-
-SMALLEST_BATCH = 16
-"""Fewest images for which starting processes, which takes about 1 s, pays off."""
 
 
 def run(
@@ -66,7 +62,7 @@ def run(
         Threads per image. By default the cores are shared equally among the jobs.
     jobs
         Images processed at once, each in its own process. By default one per core, or a single one
-        for fewer than ``SMALLEST_BATCH`` images. The result depends on neither.
+        for fewer than ``sharing.SMALLEST_BATCH`` images. The result depends on neither.
     check
         Compare the content of finished images, not only their size and modification time, to find
         those that have changed.
@@ -142,20 +138,6 @@ def _on_cluster(options: DetectionOptions, address: str, jobs: int) -> Iterator[
     work = partial(process_remotely, options, str(Path.cwd()), versions())
     with connected(address, max(jobs, 1)) as client:
         yield DaskPool(work, workers_died, client).run
-
-
-def shared_cores(n_images: int, jobs: int | None, threads: int | None) -> tuple[int, int | None]:
-    """Choose the number of jobs and of threads per job, so that together they use all cores.
-
-    There are no more jobs than are of use (:func:`most_processes`).
-    """
-    n_cores = usable_cores()
-    if jobs is None:
-        jobs = 1 if n_images < SMALLEST_BATCH else max(1, n_cores // (threads or 1))
-    jobs = min(jobs, most_processes(n_images))
-    if threads is None and jobs > 1:
-        threads = max(1, n_cores // jobs)
-    return jobs, threads
 
 
 _Engine: TypeAlias = Callable[[Iterable[Job], Callable[[], bool]], Iterator[tuple[Job, Outcome]]]

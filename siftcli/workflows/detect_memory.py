@@ -9,9 +9,9 @@ from ..detection import working_bytes
 from ..image.header import size_of
 from ..image.quiet import quiet_decoders
 from ..io.limits import MAX_MEMORY
+from ..parallel.sharing import shared_cores
 from ..params import SiftParams
 from ..system.memory import available_memory
-from .detect import shared_cores
 from .detect_plan import Job, Plan
 
 PROCESS_BYTES = 160_000_000

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,18 +20,18 @@ from ..formats._matches import FoundIn, MatchWriter, PairMatches, features_diges
 from ..io.locks import locked
 from ..io.reading import absolute
 from ..matching.chance import MAX_LOG10_NFA
-from ..matching.nearest import match
 from ..matching.options import ESSENTIAL, MatchOptions
-from ..matching.search import search, verified
-from ..matching.verification import Cameras, Verification
 from ..pairs.listing import Keys, NamePair
+from ..parallel.sharing import shared_cores
 from ..words import counted
-from .detect import shared_cores
 from .engine import Engine, check_cluster_use, engine, failure
 from .match_plan import PairPlan, plan_pairs
 from .pair_selection import from_names
 from .stale import read_stored, stale_pairs
 from .summary import SCHEMA
+
+if TYPE_CHECKING:
+    from ..matching.verification import Cameras, Verification
 
 __all__ = ["Matcher", "PairOutcome", "PairPlan", "match_pairs", "plan_pairs"]
 
@@ -137,6 +137,9 @@ class Matcher:
         self, pair: NamePair, first: Features, second: Features
     ) -> tuple[Matches, Verification | None]:
         """Search with the cameras if both are known and do not contradict the matches."""
+        from ..matching.nearest import match  # late: a process that only hands out pairs searches nothing
+        from ..matching.search import search, verified
+
         cameras = self._cameras(pair)
         if cameras is None:
             return search(first, second, self.options, self.threads)

@@ -16,6 +16,7 @@ from ..formats._collections import Reader, open_reader
 from ..formats._matches import features_digest
 from ..io.locks import locked
 from ..io.reading import absolute
+from ..parallel.sharing import shared_cores
 from ..retrieval.index_file import Entry, RetrievalIndex, index_path
 from ..retrieval.vlad import image_vector
 from ..retrieval.vocabulary import (
@@ -27,7 +28,6 @@ from ..retrieval.vocabulary import (
     rootsift,
     train,
 )
-from .detect import shared_cores
 from .engine import Engine, check_cluster_use, engine, failure
 from .stale import read_stored
 

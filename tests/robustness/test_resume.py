@@ -61,15 +61,14 @@ def test_one_and_two_processes_give_the_same(images, tmp_path, output):
 
 
 def test_cores_are_shared(monkeypatch):
-    for module in (batch, sharing):
-        monkeypatch.setattr(module, "usable_cores", lambda: 8)
-    assert batch.shared_cores(1, None, None) == (1, None)
-    assert batch.shared_cores(100, None, None) == (8, 1)
-    assert batch.shared_cores(100, None, 4) == (2, 4)
-    assert batch.shared_cores(100, 2, None) == (2, 4)
-    assert batch.shared_cores(100, 16, None) == (16, 1)
-    assert batch.shared_cores(100, 1000, None) == (16, 1)  # two for each core at most
-    assert batch.shared_cores(100, 3, 5) == (3, 5)
+    monkeypatch.setattr(sharing, "usable_cores", lambda: 8)
+    assert sharing.shared_cores(1, None, None) == (1, None)
+    assert sharing.shared_cores(100, None, None) == (8, 1)
+    assert sharing.shared_cores(100, None, 4) == (2, 4)
+    assert sharing.shared_cores(100, 2, None) == (2, 4)
+    assert sharing.shared_cores(100, 16, None) == (16, 1)
+    assert sharing.shared_cores(100, 1000, None) == (16, 1)  # two for each core at most
+    assert sharing.shared_cores(100, 3, 5) == (3, 5)
 
 
 def double(task):
