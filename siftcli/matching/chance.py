@@ -110,6 +110,16 @@ def log10_false_alarms(kind: str, n: int, k: int, probability: float) -> float:
     return math.log10(m) + choices + (k - s) * math.log10(min(probability, 1.0))
 
 
+def fewest_inliers(kind: str, n: int, max_error: float, image_size: tuple[int, int]) -> int | None:
+    """The fewest inliers among n matches whose model may be accepted; None if even n are too few.
+
+    It is a lower bound: matches may depend on each other, and wrong ones may agree more often than by area.
+    """
+    probability = probability_of_area(kind, max_error, image_size)
+    counts = range(SAMPLE_SIZES[kind] + 1, n + 1)
+    return next((k for k in counts if log10_false_alarms(kind, n, k, probability) < MAX_LOG10_NFA), None)
+
+
 def probability_of_area(kind: str, max_error: float, image_size: tuple[int, int]) -> float:
     """Probability that a uniformly random point of the second image is within the tolerance.
 

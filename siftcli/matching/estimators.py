@@ -4,8 +4,8 @@ Homographies and fundamental matrices are estimated by PoseLib (:mod:`siftcli.ma
 which has no similarities. These are estimated by OpenCV's RANSAC and then fitted to the inliers by
 iteratively reweighted least squares, in closed form (Umeyama, PAMI 1991).
 
-An estimator takes matched points (M, 2) of both images, σ (M,) of the matched features in pixels, and the
-maximum error of an inlier in pixels. It returns a (3, 3) float64 model, or None.
+An estimator takes matched points (M, 2) of both images, σ (M,) of the matched features in pixels, the maximum
+error of an inlier in pixels and the maximum number of iterations. It returns a (3, 3) float64 model, or None.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
 from .options import MIN_MATCHES
-from .random_search import CONFIDENCE, MAX_ITERATIONS, fundamental, homography
+from .random_search import CONFIDENCE, MIN_ITERATIONS, fundamental, homography
 from .residuals import ERRORS, Floats, Matrix, Points, transfer_errors
 
 N_REFITS = 12
@@ -39,11 +39,13 @@ def checked(
     return matrix if n_inliers >= MIN_MATCHES[kind] else None
 
 
-def _similarity(first: Points, second: Points, scale: Floats, max_error: float) -> Matrix | None:
+def _similarity(
+    first: Points, second: Points, scale: Floats, max_error: float, max_iterations: int
+) -> Matrix | None:
     cv2 = import_cv2()
     matrix, _ = cv2.estimateAffinePartial2D(
         first, second, method=cv2.RANSAC, ransacReprojThreshold=max_error,
-        maxIters=MAX_ITERATIONS, confidence=CONFIDENCE, refineIters=0,
+        maxIters=max(MIN_ITERATIONS, max_iterations), confidence=CONFIDENCE, refineIters=0,
     )  # fmt: skip
     model = None if matrix is None else np.vstack([matrix, [0, 0, 1]])
     for _ in range(N_REFITS):
@@ -87,7 +89,7 @@ def _complex(xy: Points) -> NDArray[np.complex128]:
     return xy[:, 0] + 1j * xy[:, 1]
 
 
-ESTIMATORS: Mapping[str, Callable[[Points, Points, Floats, float], Matrix | None]] = {
+ESTIMATORS: Mapping[str, Callable[[Points, Points, Floats, float, int], Matrix | None]] = {
     "similarity": _similarity,
     "homography": homography,
     "fundamental": fundamental,

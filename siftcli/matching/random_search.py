@@ -35,6 +35,8 @@ EPIPOLAR_MIN_ITERATIONS = 20
 """As ``MIN_ITERATIONS``, for epipolar geometry."""
 MAX_SEARCHED = 1000
 """Matches that a search for epipolar geometry uses at most, evenly spaced."""
+PATIENCE = 3
+"""PoseLib's factor for the number of iterations that theory asks for."""
 REFINEMENT_ITERATIONS = 10
 SEED = 0
 HOMOGRAPHY_TOLERANCE_PX = 2.0
@@ -66,7 +68,9 @@ _REFINEMENT = {"loss_type": "CAUCHY", "loss_scale": LOSS_SCALE_PX, "max_iteratio
 Candidate = TypeVar("Candidate")
 
 
-def homography(first: Points, second: Points, scale: Floats, max_error: float) -> Matrix | None:
+def homography(
+    first: Points, second: Points, scale: Floats, max_error: float, max_iterations: int = MAX_ITERATIONS
+) -> Matrix | None:
     """Estimate a point map from at least 4 matches.
 
     Parameters
@@ -77,6 +81,8 @@ def homography(first: Points, second: Points, scale: Floats, max_error: float) -
         (M,) σ of the matched features in pixels; not used.
     max_error
         Maximum error of an inlier in pixels; larger than ``HOMOGRAPHY_TOLERANCE_PX`` has no effect.
+    max_iterations
+        Maximum number of iterations (:func:`enough_iterations`); the minimum is kept.
 
     Returns
     -------
@@ -85,17 +91,22 @@ def homography(first: Points, second: Points, scale: Floats, max_error: float) -
     """
     poselib = import_poselib()  # late: it is not needed by detection
 
-    options = {"max_reproj_error": min(max_error, HOMOGRAPHY_TOLERANCE_PX), **_options(MIN_ITERATIONS)}
+    options = {
+        "max_reproj_error": min(max_error, HOMOGRAPHY_TOLERANCE_PX),
+        **_options(MIN_ITERATIONS, max_iterations),
+    }
     matrix, found = poselib.estimate_homography(first, second, options, {})
     return _finite(matrix) if found["num_inliers"] >= 4 else None
 
 
-def fundamental(first: Points, second: Points, scale: Floats, max_error: float) -> Matrix | None:
+def fundamental(
+    first: Points, second: Points, scale: Floats, max_error: float, max_iterations: int = MAX_ITERATIONS
+) -> Matrix | None:
     """Estimate F with x₂ᵀ F x₁ = 0 from at least 8 matches; parameters as for :func:`homography`."""
     poselib = import_poselib()
 
     def estimate(rows: NDArray[np.intp], tolerance: float) -> Matrix | None:
-        options = {"max_epipolar_error": tolerance, **_options(EPIPOLAR_MIN_ITERATIONS)}
+        options = {"max_epipolar_error": tolerance, **_options(EPIPOLAR_MIN_ITERATIONS, max_iterations)}
         matrix, found = poselib.estimate_fundamental(first[rows], second[rows], options, _UNREFINED)
         return _finite(matrix) if found["num_inliers"] >= 8 else None
 
@@ -110,13 +121,18 @@ def fundamental(first: Points, second: Points, scale: Floats, max_error: float) 
 
 
 def relative_pose(
-    first: Points, second: Points, scale: Floats, max_error: float, cameras: tuple[Camera, Camera]
+    first: Points,
+    second: Points,
+    scale: Floats,
+    max_error: float,
+    cameras: tuple[Camera, Camera],
+    max_iterations: int = MAX_ITERATIONS,
 ) -> RelativePose | None:
     """Estimate the relative pose of known cameras from at least 5 matches.
 
     Parameters
     ----------
-    first, second, scale, max_error
+    first, second, scale, max_error, max_iterations
         As for :func:`homography`.
     cameras
         Of the first and of the second image.
@@ -126,7 +142,7 @@ def relative_pose(
     both = tuple(map(_poselib_camera, cameras))
 
     def estimate(rows: NDArray[np.intp], tolerance: float) -> RelativePose | None:
-        options = {"max_epipolar_error": tolerance, **_options(EPIPOLAR_MIN_ITERATIONS)}
+        options = {"max_epipolar_error": tolerance, **_options(EPIPOLAR_MIN_ITERATIONS, max_iterations)}
         pose, found = poselib.estimate_relative_pose(first[rows], second[rows], *both, options, _UNREFINED)
         return _relative_pose(pose) if found["num_inliers"] >= 5 else None
 
@@ -195,11 +211,25 @@ def _score(errors: Floats, scale: Floats, max_error: float) -> float:
     return float(np.sum(1 - np.minimum(errors / width, 1) ** 2))
 
 
-def _options(min_iterations: int) -> dict[str, Any]:
+def enough_iterations(n_matches: int, n_inliers: int, n_sampled: int) -> int:
+    """Iterations after which a model with this many inliers has been found, by PoseLib's own rule.
+
+    A sample consists of inliers alone with the probability C(k, s) / C(n, s). The search ends when one such
+    sample has been drawn with ``CONFIDENCE``, and then goes on for ``PATIENCE`` times as long, as not every
+    such sample gives a good model.
+    """
+    drawn = np.arange(n_sampled)
+    share = float(np.prod((n_inliers - drawn) / (n_matches - drawn)))
+    if share >= CONFIDENCE:
+        return 1
+    return math.ceil(min(MAX_ITERATIONS, PATIENCE * math.log(1 - CONFIDENCE) / math.log1p(-share)))
+
+
+def _options(min_iterations: int, max_iterations: int) -> dict[str, Any]:
     return {
         "success_prob": CONFIDENCE,
         "min_iterations": min_iterations,
-        "max_iterations": MAX_ITERATIONS,
+        "max_iterations": max(min_iterations, max_iterations),
         "seed": SEED,
     }
 

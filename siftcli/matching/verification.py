@@ -31,7 +31,7 @@ from .options import (
     check_max_error,
     check_model,
 )
-from .random_search import relative_pose
+from .random_search import enough_iterations, relative_pose
 from .residuals import ERRORS, Matrix, Points
 
 MIRRORED_DEVIATIONS = 2.0
@@ -230,16 +230,25 @@ def fit(
     first, second = matched_points(f, g, matches)
     rows_f, rows_g = matches.pairs.T
     scale = np.sqrt(f.scale[rows_f].astype(np.float64) * g.scale[rows_g])
-    pose = None
+    pose, iterations = None, _most_iterations(model, len(matches), max_error, g.image_size)
     if cameras is None:
-        matrix = ESTIMATORS[model](first, second, scale, max_error)
+        matrix = ESTIMATORS[model](first, second, scale, max_error, iterations)
     else:
-        pose = relative_pose(first, second, scale, max_error, cameras)
+        pose = relative_pose(first, second, scale, max_error, cameras, iterations)
         matrix = None if pose is None else pose.fundamental(*cameras)
     matrix = checked(matrix, model, first, second, max_error)
     if matrix is None:
         return Fit(None, f"no {MODEL_NAMES[model]} fits the {len(matches)} matches")
     return Fit(matrix, pose=pose)
+
+
+def _most_iterations(model: str, n_matches: int, max_error: float, image_size: tuple[int, int]) -> int:
+    """No more than find a model that is not due to chance: most pairs of a collection have none.
+
+    If all matches together cannot beat chance, there is nothing to find.
+    """
+    n_needed = chance.fewest_inliers(model, n_matches, max_error, image_size)
+    return 0 if n_needed is None else enough_iterations(n_matches, n_needed, chance.SAMPLE_SIZES[model])
 
 
 def _with_direction_judged(
