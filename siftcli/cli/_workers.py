@@ -33,7 +33,7 @@ def announce_matching(jobs: int | None, dask: str | None) -> None:
 def _seem_at_least(inputs: tuple[str, ...], least: int) -> bool:
     """Whether there are this many inputs, or entries of a folder that is the only one."""
     if len(inputs) == 1:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # no folder: what it is, is told when it is read
             return len(list(islice(Path(inputs[0]).iterdir(), least))) == least
     return len(inputs) >= least
 

@@ -167,7 +167,7 @@ def test_an_unexpected_error_fails_one_pair(here, monkeypatch, capsys):
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(collection, "search", fail)
+    monkeypatch.setattr("siftcli.matching.search.search", fail)
     assert match("m.h5", "--jobs", "1") == 1
     assert "ZeroDivisionError in siftcli (a bug); please report it" in capsys.readouterr().err
 

@@ -19,6 +19,7 @@ from siftcli.drawing.matches import OUTLIER_COLOUR
 from siftcli.matching import chance
 from siftcli.matching.chance import (
     MAX_LOG10_NFA,
+    fewest_inliers,
     independent,
     log10_false_alarms,
     probability_of_area,
@@ -55,6 +56,15 @@ def test_the_number_of_false_alarms_is_that_of_the_formula(kind, n, data, probab
     k = data.draw(st.integers(s + 1, n))
     exact = m * math.comb(n, k) * math.comb(k, s) * probability ** (k - s)
     assert log10_false_alarms(kind, n, k, probability) == pytest.approx(math.log10(exact), abs=1e-6)
+
+
+@given(st.sampled_from(list(chance.SAMPLE_SIZES)), st.integers(2, 80), st.floats(0.5, 20))
+def test_the_fewest_inliers_just_beat_chance(kind, n, max_error):
+    def beat_chance(k):
+        return log10_false_alarms(kind, n, k, probability_of_area(kind, max_error, SIZE)) < MAX_LOG10_NFA
+
+    fewest = fewest_inliers(kind, n, max_error, SIZE)
+    assert [k for k in range(n + 1) if beat_chance(k)][:1] == ([] if fewest is None else [fewest])
 
 
 def test_a_sample_alone_is_no_evidence():

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from siftcli._cv2 import import_cv2
 from siftcli.errors import ParameterError
 from siftcli.features import Features, Matches
+from siftcli.matching import random_search
 from siftcli.matching.cameras import Camera, RelativePose
 from siftcli.matching.options import MIN_MATCHES, MODELS
-from siftcli.matching.random_search import fundamental, relative_pose
+from siftcli.matching.random_search import CONFIDENCE, enough_iterations, fundamental, relative_pose
 from siftcli.matching.residuals import sampson_errors, transfer_errors
 from siftcli.matching.verification import verify
 
@@ -357,3 +358,46 @@ def test_all_matches_refine_what_some_of_them_find(is_calibrated):
         errors["a fifth"].append(error(second, slice(None, None, 5)))
     # measured: 0.0018 and 0.0046 px
     assert np.mean(errors["all"]) < 0.6 * np.mean(errors["a fifth"])
+
+
+# --- how long a model is searched for -------------------------------------------------------------------
+
+
+@given(st.integers(7, 200), st.data())
+def test_iterations_draw_a_sample_of_inliers_with_confidence(n, data):
+    k = data.draw(st.integers(7, n))
+    share = math.comb(k, 7) / math.comb(n, 7)
+    iterations = enough_iterations(n, k, 7)
+    assert iterations <= random_search.MAX_ITERATIONS
+    if 1 < iterations < random_search.MAX_ITERATIONS:
+        draws = iterations / random_search.PATIENCE
+        assert (1 - share) ** draws <= (1 - CONFIDENCE) * 1.0001
+        assert (1 - share) ** (draws - 1) > 1 - CONFIDENCE
+
+
+@pytest.mark.parametrize(
+    ("n", "model", "fewest", "most"),
+    [
+        (9, "fundamental", 20, 20),  # even nine inliers of nine do not beat chance
+        (20, "fundamental", 300, 1_000),
+        (300, "fundamental", 10_000, 10_000),
+        (5, "homography", 100, 100),
+        (12, "homography", 500, 1_500),
+    ],
+)
+def test_the_search_ends_when_no_model_would_be_accepted(monkeypatch, n, model, fewest, most):
+    poselib, limits = random_search.import_poselib(), []
+
+    class Watched:
+        def __getattr__(self, name):
+            function = getattr(poselib, name)
+
+            def called(first, second, options, *more):
+                limits.append(options["max_iterations"])
+                return function(first, second, options, *more)
+
+            return called if name.startswith("estimate") else function
+
+    monkeypatch.setattr(random_search, "import_poselib", Watched)
+    verify(features(random_points(n)), features(random_points(n, 5)), row_by_row(n), model)
+    assert fewest <= limits[0] <= most
