@@ -2,8 +2,9 @@
 
 ``keypoints`` (N, 2), (0, 0) the centre of the top-left pixel; ``descriptors`` (N, 128) RootSIFT of unit
 length in Lowe's order; ``scales`` (N,) σ in pixels; ``oris`` (N,) radians in [0, 2π), clockwise on the
-screen; ``keypoint_scores`` (N,); ``image_size`` (width, height). All are float32. ``exif_orientation`` is
-the one that was applied. There are no texts, so that every array can become a tensor.
+screen; ``keypoint_scores`` (N,), not there if no response is known, as of features from a COLMAP database:
+LightGlue does not read it; ``image_size`` (width, height). All are float32. ``exif_orientation`` is the one
+that was applied. There are no texts, so that every array can become a tensor.
 
 hloc's and HPatches' files have the same names with angles in degrees, which LightGlue would take for
 radians.
@@ -43,17 +44,17 @@ def encode(features: Features) -> bytes:
         If the descriptors are not RootSIFT, or the size of the image is unknown.
     """
     _check(features)
-    return write_arrays(
-        {
-            "keypoints": features.xy,
-            "descriptors": unit_length(features.descriptors),
-            "scales": features.scale,
-            "oris": features.orientation,
-            "keypoint_scores": features.response,
-            "image_size": np.array(features.image_size, np.float32),
-            "exif_orientation": np.array(features.exif_orientation, np.int32),
-        }
-    )
+    arrays = {
+        "keypoints": features.xy,
+        "descriptors": unit_length(features.descriptors),
+        "scales": features.scale,
+        "oris": features.orientation,
+        "image_size": np.array(features.image_size, np.float32),
+        "exif_orientation": np.array(features.exif_orientation, np.int32),
+    }
+    if features.response.any():
+        arrays["keypoint_scores"] = features.response
+    return write_arrays(arrays)
 
 
 def _check(features: Features) -> None:

@@ -1,6 +1,8 @@
 """How many overlapping pairs ``--pairs similar:K`` finds, and what a large collection costs.
 
-    python tests/benchmarks/retrieval.py recall|cost|index|match ...
+    python tests/benchmarks/retrieval.py distractors|recall|cost|index|match ...
+
+``distractors FOLDER``: 300 windows of the sample images, of 0.4 to 0.8 of their sides, enlarged twice.
 
 ``recall COLLECTION.db``: the truth is the verified pairs that the database has already, of an exhaustive
 match of some images (those with a truth); all others are distractors. Recall is the share of true pairs that
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -37,6 +40,25 @@ from siftcli.retrieval import nearest
 from siftcli.retrieval.index_file import RetrievalIndex, index_path
 from siftcli.retrieval.vocabulary import N_COMPONENTS, N_WORDS
 from siftcli.workflows.retrieval import collection_names, index_images
+
+N_DISTRACTORS = 300
+
+
+def distractors(folder: str) -> dict[str, Any]:
+    """Write windows of the sample images, in turn."""
+    samples = sorted((Path(__file__).parents[2] / "sample_images").glob("*.*g"))
+    rng = np.random.default_rng(0)
+    Path(folder).mkdir()
+    for i in range(N_DISTRACTORS):
+        with Image.open(samples[i % len(samples)]) as opened:
+            picture = opened.convert("RGB")
+        whole = np.array(picture.size)
+        size = (whole * rng.uniform(0.4, 0.8)).astype(int)
+        left, top = (rng.uniform(0, 1, 2) * (whole - size)).astype(int).tolist()
+        width, height = size.tolist()
+        window = picture.crop((left, top, left + width, top + height))
+        window.resize((2 * width, 2 * height), Image.Resampling.BICUBIC).save(Path(folder, f"{i:03}.png"))
+    return {"images": N_DISTRACTORS}
 
 
 def recall(database: str, ks: list[int]) -> dict[str, Any]:
@@ -154,14 +176,15 @@ def match(n_features: int, n_pairs: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("recall", "cost", "index", "match"))
-    parser.add_argument("database", nargs="?")
+    parser.add_argument("what", choices=("distractors", "recall", "cost", "index", "match"))
+    parser.add_argument("path", nargs="?", help="a folder to write, or a database")
     parser.add_argument("--k", type=int, nargs="+", default=[10, 20])
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--n", type=int, default=100, help="images to index, or pairs to match")
     options = parser.parse_args()
     found = {
-        "recall": lambda: recall(options.database, options.k),
+        "distractors": lambda: distractors(options.path),
+        "recall": lambda: recall(options.path, options.k),
         "cost": lambda: cost(options.images, options.k[-1]),
         "index": lambda: index(8192, options.n),
         "match": lambda: match(8192, options.n),

@@ -117,6 +117,9 @@ def test_detect_and_convert(tmp_path, monkeypatch, capfd):
     direct, converted = (arrays_of(f"{folder}/camera.png.npz") for folder in ("direct", "converted"))
     np.testing.assert_array_equal(direct["descriptors"], converted["descriptors"])
     np.testing.assert_allclose(direct["keypoints"], converted["keypoints"], atol=1e-4)  # COLMAP's half pixel
+    # a database has no responses, and zeros would be taken for some
+    assert direct.keys() - converted.keys() == {"keypoint_scores"}
+    assert (load("converted/camera.png.npz", "lightglue").response == 0).all()
     assert run(["detect", str(CAMERA), "-o", "sift.h5", "--no-rootsift", *small]) == 0
     assert run(["convert", "sift.h5", "refused", "--to", "lightglue", "-q"]) == 1
     assert "expects RootSIFT, got SIFT" in capfd.readouterr().err
