@@ -20,12 +20,12 @@
     const row = table.insertRow();
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = names(k).join(" – ");
+    button.textContent = names(k).join("\u00a0– ");
     button.addEventListener("click", function () { pick(k); });
     cell(row, "", "name").append(button);
     cell(row, count(data.inliers[k]), data.edge[k] ? "better" : "");
     cell(row, count(data.matches[k]));
-    if (hasReasons) { cell(row, data.reasons[data.reason[k]]); }
+    if (hasReasons) { cell(row, data.reasons[data.reason[k]].replace(/\+/g, "+\u200b"), "reason"); }
   }
 
   function pick(k) {
