@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .._cv2 import import_cv2
 from ..errors import InputError
 from ..features import Features
+from .canvas import FRACTION_BITS, in_units, on_canvas
 from .density import TINT, tinted
 from .encoding import png
 from .legend import DARK, Colour, Entry, strip
@@ -38,9 +39,6 @@ _NARROWEST = 360
 """Width that every entry of the legend fits."""
 _FADE = 0.8
 """Factor by which the contrast of the image is reduced around middle grey."""
-_SHIFT = 4
-"""Fractional bits of coordinates in OpenCV's drawing functions."""
-_UNIT = 1 << _SHIFT
 _SIGNS: tuple[tuple[int, str, Colour], ...] = (
     (1, "dark", DARK_COLOUR),
     (-1, "bright", BRIGHT_COLOUR),
@@ -91,7 +89,7 @@ def draw_keypoints(
     enlargement = _enlargement(max(rgb.shape[:2]))
     canvas = np.repeat(np.repeat(rgb, enlargement, axis=0), enlargement, axis=1)
     strongest, others = _split(features, max_circles)
-    canvas, most, cell_px = tinted(canvas, _on_canvas(others.xy, enlargement), enlargement)
+    canvas, most, cell_px = tinted(canvas, on_canvas(others.xy, enlargement), enlargement)
     width = 1 + max(canvas.shape[:2]) // _SIDE_PER_LINE_PX
     shapes = _shapes(strongest, enlargement, max(canvas.shape[:2]))
     halo = np.zeros(canvas.shape[:2], np.uint8)
@@ -174,14 +172,14 @@ def _darkened(canvas: NDArray[np.uint8], halo: NDArray[np.uint8]) -> NDArray[np.
 class _Shape:
     """A circle and a line from its centre, in OpenCV's sub-pixel units."""
 
-    centre: tuple[int, int]
+    centre: list[int]
     radius: int
-    tip: tuple[int, int]
+    tip: list[int]
 
 
 def _shapes(features: Features, enlargement: int, side: int) -> list[tuple[_Shape, Colour]]:
     """The shape and colour of every keypoint, largest first."""
-    centre = _on_canvas(features.xy, enlargement)
+    centre = on_canvas(features.xy, enlargement)
     radius = features.scale.astype(np.float64) * RADIUS_SIGMAS * enlargement
     shapes = []
     for i in np.argsort(-radius, kind="stable"):
@@ -189,19 +187,11 @@ def _shapes(features: Features, enlargement: int, side: int) -> list[tuple[_Shap
             continue  # it would be invisible, and OpenCV's fixed-point coordinates would overflow
         theta = float(features.orientation[i])
         tip = centre[i] + radius[i] * np.array([math.cos(theta), math.sin(theta)])
-        shape = _Shape(_point(centre[i]), round(radius[i] * _UNIT), _point(tip))
+        shape = _Shape(in_units(centre[i]).tolist(), int(in_units(radius[i])), in_units(tip).tolist())
         shapes.append((shape, _COLOURS[int(np.sign(features.sign[i]))]))
     return shapes
 
 
-def _on_canvas(xy: NDArray[np.float32], enlargement: int) -> NDArray[np.float64]:
-    return np.asarray((xy.astype(np.float64) + 0.5) * enlargement - 0.5)
-
-
-def _point(xy: NDArray[np.float64]) -> tuple[int, int]:
-    return round(float(xy[0]) * _UNIT), round(float(xy[1]) * _UNIT)
-
-
 def _stroke(cv2: Any, canvas: NDArray[np.uint8], shape: _Shape, colour: Any, width: int) -> None:
-    cv2.circle(canvas, shape.centre, shape.radius, colour, width, cv2.LINE_AA, _SHIFT)
-    cv2.line(canvas, shape.centre, shape.tip, colour, width, cv2.LINE_AA, _SHIFT)
+    cv2.circle(canvas, shape.centre, shape.radius, colour, width, cv2.LINE_AA, FRACTION_BITS)
+    cv2.line(canvas, shape.centre, shape.tip, colour, width, cv2.LINE_AA, FRACTION_BITS)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from .._cv2 import import_cv2
 from ..features import Features, Matches
+from .canvas import FRACTION_BITS, UNITS, in_units
 from .legend import Entry, strip
 
 # Sky blue and vermilion of Okabe and Ito's palette, distinguishable with any colour vision, and by
@@ -32,8 +33,6 @@ _MAX_ENLARGEMENT = 6
 _FADE = 0.7
 """Factor by which the contrast of the images is reduced around middle grey."""
 _BACKGROUND = (255, 255, 255)
-_SHIFT = 4
-"""Fractional bits of coordinates in OpenCV's drawing functions."""
 
 Grey = NDArray[np.float32]
 RGB = NDArray[np.uint8]
@@ -190,8 +189,8 @@ def _canvas(image_a: Grey, image_b: Grey, layout: _Layout) -> RGB:
 
 def _draw_lines(canvas: RGB, start: Points, stop: Points, colour: tuple[int, int, int], width: int) -> None:
     cv2 = import_cv2()
-    for (x0, y0), (x1, y1) in zip(_fixed(start), _fixed(stop), strict=True):
-        cv2.line(canvas, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA, _SHIFT)
+    for (x0, y0), (x1, y1) in zip(in_units(start).tolist(), in_units(stop).tolist(), strict=True):
+        cv2.line(canvas, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA, FRACTION_BITS)
 
 
 def _draw_dots(
@@ -199,14 +198,8 @@ def _draw_dots(
 ) -> None:
     """Draw dots, optionally with a dark outline that keeps them legible on any background."""
     cv2 = import_cv2()
-    one = 1 << _SHIFT
-    radius = 2 * width * one if outline else width * one
-    for x, y in _fixed(centres):
+    radius = (2 * width if outline else width) * UNITS
+    for x, y in in_units(centres).tolist():
         if outline:
-            cv2.circle(canvas, (x, y), radius + one, (0, 0, 0), -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, _SHIFT)
-
-
-def _fixed(xy: Points) -> list[list[int]]:
-    """Positions in OpenCV's fixed-point units of 1/16 px."""
-    return list(np.rint(xy * (1 << _SHIFT)).astype(int).tolist())
+            cv2.circle(canvas, (x, y), radius + UNITS, (0, 0, 0), -1, cv2.LINE_AA, FRACTION_BITS)
+        cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, FRACTION_BITS)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
-from .canvas import faded_canvas
+from .canvas import FRACTION_BITS, UNITS, faded_canvas, in_units, on_canvas
 from .legend import Entry, strip
 
 COLOUR = (230, 159, 0)
@@ -15,7 +15,6 @@ _HALO = (0, 0, 0)
 _SIDE_PER_LINE_PX = 500
 _FARTHEST = 1 << 14
 """Pixels beyond which corners are drawn no farther out: OpenCV's coordinates are 32-bit in 1/16 px."""
-_SHIFT = 4
 
 
 def draw_outline(
@@ -39,13 +38,12 @@ def draw_outline(
     """
     cv2 = import_cv2()
     canvas, factor = faded_canvas(image)
-    places = ((corners + 0.5) * factor - 0.5).clip(-_FARTHEST, _FARTHEST)
-    points = np.rint(places * (1 << _SHIFT)).astype(np.int32)
+    points = in_units(on_canvas(corners, factor).clip(-_FARTHEST, _FARTHEST))
     line = 2 + max(canvas.shape[:2]) // _SIDE_PER_LINE_PX
     for colour, px in ((_HALO, line + 2), (COLOUR, line)):
-        cv2.polylines(canvas, [points], True, colour, px, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(canvas, [points], True, colour, px, cv2.LINE_AA, FRACTION_BITS)
     x, y = points[0].tolist()
     for colour, radius in ((_HALO, 2 * line + 2), (COLOUR, 2 * line)):
-        cv2.circle(canvas, (x, y), radius << _SHIFT, colour, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, (x, y), radius * UNITS, colour, -1, cv2.LINE_AA, FRACTION_BITS)
     legend = [Entry("outline; the dot is its top left corner", (COLOUR,))]
     return np.vstack([canvas, strip(canvas.shape[1], f"{name} in {name_there}", legend)])

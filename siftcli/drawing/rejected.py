@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._cv2 import import_cv2
-from .canvas import faded_canvas
+from .canvas import FRACTION_BITS, UNITS, faded_canvas, in_units, on_canvas
 from .legend import DARK, Colour, Entry, strip
 
 # Okabe and Ito's palette, lightened where it is dark, with white and black.
@@ -33,7 +33,6 @@ _OUTLINED = 1500
 """If there are more dots than this, they have no outline."""
 _NARROWEST = 360
 """Width that every entry of the legend fits."""
-_SHIFT = 4
 
 
 def draw_rejected(
@@ -66,11 +65,12 @@ def draw_rejected(
     n_shown = sum(map(len, shown.values()))
     has_outline = n_shown <= _OUTLINED
     for name in sorted(shown, key=lambda name: -len(shown[name])):
-        points = np.rint(((shown[name] + 0.5) * factor - 0.5) * (1 << _SHIFT)).astype(np.int64)
-        for x, y in points.tolist():
+        for x, y in in_units(on_canvas(shown[name], factor)).tolist():
             if has_outline:
-                cv2.circle(canvas, (x, y), (width + 1) << _SHIFT, _HALO, -1, cv2.LINE_AA, _SHIFT)
-            cv2.circle(canvas, (x, y), width << _SHIFT, COLOURS.get(name, _OTHER), -1, cv2.LINE_AA, _SHIFT)
+                cv2.circle(canvas, (x, y), (width + 1) * UNITS, _HALO, -1, cv2.LINE_AA, FRACTION_BITS)
+            cv2.circle(
+                canvas, (x, y), width * UNITS, COLOURS.get(name, _OTHER), -1, cv2.LINE_AA, FRACTION_BITS
+            )
     text = f"{n_removed:,} candidates, by what removed them; {n_kept:,} keypoints were kept"
     legend = [
         Entry(f"{len(removed[name]):,} {name.replace('_', ' ')}", (COLOURS.get(name, _OTHER),))
