@@ -62,13 +62,22 @@ def _without_warnings(function: _Kernel) -> _Kernel:
 
 
 def subroutine(function: _Kernel) -> _Kernel:
-    """Compile a function into the kernels that call it."""
-    return _compiled_late(function)
+    """Compile a function that makes no arrays into the kernels that call it.
+
+    It does not count references to the arrays it is given, which the kernel holds: a count is an atomic
+    addition, to memory that all threads write to.
+    """
+    return _compiled_late(function, _nrt=False)
 
 
 def inlined(function: _Kernel) -> _Kernel:
-    """Compile a function into each place that calls it, where its arguments may be constants."""
-    return _compiled_late(function, forceinline=True)
+    """As ``subroutine``, into each place that calls the function, where its arguments may be constants."""
+    return _compiled_late(function, forceinline=True, _nrt=False)
+
+
+def allocator(function: _Kernel) -> _Kernel:
+    """As ``subroutine``, of a function that makes arrays, for the kernels that call it."""
+    return _compiled_late(function)
 
 
 def intrinsic(plain: _Kernel) -> _Kernel:

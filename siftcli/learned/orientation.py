@@ -227,8 +227,10 @@ def _peaks(scores, margin, angles, heights):
     -------
     How many there are; at least 1.
     """
-    n = N_CLASSES
-    lowest, n_found = scores[:n].max() - margin, 0
+    n, n_found, highest = N_CLASSES, 0, scores[0]
+    for i in range(1, n):
+        highest = max(highest, scores[i])
+    lowest = highest - margin
     for i in range(n):
         before, here = np.float64(scores[(i + n - 1) % n]), np.float64(scores[i])
         after = np.float64(scores[(i + 1) % n])

@@ -67,8 +67,11 @@ def cut_out(row, width, first, segment):
     """
     n = len(segment)
     left, right = max(0, -first), min(n, width - first)
-    if left < right:
-        segment[left:right] = row[first + left : first + right]
+    whole = left + (right - left) // LANES * LANES if left < right else left
+    for i in range(left, whole, LANES):
+        store(segment, i, load(row, first + i))
+    for i in range(whole, right):
+        segment[i] = row[first + i]
     for i in range(min(left, n)):
         segment[i] = row[mirrored(first + i, width)]
     for i in range(max(right, 0), n):

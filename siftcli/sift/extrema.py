@@ -17,9 +17,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.buffers import borrowed
 from ..kernels.decorators import inlined, kernel, subroutine
 from ..kernels.threads import Threads
-from ..kernels.vectors import LANES, count_trailing_zeros, ge_mask, load, maximum, minimum, splat, store
+from ..kernels.vectors import (
+    LANES,
+    count_trailing_zeros,
+    ge_mask,
+    load,
+    maximum,
+    minimum,
+    splat,
+    store,
+)
 from ..params import KeypointParams
 from .octave import Strip
 from .response import least_contrast, least_roundness
@@ -53,20 +63,13 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     thresholds = least_samples(strip, params)
     roundness = least_roundness(params) if params.refinement == "least-squares" else 0.0
     first, last = max(1, strip.rows[0]), min(height - 1, strip.rows[1])
-    blocks = threads.over_rows(
-        last - first,
-        (last - first) * width * len(levels),
-        lambda start, stop: _extrema_in_rows(
-            levels,
-            strip.first_row,
-            width,
-            thresholds,
-            params.nearest_only,
-            roundness,
-            first + start,
-            first + stop,
-        ),
-    )
+
+    def work(start: int, stop: int) -> NDArray[np.int32]:
+        with borrowed(3 * (len(levels) - 1) * _pitch(width)) as dogs:
+            place = levels, strip.first_row, width, thresholds, params.nearest_only, roundness, dogs
+            return _extrema_in_rows(*place, first + start, first + stop)
+
+    blocks = threads.over_rows(last - first, (last - first) * width * len(levels), work)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
@@ -77,8 +80,13 @@ def least_samples(strip: Strip, params: KeypointParams) -> NDArray[np.float32]:
     return (params.candidate_fraction * needed).astype(np.float32)
 
 
+def _pitch(width: int) -> int:
+    """Samples from a row of DoG values of this ``width`` to the next: a vector more on either side."""
+    return (-(-width // LANES) + 2) * LANES
+
+
 @subroutine
-def _fill_dogs(levels, row, width, dogs, to):
+def _fill_dogs(levels, row, width, dogs, to, step):
     """Fill in the DoG values of a row.
 
     Parameters
@@ -88,23 +96,17 @@ def _fill_dogs(levels, row, width, dogs, to):
     row, width
         Row of the levels; samples of it.
     dogs
-        Float32, filled from the flat index ``to`` on, plane by plane, each ``_pitch(width)`` further on.
-    to
-        Where the row begins.
+        Float32, filled from the flat index ``to`` on, plane by plane, each ``step`` further on.
+    to, step
+        Where the row begins in the first plane, and samples from a plane to the next.
     """
     n_levels, n_rows, pitch = levels.shape
     for x in range(0, width, LANES):
         lower = load(levels, row * pitch + x)
         for i in range(n_levels - 1):
             upper = load(levels, ((i + 1) * n_rows + row) * pitch + x)
-            store(dogs, to + i * _pitch(width) + x, upper - lower)
+            store(dogs, to + i * step + x, upper - lower)
             lower = upper
-
-
-@inlined
-def _pitch(width):
-    """Samples from a row of DoG values of this ``width`` to the next: a vector more on either side."""
-    return (-(-width // LANES) + 2) * LANES
 
 
 @inlined
@@ -200,25 +202,25 @@ def _extrema_in_row(dogs, above, here, below, step, width, threshold, nearest_on
     for x in range(0, width, LANES):
         flags = _flags(dogs, above + x, here + x, below + x, step, share, high, low)
         while flags:
-            column = x + count_trailing_zeros(flags)
+            i = x + count_trailing_zeros(flags)
             flags &= flags - 1
             # A flat region equals its neighbours; without a value it is no structure.
             if (
-                1 <= column < width - 1
-                and dogs[here + column] != 0
-                and (nearest_only or _is_extremum(dogs, above + column, here + column, below + column, step))
-                and (
-                    roundness == 0
-                    or _is_round(dogs, above + column, here + column, below + column, roundness)
-                )
+                1 <= i < width - 1
+                and dogs[here + i] != 0
+                and (nearest_only or _is_extremum(dogs, above + i, here + i, below + i, step))
+                and (roundness == 0 or _is_round(dogs, above + i, here + i, below + i, roundness))
             ):
-                columns[n] = column
+                columns[n] = i
                 n += 1
     return n
 
 
-@kernel("int32[:, ::1](float32[:, :, ::1], int64, int64, float32[::1], boolean, float64, int64, int64)")
-def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundness, start, stop):
+@kernel(
+    "int32[:, ::1](float32[:, :, ::1], int64, int64, float32[::1], boolean, float64, float32[::1], int64,"
+    " int64)"
+)
+def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundness, dogs, start, stop):
     """The candidates of the octave's rows ``start`` to ``stop``.
 
     Parameters
@@ -231,6 +233,8 @@ def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundne
         (S,) float32 least |DoG|, by level.
     nearest_only, roundness
         As for :func:`_extrema_in_row`.
+    dogs
+        (3·(S + 2)·_pitch(width),) float32, room for a ring of three rows; from a cache line on it is faster.
     start, stop
         None of them the first or the last row of the octave.
 
@@ -238,16 +242,16 @@ def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundne
     -------
     (N, 3) int32: DoG index, row and column, by row, DoG index and column.
     """
-    n_scales, step = levels.shape[0] - 3, _pitch(width)
-    size = (n_scales + 2) * step
-    dogs = np.zeros(3 * size, np.float32)  # a ring of three rows
+    n_scales = levels.shape[0] - 3
+    size = len(dogs) // 3
+    step = size // (n_scales + 2)
     for y in (start - 1, start):
-        _fill_dogs(levels, y - first_row, width, dogs, y % 3 * size + LANES)
+        _fill_dogs(levels, y - first_row, width, dogs, y % 3 * size + LANES, step)
     columns = np.empty(width, np.int32)
     found, n_found = np.empty((256, 3), np.int32), 0
     for y in range(start, stop):
         above, here, below = (y - 1) % 3 * size + LANES, y % 3 * size + LANES, (y + 1) % 3 * size + LANES
-        _fill_dogs(levels, y + 1 - first_row, width, dogs, below)
+        _fill_dogs(levels, y + 1 - first_row, width, dogs, below, step)
         for i in range(1, n_scales + 1):
             at = i * step
             n = _extrema_in_row(
@@ -264,7 +268,7 @@ def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundne
             )
             while n_found + n > len(found):
                 found = np.concatenate((found, np.empty_like(found)))
-            for column in columns[:n]:
-                found[n_found, 0], found[n_found, 1], found[n_found, 2] = i, y, column
+            for j in range(n):
+                found[n_found, 0], found[n_found, 1], found[n_found, 2] = i, y, columns[j]
                 n_found += 1
     return found[:n_found].copy()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import subroutine
+from ..kernels.decorators import allocator, subroutine
 from ..kernels.prefetch import prefetch_square
 from . import local_fit
 from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, moves, note_step
@@ -27,7 +27,7 @@ _MOST_FITS = 12
 """Fits after which a keypoint that has not settled is dropped; two to four are the rule."""
 
 
-@subroutine
+@allocator
 def workspace(n_scales, window):
     """What :func:`settle` needs, with the filters of each level's first fit, which is at the sample itself.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import inlined, subroutine
+from ..kernels.decorators import allocator, inlined, subroutine
 from ..kernels.vector_math import gaussian
 from ..kernels.vectors import (
     LANES,
@@ -45,7 +45,7 @@ PARABOLA = 0
 """In place of a number of planes: a parabola through the three of the patch."""
 
 
-@subroutine
+@allocator
 def workspace(n):
     """A patch, the filters of ``n`` fits, room for sums, and weights (3, 5) of planes; all float32, all zero.
 

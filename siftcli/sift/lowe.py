@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import subroutine
+from ..kernels.decorators import allocator, subroutine
 from .candidates import KEPT, MAX_MOVES, UNSTABLE, is_inside, moves, note_step
 
 
-@subroutine
+@allocator
 def workspace():
     """Arrays of float64 for :func:`interpolate`: a block (3, 3, 3), gradient, Hessian, offset and plane."""
     return np.empty((3, 3, 3)), np.empty(3), np.empty((3, 3)), np.empty(3), np.empty((3, 3))

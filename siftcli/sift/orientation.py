@@ -273,8 +273,10 @@ def _peaks(histogram, peak_ratio, angles, heights):
     -------
     How many there are; at least 1.
     """
-    n = len(histogram)
-    lowest, n_found = peak_ratio * histogram.max(), 0
+    n, n_found, highest = len(histogram), 0, histogram[0]
+    for i in range(1, n):
+        highest = max(highest, histogram[i])
+    lowest = peak_ratio * highest
     for i in range(n):
         before, here = np.float64(histogram[i - 1]), np.float64(histogram[i])
         after = np.float64(histogram[i + 1 if i + 1 < n else 0])
