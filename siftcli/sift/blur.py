@@ -34,7 +34,7 @@ from .gaussian import N_CACHED, Taps
 _CACHE_BYTES = 12 << 20
 """Levels larger than this are no longer in a cache when they are read, at least not where it is shared."""
 
-_BLOCK, _ROWS = 128, 4
+_BLOCK, _ROWS = 256, 8
 """Rows of the result in a tile, and how many of them share the samples loaded."""
 
 
@@ -208,8 +208,8 @@ def _blur_rows(
             new_ready = source_row(min(y0 + _BLOCK, stop), change) + halo + 2
             n_kept = ready - new_top if y0 > start else 0
             for level in range(n_levels):
-                moved = window[level, (new_top - top) * PITCH : (new_top - top + n_kept) * PITCH]
-                window[level, : n_kept * PITCH] = moved
+                for to in range(level * size, level * size + n_kept * PITCH, LANES):
+                    store(window, to, load(window, to + (new_top - top) * PITCH))
             for line in range(n_kept, new_ready - new_top):
                 row = source[mirrored(new_top + line, height) - source_first]
                 cut_out(row, width, source_row(x0, change) - halo, segment[: n_source + 2 * halo + 2])

@@ -3,7 +3,7 @@
 The filters are symmetric, and mirror samples are summed before they are multiplied, so that mirroring the
 image changes no bit. Every sum runs from the outermost, smallest tap to the centre by fused multiply-adds:
 its bits do not depend on how rows are grouped, nor on the processor. Along a line two filters share the sums
-of mirror samples; down the columns four rows share the lines they load.
+of mirror samples; down the columns eight rows share the lines they load.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..kernels.vectors import (
 DOUBLE, KEEP, HALVE = 2, 0, -2
 """How the grid of a result relates to that of its source."""
 
-TILE = 1024
+TILE = 512
 """Columns of the result in a tile."""
 PITCH = TILE + LANES
 """Samples from row to row of a tile's own array: no power of two, or rows would compete for cache lines."""
@@ -211,7 +211,7 @@ def blur_along(segment, n, change, half, taps, n_taps, window, at):
 
 @inlined
 def _weigh_down(lines, up, down, change, taps, even, odd, n_taps):
-    """A vector of each of four rows of the result: Σ tapᵢ·(line₋ᵢ + lineᵢ), from the outermost lines inwards.
+    """A vector of each of eight rows of the result: Σ tapᵢ·(line₋ᵢ + lineᵢ), from the outermost lines inwards.
 
     Two taps at a time, so that lines that belong to several rows are loaded once.
 
@@ -230,20 +230,33 @@ def _weigh_down(lines, up, down, change, taps, even, odd, n_taps):
     n_taps
         Taps of each, an even number.
     """
-    up1, up2, up3 = (1, 2, 3) if change == KEEP else (0, 1, 1) if change == DOUBLE else (2, 4, 6)
-    down1, down2, down3 = (1, 2, 3) if change == KEEP else (1, 1, 2) if change == DOUBLE else (2, 4, 6)
     zero = splat(np.float32(0))
-    a, b, c, d = zero, zero, zero, zero
+    a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
     for i in range(n_taps - 2, -1, -2):
         above, below = up - i * PITCH, down + i * PITCH
         for further in (1, 0):
             top, bottom = above - further * PITCH, below + further * PITCH
             even_tap, odd_tap = broadcast(taps, even + i + further), broadcast(taps, odd + i + further)
-            a = fma(even_tap, load(lines, top) + load(lines, bottom), a)
-            b = fma(odd_tap, load(lines, top + up1 * PITCH) + load(lines, bottom + down1 * PITCH), b)
-            c = fma(even_tap, load(lines, top + up2 * PITCH) + load(lines, bottom + down2 * PITCH), c)
-            d = fma(odd_tap, load(lines, top + up3 * PITCH) + load(lines, bottom + down3 * PITCH), d)
-    return a, b, c, d
+            a = fma(even_tap, _mirrors(lines, top, bottom, 0, change), a)
+            b = fma(odd_tap, _mirrors(lines, top, bottom, 1, change), b)
+            c = fma(even_tap, _mirrors(lines, top, bottom, 2, change), c)
+            d = fma(odd_tap, _mirrors(lines, top, bottom, 3, change), d)
+            e = fma(even_tap, _mirrors(lines, top, bottom, 4, change), e)
+            f = fma(odd_tap, _mirrors(lines, top, bottom, 5, change), f)
+            g = fma(even_tap, _mirrors(lines, top, bottom, 6, change), g)
+            h = fma(odd_tap, _mirrors(lines, top, bottom, 7, change), h)
+    return a, b, c, d, e, f, g, h
+
+
+@inlined
+def _mirrors(lines, top, bottom, row, change):
+    """The sum of the samples above and below that a row of the result, a constant, counts alike.
+
+    ``top`` and ``bottom`` are the flat indices of those of row 0.
+    """
+    up = row if change == KEEP else row // 2 if change == DOUBLE else 2 * row
+    down = row if change == KEEP else (row + 1) // 2 if change == DOUBLE else 2 * row
+    return load(lines, top + up * PITCH) + load(lines, bottom + down * PITCH)
 
 
 @inlined
@@ -259,7 +272,7 @@ def _store(result, at, vector, is_large):
 def blur_down(
     change, even, odd, window, up, down, taps, n_taps, result, is_large, out, pitch, first, stop, n
 ):
-    """Blur four rows of the result down the columns.
+    """Blur eight rows of the result down the columns.
 
     Parameters
     ----------
@@ -276,17 +289,25 @@ def blur_down(
     pitch
         P.
     first, stop
-        Which of the four rows are wanted.
+        Which of the eight rows are wanted.
     n
         Samples of each.
     """
     for x in range(0, n, LANES):
-        a, b, c, d = _weigh_down(window, up + x, down + x, change, taps, even, odd, n_taps)
+        rows = _weigh_down(window, up + x, down + x, change, taps, even, odd, n_taps)
         if first <= 0:
-            _store(result, out + x, a, is_large)
+            _store(result, out + x, rows[0], is_large)
         if first <= 1 < stop:
-            _store(result, out + pitch + x, b, is_large)
+            _store(result, out + pitch + x, rows[1], is_large)
         if stop > 2:
-            _store(result, out + 2 * pitch + x, c, is_large)
+            _store(result, out + 2 * pitch + x, rows[2], is_large)
         if stop > 3:
-            _store(result, out + 3 * pitch + x, d, is_large)
+            _store(result, out + 3 * pitch + x, rows[3], is_large)
+        if stop > 4:
+            _store(result, out + 4 * pitch + x, rows[4], is_large)
+        if stop > 5:
+            _store(result, out + 5 * pitch + x, rows[5], is_large)
+        if stop > 6:
+            _store(result, out + 6 * pitch + x, rows[6], is_large)
+        if stop > 7:
+            _store(result, out + 7 * pitch + x, rows[7], is_large)
