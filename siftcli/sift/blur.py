@@ -27,6 +27,7 @@ from .blur_lines import (
     blur_down,
     cut_out,
     mirrored,
+    move_lines,
     source_row,
 )
 from .gaussian import N_CACHED, Taps
@@ -207,9 +208,7 @@ def _blur_rows(
             new_top = source_row(y0, change) - halo
             new_ready = source_row(min(y0 + _BLOCK, stop), change) + halo + 2
             n_kept = ready - new_top if y0 > start else 0
-            for level in range(n_levels):
-                for to in range(level * size, level * size + n_kept * PITCH, LANES):
-                    store(window, to, load(window, to + (new_top - top) * PITCH))
+            move_lines(window, size, n_levels, new_top - top, n_kept)
             for line in range(n_kept, new_ready - new_top):
                 row = source[mirrored(new_top + line, height) - source_first]
                 cut_out(row, width, source_row(x0, change) - halo, segment[: n_source + 2 * halo + 2])

@@ -51,6 +51,24 @@ def source_row(y, change):
 
 
 @subroutine
+def move_lines(window, size, n_levels, shift, n):
+    """Move ``n`` lines of each level, from line ``shift`` on, to the beginning.
+
+    Parameters
+    ----------
+    window
+        (L, N) float32, lines ``PITCH`` samples apart.
+    size, n_levels
+        N and L.
+    shift, n
+        The first line to move, and how many.
+    """
+    for level in range(n_levels):
+        for to in range(level * size, level * size + n * PITCH, LANES):
+            store(window, to, load(window, to + shift * PITCH))
+
+
+@subroutine
 def cut_out(row, width, first, segment):
     """Fill ``segment`` with samples of a row, padded by mirroring at its ends.
 
@@ -211,7 +229,7 @@ def blur_along(segment, n, change, half, taps, n_taps, window, at):
 
 @inlined
 def _weigh_down(lines, up, down, change, taps, even, odd, n_taps):
-    """A vector of each of eight rows of the result: Σ tapᵢ·(line₋ᵢ + lineᵢ), from the outermost lines inwards.
+    """A vector of each of eight rows of the result: Σ tapᵢ·(line₋ᵢ + lineᵢ), from the outermost inwards.
 
     Two taps at a time, so that lines that belong to several rows are loaded once.
 

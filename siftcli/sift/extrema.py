@@ -67,7 +67,8 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
     def work(start: int, stop: int) -> NDArray[np.int32]:
         with borrowed(3 * (len(levels) - 1) * _pitch(width)) as dogs:
             place = levels, strip.first_row, width, thresholds, params.nearest_only, roundness, dogs
-            return _extrema_in_rows(*place, first + start, first + stop)
+            found: NDArray[np.int32] = _extrema_in_rows(*place, first + start, first + stop)
+        return found
 
     blocks = threads.over_rows(last - first, (last - first) * width * len(levels), work)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
