@@ -1,5 +1,6 @@
 """``siftcli match --pairs``: any number of processes, resumed, refused, failing."""
 
+import os
 import re
 import resource
 import signal
@@ -107,6 +108,25 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(here, features, room):
     assert match("x.db", "--jobs", "1", "-q") == 0
     assert content(Path("x.db")) == whole
     assert not Path("x.db-wal").exists()
+
+
+class DeadlyMatcher(collection.Matcher):
+    """Kills its process at one pair, always."""
+
+    def __call__(self, pair, /):
+        if pair == ("000/00001.jpg", "000/00003.jpg"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(pair)
+
+
+def test_a_pair_that_kills_its_worker_is_given_up(here, monkeypatch):
+    monkeypatch.setattr(collection, "Matcher", DeadlyMatcher)
+    plan = plan_pairs("x.db", "exhaustive", output="m.h5")
+    outcomes = {o.names: o.error for o in match_pairs(plan, MatchOptions(), min_inliers=8, jobs=2)}
+    failed = {names: error for names, error in outcomes.items() if error}
+    assert len(outcomes) == N_PAIRS
+    assert list(failed) == [("000/00001.jpg", "000/00003.jpg")]
+    assert "the process that worked on it died" in failed["000/00001.jpg", "000/00003.jpg"]
 
 
 def test_an_interruption_finishes_what_is_in_hand(here):
