@@ -7,6 +7,7 @@
   const strength = (k) => Math.max(data.inliers[k], 0) || Math.max(data.matches[k], 0);
   const count = (n) => (n < 0 ? "–" : String(n));
   const names = (k) => [data.images[data.a[k]], data.images[data.b[k]]];
+  const breakable = (text) => text.replace(/([+/_])/g, "$1\u200b");
   const quoted = (text) => "'" + text.replace(/'/g, "'\\''") + "'";
 
   function cell(row, text, name) {
@@ -20,12 +21,12 @@
     const row = table.insertRow();
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = names(k).join("\u00a0– ");
+    button.textContent = breakable(names(k).join("\u00a0– "));
     button.addEventListener("click", function () { pick(k); });
     cell(row, "", "name").append(button);
     cell(row, count(data.inliers[k]), data.edge[k] ? "better" : "");
     cell(row, count(data.matches[k]));
-    if (hasReasons) { cell(row, data.reasons[data.reason[k]].replace(/\+/g, "+\u200b"), "reason"); }
+    if (hasReasons) { cell(row, breakable(data.reasons[data.reason[k]]), "reason"); }
   }
 
   function pick(k) {
