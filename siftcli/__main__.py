@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import InputError, MissingDependencyError, SiftcliError, StorageError
-from .system.program import on_termination, prepare_streams
+from .system.program import leave, on_termination, prepare_streams
 
 if TYPE_CHECKING:
     import click
@@ -27,7 +27,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION)
     status = run(args)
     gc.freeze()
-    sys.exit(status)
+    leave(status)
 
 
 def run(args: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..formats import FORMATS
+from ..system.program import without_blas_threads
 from ._image_options import page_option, reading_options, stretch_options
 from ._modes import Command
 from ._options import (
@@ -136,6 +137,7 @@ def command(
     Exit status: 0 done (finding no keypoints is not an error), 1 an input failed, 2 wrong usage,
     130 interrupted.
     """
+    without_blas_threads()
     is_descriptor_chosen = options["rootsift"] is not None
     params = sift_params(preset, options)
     check_verbosity(verbose, quiet)
