@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import InputError, MissingDependencyError, SiftcliError, StorageError
-from .system.program import leave, on_termination, prepare_streams
+from .system.program import allow_processes, leave, on_termination, prepare_streams
 
 if TYPE_CHECKING:
     import click
@@ -25,6 +25,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     prepare_streams()
     # Commands are short-lived, so the cyclic garbage collector runs rarely, and not at all at exit.
     gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION)
+    allow_processes()
     status = run(args)
     gc.freeze()
     leave(status)

@@ -31,7 +31,7 @@ SCHEMA = 1
 def command(action: str, jobs: int | None, as_json: bool, quiet: bool) -> None:
     """Show, warm or clear the cache of compiled kernels.
 
-    Kernels are compiled for this machine when they are first used, which takes a first run some 20 s.
+    Kernels are compiled for this machine when they are first used, which takes a first run some 10 s.
     'warm' compiles those of detection, description and matching now, side by side: after an installation,
     or where a container is built. 'show' lists what is kept and where, 'clear' removes it. What has not
     been used for 90 days is removed when something new is compiled.
@@ -57,8 +57,7 @@ def command(action: str, jobs: int | None, as_json: bool, quiet: bool) -> None:
 
 
 def _warm(jobs: int, *, as_json: bool, quiet: bool) -> None:
-    from ..kernels.upkeep import MODULES
-    from ..workflows.kernel_cache import warm
+    from ..workflows.kernel_cache import MODULES, warm
 
     began = time.perf_counter()
     if not (quiet or as_json):

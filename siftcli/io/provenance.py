@@ -8,7 +8,6 @@ disagree with the outputs.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -155,5 +154,7 @@ def file_digest(path: str | Path) -> str:
     """
     if not Path(path).is_file():
         raise OSError(errno.EINVAL, "no regular file", os.fspath(path))
+    import hashlib  # late: it takes 2 ms, and a single file records nothing
+
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SWITCH = "SIFTCLI_STORED_KERNELS"
 """The environment variable that turns stored machine code off, when it is 0."""
+DAY_S = 86_400
 
 _WITHOUT_EFFECT_ON_CODE = {"NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS"}
 _PACKAGE = __name__.partition(".")[0]
@@ -76,3 +79,10 @@ def cache_folder() -> str | None:
         )
         return None
     return str(folder)
+
+
+def mark_used(path: Path) -> None:
+    """Note that a file or a folder is used; at most once a day, to spare the disk."""
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > DAY_S:
+            os.utime(path)

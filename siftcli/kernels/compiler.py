@@ -38,14 +38,14 @@ def compile_kernel(function: Callable[..., Any], signature: str, folder: str | N
     # Numba reads the folder when a function is decorated; a user's own kernels keep theirs.
     users_folder, config.CACHE_DIR = config.CACHE_DIR, folder or config.CACHE_DIR
     try:
-        return numba.njit(signature, cache=folder is not None, **_OPTIONS)(function)
+        return numba.njit(signature, cache=folder is not None, no_cfunc_wrapper=True, **_OPTIONS)(function)
     finally:
         config.CACHE_DIR = users_folder
 
 
 def compile_subroutine(function: Callable[..., Any], **options: bool) -> Any:
     """Numba's dispatcher of a function that kernels call; it is compiled for the types they call it with."""
-    return numba.njit(**_OPTIONS, **options)(function)
+    return numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
 
 
 def intrinsic(name: str) -> Any:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from . import cache
-from .upkeep import mark_used, remove_unused
 
 _Kernel = Callable[..., Any]
 
@@ -44,8 +43,8 @@ def kernel(signature: str) -> Callable[[_Kernel], _Kernel]:
         if not IS_COMPILED:
             return _without_warnings(function)
         compile_now = partial(_compiled, function, signature)
-        store = cache.store_of(function)
-        return (store and store.load(function, signature, compile_now)) or compile_now()
+        stored = partial(_stored, function, signature, compile_now)
+        return stored() or (_compiled_beside(function) and stored()) or compile_now()
 
     return loaded
 
@@ -118,16 +117,35 @@ def _compiler() -> Any:
     return compiler
 
 
+def _stored(function: _Kernel, signature: str, compile_now: Callable[[], _Kernel]) -> _Kernel | None:
+    store = cache.store_of(function)
+    return store and store.load(function, signature, compile_now)
+
+
+def _compiled_beside(function: _Kernel) -> bool:
+    """Whether other processes have tried to compile a kernel that is neither stored nor in Numba's cache."""
+    folder = cache.numba_folder(function)
+    if folder is None or any(Path(folder).rglob("*.nbi")):
+        return False
+    from .ahead import compile_package  # late: only when something is compiled
+
+    return compile_package(function.__module__)
+
+
 def _compiled(function: _Kernel, signature: str) -> _Kernel:
     """A kernel as compiled by Numba, or loaded from its cache; its code is stored for later."""
     folder = cache.numba_folder(function)
     dispatcher: _Kernel = _compiler().compile_kernel(function, signature, folder)
     if folder is not None:
-        mark_used(Path(folder))
+        cache.mark_used(Path(folder))
         _remove_unused(Path(folder).parent)
     if store := cache.store_of(function):
         store.keep(function, signature, dispatcher)
     return dispatcher
 
 
-_remove_unused = cache_results(remove_unused)  # once in a process
+@cache_results  # once in a process
+def _remove_unused(folder: Path) -> None:
+    from .upkeep import remove_unused  # late: only when something is compiled
+
+    remove_unused(folder)

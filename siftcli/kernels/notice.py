@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-TEXT = "siftcli: compiling its kernels for this machine, once (about 20 s)"
+TEXT = "siftcli: compiling its kernels for this machine, once (about 10 s)"
 RENEWED_EVERY_S = 0.1
 
 
@@ -29,6 +29,7 @@ class Notice:
         self._clock = clock
         self._depth = 0
         self._kernel = ""
+        self._is_told = False
         self._began = self._renewed = 0.0
 
     def begin(self, function: Callable[..., object]) -> None:
@@ -37,21 +38,31 @@ class Notice:
         now = self._clock()
         if self._depth == 1:
             self._kernel = function.__module__.rpartition(".")[2]
-            self._began = self._began or now
             self.n_compiled += 1
-        if self.is_silent:
-            return
-        if not sys.stderr.isatty():
-            if self.n_compiled == 1 and self._depth == 1:
-                print(f"{TEXT} ...", file=sys.stderr)
-        elif self._depth == 1 or now - self._renewed >= RENEWED_EVERY_S:
-            self._renewed = now
-            _renew(sys.stderr, f"{TEXT}: {self._kernel}, {now - self._began:.0f} s")
+        if self._depth == 1 or now - self._renewed >= RENEWED_EVERY_S:
+            self.tell(self._kernel)
 
     def end(self) -> None:
         """It is compiled. No line is left, so that others can be written."""
         self._depth -= 1
-        if not self._depth and not self.is_silent and sys.stderr.isatty():
+        if not self._depth:
+            self.clear()
+
+    def tell(self, what: str) -> None:
+        """Say what is being compiled, here or by other processes."""
+        if self.is_silent:
+            return
+        self._renewed = self._clock()
+        self._began = self._began or self._renewed
+        if sys.stderr.isatty():
+            _renew(sys.stderr, f"{TEXT}: {what}, {self._renewed - self._began:.0f} s")
+        elif not self._is_told:
+            print(f"{TEXT} ...", file=sys.stderr)
+        self._is_told = True
+
+    def clear(self) -> None:
+        """Leave no line on a terminal."""
+        if self._is_told and not self.is_silent and sys.stderr.isatty():
             _renew(sys.stderr, "")
 
 

@@ -16,14 +16,13 @@ run by Numba.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
 import sys
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
-from importlib.util import find_spec
+from importlib.util import find_spec, source_hash
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,10 @@ import numpy as np
 
 from ..system.files import create_new, is_only_ours, open_regular, replace
 from ..system.linking import links_object_files, processor
+from .cache import mark_used
 from .digest import digest_of
 from .images import image_of, placed
 from .runtime import Runtime
-from .upkeep import mark_used
 
 _Kernel = Callable[..., Any]
 
@@ -44,7 +43,7 @@ TESTED_VERSIONS = frozenset(
 )
 """Versions of Numba and llvmlite, each pair as it was tested."""
 
-_DIGEST_BYTES = 32
+_DIGEST_BYTES = 8
 
 
 class StoredKernel:
@@ -199,7 +198,7 @@ class Store:
 
     def _path(self, function: Any, signature: str) -> Path:
         made_from = signature, digest_of(function), self._circumstances
-        key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]
+        key = source_hash(repr(made_from).encode()).hex()
         return self._folder / f"{function.__module__}.{function.__qualname__}-{key}.kernel"
 
 
@@ -248,12 +247,12 @@ def _read(path: Path) -> bytes | None:
     except OSError:
         return None
     digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    return content if hashlib.sha256(content).digest() == digest else None
+    return content if source_hash(content) == digest else None
 
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file of our own under a temporary name and rename it when complete."""
     temporary = path.with_suffix(f".{os.urandom(8).hex()}")
     with os.fdopen(create_new(temporary, 0o600), "wb") as file:
-        file.write(hashlib.sha256(content).digest() + content)
+        file.write(source_hash(content) + content)
     replace(temporary, path)

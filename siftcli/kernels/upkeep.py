@@ -16,23 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cache import DAY_S
+
 UNUSED_DAYS = 90
 """Code that nobody has used for so long is removed."""
-DAY_S = 86_400
-MODULES = (
-    "sift.refinement",
-    "sift.descriptor",
-    "sift.extrema",
-    "sift.blur",
-    "matching.tiles",
-    "learned.orientation",
-    "sift.orientation",
-    "sift.selection",
-    "sift.noise",
-)
-"""The modules whose import compiles all kernels of detection, description and matching, the slowest first."""
-
-# Patterns are compiled where they are used: every start imports this module.
 _STORED = r"(?P<kernel>[\w.<>]+)-[0-9a-f]{16}\.(kernel|[0-9a-f]{16})"
 """Machine code, or what a process that was killed had written of it."""
 _NUMBA = r"numba-[0-9a-f]{16}"
@@ -82,13 +69,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
-
-
-def mark_used(path: Path) -> None:
-    """Note that a file or a folder is used; at most once a day, to spare the disk."""
-    with suppress(OSError):
-        if time.time() - path.stat().st_mtime > DAY_S:
-            os.utime(path)
 
 
 def remove(entries: list[Kept]) -> tuple[int, int]:

@@ -15,6 +15,20 @@ _ENDINGS = ("SIGTERM", "SIGBREAK")
 """Requests to end. The second is Windows': Ctrl-Break, a closed console window, the end of the session."""
 
 
+_may_start_processes = False
+
+
+def allow_processes() -> None:
+    """Say that this process is the program, and not a library in a program that expects no processes."""
+    global _may_start_processes  # noqa: PLW0603  a process is one program
+    _may_start_processes = True
+
+
+def may_start_processes() -> bool:
+    """Whether :func:`allow_processes` was called."""
+    return _may_start_processes
+
+
 def on_termination(end: Callable[..., object]) -> None:
     """Call a function when the program is asked to end. Ctrl-C is another matter: Python raises it."""
     for name in _ENDINGS:

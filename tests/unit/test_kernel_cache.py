@@ -13,7 +13,8 @@ import pytest
 
 import siftcli
 from siftcli.__main__ import run
-from siftcli.kernels import upkeep
+from siftcli.kernels import cache, upkeep
+from siftcli.kernels.ahead import MODULES
 from siftcli.kernels.notice import TEXT, Notice
 
 PACKAGE = Path(siftcli.__file__).parent
@@ -60,16 +61,16 @@ def test_every_kernel_is_warmed():
         marks = (mark for node in calls for mark in node.decorator_list if isinstance(mark, ast.Call))
         if any(getattr(mark.func, "id", "") == "kernel" for mark in marks):
             with_kernels.add(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
-    # These two are imported by modules of the list; the third only measures a processor.
-    imported = {"sift.duplicates", "learned.patches", "bench.roofline"}
-    assert with_kernels - imported == set(upkeep.MODULES)
+    # The first is imported by a module of the list; the second only measures a processor.
+    imported = {"learned.patches", "bench.roofline"}
+    assert with_kernels - imported == set(MODULES)
 
 
 def test_modules_of_the_list_import_the_rest():
     program = (
-        "import sys\nfrom importlib import import_module\nfrom siftcli.kernels.upkeep import MODULES\n"
+        "import sys\nfrom importlib import import_module\nfrom siftcli.kernels.ahead import MODULES\n"
         "for module in MODULES:\n    import_module(f'siftcli.{module}')\n"
-        "print({'siftcli.sift.duplicates', 'siftcli.learned.patches'} - sys.modules.keys())"
+        "print({'siftcli.learned.patches'} - sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
@@ -114,17 +115,17 @@ def test_an_empty_folder_says_how_to_fill_it(folder, capsys):
 
 
 def test_what_is_unused_for_long_is_removed(folder):
-    now, long_ago = time.time(), time.time() - 91 * upkeep.DAY_S
+    now, long_ago = time.time(), time.time() - 91 * cache.DAY_S
     for path in [folder / f"numba-{DIGEST}", *folder.rglob("*")]:
         os.utime(path, (now, long_ago), follow_symlinks=False)
     used = f"siftcli.sift.blur._blur_rows-{DIGEST}.kernel"
-    upkeep.mark_used(folder / used)
+    cache.mark_used(folder / used)
     upkeep.remove_unused(folder)
     assert files(folder) == {used, *FOREIGN}
 
 
 def test_what_is_used_now_and_then_stays(folder):
-    nearly = time.time() - 89 * upkeep.DAY_S
+    nearly = time.time() - 89 * cache.DAY_S
     for path in folder.rglob("*"):
         os.utime(path, (nearly, nearly), follow_symlinks=False)
     upkeep.remove_unused(folder)
@@ -136,13 +137,13 @@ def test_use_is_noted_once_a_day(tmp_path):
     path.touch()
     hour_ago = time.time() - 3600
     os.utime(path, (hour_ago, hour_ago))
-    upkeep.mark_used(path)
+    cache.mark_used(path)
     assert path.stat().st_mtime == pytest.approx(hour_ago, abs=1)
-    upkeep.mark_used(tmp_path / "gone")  # another process has removed it
+    cache.mark_used(tmp_path / "gone")  # another process has removed it
 
 
 def test_a_numba_cache_is_as_young_as_its_youngest_file(folder):
-    long_ago = time.time() - 91 * upkeep.DAY_S
+    long_ago = time.time() - 91 * cache.DAY_S
     for path in [folder / f"numba-{DIGEST}", *folder.rglob("*")]:
         os.utime(path, (long_ago, long_ago), follow_symlinks=False)
     os.utime(folder / f"numba-{DIGEST}" / "noise_1" / "noise._count-81.py311.nbi")

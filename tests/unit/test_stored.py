@@ -1,11 +1,11 @@
 """Kernels whose machine code is stored: they do what Numba's do, or are left to Numba."""
 
 import gc
-import hashlib
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import source_hash
 from types import SimpleNamespace
 
 import numpy as np
@@ -147,7 +147,7 @@ def test_arguments_of_another_type_go_to_numba(folder):
     assert kernel() == "Numba"
 
 
-@pytest.mark.parametrize("n_bytes", [0, 20, 32, 200, -1])
+@pytest.mark.parametrize("n_bytes", [0, 5, 8, 200, -1])
 def test_a_file_that_is_cut_is_not_used_and_is_replaced(folder, compiled, n_bytes):
     path = file_of(folder, scaled_sum)
     whole = path.read_bytes()
@@ -199,7 +199,7 @@ def test_code_for_other_circumstances_is_not_used(folder, monkeypatch):
     assert Store(folder).load(scaled_sum, "float64(float32[:, :], float64, boolean)", list) is None
     for module, name, other in (
         (_stored, "digest_of", lambda _: "other sources"),
-        (_stored.llvm, "get_host_cpu_name", lambda: "another processor"),
+        (_stored, "processor", lambda: "another processor"),
         (np, "__version__", "0.0.1"),
         (sys, "version", "2.7"),
     ):
@@ -211,8 +211,8 @@ def test_code_for_other_circumstances_is_not_used(folder, monkeypatch):
 
 def test_code_that_cannot_be_linked_is_left_alone(folder, compiled):
     path = file_of(folder, scaled_sum)
-    content = path.read_bytes()[32:].replace(b"numba", b"numbb").replace(b"cpython", b"cpythom", 1)
-    content = hashlib.sha256(content).digest() + content
+    content = path.read_bytes()[8:].replace(b"numba", b"numbb")
+    content = source_hash(content) + content
     path.write_bytes(content)
     assert load(folder, scaled_sum) is None
     Store(folder).keep(scaled_sum, KERNELS[scaled_sum], compiled[scaled_sum])
