@@ -268,9 +268,10 @@ def _describe(
             )
             differentiate(patch, inside, is_clipped, magnitudes, positions)
             if n < len(grids):
-                grids[n, i, 0] = patch[:n_samples]
-                grids[n, i, 1, : GRID * line] = magnitudes
-                grids[n, i, 2, : GRID * line] = positions
+                for k in range(n_samples):  # a copy of slices would compile the error of unlike shapes
+                    grids[n, i, 0, k] = patch[k]
+                for k in range(GRID * line):
+                    grids[n, i, 1, k], grids[n, i, 2, k] = magnitudes[k], positions[k]
             pool_down(magnitudes, positions, weights, columns)
             pool_along(columns, weights, sums, vector)
         own = vectors[n if n < len(vectors) else 0]
