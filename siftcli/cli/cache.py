@@ -57,7 +57,8 @@ def command(action: str, jobs: int | None, as_json: bool, quiet: bool) -> None:
 
 
 def _warm(jobs: int, *, as_json: bool, quiet: bool) -> None:
-    from ..workflows.kernel_cache import MODULES, warm
+    from ..kernels.ahead import MODULES
+    from ..workflows.kernel_cache import warm
 
     began = time.perf_counter()
     if not (quiet or as_json):

@@ -1,4 +1,4 @@
-"""PNG: plain files by libpng alone, whose import takes a quarter of Pillow's, all others as Pillow shows them."""
+"""PNG: plain files by libpng, whose import takes a quarter of Pillow's; all others as Pillow shows them."""
 
 from __future__ import annotations
 

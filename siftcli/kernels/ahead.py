@@ -1,7 +1,7 @@
 """Compile modules of kernels side by side, in processes of their own: LLVM and Numba use one core each.
 
-In the program, the first kernel that is to be compiled has all modules of its package compiled. What a process
-could not do, this one does as if there had been none. A library starts no processes.
+In the program, the first kernel that is to be compiled has all modules of its package compiled. What a
+process could not do, this one does as if there had been none. A library starts no processes.
 """
 
 from __future__ import annotations

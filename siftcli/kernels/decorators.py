@@ -119,7 +119,7 @@ def _compiler() -> Any:
 
 def _stored(function: _Kernel, signature: str, compile_now: Callable[[], _Kernel]) -> _Kernel | None:
     store = cache.store_of(function)
-    return store and store.load(function, signature, compile_now)
+    return store.load(function, signature, compile_now) if store else None
 
 
 def _compiled_beside(function: _Kernel) -> bool:

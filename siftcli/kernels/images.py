@@ -1,9 +1,9 @@
 """Machine code as it stands in memory: made of an object file once, and placed without a linker.
 
 Numba's code for x86-64 refers to everything by whole addresses (LLVM's large code model), so an object file
-has one kind of reference, ``R_X86_64_64``: 8 bytes for the address of a symbol, plus a number. When a kernel is stored,
-its sections are laid out, code before data; when it is loaded, the addresses are filled in. That takes a
-tenth of a millisecond, and importing LLVM and linking 2 to 20.
+has one kind of reference, ``R_X86_64_64``: 8 bytes for the address of a symbol, plus a number. When a kernel
+is stored, its sections are laid out, code before data; when it is loaded, the addresses are filled in. That
+takes a fifth of a millisecond; importing llvmlite takes 15, and linking one more a kernel.
 
 Source: System V Application Binary Interface, and its AMD64 supplement, section 4.4.
 """
@@ -11,7 +11,7 @@ Source: System V Application Binary Interface, and its AMD64 supplement, section
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from mmap import PAGESIZE
 from typing import Any
 
@@ -60,34 +60,22 @@ def image_of(code: bytes, names: list[str]) -> tuple[dict[str, Any], bytes]:
         raise ValueError("no object file for x86-64")
     sections = _sections(code)
     image, starts, n_code = _laid_out(code, sections)
-    (table,) = (section for section in sections if section["type"] == _SYMBOLS)
-    texts = sections[table["link"]]["offset"]
-    symbols = list(struct.iter_unpack(_SYMBOL, _body(code, table)))
-    labels = [_text(code, texts + symbol[0]) for symbol in symbols]
-    places = [-1] * len(symbols)
-    for i, (_, _, _, section, value, size) in enumerate(symbols):
-        if section == _COMMON:  # its value is its alignment
-            places[i] = _aligned(len(image), value)
-            image.extend(bytes(places[i] + size - len(image)))
-        elif section in starts:
-            places[i] = starts[section] + value
-    header: dict[str, Any] = {"n_code": n_code, "names": [], "places": [], "symbols": [], "addends": []}
-    for section in sections:
-        if section["type"] == _RELOCATIONS and section["info"] in starts:
-            for at, kind, addend in struct.iter_unpack(_RELOCATION, _body(code, section)):
-                symbol = kind >> 32
-                is_outside = symbols[symbol][3] == _UNDEFINED
-                if kind & 0xFFFFFFFF != _WHOLE_ADDRESS or (places[symbol] < 0 and not is_outside):
-                    raise ValueError("a reference of another kind")
-                if is_outside and labels[symbol] not in header["names"]:
-                    header["names"].append(labels[symbol])
-                header["places"].append(starts[section["info"]] + at)
-                header["symbols"].append(header["names"].index(labels[symbol]) if is_outside else -1)
-                header["addends"].append(addend + (0 if is_outside else places[symbol]))
-    header["wanted"] = [places[labels.index(name)] for name in names]
-    if min(header["wanted"]) < 0:
+    symbols = _symbols(code, sections)
+    places = _places(symbols, image, starts)
+    outside = list(dict.fromkeys(name for name, section, _, _ in symbols if section == _UNDEFINED and name))
+    header: dict[str, Any] = {"n_code": n_code, "names": outside, "places": [], "symbols": [], "addends": []}
+    for at, symbol, addend in _references(code, sections, starts):
+        name, section, _, _ = symbols[symbol]
+        is_outside = section == _UNDEFINED
+        if not is_outside and symbol not in places:
+            raise ValueError("a reference to what is not in memory")
+        header["places"].append(at)
+        header["symbols"].append(outside.index(name) if is_outside else -1)
+        header["addends"].append(addend + (0 if is_outside else places[symbol]))
+    defined = {symbols[symbol][0]: place for symbol, place in places.items()}
+    if not defined.keys() >= set(names):
         raise ValueError("a symbol that is not defined")
-    return header, bytes(image)
+    return header | {"wanted": [defined[name] for name in names]}, bytes(image)
 
 
 def placed(header: dict[str, Any], image: bytes, address_of: Callable[[str], int]) -> tuple[list[int], Any]:
@@ -130,6 +118,40 @@ def _sections(code: bytes) -> list[dict[str, Any]]:
     for section in found:
         section["name"] = _text(code, found[names]["offset"] + section["name"])
     return found
+
+
+def _symbols(code: bytes, sections: list[dict[str, Any]]) -> list[tuple[str, int, int, int]]:
+    """Name, section, value and size of each symbol."""
+    (table,) = (section for section in sections if section["type"] == _SYMBOLS)
+    texts = sections[table["link"]]["offset"]
+    found = struct.iter_unpack(_SYMBOL, _body(code, table))
+    return [(_text(code, texts + name), section, value, size) for name, _, _, section, value, size in found]
+
+
+def _places(
+    symbols: list[tuple[str, int, int, int]], image: bytearray, starts: dict[int, int]
+) -> dict[int, int]:
+    """Where symbols are in the image, which is extended by those that only state what room they need."""
+    places = {}
+    for i, (_, section, value, size) in enumerate(symbols):
+        if section == _COMMON:  # its value is its alignment
+            places[i] = _aligned(len(image), value)
+            image.extend(bytes(places[i] + size - len(image)))
+        elif section in starts:
+            places[i] = starts[section] + value
+    return places
+
+
+def _references(
+    code: bytes, sections: list[dict[str, Any]], starts: dict[int, int]
+) -> Iterator[tuple[int, int, int]]:
+    """Place, symbol and addend of each address to fill in."""
+    for section in sections:
+        if section["type"] == _RELOCATIONS and section["info"] in starts:
+            for at, kind, addend in struct.iter_unpack(_RELOCATION, _body(code, section)):
+                if kind & 0xFFFFFFFF != _WHOLE_ADDRESS:
+                    raise ValueError("a reference of another kind")
+                yield starts[section["info"]] + at, kind >> 32, addend
 
 
 def _laid_out(code: bytes, sections: list[dict[str, Any]]) -> tuple[bytearray, dict[int, int], int]:

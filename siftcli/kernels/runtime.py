@@ -63,7 +63,7 @@ class Runtime:
             else:
                 function = getattr(self._process, name)
                 self._addresses[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
-        return self._addresses[name]
+        return int(self._addresses[name])
 
     def function(
         self, of: Callable[..., Any], addresses: list[int], dtypes: list[str], owner: Any

@@ -1,9 +1,10 @@
 """Machine code of kernels, stored by one process and run by later ones without Numba.
 
 Numba makes two functions of a kernel: the kernel itself, of numbers and addresses, and one that Python can
-call, which takes these from Python's objects, releases the GIL and calls the first. Both are stored
-as an image of memory (``images.py``), or, for processors other than x86-64, as an object file that
-llvmlite (Numba's interface to LLVM) links again (``emitted.py``). What they need of Numba's run time comes from three extension modules of Numba that load without the rest.
+call, which takes these from Python's objects, releases the GIL and calls the first. Both are stored,
+as an image of memory (``images.py``) or, for processors other than x86-64, as an object file that llvmlite
+(Numba's interface to LLVM) links again (``emitted.py``). What they need of Numba's run time comes from three
+extension modules of Numba that load without the rest.
 
 All this leans on private parts of Numba, llvmlite and CPython, so it is done only with versions that it was
 tested with (``TESTED_VERSIONS``), on Linux, and never by an interpreter without a GIL. Otherwise, and
@@ -203,7 +204,7 @@ class Store:
 
 
 def _content(dispatcher: Any, signature: str) -> bytes:
-    """What a file holds after its digest: a header in JSON, and machine code as an image or an object file."""
+    """What a file holds after its digest: a header in JSON, and an image or an object file."""
     from .emitted import object_of
 
     arrays_of(signature)

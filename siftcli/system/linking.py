@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-_RUN = 4
-"""PROT_EXEC, which Python's own mapping can only set from the start."""
+_READ, _RUN = 1, 4
+"""Linux' PROT_READ and PROT_EXEC. Python's own mapping can set them from the start only."""
 _IDENTITY = {
     "vendor_id", "cpu family", "model", "stepping", "flags",
     "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features",
@@ -58,5 +58,5 @@ def make_runnable(memory: np.ndarray[Any, np.dtype[np.uint8]], n_bytes: int) -> 
     """
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    if protect(memory.ctypes.data, n_bytes, mmap.PROT_READ | _RUN):
+    if protect(memory.ctypes.data, n_bytes, _READ | _RUN):
         raise OSError(ctypes.get_errno(), "code may not be run from memory")
