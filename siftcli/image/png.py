@@ -58,13 +58,13 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _decode_plain(data: bytes) -> Decoded | None:
-    """As libpng decodes it; None where it refuses."""
-    import imagecodecs
-
+    """As libpng decodes it; None where it cannot."""
     width, height = struct.unpack(">II", data[16:24])
     try:
+        import imagecodecs
+
         samples = np.asarray(imagecodecs.png_decode(data))
-    except Exception:  # Pillow says what is wrong
+    except Exception:  # not installed, or Pillow says what is wrong
         return None
     samples = samples.reshape(*samples.shape[:2], -1)
     is_as_stated = samples.shape == (height, width, _CHANNELS[data[25]]) and samples.dtype == np.uint8

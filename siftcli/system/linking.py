@@ -44,8 +44,8 @@ def processor() -> str:
 
 
 def code_memory(n_bytes: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Zeroed memory on pages of its own, (n_bytes,) uint8, that can be written until it is made to run."""
-    return np.frombuffer(mmap.mmap(-1, n_bytes), np.uint8)
+    """Zeroed memory, (n_bytes,) uint8, of whole pages; a fork of the process has its own."""
+    return np.frombuffer(mmap.mmap(-1, n_bytes, access=mmap.ACCESS_COPY), np.uint8)
 
 
 def make_runnable(memory: np.ndarray[Any, np.dtype[np.uint8]], n_bytes: int) -> None:

@@ -19,7 +19,8 @@ from PIL import Image, ImageOps
 from siftcli._cv2 import import_cv2
 from siftcli.errors import InputError, MissingDependencyError, ParameterError
 from siftcli.features import Features
-from siftcli.image import pnm, read_image, read_mask
+from siftcli.image import png, png_pillow, pnm, read_image, read_mask
+from siftcli.image.decoded import BadImageError
 from siftcli.image.quiet import quiet_decoders
 
 RNG = np.random.default_rng(2)
@@ -539,3 +540,47 @@ def test_every_grey_of_8_bit_colours_is_the_nearest_single_precision_number():
         image[:, :, 2] = blue
         exact = image.astype(np.float64) @ np.array([299.0, 587.0, 114.0]) / 255000
         np.testing.assert_array_equal(read_image(image).grey, exact.astype(np.float32))
+
+
+def png_chunk(kind, body):
+    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+@pytest.mark.parametrize("damage", ["none", "bit", "end", "more", "filter", "gamma"])
+def test_plain_png_is_as_pillow_shows_it(colour, damage):
+    rng = np.random.default_rng(colour)
+    n_channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    rows = rng.integers(0, 256, (13, 17 * n_channels), np.uint8)
+    kinds = rng.integers(0, 5, (13, 1), np.uint8) + 9 * (damage == "filter")
+    packed = bytearray(zlib.compress(np.hstack([kinds.astype(np.uint8), rows]).tobytes()))
+    if damage == "bit":
+        packed[len(packed) // 2] ^= 8
+    if damage == "end":
+        del packed[len(packed) // 2 :]
+    if damage == "more":
+        packed += b"abc"
+    head = struct.pack(">IIBBBBB", 17, 13, 8, colour, 0, 0, 0)
+    others = png_chunk(b"gAMA", (45455).to_bytes(4, "big")) if damage == "gamma" else b""
+    body = png_chunk(b"IDAT", bytes(packed[:40])) + png_chunk(b"IDAT", bytes(packed[40:]))
+    data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + others + body + png_chunk(b"IEND", b"")
+    try:
+        expected = png_pillow.decode_any(data)
+    except BadImageError:
+        with pytest.raises(BadImageError):
+            png.decode_png(data)
+    else:
+        found = png.decode_png(data)
+        np.testing.assert_array_equal(found.samples, expected.samples)
+        assert (found.full_scale, found.exif_orientation, found.n_pages) == (255, 1, 1)
+
+
+@pytest.mark.parametrize("kind", [b"eXIf", b"tEXt", b"iCCP", b"acTL", b"tRNS", b"pHYs"])
+def test_png_with_what_pillow_looks_at_is_left_to_pillow(kind):
+    data = bytearray(b"\x89PNG\r\n\x1a\n")
+    head = struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0)
+    for part in ((b"IHDR", head), (kind, b"abc"), (b"IDAT", zlib.compress(bytes(6))), (b"IEND", b"")):
+        data += png_chunk(*part)
+    assert not png._is_plain(bytes(data))
+    assert png._is_plain(bytes(data).replace(png_chunk(kind, b"abc"), b""))
+    assert not png._is_plain(bytes(data).replace(png_chunk(kind, b"abc"), b"") + b"\0")
