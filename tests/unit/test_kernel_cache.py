@@ -9,13 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 import siftcli
 from siftcli.__main__ import run
-from siftcli.kernels import cache, upkeep
+from siftcli.kernels import ahead, cache, upkeep
 from siftcli.kernels.ahead import MODULES
 from siftcli.kernels.notice import TEXT, Notice
+from siftcli.system import folders
 
 PACKAGE = Path(siftcli.__file__).parent
 DIGEST = "0123456789abcdef"
@@ -274,3 +276,49 @@ def test_a_worker_that_warms_says_nothing(monkeypatch, clock):
     notice.begin(blur)
     notice.end()
     assert terminal.getvalue() == ""
+
+
+def test_a_library_starts_no_processes(monkeypatch):
+    monkeypatch.setattr(ahead, "side_by_side", lambda *_: pytest.fail("started"))
+    assert not ahead.compile_package("siftcli.sift.blur")
+
+
+@pytest.mark.parametrize("reason", [OSError("no semaphores"), RuntimeError("a process died"), None])
+def test_what_processes_cannot_compile_is_left_to_this_one(monkeypatch, reason):
+    def side_by_side(modules, n_processes):
+        assert {"sift.blur", "sift.refinement"} <= set(modules)
+        assert (n_processes, {module.partition(".")[0] for module in modules}) == (2, {"sift"})
+        yield ahead.Done(modules[0], 1, 0.5)
+        if reason is not None:
+            raise reason
+
+    monkeypatch.setattr(ahead, "side_by_side", side_by_side)
+    monkeypatch.setattr(ahead, "may_start_processes", lambda: True)
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    monkeypatch.setattr(ahead, "_tried", set())
+    assert ahead.compile_package("siftcli.sift.blur")
+    assert not ahead.compile_package("siftcli.sift.extrema")  # once
+    assert not ahead.compile_package("siftcli.matching.tiles")  # one module alone
+
+
+def test_the_users_cache_is_where_platformdirs_says(monkeypatch, tmp_path):
+    for named in (None, "", str(tmp_path), "a/relative/one"):
+        if named is None:
+            monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        else:
+            monkeypatch.setenv("XDG_CACHE_HOME", named)
+        assert folders.users_cache() == platformdirs.user_cache_path("siftcli", appauthor=False)
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("import atexit; atexit.register(print, 'end'); print('work'); leave(3)", 3),
+        ("import threading; threading.Thread(target=lambda: print('work\\nend')).start(); leave(3)", 3),
+        ("import os; print('work\\nend'); sys.stdout.flush(); os.close(1); print('x'); leave(3)", 120),
+    ],
+)
+def test_a_program_that_leaves_loses_nothing(program, status):
+    program = f"import sys; from siftcli.system.program import leave; {program}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("work\nend\n", status)
