@@ -320,5 +320,8 @@ def test_the_users_cache_is_where_platformdirs_says(monkeypatch, tmp_path):
 )
 def test_a_program_that_leaves_loses_nothing(program, status):
     program = f"import sys; from siftcli.system.program import leave; {program}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=buffered
+    )
     assert (done.stdout, done.returncode) == ("work\nend\n", status)
