@@ -38,6 +38,9 @@ class JournaledFile(io.RawIOBase):
         If it cannot be opened, or another process has it open.
     """
 
+    descriptor = -1
+    """None, until the file is open."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.journal = _journal_of(path)
@@ -46,7 +49,7 @@ class JournaledFile(io.RawIOBase):
             lock_descriptor(self.descriptor)
             _finish(self.descriptor, self.journal)
         except BaseException:
-            os.close(self.descriptor)
+            self.close()
             raise
         self.committed = self.size = os.fstat(self.descriptor).st_size
         self.position = 0
@@ -132,7 +135,8 @@ class JournaledFile(io.RawIOBase):
         """Close the file; uncommitted changes are lost."""
         if not self.closed:
             super().close()
-            os.close(self.descriptor)
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
 
     def _page(self, page: int) -> bytearray:
         if page in self.pages:

@@ -33,7 +33,13 @@ def keys(value) -> set[str]:
 
 def printed(*arguments: str) -> list[dict]:
     result = CliRunner().invoke(siftcli, [*arguments, "--json"])
+    assert result.stdout, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def make(*arguments: str) -> None:
+    result = CliRunner().invoke(siftcli, [*arguments, "-q"])
+    assert result.exit_code == 0, result.stderr
 
 
 @pytest.fixture
@@ -96,7 +102,6 @@ def files(tmp_path, monkeypatch):
 )
 def test_every_key_is_documented(title, arguments, files):
     objects = printed(*(argument.replace("{files}", str(files)) for argument in arguments))
-    assert objects
     for value in objects:
         missing = [key for key in sorted(keys(value)) if f"`{key}`" not in section(title)]
         assert not missing
@@ -104,7 +109,7 @@ def test_every_key_is_documented(title, arguments, files):
 
 def test_keys_of_files_of_matches_are_documented(files):
     target = files / "matches.json"
-    CliRunner().invoke(siftcli, ["match", IMAGE, "--rotate", "30", "-o", str(target), "-q"])
+    make("match", IMAGE, "--rotate", "30", "-o", str(target))
     found = keys(json.loads(target.read_text()))
     assert "x_b_original" in found
     assert [key for key in sorted(found) if f"`{key}`" not in section("match")] == []
@@ -114,34 +119,22 @@ def test_keys_of_reports_are_documented(files):
     out = [str(files / "out"), str(files / "poses")]
     made = (IMAGE, "--angles", "30"), (str(files / "scene"), "--dataset", "poses", "--budgets", "50")
     for arguments, folder in zip(made, out, strict=True):
-        options = ("--detectors", "siftcli,opencv", "-q", "-o", folder)
-        CliRunner().invoke(siftcli, ["evaluate", *arguments, *options])
+        make("evaluate", *arguments, "--detectors", "siftcli,opencv", "-o", folder)
     (found,) = printed("report", *out, "--fail-below", "precision=0")
     assert all(found[name] for name in ("differences", "pose_differences", "checks"))
     assert [key for key in sorted(keys(found)) if f"`{key}`" not in section("report")] == []
 
 
 def test_keys_of_results_are_documented(files):
-    arguments = [
-        "evaluate",
-        IMAGE,
-        "--angles",
-        "30",
-        "--detectors",
-        "siftcli",
-        "-o",
-        str(files / "out"),
-        "-q",
-    ]
-    CliRunner().invoke(siftcli, arguments)
+    make("evaluate", IMAGE, "--angles", "30", "--detectors", "siftcli", "-o", str(files / "out"))
     results = json.loads((files / "out" / "results.json").read_text())
     assert [key for key in results if f"`{key}`" not in section("evaluate")] == []
 
 
 def test_keys_of_results_of_poses_are_documented(files):
     out = files / "out"
-    options = ["--dataset", "poses", "--budgets", "50", "--detectors", "siftcli", "--reconstruct", "-q"]
-    CliRunner().invoke(siftcli, ["evaluate", str(files / "scene"), *options, "-o", str(out)])
+    options = ["--dataset", "poses", "--budgets", "50", "--detectors", "siftcli", "--reconstruct"]
+    make("evaluate", str(files / "scene"), *options, "-o", str(out))
     results = json.loads((out / "results.json").read_text())
     found = {*results, *keys(results["rows"]), *keys(results["reconstruction_rows"])} - {"kind"}
     assert {"overlap", "rotation_max_deg", "judges"} <= found

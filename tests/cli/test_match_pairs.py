@@ -145,7 +145,7 @@ def test_ctrl_c(here):
     command = [sys.executable, "-u", "-m", "siftcli", *args]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, **pipes)
-    assert process.stdout.readline()
+    assert process.stdout.readline(), process.stderr.read()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

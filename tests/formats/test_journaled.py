@@ -1,6 +1,8 @@
 """The file under HDF5: whatever moment a kill strikes, it holds one step or the next."""
 
+import gc
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -110,6 +112,20 @@ def test_a_journal_of_a_file_that_was_replaced_is_dropped(path):
         finish_interrupted(path)
         assert not journal.exists()
         assert path.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_opened_is_closed_once(path, monkeypatch):
+    # Its finalizer closes too, and might close what somebody else has opened meanwhile under that number.
+    close, closed, said = os.close, [], []
+    monkeypatch.setattr(os, "close", lambda descriptor: (closed.append(descriptor), close(descriptor)))
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with JournaledFile(path), pytest.raises(BlockingIOError):
+        JournaledFile(path)
+    with pytest.raises(FileNotFoundError):
+        JournaledFile(path.with_name("none"))
+    gc.collect()
+    assert len(closed) == 2
+    assert said == []
 
 
 def test_it_is_opened_once(path):
