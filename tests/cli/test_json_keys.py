@@ -46,12 +46,14 @@ def make(*arguments: str) -> None:
 def files(tmp_path, monkeypatch):
     """A feature file, a collection, and a folder of results to be."""
     monkeypatch.chdir(ROOT)
+    # PoseLib is not to be had everywhere.
+    similar = ("--model", "similarity", "-q")
     limit = ("--max-features", "50", "-q")
     CliRunner().invoke(siftcli, ["detect", IMAGE, "-o", str(tmp_path / "one.npz"), *limit])
     write_scene(tmp_path / "scene")
     CliRunner().invoke(siftcli, ["detect", IMAGE, OTHER, "-o", str(tmp_path / "many.db"), *limit])
     CliRunner().invoke(siftcli, ["convert", str(tmp_path / "many.db"), str(tmp_path / "matched.db"), "-q"])
-    CliRunner().invoke(siftcli, ["match", "--pairs", "exhaustive", str(tmp_path / "matched.db"), "-q"])
+    CliRunner().invoke(siftcli, ["match", "--pairs", "exhaustive", str(tmp_path / "matched.db"), *similar])
     return tmp_path
 
 
