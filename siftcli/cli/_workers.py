@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
+from ..kernels.cache import cache_folder
 from ..parallel.sharing import SMALLEST_BATCH
 
 _DETECTION = "siftcli.workflows.detect_image", "siftcli.detection", "siftcli.image.pillow"
@@ -21,6 +23,7 @@ def announce_detection(inputs: tuple[str, ...], jobs: int | None, dask: str | No
     """Announce workers if a run on these inputs will probably have several; a wrong guess costs 0.2 s."""
     least = SMALLEST_BATCH if jobs is None else 2
     if jobs != 1 and dask is None and _seem_at_least(inputs, least):
+        _compile_first()
         _announce(_DETECTION)
 
 
@@ -36,6 +39,13 @@ def _seem_at_least(inputs: tuple[str, ...], least: int) -> bool:
         with suppress(OSError, ValueError):  # no folder: what it is, is told when it is read
             return len(list(islice(Path(inputs[0]).iterdir(), least))) == least
     return len(inputs) >= least
+
+
+def _compile_first() -> None:
+    """Where nothing was ever compiled, do that here, on all cores: the server would on one."""
+    folder = cache_folder()
+    if folder is not None and not any(Path(folder).glob("numba-*")):
+        import_module("siftcli.detection")
 
 
 def _announce(modules: tuple[str, ...]) -> None:
