@@ -45,25 +45,13 @@ class Runtime:
         self._unpickle = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
             _unpickled
         )
-        self._process = ctypes.CDLL(None)
-        self._addresses["_Py_NoneStruct"] = id(None)
         self._addresses["numba_unpickle"] = ctypes.cast(self._unpickle, ctypes.c_void_p).value or 0
 
-    def address(self, name: str) -> int:
-        """The address of a C function or object of Numba, of CPython or of the C library.
-
-        Raises
-        ------
-        AttributeError
-            If there is none of that name.
-        """
-        if name not in self._addresses:
-            if name.startswith("PyExc_"):
-                self._addresses[name] = id(getattr(builtins, name.removeprefix("PyExc_")))
-            else:
-                function = getattr(self._process, name)
-                self._addresses[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
-        return int(self._addresses[name])
+    def address(self, name: str) -> int | None:
+        """The address of a C function or object of Numba or CPython; None for one that the linker finds."""
+        if name.startswith("PyExc_"):
+            return id(getattr(builtins, name.removeprefix("PyExc_")))
+        return id(None) if name == "_Py_NoneStruct" else self._addresses.get(name)
 
     def function(
         self, of: Callable[..., Any], addresses: list[int], dtypes: list[str], owner: Any

@@ -1,10 +1,9 @@
 """Machine code of kernels, stored by one process and run by later ones without Numba.
 
 Numba makes two functions of a kernel: the kernel itself, of numbers and addresses, and one that Python can
-call, which takes these from Python's objects, releases the GIL and calls the first. Both are stored,
-as an image of memory (``images.py``) or, for processors other than x86-64, as an object file that llvmlite
-(Numba's interface to LLVM) links again (``emitted.py``). What they need of Numba's run time comes from three
-extension modules of Numba that load without the rest.
+call, which takes these from Python's objects, releases the GIL and calls the first. Both are stored
+as an object file, which llvmlite (Numba's interface to LLVM) links again. What they need of
+Numba's run time comes from three extension modules of Numba that load without the rest.
 
 All this leans on private parts of Numba, llvmlite and CPython, so it is done only with versions that it was
 tested with (``TESTED_VERSIONS``), on Linux, and never by an interpreter without a GIL. Otherwise, and
@@ -24,17 +23,18 @@ import sys
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from importlib.util import find_spec, source_hash
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import llvmlite
+import llvmlite.binding as llvm
 import numpy as np
 
 from ..system.files import create_new, is_only_ours, open_regular, replace
-from ..system.linking import links_object_files, processor
+from ..system.linking import links_object_files
 from .cache import mark_used
 from .digest import digest_of
-from .images import image_of, placed
 from .runtime import Runtime
 
 _Kernel = Callable[..., Any]
@@ -141,12 +141,15 @@ class Store:
             raise ImportError(f"not tested with Numba {numba_version} and llvmlite {llvmlite.__version__}")
         self._folder = folder
         self._runtime = Runtime(package)
+        llvm.initialize_native_target()
+        self._linker = llvm.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
         self._circumstances = (
             sys.version,
             np.__version__,
             llvmlite.__version__,
             numba_version,
-            processor(),
+            llvm.get_host_cpu_name(),
+            llvm.get_host_cpu_features().flatten(),
         )
 
     def load(self, function: Any, signature: str, compile_now: Callable[[], _Kernel]) -> StoredKernel | None:
@@ -167,15 +170,21 @@ class Store:
         if not content:
             return None
         header, _, code = content.partition(b"\n")
+        names, dtypes, references = json.loads(header)
+        library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for name in names:
+            library.export_symbol(name)
+        for name in references:
+            address = self._runtime.address(name)
+            if address is not None:
+                library.import_symbol(name, address)
         try:
-            known = json.loads(header)
-            place = placed if "places" in known else _linked
-            addresses, owner = place(known, code, self._runtime.address)
-            ours = self._runtime.function(function, addresses, known["constants"], owner)
-        except (OSError, RuntimeError, AttributeError, TypeError):
+            owner = library.link(self._linker, path.name)
+            linked = self._runtime.function(function, [owner[name] for name in names], dtypes, owner)
+            mark_used(path)
+            return StoredKernel(function, signature, linked, compile_now)
+        except (RuntimeError, AttributeError, TypeError):
             return None
-        mark_used(path)
-        return StoredKernel(function, signature, ours, compile_now)
 
     def keep(self, function: Any, signature: str, dispatcher: Any) -> None:
         """Store a compiled kernel; what cannot be stored is noted as such, and always left to Numba.
@@ -204,21 +213,28 @@ class Store:
 
 
 def _content(dispatcher: Any, signature: str) -> bytes:
-    """What a file holds after its digest: a header in JSON, and an image or an object file."""
-    from .emitted import object_of
-
+    """An object file, and before it: the names of function and environment, constants, names it refers to."""
     arrays_of(signature)
-    header, code = object_of(dispatcher)
-    with contextlib.suppress(ValueError):  # another processor
-        image, code = image_of(code, header["wanted"])
-        header |= image
-    return json.dumps(header).encode() + b"\n" + code
-
-
-def _linked(header: dict[str, Any], code: bytes, address_of: Callable[[str], int]) -> tuple[list[int], Any]:
-    from .emitted import linked  # late: images need no LLVM
-
-    return linked(header, code, address_of)
+    (compiled,) = dispatcher.overloads.values()
+    linked, described = attrgetter("library", "fndesc")(compiled)
+    names = [described.llvm_cpython_wrapper_name, compiled.target_context.get_env_name(described)]
+    constants = compiled.environment.consts
+    if not all(isinstance(constant, np.dtype) for constant in constants):
+        raise ValueError("a constant that is no type of samples")
+    module = linked._get_module_for_linking().clone()
+    if str(module.get_function(names[0]).global_value_type) != "ptr (ptr, ptr, ptr)":
+        raise ValueError("not called as a function of Python")
+    for function in module.functions:
+        if not function.is_declaration:
+            function.linkage = "external" if function.name == names[0] else "internal"
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, llvm.create_pass_builder(linked.codegen._tm, llvm.PipelineTuningOptions(0)))
+    named = [*module.functions, *module.global_variables]
+    references = [v.name for v in named if v.is_declaration and not v.name.startswith("llvm.")]
+    header = json.dumps([names, [constant.str for constant in constants], references])
+    code: bytes = linked.codegen._tm.emit_object(module)
+    return header.encode() + b"\n" + code
 
 
 def _version_of_numba(package: Path) -> str:

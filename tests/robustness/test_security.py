@@ -80,8 +80,8 @@ def trees():
 
 def test_nothing_imports_a_loader_of_objects(trees):
     found = {str(path): names for path, tree in trees.items() if (names := imported(tree) & LOADERS)}
-    # They run the kernels that Numba has compiled, from files that nobody else can write: test_stored.py.
-    assert found == {"kernels/runtime.py": {"ctypes"}, "system/linking.py": {"ctypes"}}
+    # It runs the kernels that Numba has compiled, from files that nobody else can write: test_stored.py.
+    assert found == {"kernels/runtime.py": {"ctypes"}}
 
 
 def test_nothing_evaluates_text(trees):
