@@ -14,6 +14,7 @@ from .cases import Case
 from .options import DEFAULT_PAIRS, SECONDS_A_ROW
 from .records import FirstImage, Row, Spread
 from .roofline import Roofline, multiply_adds, peak, pyramid_ms
+from .stages import Stage, time_stages
 from .worker import Worker
 
 _Times = list[list[float]]
@@ -29,6 +30,8 @@ class Measured:
     first: list[FirstImage]
     """First image of a process, at the largest number of threads: one per detector."""
     roofline: Roofline
+    stages: Sequence[Stage] = ()
+    """A record for each number of threads and stage, if they were asked for."""
 
 
 def measure(
@@ -37,6 +40,7 @@ def measure(
     *,
     thread_counts: Sequence[int],
     n_pairs: int | None,
+    with_stages: bool = False,
     tell: Callable[[int], object] = lambda _n: None,
 ) -> Iterator[Measured]:
     """Time the detectors on each image: first in a new process, then warm and alternately.
@@ -52,6 +56,8 @@ def measure(
     n_pairs
         Number of runs of each detector. None for up to ``DEFAULT_PAIRS`` runs, within
         ``SECONDS_A_ROW``.
+    with_stages
+        Whether each stage is timed alone too.
     tell
         Told how many measurements are done, of ``measurements_of_a_case`` for each image.
 
@@ -88,8 +94,9 @@ def measure(
             pyramid_ms=pyramid_ms(grey),
             both_ms=on_one_thread[0] if on_one_thread else None,
         )
+        stages = time_stages(image, grey, thread_counts) if with_stages else []
         tell(next(done))
-        yield Measured(rows, first, roofline)
+        yield Measured(rows, first, roofline, stages)
 
 
 def measurements_of_a_case(thread_counts: Sequence[int]) -> int:

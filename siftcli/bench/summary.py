@@ -108,6 +108,7 @@ def to_document(
         "rows": [_plain(row) for m in measured for row in m.rows],
         "first": [_plain(first) for m in measured for first in m.first],
         "floor": [_plain(m.roofline) for m in measured],
+        "stages": [_plain(stage) for m in measured for stage in m.stages],
         "commands": [_plain(command) for command in commands],
         "summary": [_plain(figure) for figure in figures_of(measured, commands)],
     }

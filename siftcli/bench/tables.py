@@ -9,6 +9,7 @@ from .measuring import Measured
 from .process import Command
 from .records import FirstImage, Row, Spread
 from .roofline import Roofline
+from .stages import Stage
 from .summary import Figure, figures_of
 
 _LONG_MS = 1000
@@ -54,6 +55,28 @@ def _warm_cells(row: Row, is_compared: bool) -> tuple[str, ...]:
         "-" if each is None else f"{each:.1f}",
         *ratio,
     )
+
+
+def stages_table(stages: Sequence[Stage]) -> Table:
+    """The stages of one image: a row for each number of threads and stage."""
+    heads = "stage", "threads", "operations,\n10⁶", "MB", "limit\nms", "by", "ms", "share"
+    rows = [
+        (
+            s.stage,
+            str(s.threads),
+            f"{s.operations / 1e6:.1f}",
+            f"{s.bytes_moved / 1e6:.1f}",
+            f"{s.limit_ms:.2f}",
+            s.limit,
+            f"{s.ms:.2f}",
+            f"{s.share:.2f}",
+        )
+        for s in stages
+    ]
+    peaks = {s.threads: f"{s.operations_per_s / 1e9:.0f} and {s.bytes_per_s / 1e9:.0f}" for s in stages}
+    limits = "; ".join(f"{n} threads, {peak}" for n, peak in peaks.items())
+    title = f"Stages of {_label(stages[0])}\n(10⁹ multiply-adds and bytes/s: {limits})"
+    return Table(title, heads, rows)
 
 
 def closing_tables(measured: Sequence[Measured], commands: Sequence[Command]) -> list[Table]:
@@ -126,7 +149,7 @@ def _summary_table(figures: Sequence[Figure]) -> Table:
     return Table("Summary: medians over the images", heads, rows, n_names=3)
 
 
-def _label(record: Roofline | FirstImage) -> str:
+def _label(record: Roofline | FirstImage | Stage) -> str:
     """The name and size of an image, and how it was brought to that size."""
     width, height = record.size
     if not record.way:

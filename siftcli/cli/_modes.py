@@ -293,7 +293,9 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     "completion": {ALWAYS: ()},
     "cache": {ALWAYS: ("as_json",), WARMS: ("jobs", "quiet")},
     "bench": {
-        ALWAYS: ("sizes", "detectors", "thread_counts", "n_pairs", "process", "output", "as_json"),
+        ALWAYS: (
+            "sizes", "detectors", "thread_counts", "n_pairs", "process", "with_stages", "output", "as_json",
+        ),
         RESIZED: ("made",),
         WRITES: ("overwrite",),
     },

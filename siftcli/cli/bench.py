@@ -73,10 +73,18 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     help="Also time the whole command 'siftcli detect IMAGE -o x.npz' and the shortest OpenCV program that "
     "does the same.",
 )
+@click.option(
+    "--stages",
+    "with_stages",
+    is_flag=True,
+    help="Also time each stage alone, beside the time that its arithmetic, or the memory it must move, takes "
+    "at this machine's limit.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write all measurements as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print all measurements as JSON instead of tables.")
-def command(
+def command(  # noqa: PLR0913  the options of a command
+    *,
     inputs: tuple[str, ...],
     sizes: list[float],
     made: tuple[str, ...],
@@ -84,6 +92,7 @@ def command(
     thread_counts: tuple[int, ...],
     n_pairs: int | None,
     process: bool,
+    with_stages: bool,
     output: str | None,
     overwrite: bool,
     as_json: bool,
@@ -114,10 +123,14 @@ def command(
     n_measurements = len(cases) * measurements_of_a_case(threads)
     with counter("measurements", show=True) as follow:
         tell = partial(_tell_of, follow, n_measurements + len(paths))
-        for one in measure(cases, detectors, thread_counts=threads, n_pairs=n_pairs, tell=tell):
+        for one in measure(
+            cases, detectors, thread_counts=threads, n_pairs=n_pairs, with_stages=with_stages, tell=tell
+        ):
             measured.append(one)
             if not as_json:
                 _print(tables.warm_table(one))
+                if one.stages:
+                    _print(tables.stages_table(one.stages))
         for path in paths:
             commands.append(time_command(path, n_pairs))
             tell(n_measurements + len(commands))

@@ -118,7 +118,7 @@ def detect(
     size = image.shape[1], image.shape[0]
     with ExitStack() as open_strips, Threads(threads) as pool:  # closed when no thread is in them
         adapted = params_for(image, params, pool)
-        octaves = partial(gaussian_strips, image, adapted, pool, halo=_halo(adapted, orientation))
+        octaves = partial(gaussian_strips, image, adapted, pool, halo=strip_halo(adapted, orientation))
         allowed = allowance(mask, room, adapted)
         wanted = _Wanted(adapted, orientation, allowed, with_descriptors, pool, open_strips)
         found = _find_in_octaves(octaves(), wanted)
@@ -274,10 +274,10 @@ def working_bytes(
 ) -> int:
     """Estimate what :func:`detect` holds at once: the image, or what reading its rows takes, and strips."""
     n_bytes = math.prod(shape) * np.dtype(np.float32).itemsize if rows is None else rows.working_bytes
-    return n_bytes + strips_bytes(shape, params, _halo(params, orientation))
+    return n_bytes + strips_bytes(shape, params, strip_halo(params, orientation))
 
 
-def _halo(params: SiftParams, orientation: OrientationStage) -> int:
+def strip_halo(params: SiftParams, orientation: OrientationStage) -> int:
     """Rows around a strip that its features depend on."""
     sigma = params.sigma * 2 ** ((params.levels_per_octave + MAX_OFFSET) / params.levels_per_octave)
     radius = max(orientation.radius, descriptor_radius(params)) * sigma

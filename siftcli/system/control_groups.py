@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -46,7 +47,13 @@ def memory_allowed(root: Path = ROOT) -> int | None:
     return min((int(text) for text in texts if text.isdigit()), default=None)
 
 
-def _folders(controller: str, root: Path) -> Iterator[Path]:
+@cache
+def _folders(controller: str, root: Path) -> tuple[Path, ...]:
+    """As :func:`_find_folders`, found once: memory is asked for at every image."""
+    return tuple(_find_folders(controller, root))
+
+
+def _find_folders(controller: str, root: Path) -> Iterator[Path]:
     """The folders of this process's groups that may limit something, and of all groups above them."""
     mounts = list(_mounts(_text(root / "proc/self/mountinfo")))
     for line in _text(root / "proc/self/cgroup").splitlines():

@@ -13,6 +13,7 @@ from siftcli.bench.cases import Case, cases_of, resized, tiled
 from siftcli.bench.measuring import Measured, measure
 from siftcli.bench.process import Command, environment, time_command
 from siftcli.bench.records import FirstImage, Row, Spread
+from siftcli.bench.stages import STAGES, Stage, time_stages
 from siftcli.bench.summary import Figure, figures_of
 from siftcli.bench.worker import Worker
 from siftcli.cli import siftcli
@@ -21,6 +22,7 @@ from siftcli.kernels.threads import Threads
 from siftcli.kernels.vectors import LANES
 from siftcli.params import SiftParams
 from siftcli.sift.gaussian import first_taps, later_taps
+from siftcli.sift.octave import octaves_of
 from siftcli.sift.scale_space import gaussian_octaves
 
 CHELSEA = next(path for path in SAMPLES if path.name == "chelsea.png")
@@ -149,6 +151,27 @@ def test_the_kernel_that_measures_the_peak_multiplies_and_adds():
     assert roofline.peak() > 1e6
 
 
+def test_stages_are_timed_beside_their_limits():
+    grey = Case(CHELSEA).grey()[:100, :120].copy()
+    stages = {s.stage: s for s in time_stages(("x.png", "", (120, 100)), grey, (1,), n_runs=1)}
+    assert tuple(stages) == STAGES
+    whole = stages.pop("whole")
+    assert whole.operations == pytest.approx(sum(s.operations for s in stages.values()), rel=1e-6)
+    assert stages["pyramid"].operations == roofline.multiply_adds((100, 120), SiftParams())
+    n_samples = sum(np.prod(o.shape) for o in octaves_of((100, 120), SiftParams()))
+    assert stages["pyramid"].bytes_moved == 4 * (6 * n_samples + 100 * 120)
+    assert stages["extrema"].bytes_moved == 4 * 6 * n_samples
+    assert all(s.operations > 0 and s.bytes_moved > 0 and s.ms > 0 for s in stages.values())
+
+
+def test_the_longer_of_two_times_is_the_limit():
+    one = Stage("x.png", "", (9, 9), 1, "extrema", operations=10**6, bytes_moved=10**6, ms=4.0,
+                operations_per_s=1e9, bytes_per_s=5e8)  # fmt: skip
+    assert (one.limit_ms, one.limit, one.share) == (2.0, "memory", 0.5)
+    faster = replace(one, bytes_per_s=1e10)
+    assert (faster.limit_ms, faster.limit, faster.share) == (1.0, "arithmetic", 0.25)
+
+
 # --- what it comes to ------------------------------------------------------------------------------------
 
 
@@ -192,7 +215,8 @@ def test_every_table_fits_into_80_columns():
     images = [measured(24, 12345.6, 12.34, n_features=100_000)]
     commands = [Command("x.png", 2, 15, Spread(1234, 1, 1), Spread(1234, 1, 1), Spread(2, 2, 2))]
     closing = tables.closing_tables(images, commands)
-    for table in (tables.warm_table(images[0]), *closing):
+    stage = Stage("x.png", "tiled", (6000, 4000), 2, "orientations", 10**11, 10**11, 12345.6, 1e12, 1e11)
+    for table in (tables.warm_table(images[0]), tables.stages_table([stage]), *closing):
         widths = [max(len(line) for row in (table.heads, *table.rows) for line in row[i].split("\n"))
                   for i in range(len(table.heads))]  # fmt: skip
         assert sum(widths) + len(widths) - 1 <= 80, table.title
