@@ -36,7 +36,7 @@ from .octave import Strip, octaves_of
 from .refinement import refine, refinement_halo
 from .rows import Grey, RowSource
 from .scale_space import gaussian_strips, strips_bytes
-from .selection import is_chosen_first, rank, strongest_first
+from .selection import is_chosen_first, is_described_now, rank, strongest_first
 
 Frames = dict[str, NDArray[Any]]
 """Columns of :class:`Features`, and ``keypoint``, the row of each frame's keypoint among those given."""
@@ -70,7 +70,7 @@ class _Found:
     """Its levels are still there if it is its octave's only one, and keypoints are chosen first."""
     keypoints: Keypoints
     frames: Frames | None
-    """Those of the keypoints, unless keypoints are chosen first."""
+    """Those of the keypoints; None where only the chosen ones are described."""
     counts: dict[str, int]
     """The number of candidates and how many of them each filter removed."""
 
@@ -92,7 +92,7 @@ def detect(
     ----------
     image
         (H, W) float32, C-contiguous, grey values in [0, 1]; or their rows, which are then read two or three
-        times: for the noise, to find keypoints, and to describe those that are chosen among all.
+        times: for the noise, to find keypoints, and, where there are many, to describe those that are chosen.
     params
         All parameters.
     orientation
@@ -123,8 +123,7 @@ def detect(
         wanted = _Wanted(adapted, orientation, allowed, with_descriptors, pool, open_strips)
         found = _find_in_octaves(octaves(), wanted)
         if is_chosen_first(params):
-            chosen = _chosen(Keypoints.concatenate([f.keypoints for f in found]), params, size)
-            frames = _concatenated(_frames_of_chosen(chosen, found, octaves, wanted))
+            frames = _concatenated(_frames_of_chosen(found, octaves, wanted, size))
             # Of the last keypoint perhaps not all orientations.
             kept = np.argsort(frames["keypoint"], kind="stable")[: params.max_features]
             frames = {name: column[kept] for name, column in frames.items()}
@@ -156,13 +155,15 @@ def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
         return []
     found: dict[int, list[_Found]] = {}
     before: dict[int, tuple[NDArray[np.float64], NDArray[np.floating]]] = {}
+    is_made_again = False  # whether the strips of large octaves are
     coarser: Callable[[], list[_Found]] = partial(_find_in_octaves, octaves, wanted)
     wanted.open_strips.callback(_close, strips)
     for strip in strips:
         if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
             coarser = wanted.pool.submit(coarser)
         carried, strongest = before.get(strip.number, (NONE_CARRIED, _NONE_ADMITTED))
-        found_here, carried, strongest = _find_in_strip(strip, carried, strongest, wanted)
+        found_here, carried, strongest = _find_in_strip(strip, carried, strongest, is_made_again, wanted)
+        is_made_again |= found_here.frames is None
         before[strip.number] = carried, strongest
         found.setdefault(strip.number, []).append(found_here)
         if strip.is_whole and found_here.frames is None:
@@ -177,7 +178,11 @@ def _close(strips: Generator[Strip, None, None]) -> None:
 
 
 def _find_in_strip(
-    strip: Strip, carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
+    strip: Strip,
+    carried: NDArray[np.float64],
+    strongest: NDArray[np.floating],
+    is_made_again: bool,
+    wanted: _Wanted,
 ) -> tuple[_Found, NDArray[np.float64], NDArray[np.floating]]:
     """Run the stages on a strip, as far as nothing must be chosen first.
 
@@ -189,7 +194,8 @@ def _find_in_strip(
     keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
     allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
     admitted, strongest = _admit(allowed, strongest, params)
-    frames = None if is_chosen_first(params) else _described_frames(strip, admitted, wanted)
+    is_now = is_described_now(strip, len(admitted), params, is_made_again)
+    frames = _described_frames(strip, admitted, wanted) if is_now else None
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
     return (
         _Found(_kept(strip), admitted, frames, {"candidates": len(candidates), **removed}),
@@ -203,32 +209,47 @@ def _kept(strip: Strip) -> Strip:
     return strip if strip.is_whole else replace(strip, levels=_NO_LEVELS)
 
 
-def _chosen(keypoints: Keypoints, params: SiftParams, image_size: tuple[int, int]) -> Keypoints:
-    """The keypoints that are wanted most, with the response by which they were chosen."""
+def _frames_of_chosen(
+    found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted, image_size: tuple[int, int]
+) -> list[Frames]:
+    """The frames of the keypoints that are wanted most, with the response by which they were chosen.
+
+    Those of some strips are there. An octave of one strip still has its levels. The strips of larger ones are
+    made again.
+    """
+    params, keypoints = wanted.params, Keypoints.concatenate([f.keypoints for f in found])
     columns = {"xy": keypoints.xy.astype(np.float32), "scale": keypoints.sigma.astype(np.float32)}
     rows, response = rank({**columns, "response": keypoints.response}, params, image_size)
-    return replace(keypoints, response=response).select(rows[: params.max_features])
-
-
-def _frames_of_chosen(
-    chosen: Keypoints, found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted
-) -> list[Frames]:
-    """The frames of chosen keypoints.
-
-    An octave of one strip still has its levels. The strips of larger ones are made again.
-    """
-    parts = []
-    if any(not f.strip.is_whole for f in found):
-        with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
-            parts = [_frames_of_strip(strip, chosen, wanted) for strip in again]
+    rows = rows[: params.max_features]
+    chosen = replace(keypoints, response=response).select(rows)
+    place = np.full(len(keypoints), -1)  # of each keypoint among the chosen
+    place[rows] = np.arange(len(rows))
+    parts, first = [], 0
+    is_open = np.ones(len(rows), bool)
+    for f in found:
+        if f.frames is not None:
+            own = first + f.frames["keypoint"]
+            here = place[own] >= 0
+            of_chosen = {name: column[here] for name, column in f.frames.items()}
+            own = own[here]
+            parts.append({**of_chosen, "response": response[own], "keypoint": place[own]})
+            is_open[place[own]] = False
+        first += len(f.keypoints)
+    if any(f.frames is None and not f.strip.is_whole for f in found):
+        with closing(next(octaves(only_described=not params.dsp))) as again:
+            parts += [_frames_of_strip(strip, chosen, is_open, wanted) for strip in again]
     whole = [f.strip for f in found if f.strip.is_whole]
-    results = [wanted.pool.submit(partial(_frames_of_strip, strip, chosen, wanted)) for strip in whole]
+    results = [
+        wanted.pool.submit(partial(_frames_of_strip, strip, chosen, is_open, wanted)) for strip in whole
+    ]
     return parts + [result() for result in results]
 
 
-def _frames_of_strip(strip: Strip, keypoints: Keypoints, wanted: _Wanted) -> Frames:
-    """The frames of those keypoints that belong to a strip."""
-    here = np.flatnonzero((keypoints.octave == strip.number) & strip.contains(keypoints.xy))
+def _frames_of_strip(
+    strip: Strip, keypoints: Keypoints, is_open: NDArray[np.bool_], wanted: _Wanted
+) -> Frames:
+    """The frames of those keypoints, still ``is_open`` (N,), that belong to a strip."""
+    here = np.flatnonzero(is_open & (keypoints.octave == strip.number) & strip.contains(keypoints.xy))
     frames = _described_frames(strip, keypoints.select(here), wanted)
     return {**frames, "keypoint": here[frames["keypoint"]]}
 

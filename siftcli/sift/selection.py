@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..kernels.decorators import kernel
 from ..params import SiftParams
+from .octave import Strip
 
 ROBUSTNESS = 0.9
 """A keypoint is suppressed by those whose response exceeds its own / 0.9 (Brown et al., section 3)."""
@@ -31,6 +32,10 @@ _PLACES_PER_CELL = 2
 """Keypoints in a cell of the search grid, on average; any number gives the same radii."""
 
 
+_SAMPLES_A_KEYPOINT = 600
+"""A large octave's samples that take as long to make again as one keypoint takes to describe."""
+
+
 class Ranked(NamedTuple):
     """Rows in the order in which they are wanted."""
 
@@ -43,6 +48,22 @@ class Ranked(NamedTuple):
 def is_chosen_first(params: SiftParams) -> bool:
     """Whether all keypoints must be known before it is known which are described."""
     return params.max_features is not None and params.selection != "strongest"
+
+
+def is_described_now(strip: Strip, n_keypoints: int, params: SiftParams, is_made_again: bool) -> bool:
+    """Whether a strip's keypoints are described before it is known which are wanted.
+
+    Also where so few are not wanted that making a large octave's strip again would take longer, unless it
+    ``is_made_again`` for others.
+    """
+    if not is_chosen_first(params):
+        return True
+    n_rows, (height, width) = strip.rows[1] - strip.rows[0], strip.shape
+    n_wanted = (params.max_features or 0) * n_rows / height
+    return (
+        not (strip.is_whole or is_made_again)
+        and n_keypoints <= n_wanted + n_rows * width / _SAMPLES_A_KEYPOINT
+    )
 
 
 def rank(columns: Mapping[str, NDArray[Any]], params: SiftParams, image_size: tuple[int, int]) -> Ranked:

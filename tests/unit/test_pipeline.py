@@ -16,6 +16,7 @@ from siftcli import Features, SiftParams, detection
 from siftcli.detectors import create
 from siftcli.presets import PRESETS
 from siftcli.sift import pipeline
+from siftcli.sift import selection as selecting
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.scale_space import gaussian_strips
 from siftcli.views.metrics import agreement
@@ -256,6 +257,24 @@ def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, prese
             assert getattr(again, name).tobytes() == getattr(features, name).tobytes()
         assert again.removed == features.removed
         np.testing.assert_array_equal(pipeline.describe(image, given, params).descriptors, given.descriptors)
+
+
+@pytest.mark.parametrize("samples_a_keypoint", [1, 4000, math.inf])
+def test_same_bytes_described_before_the_choice_or_after(all_samples, monkeypatch, samples_a_keypoint):
+    image, params = all_samples["rocket.jpg"][0], SiftParams(max_features=200)
+    features = detection.detect(image, params)
+    monkeypatch.setattr(selecting, "_SAMPLES_A_KEYPOINT", samples_a_keypoint)
+    calls = []
+
+    def strips(*given, **options):
+        calls.append(options.get("only_described", False))
+        return gaussian_strips(*given, **options, strip_bytes=1_000_000)
+
+    monkeypatch.setattr(pipeline, "gaussian_strips", strips)
+    again = detection.detect(image, params, threads=2)
+    for name in ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors"):
+        assert getattr(again, name).tobytes() == getattr(features, name).tobytes()
+    assert calls == ([False] if samples_a_keypoint == 1 else [False, True])
 
 
 def test_a_row_of_places_is_none_whatever_the_height_of_the_strips(monkeypatch):
