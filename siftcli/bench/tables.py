@@ -74,8 +74,8 @@ def stages_table(stages: Sequence[Stage]) -> Table:
         for s in stages
     ]
     peaks = {s.threads: f"{s.operations_per_s / 1e9:.0f} and {s.bytes_per_s / 1e9:.0f}" for s in stages}
-    limits = "; ".join(f"{n} threads, {peak}" for n, peak in peaks.items())
-    title = f"Stages of {_label(stages[0])}\n(10⁹ multiply-adds and bytes/s: {limits})"
+    limits = "; ".join(f"threads: {n}, {peak}" for n, peak in peaks.items())
+    title = f"Stages of {_label(stages[0])} (10⁹ multiply-adds and bytes a second; {limits})"
     return Table(title, heads, rows)
 
 
