@@ -7,7 +7,6 @@ from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
-from ..kernels.cache import cache_folder
 from ..parallel.sharing import SMALLEST_BATCH
 
 _DETECTION = "siftcli.workflows.detect_image", "siftcli.detection", "siftcli.image.pillow"
@@ -43,6 +42,10 @@ def _seem_at_least(inputs: tuple[str, ...], least: int) -> bool:
 
 def _compile_first() -> None:
     """Where nothing was ever compiled, do that here, on all cores: the server would on one."""
+    from ..kernels.cache import (
+        cache_folder,
+    )  # late: it imports NumPy, for which a command first sets something
+
     folder = cache_folder()
     if folder is not None and not any(Path(folder).glob("numba-*")):
         import_module("siftcli.detection")
