@@ -42,9 +42,7 @@ def _seem_at_least(inputs: tuple[str, ...], least: int) -> bool:
 
 def _compile_first() -> None:
     """Where nothing was ever compiled, do that here, on all cores: the server would on one."""
-    from ..kernels.cache import (
-        cache_folder,
-    )  # late: it imports NumPy, for which a command first sets something
+    from ..kernels.cache import cache_folder  # late: it imports NumPy, after what a command sets for it
 
     folder = cache_folder()
     if folder is not None and not any(Path(folder).glob("numba-*")):
