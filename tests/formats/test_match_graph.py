@@ -19,6 +19,7 @@ from siftcli.workflows.stored_pairs import StoredPairs
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three overlapping crops and another image, matched into both kinds of files, and without a model."""
+    pytest.importorskip("poselib")
     folder = tmp_path_factory.mktemp("matches")
     (folder / "in" / "sub").mkdir(parents=True)
     whole = Image.open(next(path for path in SAMPLES if path.name == "camera.png"))

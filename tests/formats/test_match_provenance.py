@@ -215,8 +215,9 @@ def test_pairs_collide_where_both_names_do(here, capsys, pairs, collides):
     write_all("f.h5", ["a/1", "a-1", "b", "b/1", "b-1", "c"])
     Path("pairs.txt").write_text(pairs)
     status = run(["match", "--pairs", "pairs.txt", "f.h5", "-o", "m.h5"])
-    assert ("a-1 and a/1 are both a-1" in capsys.readouterr().err) == collides
-    assert status == (2 if collides else 0)
+    told = capsys.readouterr().err
+    assert ("a-1 and a/1 are both a-1" in told) == collides
+    assert status == (2 if collides else 0), told
     if not collides:
         with h5py.File("m.h5") as file:
             n = sum(len(file[first]) for first in file)

@@ -86,6 +86,7 @@ def data_of(page: Path) -> dict:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Four overlapping crops, one with a hostile name, and an image of something else; matched."""
+    pytest.importorskip("poselib")
     folder = tmp_path_factory.mktemp("graph")
     (folder / "in").mkdir()
     whole = Image.open(next(path for path in SAMPLES if path.name == "camera.png"))
