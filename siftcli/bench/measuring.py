@@ -40,6 +40,7 @@ def measure(
     *,
     thread_counts: Sequence[int],
     n_pairs: int | None,
+    equal_counts: bool = False,
     with_stages: bool = False,
     tell: Callable[[int], object] = lambda _n: None,
 ) -> Iterator[Measured]:
@@ -56,6 +57,8 @@ def measure(
     n_pairs
         Number of runs of each detector. None for up to ``DEFAULT_PAIRS`` runs, within
         ``SECONDS_A_ROW``.
+    equal_counts
+        Whether the warm runs keep no more features of an image than any of the detectors finds in it.
     with_stages
         Whether each stage is timed alone too.
     tell
@@ -82,6 +85,9 @@ def measure(
             workers = [stack.enter_context(Worker(name, grey)) for name in detectors]
             first = [FirstImage(*image, most, w.detector, *w.first(most)) for w in workers]
             tell(next(done))
+            if equal_counts:
+                for worker in workers:
+                    worker.limit(max(1, min(f.n_features for f in first)))
             rows = []
             for n in thread_counts:
                 rows += _compare(workers, first, n, n_pairs)
@@ -108,6 +114,7 @@ def _compare(
     workers: Sequence[Worker], first: Sequence[FirstImage], threads: int, n_pairs: int | None
 ) -> list[Row]:
     """One row per detector."""
+    n_features = [worker.count(threads) for worker in workers]
     detect_ms, both_ms = _alternate(workers, threads, n_pairs)
     return [
         Row(
@@ -116,13 +123,13 @@ def _compare(
             size=f.size,
             threads=threads,
             detector=f.detector,
-            n_features=f.n_features,
+            n_features=n,
             n_pairs=len(both),
             detect_ms=Spread.of(alone) if alone else None,
             both_ms=Spread.of(both),
             ratio=Spread.of([b / a for a, b in zip(both_ms[0], both, strict=True)]),
         )
-        for f, alone, both in zip(first, detect_ms, both_ms, strict=True)
+        for f, n, alone, both in zip(first, n_features, detect_ms, both_ms, strict=True)
     ]
 
 

@@ -40,8 +40,11 @@ class Finder:
     """Detection without description; None if the detector does not support it."""
 
 
-def finder(name: str, threads: int) -> Finder:
-    """The functions of a detector that are timed; OpenCV's threads are set for the whole process.
+def finder(name: str, threads: int, limit: int | None = None) -> Finder:
+    """The functions of a detector that are timed, each with at most ``limit`` features.
+
+    OpenCV's threads are set for the whole process. Other programs than OpenCV and siftcli find all that they
+    find, and keep the strongest.
 
     Raises
     ------
@@ -53,15 +56,20 @@ def finder(name: str, threads: int) -> Finder:
     detector, cls = create(name, threads), REGISTRY[name]
     if issubclass(cls, OpenCV):
         import_cv2().setNumThreads(threads)
-        sift = import_cv2().SIFT_create(**cls.options)
+        sift = import_cv2().SIFT_create(nfeatures=limit or 0, **cls.options)
         return Finder(lambda g: len(sift.detectAndCompute(g, None)[0]), lambda g: len(sift.detect(g, None)))
     if issubclass(cls, Siftcli):
-        params = SiftParams.preset(cls.preset, **cls.options)
+        params = SiftParams.preset(cls.preset, max_features=limit, **cls.options)
         return Finder(
             lambda g: len(api.detect(g, params, threads=threads)),
             lambda g: len(api.detect(g, params, threads=threads, with_descriptors=False)),
         )
-    return Finder(lambda g: len(detector.detect(np.divide(g, 255, dtype=np.float32))))
+
+    def both(grey: Bytes) -> int:
+        samples = np.divide(grey, 255, dtype=np.float32)
+        return len((detector if limit is None else detector.limited(limit, samples)).detect(samples))
+
+    return Finder(both)
 
 
 class Worker:
@@ -85,6 +93,14 @@ class Worker:
         """Time in seconds, peak memory in 10⁶ bytes and number of features of the first run."""
         return self._pool.submit(_first, threads).result()
 
+    def limit(self, n: int) -> None:
+        """Keep at most ``n`` features from now on."""
+        self._pool.submit(_limit, n).result()
+
+    def count(self, threads: int) -> int:
+        """The number of features."""
+        return self._pool.submit(_count, threads).result()
+
     def detect_ms(self, threads: int) -> list[float]:
         """Milliseconds of one detection without description; empty if the detector does not support it."""
         return self._pool.submit(_detect_ms, threads).result()
@@ -96,17 +112,22 @@ class Worker:
 
 # --- in the worker's process -----------------------------------------------------------------------------
 
-_state: dict[str, tuple[str, Bytes]] = {}
-"""The detector and the image of this process, under the key ``work``."""
+_state: dict[str, tuple[str, Bytes, int | None]] = {}
+"""The detector, the image and the most features of this process, under the key ``work``."""
 
 
 def _begin(detector: str, grey: Bytes) -> None:
-    _state["work"] = detector, grey
+    _state["work"] = detector, grey, None
+
+
+def _limit(n: int) -> None:
+    detector, grey, _ = _state["work"]
+    _state["work"] = detector, grey, n
 
 
 def _first(threads: int) -> tuple[float, float, int]:
-    detector, grey = _state["work"]
-    find = finder(detector, threads)
+    detector, grey, limit = _state["work"]
+    find = finder(detector, threads, limit)
     find.both(grey[:64, :64].copy())  # loads libraries and kernels
     before, counts = resident_memory(), list[int]()
     seconds = milliseconds(lambda: counts.append(find.both(grey))) / 1000
@@ -114,14 +135,19 @@ def _first(threads: int) -> tuple[float, float, int]:
 
 
 def _detect_ms(threads: int) -> list[float]:
-    detector, grey = _state["work"]
-    detect = finder(detector, threads).detect
+    detector, grey, limit = _state["work"]
+    detect = finder(detector, threads, limit).detect
     return [milliseconds(detect, grey)] if detect else []
 
 
 def _both_ms(threads: int) -> list[float]:
-    detector, grey = _state["work"]
-    return [milliseconds(finder(detector, threads).both, grey)]
+    detector, grey, limit = _state["work"]
+    return [milliseconds(finder(detector, threads, limit).both, grey)]
+
+
+def _count(threads: int) -> int:
+    detector, grey, limit = _state["work"]
+    return finder(detector, threads, limit).both(grey)
 
 
 def milliseconds(work: Callable[..., object], *arguments: object) -> float:

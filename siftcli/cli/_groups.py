@@ -124,7 +124,9 @@ HELP: dict[str, tuple[Group, ...]] = {
     "cache": (Group("Speed", "jobs"), Group("Output", "as_json"), _FEW_MESSAGES),
     "completion": (Group("Messages", "help"),),
     "bench": (
-        Group("What to time", "sizes detectors thread_counts process with_stages", "made n_pairs"),
+        Group(
+            "What to time", "sizes detectors thread_counts equal_counts process with_stages", "made n_pairs"
+        ),
         Group("Output", "output overwrite as_json"),
         Group("Messages", "help help_all"),
     ),

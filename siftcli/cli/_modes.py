@@ -294,7 +294,8 @@ TABLE: dict[str, dict[Need, tuple[str, ...]]] = {
     "cache": {ALWAYS: ("as_json",), WARMS: ("jobs", "quiet")},
     "bench": {
         ALWAYS: (
-            "sizes", "detectors", "thread_counts", "n_pairs", "process", "with_stages", "output", "as_json",
+            "sizes", "detectors", "thread_counts", "n_pairs", "equal_counts", "process", "with_stages",
+            "output", "as_json",
         ),
         RESIZED: ("made",),
         WRITES: ("overwrite",),

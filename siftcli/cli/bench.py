@@ -68,6 +68,12 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     "image and number of threads]",
 )
 @click.option(
+    "--equal-counts",
+    is_flag=True,
+    help="Keep no more features of an image than any of the detectors finds in it. First runs and their "
+    "memory are still those of all features.",
+)
+@click.option(
     "--process",
     is_flag=True,
     help="Also time the whole command 'siftcli detect IMAGE -o x.npz' and the shortest OpenCV program that "
@@ -91,6 +97,7 @@ def command(  # noqa: PLR0913  the options of a command
     detectors: tuple[str, ...],
     thread_counts: tuple[int, ...],
     n_pairs: int | None,
+    equal_counts: bool,
     process: bool,
     with_stages: bool,
     output: str | None,
@@ -124,7 +131,13 @@ def command(  # noqa: PLR0913  the options of a command
     with counter("measurements", show=True) as follow:
         tell = partial(_tell_of, follow, n_measurements + len(paths))
         for one in measure(
-            cases, detectors, thread_counts=threads, n_pairs=n_pairs, with_stages=with_stages, tell=tell
+            cases,
+            detectors,
+            thread_counts=threads,
+            n_pairs=n_pairs,
+            equal_counts=equal_counts,
+            with_stages=with_stages,
+            tell=tell,
         ):
             measured.append(one)
             if not as_json:

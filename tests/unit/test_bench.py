@@ -82,6 +82,16 @@ def test_detectors_are_compared_with_the_first():
     assert one.roofline.both_ms == one.rows[0].both_ms.median
 
 
+@pytest.mark.slow
+def test_detectors_are_compared_at_equal_counts():
+    names = ["siftcli", "opencv-precise", "scikit-image"]
+    (one,) = measure([Case(CHELSEA, 0.05, "resized")], names, thread_counts=[1], n_pairs=1, equal_counts=True)
+    least = min(first.n_features for first in one.first)
+    assert max(first.n_features for first in one.first) > 1.2 * least
+    for row in one.rows:
+        assert row.n_features == pytest.approx(least, rel=0.05)
+
+
 def test_a_spread_is_the_median_and_the_middle_half():
     assert Spread.of([1, 2, 3, 4, 100]) == Spread(3, 2, 4)
 
