@@ -46,15 +46,10 @@ def _is_plain(data: bytes) -> bool:
         kinds.append(kind)
     parts = [kind for kind, _ in groupby(kinds)]
     is_in_order = parts[:1] == [b"IHDR"] and parts[-2:] == [b"IDAT", b"IEND"] and parts.count(b"IDAT") == 1
+    if not (is_in_order and at == len(data) and kinds.count(b"IHDR") == 1):
+        return False
     depth, colour, *methods = data[24:29]
-    return (
-        is_in_order
-        and at == len(data)
-        and kinds.count(b"IHDR") == 1
-        and depth == 8
-        and colour in _CHANNELS
-        and not any(methods)
-    )
+    return depth == 8 and colour in _CHANNELS and not any(methods)
 
 
 def _decode_plain(data: bytes) -> Decoded | None:

@@ -44,8 +44,16 @@ def compile_kernel(function: Callable[..., Any], signature: str, folder: str | N
 
 
 def compile_subroutine(function: Callable[..., Any], **options: bool) -> Any:
-    """Numba's dispatcher of a function that kernels call; it is compiled for the types they call it with."""
+    """Numba's dispatcher of a function that kernels call; it is compiled for the types they call it with.
+
+    Python must not call it: it has no wrapper for that, which takes long to compile.
+    """
     return numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+
+
+def compile_for_python(function: Callable[..., Any]) -> Any:
+    """Numba's dispatcher of such a function that Python may call."""
+    return numba.njit(**_OPTIONS)(function)
 
 
 def intrinsic(name: str) -> Any:

@@ -81,25 +81,40 @@ def allocator(function: _Kernel) -> _Kernel:
 
 def intrinsic(plain: _Kernel) -> _Kernel:
     """Let kernels call the intrinsic of this name in ``intrinsics.py``; Python calls the function itself."""
-    return _Deferred(plain, lambda: _compiler().intrinsic(plain.__name__), plain) if IS_COMPILED else plain
+    if not IS_COMPILED:
+        return plain
+    return _Deferred(plain, lambda: _compiler().intrinsic(plain.__name__), lambda: plain)
 
 
 def _compiled_late(function: _Kernel, **options: bool) -> _Kernel:
     if not IS_COMPILED:
         return function
-    return _Deferred(function, lambda: _compiler().compile_subroutine(function, **options))
+    return _Deferred(
+        function,
+        lambda: _compiler().compile_subroutine(function, **options),
+        lambda: _compiler().compile_for_python(function),
+    )
 
 
 class _Deferred:
-    """What kernels call. Numba makes it when such a kernel is compiled: never where all are stored."""
+    """What kernels call. Numba makes it when such a kernel is compiled: never where all are stored.
 
-    def __init__(self, function: _Kernel, make: Callable[[], Any], plain: _Kernel | None = None) -> None:
+    What Python itself calls, as tests do, is another function, made when it is first called.
+    """
+
+    def __init__(
+        self, function: _Kernel, make: Callable[[], Any], make_for_python: Callable[[], Any]
+    ) -> None:
         update_wrapper(self, function)
-        self._make, self._plain = make, plain
+        self._make, self._make_for_python = make, make_for_python
 
     @cached_property
     def _made(self) -> Any:
         return self._make()
+
+    @cached_property
+    def _made_for_python(self) -> Any:
+        return self._make_for_python()
 
     @property
     def _numba_type_(self) -> Any:
@@ -107,7 +122,7 @@ class _Deferred:
         return _compiler().type_of(self._made)
 
     def __call__(self, *arguments: Any) -> Any:
-        return (self._plain or self._made)(*arguments)
+        return self._made_for_python(*arguments)
 
 
 def _compiler() -> Any:

@@ -134,9 +134,9 @@ def test_the_estimate_grows_with_the_width_and_hardly_with_the_height():
 def test_strips_of_large_octaves_are_given_back_before_keypoints_are_described(monkeypatch):
     held, frames_of_chosen = [], pipeline._frames_of_chosen
 
-    def remember(chosen, found, *rest):
+    def remember(found, *rest):
         held.extend((f.strip.is_whole, f.strip.levels.size) for f in found)
-        return frames_of_chosen(chosen, found, *rest)
+        return frames_of_chosen(found, *rest)
 
     monkeypatch.setattr(pipeline, "_frames_of_chosen", remember)
     monkeypatch.setattr(pipeline, "gaussian_strips", partial(gaussian_strips, strip_bytes=9_000_000))
