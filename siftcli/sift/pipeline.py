@@ -214,39 +214,51 @@ def _frames_of_chosen(
 ) -> list[Frames]:
     """The frames of the keypoints that are wanted most, with the response by which they were chosen.
 
-    Those of some strips are there. An octave of one strip still has its levels. The strips of larger ones are
-    made again.
+    Some are there. An octave of one strip still has its levels; the strips of larger ones are made again.
     """
-    params, keypoints = wanted.params, Keypoints.concatenate([f.keypoints for f in found])
-    columns = {"xy": keypoints.xy.astype(np.float32), "scale": keypoints.sigma.astype(np.float32)}
-    rows, response = rank({**columns, "response": keypoints.response}, params, image_size)
-    rows = rows[: params.max_features]
-    chosen = replace(keypoints, response=response).select(rows)
-    place = np.full(len(keypoints), -1)  # of each keypoint among the chosen
-    place[rows] = np.arange(len(rows))
-    parts, first = [], 0
-    is_open = np.ones(len(rows), bool)
-    for f in found:
-        if f.frames is not None:
-            own = first + f.frames["keypoint"]
-            here = place[own] >= 0
-            of_chosen = {name: column[here] for name, column in f.frames.items()}
-            own = own[here]
-            parts.append({**of_chosen, "response": response[own], "keypoint": place[own]})
-            is_open[place[own]] = False
-        first += len(f.keypoints)
+    chosen, number = _chosen(Keypoints.concatenate([f.keypoints for f in found]), wanted.params, image_size)
+    parts = _described_at_once(found, chosen, number)
+    is_open = np.ones(len(chosen), bool)
+    for part in parts:
+        is_open[part["keypoint"]] = False
+    frames_of = partial(_frames_of_strip, chosen, is_open, wanted)
     if any(f.frames is None and not f.strip.is_whole for f in found):
-        with closing(next(octaves(only_described=not params.dsp))) as again:
-            parts += [_frames_of_strip(strip, chosen, is_open, wanted) for strip in again]
-    whole = [f.strip for f in found if f.strip.is_whole]
-    results = [
-        wanted.pool.submit(partial(_frames_of_strip, strip, chosen, is_open, wanted)) for strip in whole
-    ]
+        with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
+            parts += [frames_of(strip) for strip in again]
+    results = [wanted.pool.submit(partial(frames_of, f.strip)) for f in found if f.strip.is_whole]
     return parts + [result() for result in results]
 
 
+def _chosen(
+    keypoints: Keypoints, params: SiftParams, image_size: tuple[int, int]
+) -> tuple[Keypoints, NDArray[np.intp]]:
+    """The keypoints that are wanted most, with the response by which they were chosen.
+
+    Also returns the number of each of the N keypoints among the chosen, (N,), -1 for the others.
+    """
+    columns = {"xy": keypoints.xy.astype(np.float32), "scale": keypoints.sigma.astype(np.float32)}
+    rows, response = rank({**columns, "response": keypoints.response}, params, image_size)
+    rows = rows[: params.max_features]
+    number = np.full(len(keypoints), -1)
+    number[rows] = np.arange(len(rows))
+    return replace(keypoints, response=response).select(rows), number
+
+
+def _described_at_once(found: list[_Found], chosen: Keypoints, number: NDArray[np.intp]) -> list[Frames]:
+    """The frames of chosen keypoints that are there; ``number`` is as of :func:`_chosen`."""
+    parts, first = [], 0
+    for f in found:
+        if f.frames is not None:
+            numbers = number[first + f.frames["keypoint"]]
+            kept = {name: column[numbers >= 0] for name, column in f.frames.items()}
+            numbers = numbers[numbers >= 0]
+            parts.append({**kept, "response": chosen.response[numbers], "keypoint": numbers})
+        first += len(f.keypoints)
+    return parts
+
+
 def _frames_of_strip(
-    strip: Strip, keypoints: Keypoints, is_open: NDArray[np.bool_], wanted: _Wanted
+    keypoints: Keypoints, is_open: NDArray[np.bool_], wanted: _Wanted, strip: Strip
 ) -> Frames:
     """The frames of those keypoints, still ``is_open`` (N,), that belong to a strip."""
     here = np.flatnonzero(is_open & (keypoints.octave == strip.number) & strip.contains(keypoints.xy))
