@@ -85,12 +85,13 @@ def measure(
             workers = [stack.enter_context(Worker(name, grey)) for name in detectors]
             first = [FirstImage(*image, most, w.detector, *w.first(most)) for w in workers]
             tell(next(done))
+            counts = [f.n_features for f in first]
             if equal_counts:
-                for worker in workers:
-                    worker.limit(max(1, min(f.n_features for f in first)))
+                least = max(1, min(counts))
+                counts = [worker.limit(least, most) for worker in workers]
             rows = []
             for n in thread_counts:
-                rows += _compare(workers, first, n, n_pairs)
+                rows += _compare(workers, first, counts, n, n_pairs)
                 tell(next(done))
         on_one_thread = [row.both_ms.median for row in rows if (row.detector, row.threads) == ("siftcli", 1)]
         roofline = Roofline(
@@ -111,10 +112,13 @@ def measurements_of_a_case(thread_counts: Sequence[int]) -> int:
 
 
 def _compare(
-    workers: Sequence[Worker], first: Sequence[FirstImage], threads: int, n_pairs: int | None
+    workers: Sequence[Worker],
+    first: Sequence[FirstImage],
+    counts: Sequence[int],
+    threads: int,
+    n_pairs: int | None,
 ) -> list[Row]:
     """One row per detector."""
-    n_features = [worker.count(threads) for worker in workers]
     detect_ms, both_ms = _alternate(workers, threads, n_pairs)
     return [
         Row(
@@ -123,13 +127,13 @@ def _compare(
             size=f.size,
             threads=threads,
             detector=f.detector,
-            n_features=n,
+            n_features=n_features,
             n_pairs=len(both),
             detect_ms=Spread.of(alone) if alone else None,
             both_ms=Spread.of(both),
             ratio=Spread.of([b / a for a, b in zip(both_ms[0], both, strict=True)]),
         )
-        for f, n, alone, both in zip(first, n_features, detect_ms, both_ms, strict=True)
+        for f, n_features, alone, both in zip(first, counts, detect_ms, both_ms, strict=True)
     ]
 
 

@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import api
 from .._cv2 import import_cv2
 from ..detectors import REGISTRY, create
+from ..detectors.base import Detector
 from ..detectors.opencv import OpenCV
 from ..detectors.own import Siftcli
 from ..params import SiftParams
@@ -43,8 +46,8 @@ class Finder:
 def finder(name: str, threads: int, limit: int | None = None) -> Finder:
     """The functions of a detector that are timed, each with at most ``limit`` features.
 
-    OpenCV's threads are set for the whole process. Other programs than OpenCV and siftcli find all that they
-    find, and keep the strongest.
+    OpenCV's threads are set for the whole process. Other programs than OpenCV and siftcli find all, and keep
+    the strongest, or have a threshold at which they find so many of this process's image.
 
     Raises
     ------
@@ -64,12 +67,9 @@ def finder(name: str, threads: int, limit: int | None = None) -> Finder:
             lambda g: len(api.detect(g, params, threads=threads)),
             lambda g: len(api.detect(g, params, threads=threads, with_descriptors=False)),
         )
-
-    def both(grey: Bytes) -> int:
-        samples = np.divide(grey, 255, dtype=np.float32)
-        return len((detector if limit is None else detector.limited(limit, samples)).detect(samples))
-
-    return Finder(both)
+    if limit is not None:
+        detector = _limited(name, threads, limit)
+    return Finder(lambda g: len(detector.detect(_samples(g))))
 
 
 class Worker:
@@ -93,13 +93,9 @@ class Worker:
         """Time in seconds, peak memory in 10⁶ bytes and number of features of the first run."""
         return self._pool.submit(_first, threads).result()
 
-    def limit(self, n: int) -> None:
-        """Keep at most ``n`` features from now on."""
-        self._pool.submit(_limit, n).result()
-
-    def count(self, threads: int) -> int:
-        """The number of features."""
-        return self._pool.submit(_count, threads).result()
+    def limit(self, n: int, threads: int) -> int:
+        """Keep at most ``n`` features from now on; return how many it finds."""
+        return self._pool.submit(_limit, n, threads).result()
 
     def detect_ms(self, threads: int) -> list[float]:
         """Milliseconds of one detection without description; empty if the detector does not support it."""
@@ -120,9 +116,19 @@ def _begin(detector: str, grey: Bytes) -> None:
     _state["work"] = detector, grey, None
 
 
-def _limit(n: int) -> None:
+def _limit(n: int, threads: int) -> int:
     detector, grey, _ = _state["work"]
     _state["work"] = detector, grey, n
+    return finder(detector, threads, n).both(grey)
+
+
+@cache  # a threshold is searched for once, and not while the detector is timed
+def _limited(name: str, threads: int, limit: int) -> Detector:
+    return create(name, threads).limited(limit, _samples(_state["work"][1]))
+
+
+def _samples(grey: Bytes) -> NDArray[np.float32]:
+    return np.divide(grey, 255, dtype=np.float32)
 
 
 def _first(threads: int) -> tuple[float, float, int]:
@@ -143,11 +149,6 @@ def _detect_ms(threads: int) -> list[float]:
 def _both_ms(threads: int) -> list[float]:
     detector, grey, limit = _state["work"]
     return [milliseconds(finder(detector, threads, limit).both, grey)]
-
-
-def _count(threads: int) -> int:
-    detector, grey, limit = _state["work"]
-    return finder(detector, threads, limit).both(grey)
 
 
 def milliseconds(work: Callable[..., object], *arguments: object) -> float:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-TEXT = "siftcli: compiling its kernels for this machine, once (about 10 s)"
+TEXT = "siftcli: compiling its kernels for this machine, once (10 to 20 s)"
 RENEWED_EVERY_S = 0.1
 
 

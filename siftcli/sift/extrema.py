@@ -20,16 +20,7 @@ from numpy.typing import NDArray
 from ..kernels.buffers import borrowed
 from ..kernels.decorators import inlined, kernel, subroutine
 from ..kernels.threads import Threads
-from ..kernels.vectors import (
-    LANES,
-    count_trailing_zeros,
-    ge_mask,
-    load,
-    maximum,
-    minimum,
-    splat,
-    store,
-)
+from ..kernels.vectors import LANES, count_trailing_zeros, ge_mask, load, maximum, minimum, splat, store
 from ..params import KeypointParams
 from .octave import Strip
 from .response import least_contrast, least_roundness

@@ -221,11 +221,11 @@ def _frames_of_chosen(
     is_open = np.ones(len(chosen), bool)
     for part in parts:
         is_open[part["keypoint"]] = False
-    frames_of = partial(_frames_of_strip, chosen, is_open, wanted)
+    described = partial(_frames_of_strip, chosen, is_open, wanted)
     if any(f.frames is None and not f.strip.is_whole for f in found):
         with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
-            parts += [frames_of(strip) for strip in again]
-    results = [wanted.pool.submit(partial(frames_of, f.strip)) for f in found if f.strip.is_whole]
+            parts += [described(strip) for strip in again]
+    results = [wanted.pool.submit(partial(described, f.strip)) for f in found if f.strip.is_whole]
     return parts + [result() for result in results]
 
 

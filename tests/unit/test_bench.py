@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from conftest import SAMPLES
 
 from siftcli.bench import roofline, tables
+from siftcli.bench import worker as workers
 from siftcli.bench.cases import Case, cases_of, resized, tiled
 from siftcli.bench.measuring import Measured, measure
 from siftcli.bench.process import Command, environment, time_command
@@ -17,6 +18,7 @@ from siftcli.bench.stages import STAGES, Stage, time_stages
 from siftcli.bench.summary import Figure, figures_of
 from siftcli.bench.worker import Worker
 from siftcli.cli import siftcli
+from siftcli.detectors.scikit_image import ScikitImage
 from siftcli.errors import InputError
 from siftcli.kernels.threads import Threads
 from siftcli.kernels.vectors import LANES
@@ -90,6 +92,24 @@ def test_detectors_are_compared_at_equal_counts():
     assert max(first.n_features for first in one.first) > 1.2 * least
     for row in one.rows:
         assert row.n_features == pytest.approx(least, rel=0.05)
+
+
+def test_a_threshold_is_searched_for_before_the_time_is_taken(monkeypatch):
+    grey, thresholds, count = Case(CHELSEA, 0.02, "resized").grey(), [], ScikitImage.count
+
+    def watched(detector, samples):
+        thresholds.append(detector.threshold)
+        return count(detector, samples)
+
+    monkeypatch.setitem(workers._state, "work", ("scikit-image", grey, 20))
+    monkeypatch.setattr(ScikitImage, "count", watched)
+    workers._limited.cache_clear()
+    find = workers.finder("scikit-image", 1, 20)
+    tried = list(thresholds)
+    assert len(tried) > 2
+    assert 10 <= find.both(grey) <= 30
+    assert workers._both_ms(1)[0] > 0
+    assert thresholds == tried
 
 
 def test_a_spread_is_the_median_and_the_middle_half():
