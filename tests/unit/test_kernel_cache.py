@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 import siftcli
@@ -17,7 +16,6 @@ from siftcli.__main__ import run
 from siftcli.kernels import ahead, cache, upkeep
 from siftcli.kernels.ahead import MODULES
 from siftcli.kernels.notice import TEXT, Notice
-from siftcli.system import folders
 
 PACKAGE = Path(siftcli.__file__).parent
 DIGEST = "0123456789abcdef"
@@ -299,15 +297,6 @@ def test_what_processes_cannot_compile_is_left_to_this_one(monkeypatch, reason):
     assert ahead.compile_package("siftcli.sift.blur")
     assert not ahead.compile_package("siftcli.sift.extrema")  # once
     assert not ahead.compile_package("siftcli.matching.tiles")  # one module alone
-
-
-def test_the_users_cache_is_where_platformdirs_says(monkeypatch, tmp_path):
-    for named in (None, "", str(tmp_path), "a/relative/one"):
-        if named is None:
-            monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        else:
-            monkeypatch.setenv("XDG_CACHE_HOME", named)
-        assert folders.users_cache() == platformdirs.user_cache_path("siftcli", appauthor=False)
 
 
 @pytest.mark.parametrize(
