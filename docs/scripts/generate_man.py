@@ -6,6 +6,7 @@ fails while one is stale.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ def _page(name: str, command: click.Command, context: click.Context, does: str, 
         f".B {_text(context.command_path)}",
         *usage,
         ".SH DESCRIPTION",
-        *_paragraphs(command.help or ""),
+        *_paragraphs(inspect.cleandoc(command.help or "")),  # since CPython 3.13 it has no indentation
         ".SH OPTIONS",
         *_options(command, context),
         more,
