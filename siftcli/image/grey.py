@@ -27,8 +27,8 @@ def plain_grey(decoded: Decoded, dtype: type[np.floating[Any]]) -> NDArray[Any]:
     """(H, W) grey, samples over their full scale, in the stored frame."""
     samples = decoded.samples
     if samples.dtype in (np.uint8, np.uint16) and samples.shape[2] == 1:
-        values = np.arange(np.iinfo(samples.dtype).max + 1) / decoded.full_scale
-        return np.take(values.astype(dtype), samples[:, :, 0])
+        # Rounded once: no quotient of two such numbers lies halfway between two float32.
+        return np.divide(samples[:, :, 0], dtype(decoded.full_scale))
     grey = np.empty(samples.shape[:2], dtype)
     # In double precision, a few rows at a time, to save memory.
     n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])

@@ -208,7 +208,8 @@ def _strips(work: _Work) -> Generator[Strip, None, None]:
             _halve(strip, work)
             yield strip
             if end < height:  # what the next strip needs again moves to the top
-                levels[:, : 2 * halo] = levels[:, work.n_rows - 2 * halo :]
+                for level in levels:  # one by one: of all at once NumPy would make a copy first
+                    level[: 2 * halo] = level[work.n_rows - 2 * halo :]
             first, start, filled = end - 2 * halo, stop, end
 
 
