@@ -210,10 +210,19 @@ def _strips(work: _Work) -> Generator[Strip, None, None]:
             strip = Strip(**vars(octave), levels=levels, first_row=first, rows=(start, stop))
             _halve(strip, work)
             yield strip
-            if end < height:  # what the next strip needs again moves to the top
-                for level in levels:  # one by one: of all at once NumPy would make a copy first
-                    level[: 2 * halo] = level[work.n_rows - 2 * halo :]
+            if end < height:
+                _move_to_top(levels, 2 * halo, work.threads)  # what the next strip needs again
             first, start, filled = end - 2 * halo, stop, end
+
+
+def _move_to_top(levels: NDArray[np.float32], n_rows: int, threads: Threads) -> None:
+    """Copy the last rows of all levels (L, R, P) over the first."""
+
+    def move(start: int, stop: int) -> None:
+        for level in levels[start:stop]:  # one by one: of all at once NumPy would make another copy first
+            level[:n_rows] = level[-n_rows:]
+
+    threads.over_rows(len(levels), levels[:, :n_rows].size, move)
 
 
 def _halve(strip: Strip, work: _Work) -> None:
