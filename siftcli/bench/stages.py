@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from .. import detection
 from ..image import read_image
 from ..kernels.threads import Threads
-from ..kernels.vectors import LANES
+from ..kernels.vectors import HALF, LANES
 from ..params import SiftParams
 from ..sift.candidates import MOST_STEPS, STEP_COLUMNS
 from ..sift.descriptor import describe_frames
 from ..sift.extrema import find_extrema
-from ..sift.local_fit import SIDE
+from ..sift.local_filters import SIDE
 from ..sift.noise import params_for
 from ..sift.octave import Strip, octaves_of
 from ..sift.orientation import histogram_stage
@@ -43,8 +43,8 @@ PYRAMID, EXTREMA, REFINEMENT, ORIENTATIONS, DESCRIPTORS, WHOLE = STAGES = (
 )  # fmt: skip
 """The last is a detection, with noise, selection and what Python does between the kernels."""
 
-_FIT = (SIDE * (6 + 9) + 2 * 45 + 3 * 22) * LANES
-"""Operations of a fit: rows of the patch, filters along two axes, and the three sums of products."""
+_FIT = SIDE * (6 + 9) * HALF + (2 * 27 + 3 * 22) * LANES
+"""Operations of a fit: rows of the patch, filters along both axes, and the three sums of products."""
 _GRADIENT = 47
 """Operations of a sample of an orientation: its gradient, magnitude, direction, weight and two bins."""
 _DESCRIPTOR = (GRID + 2) * LINE * 25 + GRID * LINE * (35 + 56)

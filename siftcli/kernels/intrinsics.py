@@ -1,4 +1,4 @@
-"""The functions of ``vectors.py`` as Numba's intrinsics: a vector of sixteen float32 is one LLVM value.
+"""The functions of ``vectors.py`` as Numba's intrinsics: a vector of float32 is one LLVM value.
 
 Their arguments and results are those of the functions of the same name there; the first argument here is
 Numba's typing context. An intrinsic returns its Numba signature and a function that builds the instructions.
@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 from .byte_products import byte_offset, byte_products
-from .lanes import LANES
+from .lanes import HALF, LANES
 
 __all__ = ["byte_offset", "byte_products"]
 
@@ -27,13 +27,14 @@ _INDICES = ir.VectorType(_INDEX, LANES)
 
 
 class _VectorType(types.Type):  # type: ignore[misc]
-    """Numba's type of a vector."""
+    """Numba's type of a vector of some length."""
 
-    def __init__(self) -> None:
-        super().__init__("Vector(float32, 16)")
+    def __init__(self, lanes: int) -> None:
+        super().__init__(f"Vector(float32, {lanes})")
+        self.lanes = lanes
 
 
-_VECTOR = _VectorType()
+_VECTOR, _HALF = _VectorType(LANES), _VectorType(HALF)
 
 
 @register_model(_VectorType)
@@ -41,7 +42,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     """A vector is one LLVM value."""
 
     def __init__(self, manager: Any, numba_type: Any) -> None:
-        super().__init__(manager, numba_type, _FLOATS)
+        super().__init__(manager, numba_type, ir.VectorType(ir.FloatType(), numba_type.lanes))
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: Any) -> Any:
@@ -59,24 +60,27 @@ def _in_all_lanes(builder, value, kind=_FLOATS):
 # --- memory -------------------------------------------------------------------------------------
 
 
-@intrinsic
-def load(_context, array, at):
-    """A load of 16 float32, aligned to 4 bytes."""
+def _load(vector: _VectorType) -> Any:
+    """A load of as many float32 as the vector has, aligned to 4 bytes."""
 
     def build(context, builder, signature, values):
         array, at = values
-        return builder.load(_address(context, builder, signature.args[0], array, at, _FLOATS), align=4)
+        kind = context.get_value_type(vector)
+        return builder.load(_address(context, builder, signature.args[0], array, at, kind), align=4)
 
-    return _VECTOR(array, types.int64), build
+    return intrinsic(lambda _context, array, at: (vector(array, types.int64), build))
+
+
+load, load_half = _load(_VECTOR), _load(_HALF)
 
 
 @intrinsic
 def store(_context, array, at, vector):
-    """A store of 16 float32, aligned to 4 bytes."""
+    """A store of 16 or 8 float32, aligned to 4 bytes."""
 
     def build(context, builder, signature, values):
         array, at, vector = values
-        builder.store(vector, _address(context, builder, signature.args[0], array, at, _FLOATS), align=4)
+        builder.store(vector, _address(context, builder, signature.args[0], array, at, vector.type), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, vector), build
@@ -276,15 +280,16 @@ def count_trailing_zeros(_context, bits):
 
 def _llvm_function(name: str, n_arguments: int) -> Any:
     """LLVM's own intrinsic ``llvm.<name>`` of one or three vectors."""
-    kind = ir.FunctionType(_FLOATS, [_FLOATS] * n_arguments)
 
     def build(_context, builder, _signature, values):
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
+        floats = values[0].type
+        kind = ir.FunctionType(floats, [floats] * n_arguments)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{floats.count}f32")
         return builder.call(function, values)
 
     if n_arguments == 1:
-        return intrinsic(lambda _context, a: (_VECTOR(a), build))
-    return intrinsic(lambda _context, a, b, c: (_VECTOR(a, b, c), build))
+        return intrinsic(lambda _context, a: (a(a), build))
+    return intrinsic(lambda _context, a, b, c: (a(a, b, c), build))
 
 
 fma = _llvm_function("fma", 3)
@@ -300,7 +305,7 @@ def _chosen(comparison: str) -> Any:
     def build(_context, builder, _signature, values):
         return builder.select(builder.fcmp_ordered(comparison, *values), *values)
 
-    return intrinsic(lambda _context, a, b: (_VECTOR(a, b), build))
+    return intrinsic(lambda _context, a, b: (a(a, b), build))
 
 
 maximum, minimum = _chosen(">"), _chosen("<")
@@ -314,11 +319,11 @@ def where_greater(_context, a, b, x, y):
         a, b, x, y = values
         return builder.select(builder.fcmp_ordered(">", a, b), x, y)
 
-    return _VECTOR(a, b, x, y), build
+    return x(a, b, x, y), build
 
 
 def _shuffle(order: list[int]) -> Any:
-    """Lanes of two vectors in some order: numbers 0 to 15 are the first one's, 16 to 31 the second one's."""
+    """Sixteen lanes of two vectors in some order: of n lanes each, numbers from n on are the second one's."""
 
     def build(_context, builder, _signature, values):
         return builder.shuffle_vector(*values, ir.Constant(_INDICES, order))
@@ -326,8 +331,20 @@ def _shuffle(order: list[int]) -> Any:
     return intrinsic(lambda _context, a, b: (_VECTOR(a, b), build))
 
 
+@intrinsic
+def low_half(_context, a):
+    """The first eight lanes."""
+
+    def build(_context, builder, _signature, values):
+        lanes = ir.Constant(ir.VectorType(_INDEX, HALF), list(range(HALF)))
+        return builder.shuffle_vector(*values, *values, lanes)
+
+    return _HALF(a), build
+
+
 _ZIPPED = [i // 2 + i % 2 * LANES for i in range(2 * LANES)]
 zip_low, zip_high = _shuffle(_ZIPPED[:LANES]), _shuffle(_ZIPPED[LANES:])
+zip_halves = _shuffle([i // 2 + i % 2 * HALF for i in range(LANES)])
 even_lanes, odd_lanes = _shuffle(list(range(0, 2 * LANES, 2))), _shuffle(list(range(1, 2 * LANES, 2)))
 
 
@@ -336,11 +353,11 @@ def _define(function: Callable[..., Any], name: str) -> None:
 
     @intrinsic
     def compiled(_context, a, b):
-        return _VECTOR(a, b), lambda _context, builder, _signature, values: getattr(builder, name)(*values)
+        return a(a, b), lambda _context, builder, _signature, values: getattr(builder, name)(*values)
 
     @overload(function, inline="always")
     def of_vectors(a, b):
-        if isinstance(a, _VectorType) and isinstance(b, _VectorType):
+        if isinstance(a, _VectorType) and a == b:
             return lambda a, b: compiled(a, b)  # noqa: PLW0108 (Numba wants a function)
         return None
 

@@ -3,6 +3,9 @@
 LANES = 16
 """Numbers of type float32 in a vector: one register of AVX-512, two of AVX, four of SSE or NEON."""
 
+HALF = LANES // 2
+"""Numbers in a vector of half the length."""
+
 DESCRIPTOR_WORDS = 32
 """Words of four bytes in a descriptor."""
 

@@ -7,7 +7,8 @@ instruction does; they run only where the compiler is off (NUMBA_DISABLE_JIT=1),
 of sixteen numbers.
 
 Throughout, ``array`` is C-contiguous with any number of dimensions, and ``at`` is a flat index into it,
-which is not checked. Vectors have the shape (16,) and the type float32.
+which is not checked. Vectors have the shape (16,) and the type float32; those of half the length, for rows of
+up to eight samples, have the shape (8,). What is done lane by lane takes vectors of either length.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import threading
 import numpy as np
 
 from .decorators import intrinsic
-from .lanes import DESCRIPTOR_WORDS, LANES, TILE_COLUMNS, TILE_ROWS
+from .lanes import DESCRIPTOR_WORDS, HALF, LANES, TILE_COLUMNS, TILE_ROWS
 
 __all__ = [
     "DESCRIPTOR_WORDS",
+    "HALF",
     "LANES",
     "TILE_COLUMNS",
     "TILE_ROWS",
@@ -38,6 +40,8 @@ __all__ = [
     "ge_mask",
     "lane_numbers",
     "load",
+    "load_half",
+    "low_half",
     "maximum",
     "minimum",
     "odd_lanes",
@@ -53,6 +57,7 @@ __all__ = [
     "sum_of_lanes",
     "trunc",
     "where_greater",
+    "zip_halves",
     "zip_high",
     "zip_low",
 ]
@@ -67,9 +72,15 @@ def load(array, at):
 
 
 @intrinsic
+def load_half(array, at):
+    """The eight samples of a float32 ``array`` from ``at`` on."""
+    return array.reshape(-1)[at : at + HALF].copy()
+
+
+@intrinsic
 def store(array, at, vector):
-    """Write a vector to a float32 ``array`` from ``at`` on."""
-    array.reshape(-1)[at : at + LANES] = vector
+    """Write a vector, of either length, to a float32 ``array`` from ``at`` on."""
+    array.reshape(-1)[at : at + len(vector)] = vector
 
 
 @intrinsic
@@ -237,6 +248,18 @@ def zip_low(a, b):
 def zip_high(a, b):
     """The second halves of two vectors, interleaved: a₈ b₈ a₉ b₉ … a₁₅ b₁₅."""
     return np.stack((a, b), axis=1).ravel()[LANES:]
+
+
+@intrinsic
+def low_half(a):
+    """The first eight lanes of a vector, as a vector of half the length."""
+    return a[:HALF].copy()
+
+
+@intrinsic
+def zip_halves(a, b):
+    """Two vectors of half the length, interleaved: a₀ b₀ a₁ b₁ … a₇ b₇."""
+    return np.stack((a, b), axis=1).ravel()
 
 
 @intrinsic

@@ -13,15 +13,8 @@ from ..kernels.decorators import allocator, subroutine
 from ..kernels.prefetch import prefetch_square
 from . import local_fit
 from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, moves, note_step
-from .local_fit import (
-    N_FILTERS,
-    PARABOLA,
-    RADIUS,
-    fill_filters,
-    fill_nearest_planes,
-    fill_patch,
-    newton_step,
-)
+from .local_filters import N_FILTERS, RADIUS, fill_filters
+from .local_fit import PARABOLA, fill_nearest_planes, fill_patch, newton_step
 
 _MOST_FITS = 12
 """Fits after which a keypoint that has not settled is dropped; two to four are the rule."""

@@ -6,9 +6,9 @@ evaluated. These weights are a product of one factor an axis. With polynomials t
 1, u − m and u² − αu − β along each axis, every coefficient of the fit is one weighted sum, and no equations
 need to be solved.
 
-Throughout, a row of seven samples is a vector whose other lanes are zero. A *patch* is float32, (5, 7, 16):
-up to five DoG planes. *Filters* are float32, ``N_FILTERS`` of each fit, which begin at a flat index ``at``:
-three vectors along x, three along y, then m, α and β along x and along y. *Sums* is room for a vector.
+Throughout, a row of seven samples is a vector of eight whose last lane is zero, and a *patch* is float32,
+(5, 7, 8): up to five DoG planes. *Filters* are those of ``local_filters.py``, from a flat index ``at`` on.
+*Sums* is room for a vector of sixteen.
 """
 
 from __future__ import annotations
@@ -16,31 +16,25 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.decorators import allocator, inlined, subroutine
-from ..kernels.vector_math import gaussian
 from ..kernels.vectors import (
+    HALF,
     LANES,
     broadcast,
     fma,
     lane_numbers,
-    load,
-    minimum,
+    load_half,
+    low_half,
     splat,
     store,
     where_greater,
-    zip_high,
-    zip_low,
+    zip_halves,
 )
+from .local_filters import MOMENTS, N_FILTERS, RADIUS, SIDE, fill_sums
 
-RADIUS = 3
-"""Samples on either side of the nearest one."""
-SIDE = 2 * RADIUS + 1
 MOST_PLANES = 5
 """DoG planes of the last fit: all that an octave of three scales has."""
-_PLANE = SIDE * LANES
+_PLANE = SIDE * HALF
 """Room for the seven rows of a plane."""
-_ALONG_Y, _MOMENTS = 3 * LANES, 6 * LANES
-N_FILTERS = 7 * LANES
-"""Room for the filters of a fit."""
 PARABOLA = 0
 """In place of a number of planes: a parabola through the three of the patch."""
 
@@ -49,7 +43,7 @@ PARABOLA = 0
 def workspace(n):
     """A patch, the filters of ``n`` fits, room for sums, and weights (3, 5) of planes; all float32, all zero.
 
-    Zero, since vectors are longer than rows.
+    Zero, since a vector is longer than a row.
     """
     return (
         np.zeros(MOST_PLANES * _PLANE, np.float32),
@@ -85,10 +79,11 @@ def fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch):
         at_y = min(max(y + row - RADIUS, 0), height - 1) - first_row
         for s in range(n_planes):
             lower = ((lowest + s) * n_rows + at_y) * pitch
-            upper, to = lower + n_rows * pitch, s * _PLANE + row * LANES
+            upper, to = lower + n_rows * pitch, s * _PLANE + row * HALF
             if is_inside:
                 left = x - RADIUS
-                store(patch, to, _first_seven(load(levels, upper + left) - load(levels, lower + left)))
+                dogs = load_half(levels, upper + left) - load_half(levels, lower + left)
+                store(patch, to, _first_seven(dogs))
                 continue
             for column in range(SIDE):
                 at_x = min(max(x + column - RADIUS, 0), width - 1)
@@ -146,78 +141,14 @@ def fill_scale_weights(n_planes, position, weights):
 
 @inlined
 def _first_seven(row):
-    """The vector ``row`` with 0 in all lanes but the first seven, whatever they held."""
-    return where_greater(splat(np.float32(SIDE)), lane_numbers(), row, splat(np.float32(0)))
-
-
-# --- filters ------------------------------------------------------------------------------------
-
-
-@subroutine
-def fill_filters(offset, spread, filters, at, sums):
-    """Fill in the filters of a fit.
-
-    Parameters
-    ----------
-    offset
-        (3,) float64: x, y and scale from the middle sample; where the fit is evaluated.
-    spread
-        Standard deviation of its Gaussian weights, in samples.
-    filters, at, sums
-        The filters, filled from ``at`` on; room for sums.
-    """
-    _weigh_line(offset[0], spread, filters, at, at + _MOMENTS, sums)
-    _weigh_line(offset[1], spread, filters, at + _ALONG_Y, at + _MOMENTS + 3, sums)
+    """The vector ``row``, of eight lanes, with 0 in the last, whatever it held."""
+    return where_greater(_in_each(SIDE), low_half(lane_numbers()), row, _in_each(0))
 
 
 @inlined
-def _weigh_line(position, spread, filters, at, to, sums):
-    """Fill in the three filters along one axis: weight times polynomial, divided by its norm.
-
-    Parameters
-    ----------
-    position, spread
-        Where the fit is evaluated, in samples from the middle one; standard deviation of its weights.
-    filters, at, to
-        The filters; where the three vectors begin, and where m, α and β go.
-    sums
-        Room for sums.
-    """
-    zero, scale = splat(np.float32(0)), splat(np.float32(1 / spread))
-    u = lane_numbers() - splat(np.float32(RADIUS + position))
-    # Far samples of a narrow window have no weight that matters, but one that can be computed.
-    squares = minimum(u * scale * (u * scale), splat(np.float32(100)))
-    weights = _first_seven(gaussian(squares))
-    linear = weights * u
-    quadratic = linear * u
-    _fill_sums(weights, linear, quadratic, quadratic * u, quadratic * u * u, zero, sums)
-    s0, s1, s2 = np.float64(sums[0]), np.float64(sums[8]), np.float64(sums[4])
-    s3, s4 = np.float64(sums[12]), np.float64(sums[2])
-    mean = s1 / s0
-    linear_norm = s2 - mean * s1
-    skew = (s3 - mean * s2) / linear_norm
-    bend = s2 / s0 - skew * mean
-    norm = s4 - 2 * skew * s3 + (skew**2 - 2 * bend) * s2 + bend * (2 * skew * s1 + bend * s0)
-    bent = quadratic - linear * splat(np.float32(skew)) - weights * splat(np.float32(bend))
-    store(filters, at, weights * splat(np.float32(1 / s0)))
-    store(
-        filters, at + LANES, (linear - weights * splat(np.float32(mean))) * splat(np.float32(1 / linear_norm))
-    )
-    store(filters, at + 2 * LANES, bent * splat(np.float32(1 / norm)))
-    filters[to], filters[to + 1], filters[to + 2] = mean, skew, bend
-
-
-@inlined
-def _fill_sums(p, q, r, s, t, u, sums):
-    """The sums of the first eight lanes of six vectors, into ``sums`` at 0, 8, 4, 12, 2 and 10.
-
-    Halves are interleaved and added, so that four additions do for all six.
-    """
-    pq, rs, tu = zip_low(p, q), zip_low(r, s), zip_low(t, u)
-    zero = splat(np.float32(0))
-    prqs, tu = zip_low(pq, rs) + zip_high(pq, rs), zip_low(tu, zero) + zip_high(tu, zero)
-    all_six = zip_low(prqs, tu) + zip_high(prqs, tu)
-    store(sums, 0, zip_low(all_six, all_six) + zip_high(all_six, all_six))
+def _in_each(value):
+    """A vector of eight with a number in all lanes."""
+    return low_half(splat(np.float32(value)))
 
 
 # --- the step -----------------------------------------------------------------------------------
@@ -252,14 +183,14 @@ def newton_step(patch, scale_offset, n_planes, weights, filters, at, sums, step)
     -------
     The extremum's value and its roundness, as of :func:`_solve`.
     """
-    o = splat(np.float32(scale_offset))
-    zero, along_y = splat(np.float32(0)), at + _ALONG_Y
+    o = _in_each(scale_offset)
+    zero, along_y = _in_each(0), at + HALF
     values, slopes, bends = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
     for row in range(SIDE):
         if n_planes == PARABOLA:
-            value, slope, bend = _on_parabola(patch, row * LANES, o)
+            value, slope, bend = _on_parabola(patch, row * HALF, o)
         else:
-            value, slope, bend = _on_polynomial(patch, row * LANES, n_planes, weights)
+            value, slope, bend = _on_polynomial(patch, row * HALF, n_planes, weights)
         values = _added(values, filters, along_y + row, value)
         slopes = _added(slopes, filters, along_y + row, slope)
         bends = _added(bends, filters, along_y + row, bend)
@@ -273,8 +204,9 @@ def _on_parabola(patch, start, o):
     ``start`` is the flat index of the row in the first plane; ``o`` is a vector of the scale, in levels from
     the second plane.
     """
-    half = splat(np.float32(0.5))
-    below, here, above = load(patch, start), load(patch, _PLANE + start), load(patch, 2 * _PLANE + start)
+    half = _in_each(0.5)
+    below, here = load_half(patch, start), load_half(patch, _PLANE + start)
+    above = load_half(patch, 2 * _PLANE + start)
     bend, slope = (above - here) + (below - here), half * (above - below)
     return fma(o, fma(o * half, bend, slope), here), fma(o, bend, slope), bend
 
@@ -285,13 +217,13 @@ def _on_polynomial(patch, start, n_planes, weights):
 
     ``start`` is the flat index of the row in the first plane; ``weights`` as for :func:`fill_scale_weights`.
     """
-    zero = splat(np.float32(0))
+    zero = _in_each(0)
     value, slope, bend = zero, zero, zero
     for k in range(n_planes):
-        samples = load(patch, k * _PLANE + start)
-        value = fma(broadcast(weights, k), samples, value)
-        slope = fma(broadcast(weights, MOST_PLANES + k), samples, slope)
-        bend = fma(broadcast(weights, 2 * MOST_PLANES + k), samples, bend)
+        samples = load_half(patch, k * _PLANE + start)
+        value = fma(_broadcast(weights, k), samples, value)
+        slope = fma(_broadcast(weights, MOST_PLANES + k), samples, slope)
+        bend = fma(_broadcast(weights, 2 * MOST_PLANES + k), samples, bend)
     return value, slope, bend
 
 
@@ -299,10 +231,16 @@ def _on_polynomial(patch, start, n_planes, weights):
 def _added(totals, filters, at, values):
     """Three vectors ``totals`` and a row's ``values`` times each of the filters along y, from ``at`` on."""
     return (
-        fma(broadcast(filters, at), values, totals[0]),
-        fma(broadcast(filters, at + LANES), values, totals[1]),
-        fma(broadcast(filters, at + 2 * LANES), values, totals[2]),
+        fma(_broadcast(filters, at), values, totals[0]),
+        fma(_broadcast(filters, at + LANES), values, totals[1]),
+        fma(_broadcast(filters, at + 2 * LANES), values, totals[2]),
     )
+
+
+@inlined
+def _broadcast(array, at):
+    """The sample ``at`` of an array in all lanes of a vector of eight."""
+    return low_half(broadcast(array, at))
 
 
 @subroutine
@@ -326,8 +264,8 @@ def _solve(values, slopes, bends, filters, at, sums, step):
         where the first two are equal and the position does not change with the scale; 0 where the Hessian
         is not that of an extremum.
     """
-    moments = _moments(filters, at + _MOMENTS)
-    lines = load(filters, at), load(filters, at + LANES), load(filters, at + 2 * LANES)
+    moments = _moments(filters, at + MOMENTS)
+    lines = load_half(filters, at), load_half(filters, at + LANES), load_half(filters, at + 2 * LANES)
     value, gx, gy, xx, yy, xy = _at_the_centre(lines, values, moments, sums)
     gs, xs, ys, _, _, _ = _at_the_centre(lines, slopes, moments, sums)
     ss, _, _, _, _, _ = _at_the_centre(lines, bends, moments, sums)
@@ -373,7 +311,12 @@ def _at_the_centre(lines, totals, moments, sums):
     level, linear, quadratic = lines
     a, b, c = totals
     mx, ax, bx, my, ay, by = moments
-    _fill_sums(level * a, linear * a, level * b, quadratic * a, level * c, linear * b, sums)
+    fill_sums(
+        zip_halves(level * a, linear * a),
+        zip_halves(level * b, quadratic * a),
+        zip_halves(level * c, linear * b),
+        sums,
+    )
     gx, gy, xy = np.float64(sums[8]), np.float64(sums[4]), np.float64(sums[10])
     xx, yy = np.float64(sums[12]), np.float64(sums[2])
     value = np.float64(sums[0]) - mx * gx - my * gy + mx * my * xy - bx * xx - by * yy

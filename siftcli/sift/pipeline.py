@@ -29,7 +29,7 @@ from .descriptor import describe_frames, descriptor_radius
 from .duplicates import NONE_CARRIED
 from .extrema import find_extrema
 from .keypoints import Keypoints, OrientationStage
-from .local_fit import RADIUS
+from .local_filters import RADIUS
 from .masking import Allowance, allowance
 from .noise import params_for
 from .octave import Strip, octaves_of

@@ -34,9 +34,10 @@ from .rows import Grey, Window, window_on
 STRIP_BYTES = 96 << 20
 """Size of an octave's levels up to which it is one strip."""
 _SHARE = 3
-"""A larger one has strips of a third of that, or as high as their halos ask for: at least ``_LEAST_HALOS``, and
-``_HALOS``, of which a smaller part is kept for the next strip, up to twice the size of a whole octave."""
-_LEAST_HALOS, _HALOS = 6, 8
+"""A larger one has strips of a third of that, or as high as their halos ask for."""
+_HALOS, _MOST_HALOS = 6, 8
+"""Halos in a strip, and up to how many while it is no larger than two whole octaves: of a higher strip a smaller
+part is kept for the next."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,7 +171,7 @@ def strip_shape(octave: Octave, halo: int, strip_bytes: int = STRIP_BYTES) -> tu
     n_levels, pitch = octave.n_scales + 3, _pitch(octave.shape[1])
     n_rows, row_bytes = octave.shape[0], n_levels * pitch * np.dtype(np.float32).itemsize
     if n_rows * row_bytes > strip_bytes:
-        halos = max(_LEAST_HALOS * halo, min(_HALOS * halo, 2 * strip_bytes // row_bytes))
+        halos = max(_HALOS * halo, min(_MOST_HALOS * halo, 2 * strip_bytes // row_bytes))
         n_rows = min(n_rows, max(halos, strip_bytes // _SHARE // row_bytes))
     return n_levels, n_rows, pitch
 

@@ -12,7 +12,7 @@ from numpy.polynomial import polynomial
 
 from siftcli import SiftParams, detection
 from siftcli.kernels.threads import Threads
-from siftcli.sift import duplicates, local_fit
+from siftcli.sift import duplicates, local_filters, local_fit
 from siftcli.sift.extrema import find_extrema
 from siftcli.sift.octave import Strip
 from siftcli.sift.refinement import refine
@@ -197,7 +197,7 @@ def test_least_squares_is_exact_for_a_quadratic():
     patch, filters, sums, weights = local_fit.workspace(1)
     patch.reshape(5, 7, -1)[:3, :, :7] = values
     step, offset = np.empty(3), np.array([0.1, 0.2, -0.3])
-    local_fit.fill_filters(offset, 0.8, filters, 0, sums)
+    local_filters.fill_filters(offset, 0.8, filters, 0, sums)
     value, roundness = local_fit.newton_step(
         patch, offset[2], local_fit.PARABOLA, weights, filters, 0, sums, step
     )
@@ -227,7 +227,7 @@ def test_the_last_fit_is_exact_for_a_polynomial_along_scale(n_planes):
     samples = polynomial.polyval(s, coefficients) - (x - 0.3) ** 2 - 2 * (y + 0.1) ** 2
     patch.reshape(5, 7, -1)[:n_planes, :, :7] = samples
     step, offset = np.empty(3), np.array([0.1, 0.2, 0.0])
-    local_fit.fill_filters(offset, 0.8, filters, 0, sums)
+    local_filters.fill_filters(offset, 0.8, filters, 0, sums)
     local_fit.fill_scale_weights(n_planes, 1.3, weights)
     value, roundness = local_fit.newton_step(patch, 0.0, n_planes, weights, filters, 0, sums, step)
     np.testing.assert_allclose(step, [0.2, -0.3, -values[1] / values[2]], atol=1e-5)

@@ -4,6 +4,7 @@ import numpy as np
 
 from siftcli.kernels.decorators import kernel
 from siftcli.kernels.vectors import (
+    HALF,
     LANES,
     absolute,
     accumulate,
@@ -16,6 +17,8 @@ from siftcli.kernels.vectors import (
     ge_mask,
     lane_numbers,
     load,
+    load_half,
+    low_half,
     maximum,
     minimum,
     odd_lanes,
@@ -29,6 +32,7 @@ from siftcli.kernels.vectors import (
     sum_of_lanes,
     trunc,
     where_greater,
+    zip_halves,
     zip_high,
     zip_low,
 )
@@ -48,7 +52,7 @@ NAMES += [
     "broadcast",
     "arithmetic",
 ]
-NAMES += ["sum_of_lanes", "ge_mask", "count_trailing_zeros"]
+NAMES += ["sum_of_lanes", "ge_mask", "count_trailing_zeros", "zip_halves", "halves"]
 
 
 def _work(x, y, z, out):
@@ -72,6 +76,10 @@ def _work(x, y, z, out):
     store(out, 16 * LANES, splat(sum_of_lanes(b)))
     store(out, 17 * LANES, splat(np.float32(ge_mask(a, b))))
     store(out, 18 * LANES, splat(np.float32(count_trailing_zeros(ge_mask(b, a) & ~1))))
+    first, last = low_half(a), load_half(y, HALF)
+    store(out, 19 * LANES, zip_halves(first, last))
+    store(out, 20 * LANES, where_greater(first, last, fma(first, last, first), minimum(first + last, last)))
+    store(out, 20 * LANES + HALF, sqrt(absolute(last)) * rint(first))
 
 
 def test_a_kernel_does_what_the_plain_functions_say():
