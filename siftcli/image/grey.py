@@ -28,7 +28,7 @@ def plain_grey(decoded: Decoded, dtype: type[np.floating[Any]]) -> NDArray[Any]:
     samples = decoded.samples
     if samples.dtype in (np.uint8, np.uint16) and samples.shape[2] == 1:
         # Rounded once: no quotient of two such numbers lies halfway between two float32.
-        return np.divide(samples[:, :, 0], dtype(decoded.full_scale))
+        return np.asarray(np.divide(samples[:, :, 0], dtype(decoded.full_scale)))
     grey = np.empty(samples.shape[:2], dtype)
     # In double precision, a few rows at a time, to save memory.
     n_rows = max(1, _SAMPLES_AT_ONCE // samples.shape[1])

@@ -1,8 +1,7 @@
-"""The filters of a local fit: its weights times polynomials that are orthogonal under them.
+"""The filters of a local fit (``local_fit.py``): its weights times polynomials, divided by their norms.
 
-With 1, u − m and u² − αu − β along an axis, every coefficient of a fit (``local_fit.py``) is one weighted sum. The
-filters of a fit are float32, from a flat index ``at`` on: three vectors of sixteen, in each a filter along x and
-then one along y, of eight lanes each, the last zero; after them m, α and β along x and along y.
+The filters of a fit are float32, from a flat index ``at`` on: three vectors of sixteen, in each a filter along x
+and then one along y, of eight lanes each, the last zero; after them m, α and β along x and along y.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ N_FILTERS = 4 * LANES
 
 @subroutine
 def fill_filters(offset, spread, filters, at, sums):
-    """Fill in the filters of a fit: weight times polynomial, divided by its norm.
+    """Fill in the filters of a fit.
 
     Those along x are computed in the first eight lanes of a vector, those along y in the others.
 

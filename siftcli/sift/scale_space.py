@@ -36,8 +36,8 @@ STRIP_BYTES = 96 << 20
 _SHARE = 3
 """A larger one has strips of a third of that, or as high as their halos ask for."""
 _HALOS, _MOST_HALOS = 6, 8
-"""Halos in a strip, and up to how many while it is no larger than two whole octaves: of a higher strip a smaller
-part is kept for the next."""
+"""Halos in a strip, and up to how many while it is no larger than two whole octaves: the higher it is, the
+smaller the part that is kept for the next."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
