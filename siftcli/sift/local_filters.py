@@ -1,7 +1,7 @@
 """The filters of a local fit (``local_fit.py``): its weights times polynomials, divided by their norms.
 
-The filters of a fit are float32, from a flat index ``at`` on: three vectors of sixteen, in each a filter along x
-and then one along y, of eight lanes each, the last zero; after them m, α and β along x and along y.
+The filters of a fit are float32, from a flat index ``at`` on: three vectors of sixteen, in each a filter
+along x and then one along y, of eight lanes each, the last zero; after them m, α and β along x and along y.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ the stages. Of what large octaves are made from, a window of rows is held (``row
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -32,7 +33,10 @@ from .octave import Octave, Strip, all_octaves, next_octave
 from .rows import Grey, Window, window_on
 
 STRIP_BYTES = 96 << 20
-"""Size of an octave's levels up to which it is one strip."""
+"""Size of an octave's levels up to which it is one strip; where no octave of the image is larger than
+``_WHOLE_SHARE`` times that, all are."""
+_WHOLE_SHARE = 5 / 3
+"""Strips are often made twice, to describe the keypoints that are chosen; whole octaves stay."""
 _SHARE = 3
 """A larger one has strips of a third of that, or as high as their halos ask for."""
 _HALOS, _MOST_HALOS = 6, 8
@@ -135,7 +139,7 @@ def _works(
     halving = halving_taps(params)
     halo = max(halo, len(halving.at_integers) + 1)
     octaves = all_octaves(image.shape, params)
-    n_rows = [strip_shape(octave, halo, strip_bytes)[1] for octave in octaves] + [0]
+    n_rows = [n for _, n, _ in strip_shapes(octaves, halo, strip_bytes)] + [0]
     source = window_on(image, n_rows[0] + 2 * halo)
     for i, octave in enumerate(octaves):
         height, width = next_octave(octave).shape
@@ -166,21 +170,27 @@ def gaussian_octaves(
         yield replace(strip, levels=strip.levels[:, : strip.shape[0]].copy())
 
 
-def strip_shape(octave: Octave, halo: int, strip_bytes: int = STRIP_BYTES) -> tuple[int, int, int]:
-    """The shape of the levels of an octave's strips: levels, rows, and samples from a row to the next."""
-    n_levels, pitch = octave.n_scales + 3, _pitch(octave.shape[1])
-    n_rows, row_bytes = octave.shape[0], n_levels * pitch * np.dtype(np.float32).itemsize
-    if n_rows * row_bytes > strip_bytes:
+def strip_shapes(
+    octaves: Sequence[Octave], halo: int, strip_bytes: int = STRIP_BYTES
+) -> list[tuple[int, int, int]]:
+    """The shape of the levels of each octave's strips: levels, rows, and samples from a row to the next."""
+    whole = [(octave.n_scales + 3, octave.shape[0], _pitch(octave.shape[1])) for octave in octaves]
+    n_bytes = [math.prod(shape) * np.dtype(np.float32).itemsize for shape in whole]
+    if max(n_bytes, default=0) <= _WHOLE_SHARE * strip_bytes:
+        return whole
+    shapes = []
+    for (n_levels, height, pitch), size in zip(whole, n_bytes, strict=True):
+        row_bytes = size // height
         halos = max(_HALOS * halo, min(_MOST_HALOS * halo, 2 * strip_bytes // row_bytes))
-        n_rows = min(n_rows, max(halos, strip_bytes // _SHARE // row_bytes))
-    return n_levels, n_rows, pitch
+        n_rows = max(halos, strip_bytes // _SHARE // row_bytes) if size > strip_bytes else height
+        shapes.append((n_levels, min(n_rows, height), pitch))
+    return shapes
 
 
 def strips_bytes(shape: tuple[int, ...], params: ScaleSpaceParams, halo: int) -> int:
     """Bytes of the strips of all octaves of an image (H, W), with the rows that they are made from."""
-    n_samples, n_brought = 0, 0
-    for octave in all_octaves(shape, params):
-        n_levels, n_rows, _ = strip_shape(octave, halo)
+    n_samples, n_brought, octaves = 0, 0, all_octaves(shape, params)
+    for octave, (n_levels, n_rows, _) in zip(octaves, strip_shapes(octaves, halo), strict=True):
         n_source = min(octave.shape[0], n_rows + n_brought + 2 * halo)
         n_samples += (n_levels * n_rows + n_source) * octave.shape[1]
         n_brought = n_rows // 2
