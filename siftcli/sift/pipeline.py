@@ -36,7 +36,7 @@ from .octave import Strip, octaves_of
 from .refinement import refine, refinement_halo
 from .rows import Grey, RowSource
 from .scale_space import gaussian_strips, strips_bytes
-from .selection import is_chosen_first, is_described_now, rank, strongest_first
+from .selection import is_chosen_first, likely_chosen, rank, strongest_first
 
 Frames = dict[str, NDArray[Any]]
 """Columns of :class:`Features`, and ``keypoint``, the row of each frame's keypoint among those given."""
@@ -54,6 +54,8 @@ class _Wanted:
     """What :func:`detect` was asked for, the same for every strip."""
 
     params: SiftParams
+    size: tuple[int, int]
+    """(width, height) of the image."""
     orientation: OrientationStage
     allowance: Allowance | None
     with_descriptors: bool
@@ -69,8 +71,8 @@ class _Found:
     strip: Strip
     """Its levels are still there if it is its octave's only one, and keypoints are chosen first."""
     keypoints: Keypoints
-    frames: Frames | None
-    """Those of the keypoints; None where only the chosen ones are described."""
+    frames: Frames
+    """Those of the keypoints that were described before others were chosen."""
     counts: dict[str, int]
     """The number of candidates and how many of them each filter removed."""
 
@@ -120,16 +122,16 @@ def detect(
         adapted = params_for(image, params, pool)
         octaves = partial(gaussian_strips, image, adapted, pool, halo=strip_halo(adapted, orientation))
         allowed = allowance(mask, room, adapted)
-        wanted = _Wanted(adapted, orientation, allowed, with_descriptors, pool, open_strips)
+        wanted = _Wanted(adapted, size, orientation, allowed, with_descriptors, pool, open_strips)
         found = _find_in_octaves(octaves(), wanted)
         if is_chosen_first(params):
-            frames = _concatenated(_frames_of_chosen(found, octaves, wanted, size))
+            frames = _concatenated(_frames_of_chosen(found, octaves, wanted))
             # Of the last keypoint perhaps not all orientations.
             kept = np.argsort(frames["keypoint"], kind="stable")[: params.max_features]
             frames = {name: column[kept] for name, column in frames.items()}
             rows = strongest_first(frames)
         else:
-            frames = _concatenated([f.frames for f in found if f.frames is not None])
+            frames = _concatenated([f.frames for f in found])
             rows, frames["response"] = rank(frames, params, size)
     counts = Counter(candidates=0)
     for f in found:
@@ -155,18 +157,16 @@ def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
         return []
     found: dict[int, list[_Found]] = {}
     before: dict[int, tuple[NDArray[np.float64], NDArray[np.floating]]] = {}
-    is_made_again = False  # whether the strips of large octaves are
     coarser: Callable[[], list[_Found]] = partial(_find_in_octaves, octaves, wanted)
     wanted.open_strips.callback(_close, strips)
     for strip in strips:
         if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
             coarser = wanted.pool.submit(coarser)
         carried, strongest = before.get(strip.number, (NONE_CARRIED, _NONE_ADMITTED))
-        found_here, carried, strongest = _find_in_strip(strip, carried, strongest, is_made_again, wanted)
-        is_made_again |= found_here.frames is None
+        found_here, carried, strongest = _find_in_strip(strip, carried, strongest, wanted)
         before[strip.number] = carried, strongest
         found.setdefault(strip.number, []).append(found_here)
-        if strip.is_whole and found_here.frames is None:
+        if strip.is_whole and is_chosen_first(wanted.params):
             break  # without asking for the next, so that the levels stay
     return [f for number in sorted(found) for f in found[number]] + coarser()
 
@@ -178,13 +178,9 @@ def _close(strips: Generator[Strip, None, None]) -> None:
 
 
 def _find_in_strip(
-    strip: Strip,
-    carried: NDArray[np.float64],
-    strongest: NDArray[np.floating],
-    is_made_again: bool,
-    wanted: _Wanted,
+    strip: Strip, carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
 ) -> tuple[_Found, NDArray[np.float64], NDArray[np.floating]]:
-    """Run the stages on a strip, as far as nothing must be chosen first.
+    """Run the stages on a strip, the last two for keypoints that are wanted, or likely to be.
 
     Also returns what the next strip of the octave needs: refined candidates to be merged with its own, and
     the strongest responses so far.
@@ -194,14 +190,12 @@ def _find_in_strip(
     keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
     allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
     admitted, strongest = _admit(allowed, strongest, params)
-    is_now = is_described_now(strip, len(admitted), params, is_made_again)
-    frames = _described_frames(strip, admitted, wanted) if is_now else None
+    likely = likely_chosen(strip, _columns(admitted), params, wanted.size)
+    frames = _described_frames(strip, admitted.select(likely), wanted)
+    frames["keypoint"] = likely[frames["keypoint"]]
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-    return (
-        _Found(_kept(strip), admitted, frames, {"candidates": len(candidates), **removed}),
-        carried,
-        strongest,
-    )
+    counts = {"candidates": len(candidates), **removed}
+    return _Found(_kept(strip), admitted, frames, counts), carried, strongest
 
 
 def _kept(strip: Strip) -> Strip:
@@ -209,20 +203,19 @@ def _kept(strip: Strip) -> Strip:
     return strip if strip.is_whole else replace(strip, levels=_NO_LEVELS)
 
 
-def _frames_of_chosen(
-    found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted, image_size: tuple[int, int]
-) -> list[Frames]:
+def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted) -> list[Frames]:
     """The frames of the keypoints that are wanted most, with the response by which they were chosen.
 
-    Some are there. An octave of one strip still has its levels; the strips of larger ones are made again.
+    Some are there. Whole octaves still have their levels; strips of larger ones may have to be made again.
     """
-    chosen, number = _chosen(Keypoints.concatenate([f.keypoints for f in found]), wanted.params, image_size)
+    chosen, number = _chosen(Keypoints.concatenate([f.keypoints for f in found]), wanted.params, wanted.size)
     parts = _described_at_once(found, chosen, number)
     is_open = np.ones(len(chosen), bool)
     for part in parts:
         is_open[part["keypoint"]] = False
     described = partial(_frames_of_strip, chosen, is_open, wanted)
-    if any(f.frames is None and not f.strip.is_whole for f in found):
+    large = [f.strip.number for f in found if not f.strip.is_whole]
+    if np.isin(chosen.octave[is_open], large).any():
         with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
             parts += [described(strip) for strip in again]
     results = [wanted.pool.submit(partial(described, f.strip)) for f in found if f.strip.is_whole]
@@ -236,23 +229,27 @@ def _chosen(
 
     Also returns the number of each of the N keypoints among the chosen, (N,), -1 for the others.
     """
-    columns = {"xy": keypoints.xy.astype(np.float32), "scale": keypoints.sigma.astype(np.float32)}
-    rows, response = rank({**columns, "response": keypoints.response}, params, image_size)
+    rows, response = rank(_columns(keypoints), params, image_size)
     rows = rows[: params.max_features]
     number = np.full(len(keypoints), -1)
     number[rows] = np.arange(len(rows))
     return replace(keypoints, response=response).select(rows), number
 
 
+def _columns(keypoints: Keypoints) -> Frames:
+    """What keypoints are ranked by."""
+    xy, scale = keypoints.xy.astype(np.float32), keypoints.sigma.astype(np.float32)
+    return {"xy": xy, "scale": scale, "response": keypoints.response}
+
+
 def _described_at_once(found: list[_Found], chosen: Keypoints, number: NDArray[np.intp]) -> list[Frames]:
     """The frames of chosen keypoints that are there; ``number`` is as of :func:`_chosen`."""
     parts, first = [], 0
     for f in found:
-        if f.frames is not None:
-            numbers = number[first + f.frames["keypoint"]]
-            kept = {name: column[numbers >= 0] for name, column in f.frames.items()}
-            numbers = numbers[numbers >= 0]
-            parts.append({**kept, "response": chosen.response[numbers], "keypoint": numbers})
+        numbers = number[first + f.frames["keypoint"]]
+        kept = {name: column[numbers >= 0] for name, column in f.frames.items()}
+        numbers = numbers[numbers >= 0]
+        parts.append({**kept, "response": chosen.response[numbers], "keypoint": numbers})
         first += len(f.keypoints)
     return parts
 
@@ -360,6 +357,8 @@ def _admit(
 
 def _described_frames(strip: Strip, keypoints: Keypoints, wanted: _Wanted) -> Frames:
     """A strip's keypoints with their orientations and descriptors."""
+    if len(keypoints) == 0:
+        return _no_frames()
     rows, angles = wanted.orientation.assign(strip, keypoints, wanted.params, wanted.pool)
     frames = {**frames_of(keypoints.select(rows), angles), "keypoint": rows}
     if wanted.with_descriptors:

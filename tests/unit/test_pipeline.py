@@ -259,11 +259,11 @@ def test_same_bytes_for_any_height_of_the_strips(all_samples, monkeypatch, prese
         np.testing.assert_array_equal(pipeline.describe(image, given, params).descriptors, given.descriptors)
 
 
-@pytest.mark.parametrize("samples_a_keypoint", [1, 4000, math.inf])
-def test_same_bytes_described_before_the_choice_or_after(all_samples, monkeypatch, samples_a_keypoint):
+@pytest.mark.parametrize("likely", [0, 0.3, 2, 1e6])
+def test_same_bytes_described_before_the_choice_or_after(all_samples, monkeypatch, likely):
     image, params = all_samples["rocket.jpg"][0], SiftParams(max_features=200)
     features = detection.detect(image, params)
-    monkeypatch.setattr(selecting, "_SAMPLES_A_KEYPOINT", samples_a_keypoint)
+    monkeypatch.setattr(selecting, "_LIKELY", likely)
     calls = []
 
     def strips(*given, **options):
@@ -274,7 +274,7 @@ def test_same_bytes_described_before_the_choice_or_after(all_samples, monkeypatc
     again = detection.detect(image, params, threads=2)
     for name in ("xy", "scale", "orientation", "response", "sign", "octave", "descriptors"):
         assert getattr(again, name).tobytes() == getattr(features, name).tobytes()
-    assert calls == ([False] if samples_a_keypoint == 1 else [False, True])
+    assert calls == ([False] if likely >= 2 else [False, True])
 
 
 def test_a_row_of_places_is_none_whatever_the_height_of_the_strips(monkeypatch):
