@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from siftcli.image import read_image
 from siftcli.kernels.vectors import LANES
@@ -15,8 +15,8 @@ from siftcli.sift.octave import Strip
 from siftcli.views.pairs import Pair
 from siftcli.views.planar import Region
 
-# No deadline: the machine may be busy, and kernels are compiled on first use.
-settings.register_profile("siftcli", deadline=None)
+# No deadline, nor one for making the input: the machine may be busy, and kernels are compiled on first use.
+settings.register_profile("siftcli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("siftcli")
 
 HAS_POSELIB = find_spec("poselib") is not None

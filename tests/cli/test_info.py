@@ -6,7 +6,6 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 import pytest
 from photographs import SYDNEY, write_photograph
 from PIL import Image
@@ -110,6 +109,10 @@ def test_focal_lengths_of_another_program(here, capsys):
         {"source": "another program, not known", "n_cameras": 1, "n_images": 1},
         {"source": "guess", "n_cameras": 1, "n_images": 1},
     ]
+
+
+def test_a_database_of_another_program_without_features(here, capsys):
+    pycolmap = pytest.importorskip("pycolmap")
     with pycolmap.Database.open("theirs.db") as theirs:
         camera = pycolmap.Camera.create_from_model_name(0, "PINHOLE", 360.0, 300, 200)
         number = theirs.write_camera(camera)
