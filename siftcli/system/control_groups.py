@@ -37,8 +37,12 @@ def cores_allowed(root: Path = ROOT) -> float | None:
     return min(shares, default=None)
 
 
+@cache
 def memory_allowed(root: Path = ROOT) -> int | None:
-    """The bytes of memory that this process's groups may use; None without a limit."""
+    """The bytes of memory that this process's groups may use; None without a limit.
+
+    They are read once: they are asked for at every image.
+    """
     texts = (
         _text(folder / name)
         for folder in _folders("memory", root)
@@ -47,13 +51,7 @@ def memory_allowed(root: Path = ROOT) -> int | None:
     return min((int(text) for text in texts if text.isdigit()), default=None)
 
 
-@cache
-def _folders(controller: str, root: Path) -> tuple[Path, ...]:
-    """As :func:`_find_folders`, found once: memory is asked for at every image."""
-    return tuple(_find_folders(controller, root))
-
-
-def _find_folders(controller: str, root: Path) -> Iterator[Path]:
+def _folders(controller: str, root: Path) -> Iterator[Path]:
     """The folders of this process's groups that may limit something, and of all groups above them."""
     mounts = list(_mounts(_text(root / "proc/self/mountinfo")))
     for line in _text(root / "proc/self/cgroup").splitlines():

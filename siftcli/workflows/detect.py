@@ -19,7 +19,6 @@ from ..errors import ParameterError, SiftcliError, StorageError
 from ..formats import encode
 from ..image import check_max_image_size
 from ..image.stretch import NO_STRETCH, check_stretch
-from ..io.provenance import settings_text
 from ..io.reading import STANDARD_INPUT
 from ..io.writing import write_inside, write_output
 from ..parallel.processes import LocalPool
@@ -154,7 +153,7 @@ def _outcomes(
     stop: Callable[[], bool],
 ) -> Iterator[Outcome]:
     failed: list[Job] = []
-    settings = settings_text(options.settings)
+    settings = options.settings
     with ExitStack() as stack:
         output = open_output(plan, settings, stack)
         kept, to_do = split(plan, output, settings, check=check)

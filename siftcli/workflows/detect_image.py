@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,13 @@ class DetectionOptions:
     has_stored_frame: bool = False
     """Whether masks are in the frame of the stored pixels."""
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Everything besides the image and its mask that the result depends on, in plain types."""
+    @cached_property
+    def settings(self) -> str:
+        """Everything besides the image and its mask that the result depends on, as of ``settings_text``."""
         names = ("exif_orientation", "max_image_size", "stretch", "page")
         head = {"siftcli": __version__, "params": self._params}
         values = {name: getattr(self, name) for name in names}
-        return {**head, **values, "nodata": plain_nodata(self.nodata)}
+        return settings_text({**head, **values, "nodata": plain_nodata(self.nodata)})
 
     @property
     def _params(self) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def _picture(options: DetectionOptions, job: Job, exif_orientation: str) -> Pict
 def _provenance(options: DetectionOptions, job: Job) -> Provenance | None:
     try:
         mask = None if job.mask is None else FileState.of(job.mask)
-        return Provenance(settings_text(options.settings), FileState.of(job.image.path), mask)
+        return Provenance(options.settings, FileState.of(job.image.path), mask)
     except (OSError, ValueError):
         return None  # the reason is reported when it is read
 
