@@ -60,10 +60,12 @@ def likely_chosen(
     wanted first in the strip, since to make it again takes longer. The arguments are those of :func:`rank`.
     """
     n = len(columns["response"])
-    if not is_chosen_first(params):
+    if params.max_features is None or not is_chosen_first(params):
         return np.arange(n)
-    share = 0.0 if strip.is_whole else (strip.rows[1] - strip.rows[0]) / strip.shape[0]
-    n_likely = math.ceil(_LIKELY * share * (params.max_features or 0))
+    if strip.is_whole:
+        return np.arange(0)
+    share = (strip.rows[1] - strip.rows[0]) / strip.shape[0]
+    n_likely = math.ceil(_LIKELY * share * params.max_features)
     return np.arange(n) if n <= n_likely else np.sort(rank(columns, params, image_size).rows[:n_likely])
 
 
