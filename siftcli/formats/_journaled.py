@@ -141,6 +141,8 @@ class JournaledFile(io.RawIOBase):
     def _page(self, page: int) -> bytearray:
         if page in self.pages:
             return self.pages[page]
+        if page * PAGE_BYTES >= self.committed:
+            return bytearray(PAGE_BYTES)
         data = read_at(self.descriptor, PAGE_BYTES, page * PAGE_BYTES)
         return bytearray(data.ljust(PAGE_BYTES, b"\0"))
 
@@ -209,5 +211,13 @@ def _bad_journal(journal: Path) -> OSError:
 
 
 def _write_at(descriptor: int, changes: dict[int, bytes]) -> None:
+    """Write changes, in the order of their places, at once where one follows the other."""
+    run: list[bytes] = []
+    start = end = 0
     for offset, data in changes.items():
-        write_at(descriptor, data, offset)
+        if offset != end:
+            write_at(descriptor, b"".join(run), start)
+            run, start, end = [], offset, offset
+        run.append(data)
+        end += len(data)
+    write_at(descriptor, b"".join(run), start)

@@ -71,6 +71,7 @@ class ColmapWriter(Closing):
             self.has_frames = "rig_id" in schema.columns(self.connection, "frames")
             self.has_type = "type" in schema.columns(self.connection, "descriptors")
             self._plan_ids()
+        schema.log_ahead(self.connection)
         if old and options.images and self.known.issuperset(options.images):
             check_made_with(path, self.made_with(), options)
 
@@ -150,7 +151,10 @@ class ColmapWriter(Closing):
 
     def close(self) -> None:
         """Close the database."""
-        schema.finish(self.connection)
+        try:
+            schema.end_log(self.path, self.connection)
+        finally:
+            schema.finish(self.connection)
 
     def _record_ids(self) -> None:
         """Record the planned ids together with the first image that is written."""

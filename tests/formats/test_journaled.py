@@ -17,13 +17,14 @@ class KilledError(BaseException):
 
 @pytest.fixture
 def path(tmp_path):
-    (tmp_path / "x").write_bytes(bytes(range(256)) * 40)  # 2.5 pages
+    (tmp_path / "x").write_bytes(bytes(range(256)) * 104)  # 6.5 pages
     return tmp_path / "x"
 
 
 def change(file):
-    """A step: old bytes in two pages, and new ones behind the end."""
-    for offset, data in ((10, b"a" * 20), (PAGE_BYTES - 3, b"bcdefg"), (10_200, b"h" * 9000)):
+    """A step: old bytes in three places, of two pages or one, and new ones behind the end."""
+    changes = (10, b"a" * 20), (PAGE_BYTES - 3, b"bcdefg"), (4 * PAGE_BYTES + 5, b"h"), (26_600, b"i" * 9000)
+    for offset, data in changes:
         file.seek(offset)
         file.write(data)
 
@@ -33,7 +34,7 @@ def test_it_reads_as_it_was_written(path):
     expected = bytearray(path.read_bytes())
     file = JournaledFile(path)
     for step in range(200):
-        offset, n = (int(v) for v in rng.integers(0, 15_000, 2))
+        offset, n = (int(v) for v in rng.integers(0, 31_000, 2))
         if step % 3:
             data = rng.bytes(n)
             file.seek(offset)
