@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ntpath
 import os
 import re
 import signal
@@ -32,8 +33,10 @@ def on(monkeypatch, system, module, **more):
 
 
 def is_fit_for_windows(part):
+    # CPython 3.13 has a function of ntpath instead of the method, which 3.15 has no longer.
+    is_reserved = getattr(ntpath, "isreserved", None) or PureWindowsPath.is_reserved
     return not (
-        re.search(r'[\x00-\x1f<>:"|?*\\/]', part) or part[-1] in ". " or PureWindowsPath(part).is_reserved()
+        re.search(r'[\x00-\x1f<>:"|?*\\/]', part) or part[-1] in ". " or is_reserved(PureWindowsPath(part))
     )
 
 
