@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 MODULES = (
-    "sift.refinement",
+    "sift.least_squares",
     "sift.descriptor",
     "sift.blur",
     "sift.orientation",
     "sift.extrema",
     "matching.tiles",
     "learned.orientation",
+    "sift.lowe",
     "sift.duplicates",
     "sift.selection",
     "sift.noise",
 )
 """The modules whose import compiles all kernels of detection, description and matching, the slowest first."""
 
+_SELDOM = ("sift.lowe",)
+"""Those that are compiled when they are needed, not with the others of their package."""
 _PACKAGE = __name__.partition(".")[0]
 _ALLOCATIONS_BEFORE_COLLECTION = 100_000
 """Numba makes many objects, which live until the kernel is compiled."""
@@ -58,10 +61,11 @@ def compile_package(kernel_module: str) -> bool:
     bool
         Whether it was tried: the kernel may be stored by now.
     """
-    package = kernel_module.removeprefix(f"{_PACKAGE}.").partition(".")[0]
-    modules = [module for module in MODULES if module.partition(".")[0] == package]
+    wanted = kernel_module.removeprefix(f"{_PACKAGE}.")
+    package = wanted.partition(".")[0]
+    modules = [name for name in MODULES if name.partition(".")[0] == package and name not in _SELDOM]
     n_processes = min(usable_cores(), len(modules))
-    if n_processes < 2 or package in _tried or not may_start_processes():
+    if n_processes < 2 or wanted in _SELDOM or package in _tried or not may_start_processes():
         return False
     _tried.add(package)
     n_done = 0

@@ -44,6 +44,26 @@ def _move(offset):
 
 
 @subroutine
+def judged(became, place, contrast, least_roundness):
+    """What finally became of a candidate: if it was kept, it may be too weak, or an edge.
+
+    Parameters
+    ----------
+    became
+        KEPT, UNSTABLE or EDGE.
+    place
+        (5,) float64 x, y, level, value and roundness.
+    contrast, least_roundness
+        Least |DoG|; a keypoint that is less round is an edge.
+    """
+    if became == KEPT and abs(place[3]) < contrast:
+        return LOW_CONTRAST
+    if became == KEPT and not place[4] > least_roundness:
+        return EDGE
+    return became
+
+
+@subroutine
 def is_inside(x, y, level, width, height, n_scales):
     """Whether the sample (x, y) of DoG ``level`` has all its neighbours.
 

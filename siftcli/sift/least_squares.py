@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import allocator, subroutine
+from ..kernels.decorators import allocator, kernel, subroutine
+from ..kernels.parallel_for import parallel_for
 from ..kernels.prefetch import prefetch_square
 from . import local_fit
-from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, moves, note_step
+from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, judged, moves, note_step
 from .local_filters import N_FILTERS, RADIUS, fill_filters
 from .local_fit import PARABOLA, fill_nearest_planes, fill_patch, newton_step
 
@@ -127,3 +128,70 @@ def settle(
             break
         offset[0], offset[1], offset[2] = offset[0] - dx, offset[1] - dy, offset[2] - di
     return UNSTABLE
+
+
+@kernel(
+    "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], float64, float64, float64, float64,"
+    " float64[:, ::1], uint8[::1], float64[:, :, ::1], int64[::1])"
+)
+def settle_each(
+    levels,
+    first_row,
+    height,
+    width,
+    candidates,
+    contrast,
+    least_roundness,
+    window,
+    tolerance,
+    refined,
+    fate,
+    trace,
+    counter,
+):
+    """Refine candidates, as many as are left.
+
+    Parameters
+    ----------
+    levels
+        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
+    first_row, height, width
+        The first of the octave's rows that is there, and its size in samples.
+    candidates
+        (N, 3) int32 DoG index, row of the octave and column.
+    contrast, least_roundness
+        As for ``candidates.judged``.
+    window, tolerance
+        Standard deviation of the weights at level 0, in samples; longest step, in samples and levels, of
+        what has settled.
+    refined
+        (N, 5) float64, filled: x, y, level, value and roundness.
+    fate
+        (N,) uint8, filled: what became of each.
+    trace
+        (N, ``MOST_STEPS``, 9) float64, filled as by ``candidates.note_step``; (1, 0, 9) for none.
+    counter
+        (1,) int64 of the parallel for loop.
+    """
+    work, place = workspace(levels.shape[0] - 3, window), np.empty(refined.shape[1])
+    for n in parallel_for(counter, len(candidates)):
+        i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
+        prefetch_patch(levels, first_row, height, width, candidates, n + 1)
+        became = settle(
+            levels,
+            first_row,
+            height,
+            width,
+            i,
+            y,
+            x,
+            window,
+            tolerance,
+            least_roundness,
+            work,
+            place,
+            trace[n if n < len(trace) else 0],
+        )
+        fate[n] = judged(became, place, contrast, least_roundness)
+        for column in range(len(place)):
+            refined[n, column] = place[column]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import allocator, subroutine
-from .candidates import KEPT, MAX_MOVES, UNSTABLE, is_inside, moves, note_step
+from ..kernels.decorators import allocator, kernel, subroutine
+from ..kernels.parallel_for import parallel_for
+from .candidates import KEPT, MAX_MOVES, UNSTABLE, is_inside, judged, moves, note_step
 
 
 @allocator
@@ -156,3 +157,34 @@ def _refit_position(plane, offset):
     dx, dy = (xy * gy - yy * gx) / determinant, (xy * gx - xx * gy) / determinant
     if determinant > 0 and abs(dx) <= 1 and abs(dy) <= 1:
         offset[0], offset[1] = dx, dy
+
+
+@kernel(
+    "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], float64, float64,"
+    " float64[:, ::1], uint8[::1], float64[:, :, ::1], int64[::1])"
+)
+def interpolate_each(
+    levels,
+    first_row,
+    height,
+    width,
+    candidates,
+    contrast,
+    least_roundness,
+    refined,
+    fate,
+    trace,
+    counter,
+):
+    """Refine candidates, as many as are left.
+
+    The arguments are those of ``least_squares.settle_each`` of the same names.
+    """
+    work, place = workspace(), np.empty(refined.shape[1])
+    for n in parallel_for(counter, len(candidates)):
+        i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
+        steps = trace[n if n < len(trace) else 0]
+        became = interpolate(levels, first_row, height, width, i, y, x, work, place, steps)
+        fate[n] = judged(became, place, contrast, least_roundness)
+        for column in range(len(place)):
+            refined[n, column] = place[column]

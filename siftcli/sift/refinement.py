@@ -13,14 +13,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.decorators import kernel
-from ..kernels.parallel_for import parallel_for
 from ..kernels.threads import Threads
 from ..params import KeypointParams
-from . import least_squares, lowe
 from .candidates import EDGE, KEPT, LOW_CONTRAST, MAX_MOVES, STEP_COLUMNS, UNSTABLE
 from .duplicates import NONE_CARRIED, merge_duplicates
 from .keypoints import Keypoints
+from .least_squares import settle_each
 from .octave import Strip
 from .response import border_factor, least_roundness, response_of, stability_of
 
@@ -110,17 +108,16 @@ def refine_each(
     """
     refined, fate = np.empty((len(candidates), 5)), np.empty(len(candidates), np.uint8)
     place = strip.levels, strip.first_row, *strip.shape
-    limits = (
-        params.refinement == "lowe",
-        least_value(strip, params),
-        least_roundness(params),
-        params.fit_window * strip.sigma,
-        params.fit_tolerance or math.inf,
-    )
+    limits: tuple[float, ...] = (least_value(strip, params), least_roundness(params))
+    if params.refinement == "lowe":
+        from .lowe import interpolate_each as fill  # late: its kernel, which few need, is compiled then
+    else:
+        limits += (params.fit_window * strip.sigma, params.fit_tolerance or math.inf)
+        fill = settle_each
     threads.over_keypoints(
         len(candidates),
         len(candidates) * _SAMPLES_PER_CANDIDATE,
-        lambda counter: _refine(*place, candidates, *limits, refined, fate, trace, counter),
+        lambda counter: fill(*place, candidates, *limits, refined, fate, trace, counter),
     )
     return refined, fate
 
@@ -142,84 +139,3 @@ def scored(
     # Rounded, so that the last bit does not decide whether a mirrored keypoint is kept as well.
     stability = (stability_of(value, roundness, sigma, contrast, params) * factor).astype(np.float32)
     return keypoints, stability
-
-
-@kernel(
-    "void(float32[:, :, ::1], int64, int64, int64, int32[:, ::1], boolean, float64, float64, float64,"
-    " float64, float64[:, ::1], uint8[::1], float64[:, :, ::1], int64[::1])"
-)
-def _refine(
-    levels,
-    first_row,
-    height,
-    width,
-    candidates,
-    is_lowe,
-    contrast,
-    least_roundness,
-    window,
-    tolerance,
-    refined,
-    fate,
-    trace,
-    counter,
-):
-    """Refine candidates, as many as are left.
-
-    Parameters
-    ----------
-    levels
-        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
-    first_row, height, width
-        The first of the octave's rows that is there, and its size in samples.
-    candidates
-        (N, 3) int32 DoG index, row of the octave and column.
-    is_lowe
-        Whether to refine Lowe's way.
-    contrast
-        Least |DoG|.
-    least_roundness
-        A keypoint that is less round is an edge.
-    window, tolerance
-        Least squares: standard deviation of the weights at level 0, in samples; longest step, in samples and
-        levels, of what has settled.
-    refined
-        (N, 5) float64, filled: x, y, level, value and roundness.
-    fate
-        (N,) uint8, filled: what became of each.
-    trace
-        (N, ``MOST_STEPS``, 9) float64, filled as by ``candidates.note_step``; (1, 0, 9) for none.
-    counter
-        (1,) int64 of the parallel for loop.
-    """
-    quadratic, fits = lowe.workspace(), least_squares.workspace(levels.shape[0] - 3, window)
-    place = np.empty(refined.shape[1])
-    for n in parallel_for(counter, len(candidates)):
-        i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
-        steps = trace[n if n < len(trace) else 0]
-        if is_lowe:
-            became = lowe.interpolate(levels, first_row, height, width, i, y, x, quadratic, place, steps)
-        else:
-            least_squares.prefetch_patch(levels, first_row, height, width, candidates, n + 1)
-            became = least_squares.settle(
-                levels,
-                first_row,
-                height,
-                width,
-                i,
-                y,
-                x,
-                window,
-                tolerance,
-                least_roundness,
-                fits,
-                place,
-                steps,
-            )
-        if became == KEPT and abs(place[3]) < contrast:
-            became = LOW_CONTRAST
-        elif became == KEPT and not place[4] > least_roundness:
-            became = EDGE
-        fate[n] = became
-        for column in range(len(place)):
-            refined[n, column] = place[column]

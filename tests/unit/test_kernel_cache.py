@@ -284,7 +284,7 @@ def test_a_library_starts_no_processes(monkeypatch):
 @pytest.mark.parametrize("reason", [OSError("no semaphores"), RuntimeError("a process died"), None])
 def test_what_processes_cannot_compile_is_left_to_this_one(monkeypatch, reason):
     def side_by_side(modules, n_processes):
-        assert {"sift.blur", "sift.refinement"} <= set(modules)
+        assert {"sift.blur", "sift.least_squares"} <= set(modules)
         assert (n_processes, {module.partition(".")[0] for module in modules}) == (2, {"sift"})
         yield ahead.Done(modules[0], 1, 0.5)
         if reason is not None:
@@ -297,6 +297,20 @@ def test_what_processes_cannot_compile_is_left_to_this_one(monkeypatch, reason):
     assert ahead.compile_package("siftcli.sift.blur")
     assert not ahead.compile_package("siftcli.sift.extrema")  # once
     assert not ahead.compile_package("siftcli.matching.tiles")  # one module alone
+
+
+def test_what_few_need_is_not_compiled_beside(monkeypatch):
+    def side_by_side(modules, n_processes):
+        assert "sift.lowe" in ahead.MODULES
+        assert "sift.lowe" not in modules
+        yield None
+
+    monkeypatch.setattr(ahead, "side_by_side", side_by_side)
+    monkeypatch.setattr(ahead, "may_start_processes", lambda: True)
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    monkeypatch.setattr(ahead, "_tried", set())
+    assert not ahead.compile_package("siftcli.sift.lowe")
+    assert ahead.compile_package("siftcli.sift.blur")
 
 
 @pytest.mark.parametrize(
