@@ -49,6 +49,15 @@ def test_an_image_turned_or_mirrored_has_the_same(path):
     assert {share_of(np.ascontiguousarray(view)) for view in views} == {share_of(image)}
 
 
+@pytest.mark.parametrize("shape", [(2001, 1900), (1902, 2200), (9, 500_000), (10, 900_001)])
+def test_of_a_large_image_fewer_values_tell_it_and_turned_it_has_the_same(shape):
+    image = noisy(np.full(shape, 0.5), 0.5)
+    share = share_of(image)
+    assert share == pytest.approx(0.5, rel=0.01)
+    views = [np.rot90(image), np.rot90(image, 2), image.T, image[::-1]]
+    assert {share_of(np.ascontiguousarray(view)) for view in views} == {share}
+
+
 def test_the_threshold_follows_the_noise_between_its_limits():
     smooth = texture((160, 200), smoothness=4.0)
     thresholds = [

@@ -67,7 +67,7 @@ def test_the_same_bytes_as_of_the_array(monkeypatch, n_rows, strip_bytes, option
     assert rows.n_read == rows.n_passes * len(image)
 
 
-@pytest.mark.parametrize("shape", [(5, 9), (64, 33), (65, 40), (66, 20), (67, 20)])
+@pytest.mark.parametrize("shape", [(5, 9), (64, 33), (65, 40), (66, 20), (67, 20), (1900, 1752)])
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 64])
 def test_the_noise_of_rows_is_that_of_the_array(shape, n_rows):
     image = texture(shape)
