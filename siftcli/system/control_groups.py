@@ -25,8 +25,12 @@ class _Mount(NamedTuple):
     point: PurePosixPath
 
 
+@cache
 def cores_allowed(root: Path = ROOT) -> float | None:
-    """The cores' worth of time that this process may use in a while, such as 1.5; None without a limit."""
+    """The cores' worth of time that this process may use in a while, such as 1.5; None without a limit.
+
+    It is read once, as the memory is.
+    """
     shares = []
     for folder in _folders("cpu", root):
         quota, _, period = _text(folder / "cpu.max").partition(" ")
