@@ -7,6 +7,8 @@ and changes no result.
 
 from __future__ import annotations
 
+import math
+
 from .decorators import subroutine
 from .vectors import LANES, prefetch
 
@@ -36,8 +38,10 @@ def prefetch_square(levels, level, first_row, height, width, x, y, radius):
     if not (abs(x) + abs(y) < _FAR and radius <= _LARGEST_RADIUS):  # NaN fails as well
         return
     n_rows, pitch = levels.shape[1:]
-    top, bottom = max(first_row, int(y - radius)), min(first_row + n_rows, height, int(y + radius) + 2)
+    top, bottom = max(first_row, int(y - radius)), min(first_row + n_rows, height, math.ceil(y + radius) + 1)
     left, right = max(0, int(x - radius)), min(width - 1, int(x + radius + 1))
     for row in range(top, bottom):
-        for column in range(left, right + LANES, LANES):
-            prefetch(levels, (level * n_rows + row - first_row) * pitch + column)
+        at = (level * n_rows + row - first_row) * pitch
+        for column in range(left, right, LANES):
+            prefetch(levels, at + column)
+        prefetch(levels, at + right)  # often of the line before

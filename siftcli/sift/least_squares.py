@@ -105,6 +105,10 @@ def settle(
         note_step(trace, n_fits, here, (place[3], place[4]), step, 3)
         if not place[4] > least_roundness:
             return EDGE if place[4] > 0 else UNSTABLE
+        if n_fits == 0:  # the last fit, in most cases one after the next, goes through further planes
+            for other in range(levels.shape[0]):
+                if not level - 1 <= other <= level + 2:
+                    prefetch_square(levels, other, first_row, height, width, x, y, RADIUS)
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
         if length <= tolerance:
             n_planes = fill_nearest_planes(

@@ -129,14 +129,16 @@ def fill_scale_weights(n_planes, position, weights):
         (3, 5) float32, flat, filled: of the value, of the slope and of the curvature.
     """
     for k in range(n_planes):
-        value, slope, bend = 1.0, 0.0, 0.0
+        value, slope, bend, norm = 1.0, 0.0, 0.0, 1.0
         for j in range(n_planes):
             if j != k:
-                factor, change = (position - j) / (k - j), 1 / (k - j)
-                bend = bend * factor + 2 * slope * change
-                slope = slope * factor + value * change
-                value *= factor
-        weights[k], weights[MOST_PLANES + k], weights[2 * MOST_PLANES + k] = value, slope, bend
+                bend = bend * (position - j) + 2 * slope
+                slope = slope * (position - j) + value
+                value *= position - j
+                norm *= k - j
+        share = 1 / norm
+        weights[k] = value * share
+        weights[MOST_PLANES + k], weights[2 * MOST_PLANES + k] = slope * share, bend * share
 
 
 @inlined
