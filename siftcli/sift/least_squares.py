@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import allocator, kernel, subroutine
+from ..kernels.decorators import allocator, inlined, kernel, subroutine
 from ..kernels.parallel_for import parallel_for
 from ..kernels.prefetch import prefetch_square
 from . import local_fit
@@ -55,7 +55,7 @@ def prefetch_patch(levels, first_row, height, width, candidates, n):
             prefetch_square(levels, level, first_row, height, width, x, y, RADIUS)
 
 
-@subroutine
+@inlined
 def settle(
     levels, first_row, height, width, level, y, x, window, tolerance, least_roundness, work, place, trace
 ):

@@ -31,7 +31,7 @@ N_FILTERS = 4 * LANES
 """Room for the filters of a fit."""
 
 
-@subroutine
+@inlined
 def fill_filters(offset, spread, filters, at, sums):
     """Fill in the filters of a fit.
 

@@ -56,7 +56,7 @@ def workspace(n):
 # --- samples ------------------------------------------------------------------------------------
 
 
-@subroutine
+@inlined
 def fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch):
     """Fill a patch with DoG values around a sample; outside the octave its edge is repeated.
 
@@ -90,7 +90,7 @@ def fill_patch(levels, first_row, height, width, lowest, n_planes, y, x, patch):
                 patch[to + column] = levels[lowest + s + 1, at_y, at_x] - levels[lowest + s, at_y, at_x]
 
 
-@subroutine
+@inlined
 def fill_nearest_planes(levels, first_row, height, width, level, y, x, scale_offset, patch, weights):
     """Fill a patch with the five nearest planes, or all there are, and their weights at a scale.
 
@@ -115,7 +115,7 @@ def fill_nearest_planes(levels, first_row, height, width, level, y, x, scale_off
     return n_planes
 
 
-@subroutine
+@inlined
 def fill_scale_weights(n_planes, position, weights):
     """Fill in the weights of planes for a polynomial's value, slope and curvature along scale (Lagrange).
 
@@ -156,7 +156,7 @@ def _in_each(value):
 # --- the step -----------------------------------------------------------------------------------
 
 
-@subroutine
+@inlined
 def newton_step(patch, scale_offset, n_planes, weights, filters, at, sums, step):
     """Newton's step from the point of the fit to the extremum of the quadratics fitted there.
 
@@ -245,7 +245,7 @@ def _broadcast(array, at):
     return low_half(broadcast(array, at))
 
 
-@subroutine
+@inlined
 def _solve(values, slopes, bends, filters, at, sums, step):
     """Newton's step from the sums over y.
 
