@@ -55,6 +55,17 @@ def prefetch_patch(levels, first_row, height, width, candidates, n):
             prefetch_square(levels, level, first_row, height, width, x, y, RADIUS)
 
 
+@subroutine
+def _prefetch_further(levels, first_row, height, width, level, y, x):
+    """Prefetch what the last fit, in most cases the one after the next, reads beyond the planes of the others.
+
+    The arguments are those of :func:`settle`.
+    """
+    for other in range(levels.shape[0]):
+        if not level - 1 <= other <= level + 2:
+            prefetch_square(levels, other, first_row, height, width, x, y, RADIUS)
+
+
 @inlined
 def settle(
     levels, first_row, height, width, level, y, x, window, tolerance, least_roundness, work, place, trace
@@ -105,10 +116,8 @@ def settle(
         note_step(trace, n_fits, here, (place[3], place[4]), step, 3)
         if not place[4] > least_roundness:
             return EDGE if place[4] > 0 else UNSTABLE
-        if n_fits == 0:  # the last fit, in most cases one after the next, goes through further planes
-            for other in range(levels.shape[0]):
-                if not level - 1 <= other <= level + 2:
-                    prefetch_square(levels, other, first_row, height, width, x, y, RADIUS)
+        if n_fits == 0:
+            _prefetch_further(levels, first_row, height, width, level, y, x)
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
         if length <= tolerance:
             n_planes = fill_nearest_planes(

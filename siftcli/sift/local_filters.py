@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import inlined, subroutine
+from ..kernels.decorators import inlined
 from ..kernels.vector_math import gaussian
 from ..kernels.vectors import (
     HALF,

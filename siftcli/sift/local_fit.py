@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.decorators import allocator, inlined, subroutine
+from ..kernels.decorators import allocator, inlined
 from ..kernels.vectors import (
     HALF,
     LANES,
