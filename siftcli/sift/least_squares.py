@@ -56,12 +56,12 @@ def prefetch_patch(levels, first_row, height, width, candidates, n):
 
 
 @subroutine
-def _prefetch_further(levels, first_row, height, width, level, y, x):
-    """Prefetch what the last fit, in most cases the one after the next, reads beyond the planes of the others.
+def _prefetch_further(n_fits, levels, first_row, height, width, level, y, x):
+    """After the first fit, prefetch what the last reads, in most cases the one after the next, and no other.
 
-    The arguments are those of :func:`settle`.
+    The other arguments are those of :func:`settle`.
     """
-    for other in range(levels.shape[0]):
+    for other in range(levels.shape[0] if n_fits == 0 else 0):
         if not level - 1 <= other <= level + 2:
             prefetch_square(levels, other, first_row, height, width, x, y, RADIUS)
 
@@ -116,8 +116,7 @@ def settle(
         note_step(trace, n_fits, here, (place[3], place[4]), step, 3)
         if not place[4] > least_roundness:
             return EDGE if place[4] > 0 else UNSTABLE
-        if n_fits == 0:
-            _prefetch_further(levels, first_row, height, width, level, y, x)
+        _prefetch_further(n_fits, levels, first_row, height, width, level, y, x)
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
         if length <= tolerance:
             n_planes = fill_nearest_planes(
