@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.decorators import kernel, subroutine
+from ..kernels.decorators import inlined, kernel, subroutine
 from ..kernels.parallel_for import parallel_for
 from ..kernels.prefetch import prefetch_square
 from ..kernels.threads import Threads
@@ -116,7 +116,7 @@ def _smoothing_taps(n_bins: int, n_passes: int) -> NDArray[np.float32]:
     return taps.astype(np.float32)
 
 
-@subroutine
+@inlined
 def _share_row(level, at, n, neighbours, row_weight, weights, bins_per_radian, bins, lower, upper):
     """Share each of a row's gradients between two bins.
 
