@@ -265,6 +265,7 @@ def test_detect_and_match_take_the_orientation():
     detect = CliRunner().invoke(siftcli, ["detect", str(CAMERA), "--orientation", "learned", "--json"])
     assert json.loads(detect.stdout)["params"]["orientation"] == "learned"
     arguments = ["match", str(CAMERA), "--rotate", "40", "--orientation", "learned", "--json"]
+    arguments += ["--model", "similarity"]  # without PoseLib too
     match = json.loads(CliRunner().invoke(siftcli, arguments).stdout)
     assert abs(match["rotation_recovered_deg"] - 40) < 0.05
     assert match["precision"] > 0.95
