@@ -61,7 +61,7 @@ def test_wrong_usage(folder, monkeypatch, command, message):
     monkeypatch.chdir(folder)
     before = sorted(path.name for path in folder.iterdir())
     found = outcome(command)
-    if "PoseLib" in found[1]:
+    if "package poselib" in found[1]:
         pytest.importorskip("poselib")  # the models of match need it, and it is asked for first
     assert found == (2, f"{message}\n")
     assert sorted(path.name for path in folder.iterdir()) == before
