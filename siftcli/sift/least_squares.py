@@ -57,9 +57,9 @@ def prefetch_patch(levels, first_row, height, width, candidates, n):
 
 @subroutine
 def _prefetch_further(n_fits, levels, first_row, height, width, level, y, x):
-    """After the first fit, prefetch what the last reads, in most cases the one after the next, and no other.
+    """Prefetch, after the first fit, the planes that the last one reads and no other; after others, nothing.
 
-    The other arguments are those of :func:`settle`.
+    ``n_fits`` were made before this one; the other arguments are those of :func:`settle`.
     """
     for other in range(levels.shape[0] if n_fits == 0 else 0):
         if not level - 1 <= other <= level + 2:
@@ -77,18 +77,10 @@ def settle(
 
     Parameters
     ----------
-    levels
-        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
-    first_row, height, width
-        The first of the octave's rows that is there, and its size in samples.
+    levels, first_row, height, width, window, tolerance, least_roundness
+        As for :func:`settle_each`.
     level, y, x
         The candidate: DoG index, row of the octave, column.
-    window
-        As for :func:`workspace`.
-    tolerance
-        Longest step, in samples and levels, after which the keypoint has settled.
-    least_roundness
-        A keypoint that is less round is an edge.
     work
         From :func:`workspace`.
     place
