@@ -155,6 +155,20 @@ def store_integers(_context, array, at, vector):
 
 
 @intrinsic
+def store_doubles(_context, array, at, vector):
+    """A conversion to float64 and a store of 16 of them, aligned to 8 bytes."""
+
+    def build(context, builder, signature, values):
+        array, at, vector = values
+        kind = ir.VectorType(ir.DoubleType(), LANES)
+        address = _address(context, builder, signature.args[0], array, at, kind)
+        builder.store(builder.fpext(vector, kind), address, align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), build
+
+
+@intrinsic
 def store_index(_context, array, at, row, pitch, column):
     """Row·pitch + column of 16 lanes as int32, and a store aligned to 4 bytes."""
 
@@ -191,10 +205,10 @@ def accumulate(_context, array, at, value):
     def build(context, builder, signature, values):
         array, at, value = values
         address = _address(context, builder, signature.args[0], array, at, ir.DoubleType())
-        builder.store(builder.fadd(builder.load(address), builder.fpext(value, ir.DoubleType())), address)
+        builder.store(builder.fadd(builder.load(address), value), address)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, types.float32), build
+    return types.void(array, types.int64, types.float64), build
 
 
 @intrinsic

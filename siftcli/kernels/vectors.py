@@ -51,6 +51,7 @@ __all__ = [
     "splat",
     "sqrt",
     "store",
+    "store_doubles",
     "store_index",
     "store_integers",
     "store_nontemporal",
@@ -116,6 +117,12 @@ def store_integers(array, at, vector):
 
 
 @intrinsic
+def store_doubles(array, at, vector):
+    """Write a vector to an ``array`` of float64."""
+    array.reshape(-1)[at : at + LANES] = vector
+
+
+@intrinsic
 def store_index(array, at, row, pitch, column):
     """Write sixteen flat indices, row·pitch + column, to an ``array`` of int32.
 
@@ -132,7 +139,7 @@ def copy_two(source, at, target, to):
 
 @intrinsic
 def accumulate(array, at, value):
-    """Add a float32 ``value`` to the number ``at`` of an ``array`` of float64."""
+    """Add a float64 ``value`` to the number ``at`` of an ``array`` of float64."""
     array.reshape(-1)[at] += value
 
 

@@ -15,6 +15,7 @@ from siftcli.kernels.decorators import kernel
 from siftcli.kernels.threads import Threads
 from siftcli.kernels.vectors import LANES, load, store
 from siftcli.sift import descriptor, orientation
+from siftcli.sift.histogram_peaks import peaks
 from siftcli.sift.keypoints import Keypoints
 from siftcli.sift.octave import Strip
 from siftcli.sift.scale_space import gaussian_octaves
@@ -149,10 +150,10 @@ def test_upright_and_the_limit_on_orientations():
 
 
 def test_two_equal_bins_give_one_peak_between_them():
-    angles, heights = np.empty(4), np.empty(4)
-    histogram = np.zeros(36)
-    histogram[[8, 9, 10, 11]] = 1.0, 5.0, 5.0, 1.0
-    assert orientation._peaks(histogram, 0.8, angles, heights) == 1
+    angles, heights, n_bins = np.empty(4), np.empty(4), 36
+    histogram = np.zeros(n_bins + 2 * LANES, np.float32)
+    histogram[LANES + np.array([8, 9, 10, 11])] = 1.0, 5.0, 5.0, 1.0
+    assert peaks(histogram, np.empty(n_bins, np.int64), 0.8, angles, heights) == 1
     assert angles[0] == pytest.approx(9.5 * math.pi / 18)
 
 

@@ -27,6 +27,7 @@ from siftcli.kernels.vectors import (
     splat,
     sqrt,
     store,
+    store_doubles,
     store_index,
     store_integers,
     sum_of_lanes,
@@ -109,20 +110,27 @@ def _write(x, indices, numbers, sums, copy, count):
     whole = trunc(absolute(load(x, 0)))
     store_index(indices, 1, whole, 1000, whole)
     store_integers(numbers, LANES, whole)
-    accumulate(sums, 2, np.float32(0.5))
+    accumulate(sums, 2, 0.5)
+    store_doubles(sums, 4, load(x, 0))
     copy_two(x, 3, copy, 1)
     sums[0] = atomic_add(count, 5)
 
 
 def test_what_is_written_is_what_the_plain_functions_write():
-    arrays = np.zeros(20, np.int32), np.zeros((3, LANES), np.uint8), np.ones(4), np.zeros(4, np.float32)
+    arrays = (
+        np.zeros(20, np.int32),
+        np.zeros((3, LANES), np.uint8),
+        np.ones(4 + LANES),
+        np.zeros(4, np.float32),
+    )
     count = np.array([7])
     _write(A, *arrays, count)
     indices, numbers, sums, copy = arrays
     whole = np.trunc(np.abs(A)).astype(int)
     np.testing.assert_array_equal(indices[1 : 1 + LANES], 1001 * whole)
     np.testing.assert_array_equal(numbers[1], whole)
-    assert sums.tolist() == [7, 1, 1.5, 1]
+    assert sums[:4].tolist() == [7, 1, 1.5, 1]
+    np.testing.assert_array_equal(sums[4:], A)
     assert count[0] == 12
     np.testing.assert_array_equal(copy, [0, A[3], A[4], 0])
     assert not numbers[[0, 2]].any()
