@@ -26,12 +26,13 @@ from ..params import SiftParams
 from ..sift.candidates import MOST_STEPS, STEP_COLUMNS
 from ..sift.descriptor import describe_frames
 from ..sift.extrema import find_extrema
+from ..sift.frame_columns import frames_of
 from ..sift.local_filters import SIDE
 from ..sift.noise import params_for
 from ..sift.octave import Strip, octaves_of
 from ..sift.orientation import histogram_stage
 from ..sift.patch import GRID, LINE, SAMPLES_PER_CELL
-from ..sift.pipeline import frames_of, strip_halo
+from ..sift.pipeline import strip_halo
 from ..sift.refinement import refine, refine_each
 from ..sift.scale_space import gaussian_strips
 from .cases import Bytes
@@ -160,7 +161,7 @@ def _run(samples: NDArray[np.float32], params: SiftParams, pool: Threads, count:
             keypoints, _, _ = refine(strip, candidates, params, pool)
         with clock.of(ORIENTATIONS):
             rows, angles = stage.assign(strip, keypoints, params, pool)
-        frames = frames_of(keypoints.select(rows), angles)
+        frames = frames_of(keypoints, rows, angles)
         with clock.of(DESCRIPTORS):
             given = frames["xy"], frames["scale"], frames["orientation"]
             describe_frames(strip, *given, params, pool)

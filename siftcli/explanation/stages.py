@@ -19,6 +19,7 @@ from ..sift.candidates import KEPT, MOST_STEPS, STEP_COLUMNS
 from ..sift.descriptor import DescriptorTrace, describe_frames, descriptor_radius
 from ..sift.duplicates import merge_duplicates
 from ..sift.extrema import least_samples
+from ..sift.frame_columns import frames_of
 from ..sift.keypoints import Keypoints
 from ..sift.masking import allowance, least_around
 from ..sift.noise import params_for
@@ -26,7 +27,6 @@ from ..sift.octave import Strip
 from ..sift.orientation import assign_orientations
 from ..sift.orientation_trace import OrientationTrace, first_sample
 from ..sift.patch import GRID, LINE
-from ..sift.pipeline import frames_of
 from ..sift.refinement import refine_each, scored
 from ..sift.response import border_factor
 from ..sift.selection import rank
@@ -184,7 +184,7 @@ def _frames(
     sigma = float(keypoint.sigma[0] / strip.step)
     oriented = OrientationTrace.room_for(1, params, sigma)
     which, angles = assign_orientations(strip, keypoint, params, threads, oriented)
-    columns = frames_of(keypoint.select(which), angles)
+    columns = frames_of(keypoint, which, angles)
     frames = columns["xy"], columns["scale"], columns["orientation"]
     trace = DescriptorTrace.room_for(len(which), params)
     stored = describe_frames(strip, *frames, params, threads, trace)

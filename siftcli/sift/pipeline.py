@@ -28,6 +28,7 @@ from .candidates import MAX_OFFSET
 from .descriptor import describe_frames, descriptor_radius
 from .duplicates import NONE_CARRIED
 from .extrema import find_extrema
+from .frame_columns import Frames, concatenated, frames_of, no_frames, select_frames
 from .keypoints import Keypoints, OrientationStage
 from .local_filters import RADIUS
 from .masking import Allowance, allowance
@@ -37,9 +38,6 @@ from .refinement import refine, refinement_halo
 from .rows import Grey, RowSource
 from .scale_space import gaussian_strips, strips_bytes
 from .selection import is_chosen_first, likely_chosen, rank, strongest_first
-
-Frames = dict[str, NDArray[Any]]
-"""Columns of :class:`Features`, and ``keypoint``, the row of each frame's keypoint among those given."""
 
 _Octaves = Iterator[Generator[Strip, None, None]]
 
@@ -125,20 +123,20 @@ def detect(
         wanted = _Wanted(adapted, size, orientation, allowed, with_descriptors, pool, open_strips)
         found = _find_in_octaves(octaves(), wanted)
         if is_chosen_first(params):
-            frames = _concatenated(_frames_of_chosen(found, octaves, wanted))
+            frames = _frames_of_chosen(found, octaves, wanted)
             # Of the last keypoint perhaps not all orientations.
             kept = np.argsort(frames["keypoint"], kind="stable")[: params.max_features]
-            frames = {name: column[kept] for name, column in frames.items()}
+            frames = select_frames(frames, kept)
             rows = strongest_first(frames)
         else:
-            frames = _concatenated([f.frames for f in found])
+            frames = concatenated([f.frames for f in found])
             rows, frames["response"] = rank(frames, params, size)
     counts = Counter(candidates=0)
     for f in found:
         counts.update(f.counts)
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
     del frames["keypoint"]
-    fields: dict[str, Any] = {name: column[rows[: params.max_features]] for name, column in frames.items()}
+    fields: dict[str, Any] = select_frames(frames, rows[: params.max_features])
     for column in fields.values():
         column.flags.writeable = False  # features keep an array that cannot change as it is
     fields |= {
@@ -191,8 +189,7 @@ def _find_in_strip(
     allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
     admitted, strongest = _admit(allowed, strongest, params)
     likely = likely_chosen(strip, _columns(admitted), params, wanted.size)
-    frames = _described_frames(strip, admitted.select(likely), wanted)
-    frames["keypoint"] = likely[frames["keypoint"]]
+    frames = _described(strip, _oriented(strip, admitted, likely, wanted), wanted)
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
     counts = {"candidates": len(candidates), **removed}
     return _Found(_kept(strip), admitted, frames, counts), carried, strongest
@@ -203,7 +200,7 @@ def _kept(strip: Strip) -> Strip:
     return strip if strip.is_whole else replace(strip, levels=_NO_LEVELS)
 
 
-def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted) -> list[Frames]:
+def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted) -> Frames:
     """The frames of the keypoints that are wanted most, with the response by which they were chosen.
 
     Some are there. Whole octaves still have their levels; strips of larger ones may have to be made again.
@@ -213,13 +210,28 @@ def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wan
     is_open = np.ones(len(chosen), bool)
     for part in parts:
         is_open[part["keypoint"]] = False
-    described = partial(_frames_of_strip, chosen, is_open, wanted)
+
+    def oriented(strip: Strip) -> Frames:
+        here = np.flatnonzero(is_open & (chosen.octave == strip.number) & strip.contains(chosen.xy))
+        by_row = here[np.argsort(chosen.xy[here, 1])]  # neighbours share what is in the cache
+        return _oriented(strip, chosen, by_row, wanted)
+
     large = [f.strip.number for f in found if not f.strip.is_whole]
     if np.isin(chosen.octave[is_open], large).any():
         with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
-            parts += [described(strip) for strip in again]
-    results = [wanted.pool.submit(partial(described, f.strip)) for f in found if f.strip.is_whole]
-    return parts + [result() for result in results]
+            parts += [_described(strip, oriented(strip), wanted) for strip in again]
+    whole = [f.strip for f in found if f.strip.is_whole]
+    rest = wanted.pool.each(oriented, whole)
+    last = _last_wanted([*parts, *rest], wanted.params.max_features)
+    rest = [select_frames(frames, frames["keypoint"] <= last) for frames in rest]
+    parts += wanted.pool.each(lambda strip, frames: _described(strip, frames, wanted), whole, rest)
+    return concatenated(parts)
+
+
+def _last_wanted(parts: list[Frames], n: int | None) -> int | float:
+    """The last keypoint of the first ``n`` frames, in the order of the numbers of their keypoints."""
+    numbers = np.concatenate([np.empty(0, np.intp), *(part["keypoint"] for part in parts)])
+    return math.inf if n is None or len(numbers) <= n else int(np.partition(numbers, n - 1)[n - 1])
 
 
 def _chosen(
@@ -247,20 +259,11 @@ def _described_at_once(found: list[_Found], chosen: Keypoints, number: NDArray[n
     parts, first = [], 0
     for f in found:
         numbers = number[first + f.frames["keypoint"]]
-        kept = {name: column[numbers >= 0] for name, column in f.frames.items()}
+        kept = select_frames(f.frames, numbers >= 0)
         numbers = numbers[numbers >= 0]
         parts.append({**kept, "response": chosen.response[numbers], "keypoint": numbers})
         first += len(f.keypoints)
     return parts
-
-
-def _frames_of_strip(
-    keypoints: Keypoints, is_open: NDArray[np.bool_], wanted: _Wanted, strip: Strip
-) -> Frames:
-    """The frames of those keypoints, still ``is_open`` (N,), that belong to a strip."""
-    here = np.flatnonzero(is_open & (keypoints.octave == strip.number) & strip.contains(keypoints.xy))
-    frames = _described_frames(strip, keypoints.select(here), wanted)
-    return {**frames, "keypoint": here[frames["keypoint"]]}
 
 
 def describe(
@@ -294,7 +297,7 @@ def describe(
         octaves = gaussian_strips(image, params, pool, halo=halo, only_described=not params.dsp)
         for strip in chain.from_iterable(octaves):
             here = np.flatnonzero((numbers == strip.number) & strip.contains(features.xy))
-            of_strip = {name: column[here] for name, column in frames.items()}
+            of_strip = select_frames(frames, here)
             descriptors[here] = _describe(strip, of_strip, params, pool)
     return replace(features, descriptors=descriptors, descriptor_kind=_descriptor_kind(params), params=params)
 
@@ -323,20 +326,6 @@ def _halo_of(features: Features, octave: NDArray[np.int16] | None, params: SiftP
     return math.ceil(min(descriptor_radius(params) * float(sigma), 2.0 * features.image_size[1])) + 2
 
 
-def _no_frames() -> Frames:
-    """The columns that the pipeline fills, without a row."""
-    return {
-        "xy": np.empty((0, 2), np.float32),
-        "scale": np.empty(0, np.float32),
-        "orientation": np.empty(0, np.float32),
-        "response": np.empty(0, np.float32),
-        "sign": np.empty(0, np.int8),
-        "octave": np.empty(0, np.int16),
-        "descriptors": np.empty((0, DESCRIPTOR_LENGTH), np.uint8),
-        "keypoint": np.empty(0, np.intp),
-    }
-
-
 def _admit(
     keypoints: Keypoints, strongest: NDArray[np.floating], params: SiftParams
 ) -> tuple[Keypoints, NDArray[np.floating]]:
@@ -355,44 +344,23 @@ def _admit(
     return keypoints.select(response >= strongest[0]), strongest
 
 
-def _described_frames(strip: Strip, keypoints: Keypoints, wanted: _Wanted) -> Frames:
-    """A strip's keypoints with their orientations and descriptors."""
-    if len(keypoints) == 0:
-        return _no_frames()
-    rows, angles = wanted.orientation.assign(strip, keypoints, wanted.params, wanted.pool)
-    frames = {**frames_of(keypoints.select(rows), angles), "keypoint": rows}
-    if wanted.with_descriptors:
-        frames["descriptors"] = _describe(strip, frames, wanted.params, wanted.pool)
-    else:
-        frames["descriptors"] = np.zeros((len(rows), DESCRIPTOR_LENGTH), np.uint8)
-    return frames
+def _oriented(strip: Strip, keypoints: Keypoints, rows: NDArray[np.intp], wanted: _Wanted) -> Frames:
+    """The frames of some rows of keypoints, which belong to a strip, without descriptors."""
+    if len(rows) == 0:
+        return no_frames()
+    of_frame, angles = wanted.orientation.assign(strip, keypoints.select(rows), wanted.params, wanted.pool)
+    return frames_of(keypoints, rows[of_frame], angles)
 
 
-def frames_of(keypoints: Keypoints, angles: NDArray[np.float64]) -> Frames:
-    """Keypoints, each with one orientation in radians, as columns of :class:`Features`."""
-    return {
-        "xy": keypoints.xy.astype(np.float32),
-        "scale": keypoints.sigma.astype(np.float32),
-        "orientation": _below_full_turn(angles),
-        "response": keypoints.response,
-        # A value that was refined to exactly 0 is of neither sign; files know only two.
-        "sign": np.where(keypoints.value < 0, -1, 1).astype(np.int8),
-        "octave": keypoints.octave,
-    }
-
-
-def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Radians in [0, 2π) in single precision, where an angle just below 2π would round up to it."""
-    rounded = orientation.astype(np.float32)
-    return np.where(rounded >= np.float32(2 * np.pi), np.float32(0), rounded)
+def _described(strip: Strip, frames: Frames, wanted: _Wanted) -> Frames:
+    """Frames of a strip with their descriptors."""
+    if wanted.with_descriptors and len(frames["xy"]) > 0:
+        return {**frames, "descriptors": _describe(strip, frames, wanted.params, wanted.pool)}
+    return {**frames, "descriptors": np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)}
 
 
 def _describe(strip: Strip, frames: Frames, params: SiftParams, pool: Threads) -> NDArray[np.uint8]:
     return describe_frames(strip, frames["xy"], frames["scale"], frames["orientation"], params, pool)
-
-
-def _concatenated(parts: list[Frames]) -> Frames:
-    return {name: np.concatenate([part[name] for part in (_no_frames(), *parts)]) for name in _no_frames()}
 
 
 def _descriptor_kind(params: SiftParams) -> str:
