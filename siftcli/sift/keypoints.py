@@ -39,7 +39,8 @@ class Keypoints:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
-        return Keypoints(*(getattr(self, f.name)[rows] for f in fields(self)))
+        columns = self.octave, self.xy, self.sigma, self.value, self.response
+        return Keypoints(*(column[rows] for column in columns))
 
 
 _NONE = Keypoints(

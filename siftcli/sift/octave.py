@@ -7,6 +7,7 @@ symmetric about the image centre, and a rotated or mirrored image has the rotate
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,7 +52,8 @@ class Octave:
         """Distance (N,) of positions (N, 2) to the nearest side of the image, in input pixels."""
         # The samples are centred in the image.
         last_pixel = 2 * np.array(self.origin) + self.step * (np.array(self.shape[::-1]) - 1)
-        distance: NDArray[np.float64] = 0.5 + np.minimum(xy, last_pixel - xy).min(axis=1)
+        x, y = np.minimum(xy, last_pixel - xy).T
+        distance: NDArray[np.float64] = 0.5 + np.minimum(x, y)
         return distance
 
     def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,17 +62,19 @@ class Octave:
         If the image is assumed to be sharper than it is, structures seem too large. The excess variance is
         subtracted again, as far as it shifts the extremum of an ideal blob: √(σ² − excess·2^(−1/S)).
         """
-        nominal = self.step * self.sigma * np.exp2(level / self.n_scales)
+        nominal = np.asarray(self.step * self.sigma * np.exp2(level / self.n_scales))
+        if self.excess_variance == 0:
+            return nominal
         # Where all blur is excess, σ is next to 0 rather than NaN.
-        return np.asarray(
-            np.sqrt(np.maximum(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales), 1e-12))
-        )
+        return np.sqrt(np.maximum(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales), 1e-12))
 
     def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
         """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""
-        nominal = np.sqrt(sigma.astype(np.float64) ** 2 + self.excess_variance * 2 ** (-1 / self.n_scales))
+        nominal = np.hypot(
+            sigma.astype(np.float64), math.sqrt(self.excess_variance * 2 ** (-1 / self.n_scales))
+        )
         level = self.n_scales * np.log2(nominal / (self.step * self.sigma))
-        return np.asarray(np.clip(np.rint(level), 1, self.n_scales), np.int64)
+        return np.minimum(np.maximum(np.rint(level), 1), self.n_scales).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +109,8 @@ class Strip(Octave):
 
     def contains(self, xy: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which positions (N, 2) in input pixels lie in its rows, or beyond them at an end of the octave."""
+        if self.is_whole:
+            return np.ones(len(xy), bool)
         row = np.clip(np.floor(self.to_samples(xy)[:, 1]), 0, self.shape[0] - 1)
         return np.asarray((row >= self.rows[0]) & (row < self.rows[1]))
 

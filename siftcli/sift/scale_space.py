@@ -26,10 +26,10 @@ from ..kernels.buffers import borrowed
 from ..kernels.threads import Threads
 from ..kernels.vectors import LANES
 from ..params import ScaleSpaceParams
-from .blur import Source, blur, rows_read, take_every_other
+from .blur import Source, blur, changed_side, rows_read, take_every_other
 from .blur_lines import DOUBLE, HALVE, KEEP
 from .gaussian import Taps, first_taps, halving_taps, later_taps
-from .octave import Octave, Strip, all_octaves, next_octave
+from .octave import Octave, Strip, all_octaves
 from .rows import Grey, Window, window_on
 
 STRIP_BYTES = 96 << 20
@@ -142,7 +142,7 @@ def _works(
     n_rows = [n for _, n, _ in strip_shapes(octaves, halo, strip_bytes)] + [0]
     source = window_on(image, n_rows[0] + 2 * halo)
     for i, octave in enumerate(octaves):
-        height, width = next_octave(octave).shape
+        height, width = (changed_side(n, HALVE) for n in octave.shape)
         # Room for a strip with what is blurred into its ends, and what a strip of this octave brings.
         n_halved = height if n_rows[i + 1] == height else n_rows[i + 1] + n_rows[i] // 2 + 2 * halo
         halved = Window((height, width), np.empty((min(n_halved, height), _pitch(width)), np.float32))
