@@ -53,7 +53,8 @@ class JournaledFile(io.RawIOBase):
             raise
         self.committed = self.size = os.fstat(self.descriptor).st_size
         self.position = 0
-        self.pages: dict[int, bytearray] = {}
+        self.pages: dict[int, bytearray] = {}  # what is changed of the committed bytes
+        self.appended = bytearray()  # what follows them
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Set the position; returns the new one."""
@@ -68,33 +69,39 @@ class JournaledFile(io.RawIOBase):
         """Read into a buffer, including changes that are not yet committed."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         n = max(0, min(len(view), self.size - self.position))
-        done = 0
-        while done < n:
+        n_old, done = max(0, min(n, self.committed - self.position)), 0
+        while done < n_old:
             page, start = divmod(self.position + done, PAGE_BYTES)
-            part = self._page(page)[start : start + n - done]
+            part = self._page(page)[start : start + n_old - done]
             view[done : done + len(part)] = part
             done += len(part)
+        start = self.position + n_old - self.committed
+        view[n_old:n] = self.appended[start : start + n - n_old].ljust(n - n_old, b"\0")
         self.position += n
         return n
 
     def write(self, data: object) -> int:
         """Store bytes in memory for the next commit."""
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
-        done = 0
-        while done < len(view):
+        n_old, done = max(0, min(len(view), self.committed - self.position)), 0
+        while done < n_old:
             page, start = divmod(self.position + done, PAGE_BYTES)
-            part = view[done : done + PAGE_BYTES - start]
-            if page not in self.pages:
-                self.pages[page] = self._page(page)
-            self.pages[page][start : start + len(part)] = part
+            part = view[done : min(n_old, done + PAGE_BYTES - start)]
+            self.pages[page] = changed = self._page(page)
+            changed[start : start + len(part)] = part
             done += len(part)
-        self.position += done
+        start = self.position + n_old - self.committed
+        if start > len(self.appended):
+            self.appended.extend(bytes(start - len(self.appended)))
+        self.appended[start : start + len(view) - n_old] = view[n_old:]
+        self.position += len(view)
         self.size = max(self.size, self.position)
-        return done
+        return len(view)
 
     def truncate(self, size: int | None = None) -> int:
         """Set the size of the file after the next commit."""
         self.size = self.position if size is None else size
+        del self.appended[max(0, self.size - self.committed) :]
         return self.size
 
     def flush(self) -> None:
@@ -108,17 +115,12 @@ class JournaledFile(io.RawIOBase):
         OSError
             If the disk is full or fails; the file is unchanged.
         """
-        old, new = {}, {}
-        for page, data in sorted(self.pages.items()):
-            offset = page * PAGE_BYTES
-            keep = bytes(data[: max(0, self.size - offset)])
-            inside = max(0, min(len(keep), self.committed - offset))
-            if inside:
-                old[offset] = keep[:inside]
-            if inside < len(keep):
-                new[offset + inside] = keep[inside:]
+        n_old = min(self.size, self.committed)
+        pages = {page * PAGE_BYTES: bytes(data) for page, data in sorted(self.pages.items())}
+        old = {offset: data[: n_old - offset] for offset, data in pages.items() if offset < n_old}
+        new = self.appended[: max(0, self.size - self.committed)]
         try:
-            _write_at(self.descriptor, new)
+            write_at(self.descriptor, new, self.committed)
             if old:
                 self._write_journal(old)
         except OSError:
@@ -130,6 +132,7 @@ class JournaledFile(io.RawIOBase):
         self.journal.unlink(missing_ok=True)
         self.committed = self.size
         self.pages.clear()
+        self.appended.clear()
 
     def close(self) -> None:
         """Close the file; uncommitted changes are lost."""
@@ -139,10 +142,9 @@ class JournaledFile(io.RawIOBase):
                 os.close(self.descriptor)
 
     def _page(self, page: int) -> bytearray:
+        """The bytes of a page of which some are committed, with changes; what was appended is not in it."""
         if page in self.pages:
             return self.pages[page]
-        if page * PAGE_BYTES >= self.committed:
-            return bytearray(PAGE_BYTES)
         data = read_at(self.descriptor, PAGE_BYTES, page * PAGE_BYTES)
         return bytearray(data.ljust(PAGE_BYTES, b"\0"))
 

@@ -133,6 +133,15 @@ def close_in_steps(storage: JournaledFile, file: h5py.File) -> None:
     storage.close()
 
 
+def write_dataset(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
+    """Create a data set as ``create_dataset`` does, in half its time; a large part of that of an image."""
+    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    settings.set_obj_track_times(False)  # the same content, the same bytes
+    kind, shape = h5py.h5t.py_create(array.dtype, logical=True), h5py.h5s.create_simple(array.shape)
+    created = h5py.h5d.create(group.id, name.encode(), kind, shape, settings)
+    created.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(array))
+
+
 def cannot_write(path: Path, name: str, error: Exception) -> OutputError:
     """Return the error for something that cannot be written."""
     kind = StorageError if isinstance(error, OSError | RuntimeError) else OutputError
@@ -182,11 +191,11 @@ class HlocWriter(Closing):
             group.attrs[_COMPLETE] = False
             _remove_datasets(group)
             for dataset, array in _arrays(in_stored_frame(features)).items():
-                group.create_dataset(dataset, data=array)
+                write_dataset(group, dataset, array)
             group.attrs["descriptor_kind"] = np.bytes_(features.descriptor_kind)
             if provenance or _PROVENANCE in group.attrs:
                 group.attrs[_PROVENANCE] = np.bytes_(provenance.encode("ascii"))
-            group.attrs[_COMPLETE] = True
+            group.attrs.modify(_COMPLETE, True)
             self.file.flush()
             self.storage.commit()
         except H5_ERRORS as error:

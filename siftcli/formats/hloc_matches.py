@@ -30,6 +30,7 @@ from .hloc import (
     open_file,
     open_in_steps,
     text_attribute,
+    write_dataset,
 )
 
 OPTIONS = "siftcli_options"
@@ -137,8 +138,8 @@ class HlocMatchWriter(Closing):
                 if name in self.file:
                     del self.file[name]
             group = self.file.create_group(key(pair_name(*found.names)))
-            group.create_dataset("matches0", data=matches0)
-            group.create_dataset("matching_scores0", data=scores)
+            write_dataset(group, "matches0", matches0)
+            write_dataset(group, "matching_scores0", scores)
             if found.found_in is not None:
                 group.attrs[FOUND_IN] = np.bytes_(found.found_in.to_json().encode("ascii"))
             if found.reason:

@@ -350,9 +350,12 @@ def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundne
                 roundness,
                 columns,
             )
-            while n_found + n > len(found):
-                found = np.concatenate((found, np.empty_like(found)))
+            if n_found + n > len(found):
+                more = np.empty((2 * (n_found + n), 3), np.int32)
+                for j in range(n_found):
+                    more[j, 0], more[j, 1], more[j, 2] = found[j, 0], found[j, 1], found[j, 2]
+                found = more
             for j in range(n):
                 found[n_found, 0], found[n_found, 1], found[n_found, 2] = i, y, columns[j]
                 n_found += 1
-    return found[:n_found].copy()
+    return found[:n_found]

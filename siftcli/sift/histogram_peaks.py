@@ -106,7 +106,8 @@ def peaks(histogram, maxima, peak_ratio, angles, heights):
     n, n_found = len(maxima), 0
     n_maxima, highest = _maxima(histogram, n, maxima)
     lowest = peak_ratio * np.float64(highest)
-    for i in maxima[:n_maxima]:
+    for number in range(n_maxima):
+        i = maxima[number]
         here = np.float64(histogram[LANES + i])
         if here < lowest:
             continue

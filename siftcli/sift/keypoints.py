@@ -39,8 +39,9 @@ class Keypoints:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
-        columns = self.octave, self.xy, self.sigma, self.value, self.response
-        return Keypoints(*(column[rows] for column in columns))
+        return Keypoints(
+            self.octave[rows], self.xy[rows], self.sigma[rows], self.value[rows], self.response[rows]
+        )
 
 
 _NONE = Keypoints(

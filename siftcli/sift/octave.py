@@ -74,7 +74,7 @@ class Octave:
             sigma.astype(np.float64), math.sqrt(self.excess_variance * 2 ** (-1 / self.n_scales))
         )
         level = self.n_scales * np.log2(nominal / (self.step * self.sigma))
-        return np.minimum(np.maximum(np.rint(level), 1), self.n_scales).astype(np.int64)
+        return np.asarray(np.minimum(np.maximum(np.rint(level), 1), self.n_scales), np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

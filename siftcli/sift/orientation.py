@@ -148,7 +148,9 @@ def _orientations(
     histogram, smoothed = np.empty((HISTOGRAMS, n_bins + 2)), np.empty(n_bins + 2 * LANES, np.float32)
     maxima, heights = np.empty(n_bins, np.int64), np.empty(angles.shape[1])
     wrapped = np.zeros(3 * n_bins + LANES, np.float32)
-    n_taps = np.count_nonzero(taps[: n_bins // 2 + 1])  # they fall from the first on
+    n_taps = 1
+    while n_taps <= n_bins // 2 and taps[n_taps] > 0:
+        n_taps += 1
     for n in parallel_for(counter, len(places)):
         if n + 1 < len(places):
             x, y, sigma = places[n + 1]
@@ -175,5 +177,6 @@ def _orientations(
         )
         smooth(histogram[0], taps, n_taps, wrapped, smoothed)
         if n < len(histograms):
-            histograms[n], smoothed_histograms[n] = histogram[0, :n_bins], smoothed[LANES : LANES + n_bins]
+            for i in range(n_bins):  # a copy of slices would compile the error of unlike shapes
+                histograms[n, i], smoothed_histograms[n, i] = histogram[0, i], smoothed[LANES + i]
         n_angles[n] = peaks(smoothed, maxima, peak_ratio, angles[n], heights)

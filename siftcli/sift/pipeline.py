@@ -34,7 +34,7 @@ from .local_filters import RADIUS
 from .masking import Allowance, allowance
 from .noise import params_for
 from .octave import Strip, octaves_of
-from .refinement import refine, refinement_halo
+from .refinement import filtered, refine_each, refinement_halo
 from .rows import Grey, RowSource
 from .scale_space import gaussian_strips, strips_bytes
 from .selection import is_chosen_first, likely_chosen, rank, strongest_first
@@ -63,11 +63,21 @@ class _Wanted:
 
 
 @dataclass(frozen=True, eq=False)
+class _Refined:
+    """The candidates of an octave that is one strip, refined."""
+
+    strip: Strip
+    places: NDArray[np.float64]
+    """As of ``refinement.refine_each``."""
+    fate: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
 class _Found:
     """What was found in a strip."""
 
     strip: Strip
-    """Its levels are still there if it is its octave's only one, and keypoints are chosen first."""
+    """Its levels are still there if it is its octave's only one."""
     keypoints: Keypoints
     frames: Frames
     """Those of the keypoints that were described before others were chosen."""
@@ -122,21 +132,15 @@ def detect(
         allowed = allowance(mask, room, adapted)
         wanted = _Wanted(adapted, size, orientation, allowed, with_descriptors, pool, open_strips)
         found = _find_in_octaves(octaves(), wanted)
-        if is_chosen_first(params):
-            frames = _frames_of_chosen(found, octaves, wanted)
-            # Of the last keypoint perhaps not all orientations.
-            kept = np.argsort(frames["keypoint"], kind="stable")[: params.max_features]
-            frames = select_frames(frames, kept)
-            rows = strongest_first(frames)
-        else:
-            frames = concatenated([f.frames for f in found])
-            rows, frames["response"] = rank(frames, params, size)
+        frames = _frames_of_chosen(found, octaves, wanted)
+    # Of the last keypoint perhaps not all orientations.
+    frames = select_frames(frames, np.argsort(frames["keypoint"], kind="stable")[: params.max_features])
     counts = Counter(candidates=0)
     for f in found:
         counts.update(f.counts)
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
     del frames["keypoint"]
-    fields: dict[str, Any] = select_frames(frames, rows[: params.max_features])
+    fields: dict[str, Any] = select_frames(frames, strongest_first(frames))
     for column in fields.values():
         column.flags.writeable = False  # features keep an array that cannot change as it is
     fields |= {
@@ -149,24 +153,36 @@ def detect(
 
 
 def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
-    """What is found in each strip of the next octave, or of the large ones, and of all after it."""
+    """What is found in each strip.
+
+    Python comes last, one octave after the other: what it needs, kernels drive out of the caches.
+    """
+    found, refined = _look_into_octaves(octaves, wanted)
+    for of_octave in refined:
+        found_here, _, _ = _find_in_strip(of_octave, NONE_CARRIED, _NONE_ADMITTED, wanted)
+        found.append(found_here)
+    return found
+
+
+def _look_into_octaves(octaves: _Octaves, wanted: _Wanted) -> tuple[list[_Found], list[_Refined]]:
+    """What is found in the strips of large octaves, and the refined candidates of each whole one."""
     strips = next(octaves, None)
     if strips is None:
-        return []
+        return [], []
     found: dict[int, list[_Found]] = {}
     before: dict[int, tuple[NDArray[np.float64], NDArray[np.floating]]] = {}
-    coarser: Callable[[], list[_Found]] = partial(_find_in_octaves, octaves, wanted)
+    coarser = partial(_look_into_octaves, octaves, wanted)
     wanted.open_strips.callback(_close, strips)
     for strip in strips:
         if strip.is_whole:  # so small that sharing out its stages alone would leave threads idle
-            coarser = wanted.pool.submit(coarser)
+            of_coarser = wanted.pool.submit(coarser)
+            refined = _refine(strip, wanted)
+            return [], [refined, *of_coarser()[1]]  # without asking for the next, so that the levels stay
         carried, strongest = before.get(strip.number, (NONE_CARRIED, _NONE_ADMITTED))
-        found_here, carried, strongest = _find_in_strip(strip, carried, strongest, wanted)
+        found_here, carried, strongest = _find_in_strip(_refine(strip, wanted), carried, strongest, wanted)
         before[strip.number] = carried, strongest
         found.setdefault(strip.number, []).append(found_here)
-        if strip.is_whole and is_chosen_first(wanted.params):
-            break  # without asking for the next, so that the levels stay
-    return [f for number in sorted(found) for f in found[number]] + coarser()
+    return [f for number in sorted(found) for f in found[number]], coarser()[1]
 
 
 def _close(strips: Generator[Strip, None, None]) -> None:
@@ -175,23 +191,27 @@ def _close(strips: Generator[Strip, None, None]) -> None:
         strips.close()
 
 
+def _refine(strip: Strip, wanted: _Wanted) -> _Refined:
+    candidates = find_extrema(strip, wanted.params, wanted.pool)
+    return _Refined(strip, *refine_each(strip, candidates, wanted.params, wanted.pool))
+
+
 def _find_in_strip(
-    strip: Strip, carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
+    refined: _Refined, carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
 ) -> tuple[_Found, NDArray[np.float64], NDArray[np.floating]]:
-    """Run the stages on a strip, the last two for keypoints that are wanted, or likely to be.
+    """Find the keypoints of a strip and, if it will not stay, the frames of those likely to be wanted.
 
     Also returns what the next strip of the octave needs: refined candidates to be merged with its own, and
     the strongest responses so far.
     """
-    params, pool = wanted.params, wanted.pool
-    candidates = find_extrema(strip, params, pool)
-    keypoints, removed, carried = refine(strip, candidates, params, pool, carried)
+    strip, params = refined.strip, wanted.params
+    keypoints, removed, carried = filtered(strip, refined.places, refined.fate, params, carried)
     allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
     admitted, strongest = _admit(allowed, strongest, params)
     likely = likely_chosen(strip, _columns(admitted), params, wanted.size)
     frames = _described(strip, _oriented(strip, admitted, likely, wanted), wanted)
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-    counts = {"candidates": len(candidates), **removed}
+    counts = {"candidates": len(refined.fate), **removed}
     return _Found(_kept(strip), admitted, frames, counts), carried, strongest
 
 

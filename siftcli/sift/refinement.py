@@ -59,6 +59,17 @@ def refine(
         (K, 5) x, y, level, value and roundness of those that may be duplicates of the next strip's.
     """
     refined, fate = refine_each(strip, candidates, params, threads)
+    return filtered(strip, refined, fate, params, carried)
+
+
+def filtered(
+    strip: Strip,
+    refined: NDArray[np.float64],
+    fate: NDArray[np.uint8],
+    params: KeypointParams,
+    carried: NDArray[np.float64] = NONE_CARRIED,
+) -> tuple[Keypoints, dict[str, int], NDArray[np.float64]]:
+    """What :func:`refine` returns, of candidates as :func:`refine_each` returns them; no level is read."""
     kept = np.concatenate((carried, refined[fate == KEPT]))
     last_y = math.inf if strip.is_last else strip.rows[1] - refinement_halo(params)
     unique, carried = merge_duplicates(kept, params.merge_distance, last_y)

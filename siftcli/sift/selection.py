@@ -56,14 +56,15 @@ def likely_chosen(
 ) -> NDArray[np.intp]:
     """The keypoints of a strip, by row, that are described before it is known which are wanted.
 
-    All, where none need be known before; of an octave that stays until it is known, none; else those that are
-    wanted first in the strip, since to make it again takes longer. The arguments are those of :func:`rank`.
+    None of an octave that stays until it is known; else all, where none need be known before, or those that
+    are wanted first in the strip, since to make it again takes longer. The arguments are those of
+    :func:`rank`.
     """
     n = len(columns["response"])
-    if params.max_features is None or not is_chosen_first(params):
-        return np.arange(n)
     if strip.is_whole:
         return np.arange(0)
+    if params.max_features is None or not is_chosen_first(params):
+        return np.arange(n)
     share = (strip.rows[1] - strip.rows[0]) / strip.shape[0]
     n_likely = math.ceil(_LIKELY * share * params.max_features)
     return np.arange(n) if n <= n_likely else np.sort(rank(columns, params, image_size).rows[:n_likely])

@@ -13,8 +13,9 @@ from siftcli import SiftParams
 from siftcli.formats import npz
 from siftcli.image import FLOAT_RANGE
 from siftcli.kernels.threads import Threads
-from siftcli.sift import descriptor, orientation, pipeline
+from siftcli.sift import descriptor, orientation
 from siftcli.sift.extrema import find_extrema
+from siftcli.sift.frame_columns import frames_of
 from siftcli.sift.keypoints import Keypoints
 from siftcli.sift.octave import Strip
 from siftcli.sift.refinement import refine
@@ -128,8 +129,9 @@ def test_a_value_of_exactly_zero_has_a_sign_and_can_be_read_again():
     keypoints = Keypoints(
         np.zeros(3, np.int16), np.full((3, 2), 20.0), np.full(3, 2.0), np.array([-1e-9, 0, 1]), np.ones(3)
     )
-    frames = pipeline.frames_of(keypoints, np.zeros(3))
+    frames = frames_of(keypoints, np.arange(3), np.zeros(3))
     assert frames["sign"].tolist() == [-1, 1, 1]
+    del frames["keypoint"]
     f = siftcli.Features(**frames, descriptors=np.zeros((3, 128), np.uint8), image_size=(40, 40))
     assert npz.decode(npz.encode(f)).features.sign.tolist() == [-1, 1, 1]
 
