@@ -37,10 +37,12 @@ def reversed_bins(descriptors: Array) -> Array:
 
 def unit_length(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, 128) float32 of unit L2 norm; a zero vector stays zero."""
-    values = descriptors.astype(np.float64)
-    norm = np.linalg.norm(values, axis=1, keepdims=True)
-    unit = np.divide(values, norm, out=np.zeros_like(values), where=norm > 0)
-    return np.asarray(unit, dtype=np.float32)
+    values = descriptors.astype(np.float32)  # sums of squares of bytes are exact in it
+    norm = np.sqrt(np.einsum("ij,ij->i", values, values).astype(np.float64))
+    norm[norm == 0] = 1
+    unit = np.empty(values.shape, np.float32)
+    np.divide(values, norm[:, None], out=unit, casting="same_kind")
+    return unit
 
 
 def in_bytes(descriptors: Array) -> NDArray[np.uint8]:
