@@ -45,6 +45,11 @@ def unit_length(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     return unit
 
 
+def known_scores(name: str, features: Features) -> dict[str, NDArray[np.float32]]:
+    """The responses under the name a format has for them; nothing where none is known, as from COLMAP."""
+    return {name: features.response} if len(features) == 0 or features.response.any() else {}
+
+
 def in_bytes(descriptors: Array) -> NDArray[np.uint8]:
     """(N, 128) of unit length -> bytes, min(512·d, 255)."""
     values = np.rint(DESCRIPTOR_NORM * descriptors.astype(np.float64))

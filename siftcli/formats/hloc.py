@@ -2,8 +2,9 @@
 
 ``keypoints`` (N, 2), (0, 0) the centre of the top-left pixel of the stored image (hloc adds 0.5 itself
 when it imports into COLMAP); ``descriptors`` (128, N) float32 of unit length, because hloc's matcher
-takes 2·(1 − d₀·d₁) for a squared distance; ``scores``, ``scales`` (σ), ``oris`` (degrees) and
-``image_size`` (width, height). All are float32: hloc's float16 rounds coordinates to half a pixel.
+takes 2·(1 − d₀·d₁) for a squared distance; ``scores``, if responses are known; ``scales`` (σ), ``oris``
+(degrees) and ``image_size`` (width, height). All are float32: hloc's float16 rounds coordinates to half a
+pixel.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..features import Features
 from ..io.writing import temporary_name
 from ._base import Closing, refuse_replacing, unknown_image
 from ._collections import WriteOptions
-from ._conventions import in_stored_frame, unit_length
+from ._conventions import in_stored_frame, known_scores, unit_length
 from ._journaled import JournaledFile, finish_interrupted
 from ._record import FeatureFile
 from ._unit import features_of
@@ -325,7 +326,7 @@ def _arrays(features: Features) -> dict[str, NDArray[Any]]:
     return {
         "keypoints": features.xy,
         "descriptors": np.ascontiguousarray(unit_length(features.descriptors).T),
-        "scores": features.response,
+        **known_scores("scores", features),
         "scales": features.scale,
         "oris": np.rad2deg(features.orientation.astype(np.float64)).astype(np.float32),
         "image_size": np.array(features.image_size, np.int32),

@@ -1,8 +1,8 @@
 """hpatches: the npz files of HPatches evaluations, ``<image>.<method>``.
 
-``keypoints`` (N, 2), (0, 0) the centre of the top-left pixel; ``scores`` (N,); ``descriptors`` (N, 128)
-float32 of unit length. ``scales`` (σ) and ``oris`` (degrees) are added, as in hloc's files, and
-``image_size`` (width, height) and the convention; readers ignore them.
+``keypoints`` (N, 2), (0, 0) the centre of the top-left pixel; ``scores`` (N,), if responses are known;
+``descriptors`` (N, 128) float32 of unit length. ``scales`` (σ) and ``oris`` (degrees) are added, as in hloc's
+files, and ``image_size`` (width, height) and the convention; readers ignore them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..features import Features
-from ._conventions import unit_length
+from ._conventions import known_scores, unit_length
 from ._record import FeatureFile
 from ._unit import features_of
 from .npz import read_arrays, write_arrays
@@ -28,7 +28,7 @@ def encode(features: Features) -> bytes:
     return write_arrays(
         {
             "keypoints": features.xy,
-            "scores": features.response,
+            **known_scores("scores", features),
             "descriptors": unit_length(features.descriptors),
             "scales": features.scale,
             "oris": np.rad2deg(features.orientation.astype(np.float64)).astype(np.float32),

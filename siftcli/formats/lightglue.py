@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
 from ..features import UNKNOWN_SIZE, Features
-from ._conventions import unit_length
+from ._conventions import known_scores, unit_length
 from ._record import FeatureFile
 from ._unit import features_of
 from .npz import read_arrays, write_arrays
@@ -52,9 +52,7 @@ def encode(features: Features) -> bytes:
         "image_size": np.array(features.image_size, np.float32),
         "exif_orientation": np.array(features.exif_orientation, np.int32),
     }
-    if features.response.any():
-        arrays["keypoint_scores"] = features.response
-    return write_arrays(arrays)
+    return write_arrays(arrays | known_scores("keypoint_scores", features))
 
 
 def _check(features: Features) -> None:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 from conftest import SAMPLES
@@ -18,6 +19,7 @@ from siftcli import SiftParams, load, save
 from siftcli.errors import InputError, OutputError
 from siftcli.features import Features
 from siftcli.formats import FORMATS, encode
+from siftcli.formats._collections import WriteOptions, open_writer
 from siftcli.formats._conventions import in_stored_frame, octave_of, reversed_bins
 
 FILES = {"lowe": "x.key", "vlfeat": "x.sift", "vlfeat pair": "x.frame", "oxford": "x.oxford",
@@ -204,6 +206,20 @@ def test_hpatches_is_read_by_numpy(tmp_path, real):
         np.testing.assert_array_equal(arrays["scores"], real.response)
         assert arrays["descriptors"].dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(arrays["descriptors"], axis=1), 1, atol=1e-6)
+
+
+def test_responses_that_are_not_known_are_no_scores(tmp_path, real):
+    unknown = replace(real, response=np.zeros(len(real), np.float32))
+    for features, has_scores in ((real, True), (unknown, False)):
+        save(features, tmp_path / "a.png.siftcli")
+        with np.load(tmp_path / "a.png.siftcli") as arrays:
+            assert ("scores" in arrays) == has_scores
+        path = tmp_path / f"{has_scores}.h5"
+        with open_writer(path, "hloc", WriteOptions()) as writer:
+            writer.write("a.png", features)
+        with h5py.File(path) as file:
+            assert ("scores" in file["a.png"]) == has_scores
+    assert (load(tmp_path / "a.png.siftcli").response == 0).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 400])
