@@ -211,15 +211,16 @@ def test_hpatches_is_read_by_numpy(tmp_path, real):
 def test_responses_that_are_not_known_are_no_scores(tmp_path, real):
     unknown = replace(real, response=np.zeros(len(real), np.float32))
     for features, has_scores in ((real, True), (unknown, False)):
-        save(features, tmp_path / "a.png.siftcli")
-        with np.load(tmp_path / "a.png.siftcli") as arrays:
+        path = tmp_path / f"{has_scores}.png.siftcli"
+        save(features, path)
+        with np.load(path) as arrays:
             assert ("scores" in arrays) == has_scores
         path = tmp_path / f"{has_scores}.h5"
         with open_writer(path, "hloc", WriteOptions()) as writer:
             writer.write("a.png", features)
         with h5py.File(path) as file:
             assert ("scores" in file["a.png"]) == has_scores
-    assert (load(tmp_path / "a.png.siftcli").response == 0).all()
+    assert (load(tmp_path / "False.png.siftcli").response == 0).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 400])
