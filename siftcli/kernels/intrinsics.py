@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
+from numba.np.arrayobj import populate_array
 
 from .byte_products import byte_offset, byte_products
 from .lanes import HALF, LANES
@@ -114,6 +115,23 @@ def prefetch(_context, array, at):
         return context.get_dummy_value()
 
     return types.void(array, types.int64), build
+
+
+@intrinsic
+def levels_at(_context, address, n_levels, n_rows, pitch):
+    """An array without an owner; nothing is counted or freed."""
+    kind = types.Array(types.float32, 3, "C")
+
+    def build(context, builder, _signature, values):
+        array, shape = context.make_array(kind)(context, builder), values[1:]
+        itemsize = ir.Constant(ir.IntType(64), 4)
+        row = builder.mul(itemsize, shape[2])
+        strides = builder.mul(row, shape[1]), row, itemsize
+        data = builder.inttoptr(values[0], array.data.type)
+        populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
+        return array._getvalue()
+
+    return kind(types.int64, types.int64, types.int64, types.int64), build
 
 
 @intrinsic

@@ -8,8 +8,7 @@ here depends on the interpreter's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -110,11 +109,6 @@ class Threads:
             return _results(job)[0]
 
         return result
-
-    def each(self, work: Callable[..., _Result], *columns: Sequence[Any]) -> list[_Result]:
-        """``work`` for each row of some columns, by all threads that are free; the results in order."""
-        results = [self.submit(partial(work, *row)) for row in zip(*columns, strict=True)]
-        return [result() for result in results]
 
     def _n_shares(self, n_rows: int, n_samples: int) -> int:
         return max(1, min(self.n, n_rows, n_samples // SMALLEST_SHARE))

@@ -13,6 +13,7 @@ up to eight samples, have the shape (8,). What is done lane by lane takes vector
 
 from __future__ import annotations
 
+import ctypes
 import threading
 
 import numpy as np
@@ -39,6 +40,7 @@ __all__ = [
     "fma",
     "ge_mask",
     "lane_numbers",
+    "levels_at",
     "load",
     "load_half",
     "low_half",
@@ -97,6 +99,13 @@ def store_nontemporal(array, at, vector):
 @intrinsic
 def prefetch(array, at):
     """Start to read the cache line that holds sample ``at`` of a float32 ``array``; does not wait for it."""
+
+
+@intrinsic
+def levels_at(address, n_levels, n_rows, pitch):
+    """The float32 array of this shape, C-contiguous, that begins at an ``address``; it must stay there."""
+    memory = (ctypes.c_float * (n_levels * n_rows * pitch)).from_address(address)
+    return np.frombuffer(memory, np.float32).reshape(n_levels, n_rows, pitch)
 
 
 @intrinsic

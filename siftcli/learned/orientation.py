@@ -21,6 +21,7 @@ from ..kernels.threads import Threads
 from ..params import OrientationParams
 from ..sift.keypoints import Keypoints, OrientationStage
 from ..sift.octave import Strip
+from ..sift.strips import Strips, as_strips
 from .network import N_CLASSES, STRIDE, Parameters
 from .patches import (
     N_ANGLES,
@@ -56,7 +57,7 @@ def network_stage() -> OrientationStage:
 
 
 def assign_orientations(
-    strip: Strip, keypoints: Keypoints, params: OrientationParams, threads: Threads
+    strip: Strip | Strips, keypoints: Keypoints, params: OrientationParams, threads: Threads
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Find the orientations of keypoints, as ``sift.orientation.assign_orientations`` does.
 
@@ -65,7 +66,7 @@ def assign_orientations(
     strip
         The Gaussian levels; samples are taken from the level nearest to the keypoint's.
     keypoints
-        N keypoints of this strip.
+        N keypoints of this strip, or of strips of several octaves.
     params
         The weights, the rule for further orientations and their number.
     threads
@@ -85,19 +86,30 @@ def assign_orientations(
     """
     if params.upright:
         return np.arange(len(keypoints)), np.zeros(len(keypoints))
-    where, layers = positions(strip, keypoints), _prepared(shipped_or(params.orientation_weights).parameters)
+    layers = _prepared(shipped_or(params.orientation_weights).parameters)
     angles = np.empty((len(keypoints), params.max_orientations))
     n_angles = np.empty(len(keypoints), np.int64)
+    for one, rows in as_strips(strip, len(keypoints)).one_by_one():
+        angles[rows], n_angles[rows] = _of_strip(one, keypoints.select(rows), layers, params, threads)
+    rows = np.repeat(np.arange(len(keypoints)), n_angles)
+    return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
+
+
+def _of_strip(
+    strip: Strip, keypoints: Keypoints, layers: Layers, params: OrientationParams, threads: Threads
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(N, K) angles of keypoints of one strip, and (N,) how many each has."""
+    where, n = positions(strip, keypoints), len(keypoints)
+    angles, n_angles = np.empty((n, params.max_orientations)), np.empty(n, np.int64)
     margin = -math.log(params.peak_ratio)
     threads.over_rows(
-        len(keypoints),
-        len(keypoints) * _SAMPLES_PER_KEYPOINT,
+        n,
+        n * _SAMPLES_PER_KEYPOINT,
         lambda start, stop: _orientations(
             strip.unpadded, *where, directions(), *layers, margin, angles, n_angles, start, stop
         ),
     )
-    rows = np.repeat(np.arange(len(keypoints)), n_angles)
-    return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]
+    return angles, n_angles
 
 
 def _prepared(parameters: Parameters) -> Layers:

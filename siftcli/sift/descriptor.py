@@ -38,6 +38,7 @@ from ..params import DescriptorParams
 from .cells import cell_weights, pool_along, pool_down
 from .octave import Strip
 from .patch import GRID, LINE, N_CELLS, N_DIRECTIONS, SAMPLES_PER_CELL, differentiate, sample_patch
+from .strips import Strips, as_strips, strip_at
 
 QUANTUM = 512
 """A unit descriptor is stored times 512, saturated at 255 (OpenCV's and VLFeat's convention)."""
@@ -68,7 +69,7 @@ class DescriptorTrace:
 
 
 def describe_frames(
-    strip: Strip,
+    strip: Strip | Strips,
     xy: NDArray[np.float32],
     sigma: NDArray[np.float32],
     orientation: NDArray[np.float32],
@@ -76,7 +77,7 @@ def describe_frames(
     threads: Threads,
     trace: DescriptorTrace | None = None,
 ) -> NDArray[np.uint8]:
-    """The descriptors of a strip's frames.
+    """The descriptors of the frames of a strip, or of strips of several octaves.
 
     Parameters
     ----------
@@ -98,14 +99,15 @@ def describe_frames(
     (N, 128) uint8
         [row of cells][column of cells][direction], directions stepping counter-clockwise on the screen.
     """
-    frames = np.column_stack((strip.to_samples(xy), sigma / strip.step, orientation)).astype(np.float64)
+    strips = as_strips(strip, len(xy))
+    frames = np.column_stack((strips.to_samples(xy), sigma / strips.step, orientation)).astype(np.float64)
     sizes = _domain_sizes(params)
-    shift = np.rint(strip.n_scales * np.log2(sizes)).astype(np.int64)
-    level = np.clip(strip.nearest_level(sigma)[:, None] + shift, 0, strip.n_scales + 2)
+    shift = np.rint(strips.n_scales * np.log2(sizes)).astype(np.int64)
+    level = np.clip(strips.nearest_level(sigma)[:, None] + shift, 0, strips.n_scales + 2)
     descriptors = np.empty((len(frames), DESCRIPTOR_LENGTH), np.uint8)
     spacings, weights = sizes * params.cell_width / SAMPLES_PER_CELL, cell_weights()
     settings = spacings, weights, params.descriptor_clip, params.rootsift
-    given = strip.levels, strip.first_row, *strip.shape, frames, level, *settings
+    given = strips.table, strips.of, frames, level, *settings
     asked = trace or DescriptorTrace.room_for(0, params)
     threads.over_keypoints(
         len(frames),
@@ -176,14 +178,12 @@ def _quantise(vector, clip, rootsift, out, to, trace):
 
 
 @kernel(
-    "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[:, ::1], float64[::1],"
+    "void(int64[:, ::1], int64[::1], float64[:, ::1], int64[:, ::1], float64[::1],"
     " float32[:, ::1], float64, boolean, uint8[:, ::1], float32[:, :, :, ::1], float32[:, ::1], int64[::1])"
 )
 def _describe(
-    levels,
-    first_row,
-    height,
-    width,
+    table,
+    of,
     frames,
     level,
     spacings,
@@ -199,10 +199,8 @@ def _describe(
 
     Parameters
     ----------
-    levels
-        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
-    first_row, height, width
-        The first of the octave's rows that is there, and its size in samples.
+    table, of
+        (K, 7) int64 strips, as of :attr:`Strips.table`; (N,) int64 that of each frame.
     frames
         (N, 4) float64 x, y and σ in samples, and orientation in radians.
     level
@@ -240,9 +238,11 @@ def _describe(
     for n in parallel_for(counter, len(frames)):
         if n + 1 < len(frames):
             x, y, sigma, _ = frames[n + 1]
+            levels, first_row, height, width = strip_at(table, of[n + 1])
             for i in range(len(spacings)):
                 radius = GRID / 2 * spacings[i] * sigma
                 prefetch_square(levels, level[n + 1, i], first_row, height, width, x, y, radius)
+        levels, first_row, height, width = strip_at(table, of[n])
         x, y, sigma, orientation = frames[n]
         if not abs(x) + abs(y) + 2 * GRID * spacings[-1] * sigma < _FAR:
             descriptors[n] = 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..kernels.threads import Threads
 from ..params import OrientationParams
 from .octave import Strip
+from .strips import Strips
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ _NONE = Keypoints(
 )
 
 AssignOrientations = Callable[
-    [Strip, Keypoints, OrientationParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
+    [Strip | Strips, Keypoints, OrientationParams, Threads], tuple[NDArray[np.intp], NDArray[np.float64]]
 ]
-"""From the keypoints of a strip to the keypoint (M,) and the angle (M,) in radians of each frame."""
+"""From keypoints of strips to the keypoint (M,) and the angle (M,) in radians of each frame."""
 
 
 @dataclass(frozen=True)

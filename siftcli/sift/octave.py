@@ -68,12 +68,17 @@ class Octave:
         # Where all blur is excess, σ is next to 0 rather than NaN.
         return np.sqrt(np.maximum(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales), 1e-12))
 
-    def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
-        """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale."""
+    def nearest_level(
+        self, sigma: NDArray[np.floating], step: NDArray[np.float64] | None = None
+    ) -> NDArray[np.int64]:
+        """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale.
+
+        ``step`` (N,) are those of rows of other octaves of the same image.
+        """
         nominal = np.hypot(
             sigma.astype(np.float64), math.sqrt(self.excess_variance * 2 ** (-1 / self.n_scales))
         )
-        level = self.n_scales * np.log2(nominal / (self.step * self.sigma))
+        level = self.n_scales * np.log2(nominal / ((self.step if step is None else step) * self.sigma))
         return np.asarray(np.minimum(np.maximum(np.rint(level), 1), self.n_scales), np.int64)
 
 

@@ -20,6 +20,7 @@ from .histogram_peaks import peaks, smooth, smoothing_taps
 from .keypoints import Keypoints, OrientationStage
 from .octave import Strip
 from .orientation_trace import OrientationTrace
+from .strips import Strips, as_strips, strip_at
 
 _WEIGHT_OF_NEIGHBOURS = 1 / 4
 """Of the neighbouring rows, relative to the middle one; a common factor changes no direction."""
@@ -34,7 +35,7 @@ def histogram_stage(params: OrientationParams) -> OrientationStage:
 
 
 def assign_orientations(
-    strip: Strip,
+    strip: Strip | Strips,
     keypoints: Keypoints,
     params: OrientationParams,
     threads: Threads,
@@ -47,7 +48,7 @@ def assign_orientations(
     strip
         The Gaussian levels; gradients are taken at the level nearest to the keypoint's.
     keypoints
-        N keypoints of this strip.
+        N keypoints of this strip, or of strips of several octaves.
     params
         Gradients, window, bins, smoothing and the rule for further peaks.
     threads
@@ -64,8 +65,9 @@ def assign_orientations(
     """
     if params.upright:
         return np.arange(len(keypoints)), np.zeros(len(keypoints))
-    places = np.column_stack((strip.to_samples(keypoints.xy), keypoints.sigma / strip.step))
-    level = strip.nearest_level(keypoints.sigma)
+    strips = as_strips(strip, len(keypoints))
+    places = np.column_stack((strips.to_samples(keypoints.xy), keypoints.sigma / strips.step))
+    level = strips.nearest_level(keypoints.sigma)
     angles = np.empty((len(keypoints), params.max_orientations))
     n_angles = np.empty(len(keypoints), np.int64)
     settings = (
@@ -75,7 +77,7 @@ def assign_orientations(
         params.peak_ratio,
         np.float32(_WEIGHT_OF_NEIGHBOURS if params.isotropic_gradients else 0),
     )
-    image = strip.levels, strip.first_row, *strip.shape
+    image = strips.table, strips.of
     asked = trace or OrientationTrace.room_for(0, params)
     traces = asked.histograms, asked.smoothed, asked.fields
     threads.over_keypoints(
@@ -88,15 +90,13 @@ def assign_orientations(
 
 
 @kernel(
-    "void(float32[:, :, ::1], int64, int64, int64, float64[:, ::1], int64[::1], float64, float64,"
+    "void(int64[:, ::1], int64[::1], float64[:, ::1], int64[::1], float64, float64,"
     " float32[::1], float64, float32, float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1],"
     " float32[:, :, :, ::1], int64[::1])"
 )
 def _orientations(
-    levels,
-    first_row,
-    height,
-    width,
+    table,
+    of,
     places,
     level,
     window,
@@ -115,10 +115,8 @@ def _orientations(
 
     Parameters
     ----------
-    levels
-        (S + 3, R, P) float32 Gaussian levels, rows of the octave from ``first_row`` on.
-    first_row, height, width
-        The first of the octave's rows that is there, and its size in samples.
+    table, of
+        (K, 7) int64 strips, as of :attr:`Strips.table`; (N,) int64 that of each keypoint.
     places
         (N, 3) float64 x, y and σ, in samples.
     level
@@ -140,7 +138,9 @@ def _orientations(
     counter
         (1,) int64 of the parallel for loop.
     """
-    n_bins, n_samples = len(taps), max(levels.shape[1:]) + LANES
+    n_bins, n_samples = len(taps), 0
+    for i in range(len(table)):
+        n_samples = max(n_samples, table[i, 2] + LANES, table[i, 3] + LANES)
     lines = np.empty((2, n_samples), np.float32)
     n_samples += SAMPLES_AT_ONCE
     gradients, bins = np.empty((3, n_samples), np.float32), np.empty(n_samples, np.int32)
@@ -155,7 +155,9 @@ def _orientations(
         if n + 1 < len(places):
             x, y, sigma = places[n + 1]
             reach = radius * window * sigma
+            levels, first_row, height, width = strip_at(table, of[n + 1])
             prefetch_square(levels, level[n + 1], first_row, height, width, x, y, reach + 1)
+        levels, first_row, height, width = strip_at(table, of[n])
         x, y, sigma = places[n]
         spread = window * sigma
         fill_histogram(

@@ -38,6 +38,7 @@ from .refinement import filtered, refine_each, refinement_halo
 from .rows import Grey, RowSource
 from .scale_space import gaussian_strips, strips_bytes
 from .selection import is_chosen_first, likely_chosen, rank, strongest_first
+from .strips import Strips
 
 _Octaves = Iterator[Generator[Strip, None, None]]
 
@@ -209,7 +210,7 @@ def _find_in_strip(
     allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
     admitted, strongest = _admit(allowed, strongest, params)
     likely = likely_chosen(strip, _columns(admitted), params, wanted.size)
-    frames = _described(strip, _oriented(strip, admitted, likely, wanted), wanted)
+    frames = _frames([strip], admitted, [likely], wanted)
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
     counts = {"candidates": len(refined.fate), **removed}
     return _Found(_kept(strip), admitted, frames, counts), carried, strongest
@@ -231,21 +232,45 @@ def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wan
     for part in parts:
         is_open[part["keypoint"]] = False
 
-    def oriented(strip: Strip) -> Frames:
+    def open_rows(strip: Strip) -> NDArray[np.intp]:
         here = np.flatnonzero(is_open & (chosen.octave == strip.number) & strip.contains(chosen.xy))
-        by_row = here[np.argsort(chosen.xy[here, 1])]  # neighbours share what is in the cache
-        return _oriented(strip, chosen, by_row, wanted)
+        return here[np.argsort(chosen.xy[here, 1])]  # neighbours share what is in the cache
 
     large = [f.strip.number for f in found if not f.strip.is_whole]
     if np.isin(chosen.octave[is_open], large).any():
         with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
-            parts += [_described(strip, oriented(strip), wanted) for strip in again]
+            for strip in again:
+                parts.append(_frames([strip], chosen, [open_rows(strip)], wanted, parts))
     whole = [f.strip for f in found if f.strip.is_whole]
-    rest = wanted.pool.each(oriented, whole)
-    last = _last_wanted([*parts, *rest], wanted.params.max_features)
-    rest = [select_frames(frames, frames["keypoint"] <= last) for frames in rest]
-    parts += wanted.pool.each(lambda strip, frames: _described(strip, frames, wanted), whole, rest)
+    parts.append(_frames(whole, chosen, [open_rows(strip) for strip in whole], wanted, parts))
     return concatenated(parts)
+
+
+def _frames(
+    strips: list[Strip],
+    keypoints: Keypoints,
+    rows_of: list[NDArray[np.intp]],
+    wanted: _Wanted,
+    others: list[Frames] | None = None,
+) -> Frames:
+    """The frames of some rows of keypoints of each strip.
+
+    Of keypoints in the order in which they are wanted, only those that are wanted beside ``others``, the
+    frames that are there.
+    """
+    rows = np.concatenate([np.empty(0, np.intp), *rows_of])
+    if len(rows) == 0:
+        return no_frames()
+    params, pool = wanted.params, wanted.pool
+    ground = Strips(strips, np.repeat(np.arange(len(strips)), [len(rows) for rows in rows_of]))
+    of_frame, angles = wanted.orientation.assign(ground, keypoints.select(rows), params, pool)
+    frames, ground = frames_of(keypoints, rows[of_frame], angles), ground.select(of_frame)
+    if others is not None:
+        kept = frames["keypoint"] <= _last_wanted([*others, frames], params.max_features)
+        frames, ground = select_frames(frames, kept), ground.select(kept)
+    if wanted.with_descriptors:
+        return {**frames, "descriptors": _describe(ground, frames, params, pool)}
+    return {**frames, "descriptors": np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)}
 
 
 def _last_wanted(parts: list[Frames], n: int | None) -> int | float:
@@ -364,22 +389,7 @@ def _admit(
     return keypoints.select(response >= strongest[0]), strongest
 
 
-def _oriented(strip: Strip, keypoints: Keypoints, rows: NDArray[np.intp], wanted: _Wanted) -> Frames:
-    """The frames of some rows of keypoints, which belong to a strip, without descriptors."""
-    if len(rows) == 0:
-        return no_frames()
-    of_frame, angles = wanted.orientation.assign(strip, keypoints.select(rows), wanted.params, wanted.pool)
-    return frames_of(keypoints, rows[of_frame], angles)
-
-
-def _described(strip: Strip, frames: Frames, wanted: _Wanted) -> Frames:
-    """Frames of a strip with their descriptors."""
-    if wanted.with_descriptors and len(frames["xy"]) > 0:
-        return {**frames, "descriptors": _describe(strip, frames, wanted.params, wanted.pool)}
-    return {**frames, "descriptors": np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)}
-
-
-def _describe(strip: Strip, frames: Frames, params: SiftParams, pool: Threads) -> NDArray[np.uint8]:
+def _describe(strip: Strip | Strips, frames: Frames, params: SiftParams, pool: Threads) -> NDArray[np.uint8]:
     return describe_frames(strip, frames["xy"], frames["scale"], frames["orientation"], params, pool)
 
 
