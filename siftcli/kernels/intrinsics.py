@@ -25,6 +25,7 @@ __all__ = ["byte_offset", "byte_products"]
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INDEX = ir.IntType(32)
 _INDICES = ir.VectorType(_INDEX, LANES)
+_BYTES = ir.Constant(ir.IntType(64), 4)  # of a float32
 
 
 class _VectorType(types.Type):  # type: ignore[misc]
@@ -123,15 +124,13 @@ def levels_at(_context, address, n_levels, n_rows, pitch):
     kind = types.Array(types.float32, 3, "C")
 
     def build(context, builder, _signature, values):
-        array, shape = context.make_array(kind)(context, builder), values[1:]
-        itemsize = ir.Constant(ir.IntType(64), 4)
-        row = builder.mul(itemsize, shape[2])
-        strides = builder.mul(row, shape[1]), row, itemsize
-        data = builder.inttoptr(values[0], array.data.type)
-        populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
+        (address, *shape), array = values, context.make_array(kind)(context, builder)
+        row = builder.mul(_BYTES, shape[2])
+        strides = builder.mul(row, shape[1]), row, _BYTES
+        populate_array(array, builder.inttoptr(address, array.data.type), shape, strides, _BYTES, None)
         return array._getvalue()
 
-    return kind(types.int64, types.int64, types.int64, types.int64), build
+    return kind(*[types.int64] * 4), build
 
 
 @intrinsic
@@ -178,9 +177,8 @@ def store_doubles(_context, array, at, vector):
 
     def build(context, builder, signature, values):
         array, at, vector = values
-        kind = ir.VectorType(ir.DoubleType(), LANES)
-        address = _address(context, builder, signature.args[0], array, at, kind)
-        builder.store(builder.fpext(vector, kind), address, align=8)
+        wide = builder.fpext(vector, ir.VectorType(ir.DoubleType(), LANES))
+        builder.store(wide, _address(context, builder, signature.args[0], array, at, wide.type), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, vector), build
@@ -235,9 +233,8 @@ def atomic_add(_context, count, n):
 
     def build(context, builder, signature, values):
         array, n = values
-        address = _address(
-            context, builder, signature.args[0], array, ir.Constant(ir.IntType(64), 0), ir.IntType(64)
-        )
+        number = ir.IntType(64)
+        address = _address(context, builder, signature.args[0], array, number(0), number)
         return builder.atomic_rmw("add", address, n, "monotonic")
 
     return types.int64(count, types.int64), build

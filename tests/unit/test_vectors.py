@@ -16,6 +16,7 @@ from siftcli.kernels.vectors import (
     fma,
     ge_mask,
     lane_numbers,
+    levels_at,
     load,
     load_half,
     low_half,
@@ -135,3 +136,20 @@ def test_what_is_written_is_what_the_plain_functions_write():
     np.testing.assert_array_equal(copy, [0, A[3], A[4], 0])
     assert not numbers[[0, 2]].any()
     assert indices[0] == indices[17] == 0
+
+
+@kernel("void(int64, int64, int64, int64, float32[::1])")
+def _sum_rows(address, n_levels, n_rows, pitch, sums):
+    levels = levels_at(address, n_levels, n_rows, pitch)
+    for level in range(levels.shape[0]):
+        for row in range(levels.shape[1]):
+            for column in range(levels.shape[2]):
+                sums[level] += levels[level, row, column] * (row + 1)
+
+
+def test_an_array_at_an_address_is_that_array():
+    array = np.arange(2 * 3 * 5, dtype=np.float32).reshape(2, 3, 5)
+    sums = np.zeros(2, np.float32)
+    _sum_rows(array.ctypes.data, *array.shape, sums)
+    np.testing.assert_array_equal(sums, (array * np.array([1, 2, 3])[:, None]).sum(axis=(1, 2)))
+    np.testing.assert_array_equal(levels_at(array.ctypes.data, *array.shape), array)
