@@ -139,7 +139,7 @@ def _separate(patch, ring, rows):
     """
     for part in range(N_PARTS):
         for i in range(_ROOM):
-            a = STRIDE * i if i < N_CLASSES else STRIDE * (i - N_CLASSES)
+            a = STRIDE * (i % N_CLASSES)
             for odd in range(STRIDE):
                 rows[STRIDE * part + odd, i] = patch[part, ring, a + odd]
 

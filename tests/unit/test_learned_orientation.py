@@ -89,6 +89,16 @@ def test_no_patches_have_no_scores():
     assert scores.shape == (0, network.N_CLASSES)
 
 
+def test_samples_of_a_ring_are_separated_and_repeated():
+    patch = np.arange(2 * 3 * 72, dtype=np.float32).reshape(2, 3, 72)
+    rows = np.full((4, 76), np.nan, np.float32)
+    orientation._separate.__wrapped__(patch, 1, rows)  # in Python, which checks every index
+    places = 2 * (np.arange(76) % 36)
+    for part in range(2):
+        np.testing.assert_array_equal(rows[2 * part], patch[part, 1, places])
+        np.testing.assert_array_equal(rows[2 * part + 1], patch[part, 1, places + 1])
+
+
 def test_a_closed_ring_gives_back_what_its_copies_got():
     rng = np.random.default_rng(0)
     x, dx = rng.standard_normal((2, 3, 7)), rng.standard_normal((2, 3, 11))
