@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from ..errors import InputError, OutputError
 from ..features import Features
 from ..io.writing import is_special
-from ..matching.cameras import Camera
 from ._record import FeatureFile
 from ._registry import DEFAULT_CAMERA, DEFAULT_CAMERA_MODEL, FORMATS, Format, format_of
+
+if TYPE_CHECKING:
+    from ..matching.cameras import Camera
 
 
 @dataclass(frozen=True, kw_only=True)
