@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..kernels.decorators import kernel, subroutine
 from ..kernels.threads import Threads
 from ..params import OrientationParams
+from ..sift.histogram_peaks import insert_peak
 from ..sift.keypoints import Keypoints, OrientationStage
 from ..sift.octave import Strip
 from ..sift.strips import Strips, as_strips
@@ -224,7 +225,7 @@ def _maxima(rows, n, out):
 
 @subroutine
 def _peaks(scores, margin, angles, heights):
-    """Find the directions of the scores' maxima by a parabola through three of them.
+    """Find the directions of the scores' maxima.
 
     Parameters
     ----------
@@ -246,20 +247,8 @@ def _peaks(scores, margin, angles, heights):
     for i in range(n):
         before, here = np.float64(scores[(i + n - 1) % n]), np.float64(scores[i])
         after = np.float64(scores[(i + 1) % n])
-        # Of two equal classes the first counts; its parabola peaks half-way between them.
-        if here < lowest or here <= before or here < after:
-            continue
-        rank = n_found
-        while rank > 0 and heights[rank - 1] < here:
-            rank -= 1
-        last = min(n_found, len(angles) - 1)
-        if rank > last:
-            continue
-        for j in range(last, rank, -1):
-            angles[j], heights[j] = angles[j - 1], heights[j - 1]
-        offset = 0.5 * (before - after) / (before - 2 * here + after)
-        angles[rank], heights[rank] = (i + offset) * 2 * math.pi / n % (2 * math.pi), here
-        n_found = last + 1
+        if here >= lowest and here > before and here >= after:  # of two equal classes the first counts
+            n_found = insert_peak(i, n, (before, here, after), n_found, angles, heights)
     if n_found == 0:
         # No direction stands out (a perfectly round structure): any will do, but the keypoint is kept.
         angles[0] = 0.0

@@ -85,8 +85,42 @@ def _maxima(histogram, n, maxima):
 
 
 @subroutine
+def insert_peak(i, n, around, n_found, angles, heights):
+    """Enter the peak at a bin among those found, by a parabola through three bins.
+
+    Parameters
+    ----------
+    i, n
+        The bin, and number of bins.
+    around
+        Float64 heights of the bin before, of the bin and of the next. Where the last two are equal, the peak
+        is half-way between them.
+    n_found
+        Peaks found before.
+    angles, heights
+        (K,) float64: radians in [0, 2π) and heights, the highest first, at most K.
+
+    Returns
+    -------
+    How many there are now.
+    """
+    before, here, after = around
+    rank = n_found
+    while rank > 0 and heights[rank - 1] < here:
+        rank -= 1
+    last = min(n_found, len(angles) - 1)
+    if rank > last:
+        return n_found
+    for j in range(last, rank, -1):
+        angles[j], heights[j] = angles[j - 1], heights[j - 1]
+    offset = 0.5 * (before - after) / (before - 2 * here + after)
+    angles[rank], heights[rank] = (i + offset) * 2 * math.pi / n % (2 * math.pi), here
+    return last + 1
+
+
+@subroutine
 def peaks(histogram, maxima, peak_ratio, angles, heights):
-    """Find the directions of the peaks by a parabola through three bins.
+    """Find the directions of the peaks.
 
     Parameters
     ----------
@@ -111,19 +145,8 @@ def peaks(histogram, maxima, peak_ratio, angles, heights):
         here = np.float64(histogram[LANES + i])
         if here < lowest:
             continue
-        before, after = np.float64(histogram[LANES + i - 1]), np.float64(histogram[LANES + i + 1])
-        # Of two equal bins, the parabola peaks half-way between them.
-        offset = 0.5 * (before - after) / (before - 2 * here + after)
-        rank = n_found
-        while rank > 0 and heights[rank - 1] < here:
-            rank -= 1
-        last = min(n_found, len(angles) - 1)
-        if rank > last:
-            continue
-        for j in range(last, rank, -1):
-            angles[j], heights[j] = angles[j - 1], heights[j - 1]
-        angles[rank], heights[rank] = (i + offset) * 2 * math.pi / n % (2 * math.pi), here
-        n_found = last + 1
+        around = np.float64(histogram[LANES + i - 1]), here, np.float64(histogram[LANES + i + 1])
+        n_found = insert_peak(i, n, around, n_found, angles, heights)
     if n_found == 0:
         # No direction stands out (a perfectly round structure): any will do, but the keypoint is kept.
         angles[0] = 0.0
