@@ -118,9 +118,8 @@ class JournaledFile(io.RawIOBase):
         n_old = min(self.size, self.committed)
         pages = {page * PAGE_BYTES: bytes(data) for page, data in sorted(self.pages.items())}
         old = {offset: data[: n_old - offset] for offset, data in pages.items() if offset < n_old}
-        new = self.appended[: max(0, self.size - self.committed)]
         try:
-            write_at(self.descriptor, new, self.committed)
+            write_at(self.descriptor, bytes(self.appended), self.committed)
             if old:
                 self._write_journal(old)
         except OSError:

@@ -127,5 +127,5 @@ def _samples(image: Image.Image) -> NDArray[Any]:
     mode = {(True, False): "L", (True, True): "LA", (False, False): "RGB", (False, True): "RGBA"}[
         grey, transparent
     ]
-    array = np.asarray(image if image.mode == mode else image.convert(mode))  # which would copy it
+    array = np.asarray(image if image.mode == mode else image.convert(mode))  # convert would copy
     return array.reshape(*array.shape[:2], -1)

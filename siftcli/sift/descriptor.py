@@ -107,12 +107,15 @@ def describe_frames(
     descriptors = np.empty((len(frames), DESCRIPTOR_LENGTH), np.uint8)
     spacings, weights = sizes * params.cell_width / SAMPLES_PER_CELL, cell_weights()
     settings = spacings, weights, params.descriptor_clip, params.rootsift
-    given = strips.table, strips.of, frames, level, *settings
+    given = frames, level, *settings
     asked = trace or DescriptorTrace.room_for(0, params)
     threads.over_keypoints(
         len(frames),
         len(frames) * len(sizes) * _SAMPLES_PER_FRAME,
-        lambda counter: _describe(*given, descriptors, asked.grids, asked.vectors, counter),
+        # Within the call, so that the strips live as long as a thread that an interrupt leaves behind.
+        lambda counter: _describe(
+            strips.table, strips.of, *given, descriptors, asked.grids, asked.vectors, counter
+        ),
     )
     return descriptors
 

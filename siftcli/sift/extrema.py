@@ -151,7 +151,7 @@ def _mark_row(levels, row, width, dogs, above, here, below, step, share, thresho
     thresholds
         (S,) float32 least |DoG|, by level.
     marks
-        (S, N) int64, filled: the lanes of each vector that may be extrema, as bits.
+        (S, N) int64, filled: not 0 for vectors that may have extrema.
     """
     n_levels, n_rows, pitch = levels.shape
     for x in range(0, width, LANES):

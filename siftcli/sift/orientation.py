@@ -77,13 +77,15 @@ def assign_orientations(
         params.peak_ratio,
         np.float32(_WEIGHT_OF_NEIGHBOURS if params.isotropic_gradients else 0),
     )
-    image = strips.table, strips.of
     asked = trace or OrientationTrace.room_for(0, params)
     traces = asked.histograms, asked.smoothed, asked.fields
     threads.over_keypoints(
         len(keypoints),
         len(keypoints) * _SAMPLES_PER_KEYPOINT,
-        lambda counter: _orientations(*image, places, level, *settings, angles, n_angles, *traces, counter),
+        # Within the call, so that the strips live as long as a thread that an interrupt leaves behind.
+        lambda counter: _orientations(
+            strips.table, strips.of, places, level, *settings, angles, n_angles, *traces, counter
+        ),
     )
     rows = np.repeat(np.arange(len(keypoints)), n_angles)
     return rows, angles[np.arange(angles.shape[1]) < n_angles[:, None]]

@@ -65,12 +65,12 @@ class _Wanted:
 
 @dataclass(frozen=True, eq=False)
 class _Refined:
-    """The candidates of an octave that is one strip, refined."""
+    """The candidates of a strip, refined."""
 
     strip: Strip
     places: NDArray[np.float64]
-    """As of ``refinement.refine_each``."""
     fate: NDArray[np.uint8]
+    """Both as of ``refinement.refine_each``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,14 +262,14 @@ def _frames(
     if len(rows) == 0:
         return no_frames()
     params, pool = wanted.params, wanted.pool
-    ground = Strips(strips, np.repeat(np.arange(len(strips)), [len(rows) for rows in rows_of]))
-    of_frame, angles = wanted.orientation.assign(ground, keypoints.select(rows), params, pool)
-    frames, ground = frames_of(keypoints, rows[of_frame], angles), ground.select(of_frame)
+    together = Strips(strips, np.repeat(np.arange(len(strips)), [len(of_strip) for of_strip in rows_of]))
+    of_frame, angles = wanted.orientation.assign(together, keypoints.select(rows), params, pool)
+    frames, together = frames_of(keypoints, rows[of_frame], angles), together.select(of_frame)
     if others is not None:
         kept = frames["keypoint"] <= _last_wanted([*others, frames], params.max_features)
-        frames, ground = select_frames(frames, kept), ground.select(kept)
+        frames, together = select_frames(frames, kept), together.select(kept)
     if wanted.with_descriptors:
-        return {**frames, "descriptors": _describe(ground, frames, params, pool)}
+        return {**frames, "descriptors": _describe(together, frames, params, pool)}
     return {**frames, "descriptors": np.zeros((len(frames["xy"]), DESCRIPTOR_LENGTH), np.uint8)}
 
 

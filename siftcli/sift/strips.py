@@ -38,8 +38,16 @@ class Strips:
         """(K, 7), a row for each strip, as :func:`strip_at` reads it.
 
         Where its levels begin in memory, their shape, the first of the octave's rows that is there, and the
-        octave's height and width.
+        octave's height and width. Kernels see addresses only: whoever calls one holds the strips meanwhile.
+
+        Raises
+        ------
+        ValueError
+            If levels are not float32 and C-contiguous.
         """
+        for strip in self.strips:
+            if strip.levels.dtype != np.float32 or not strip.levels.flags.c_contiguous:
+                raise ValueError(f"expected C-contiguous float32 levels, got {strip.levels.dtype}")
         rows = [(s.levels.ctypes.data, *s.levels.shape, s.first_row, *s.shape) for s in self.strips]
         return np.array(rows, np.int64)
 

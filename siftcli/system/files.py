@@ -118,7 +118,7 @@ def read_at(descriptor: int, n_bytes: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
-def write_at(descriptor: int, data: bytes | bytearray, offset: int) -> None:
+def write_at(descriptor: int, data: bytes, offset: int) -> None:
     """Write all of some bytes to a place of an open file. Moves its position."""
     os.lseek(descriptor, offset, os.SEEK_SET)
     view = memoryview(data)

@@ -1,5 +1,7 @@
 """Strips of several octaves, worked at once, are worked as each alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import texture
@@ -60,3 +62,10 @@ def test_positions_and_levels_are_those_of_each_rows_octave(octaves):
         assert strips.step[row] == octaves[i].step
     assert [rows.tolist() for _, rows in strips.one_by_one()] == [[1, 3], [2], [0]]
     assert strips.select(of == 0).of.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("change", [lambda levels: levels.astype(float), lambda levels: levels[:, ::2]])
+def test_levels_that_kernels_cannot_read_are_refused(octaves, change):
+    strips = Strips([replace(octaves[0], levels=change(octaves[0].levels))], np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="expected C-contiguous float32 levels"):
+        _ = strips.table
