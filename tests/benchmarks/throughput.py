@@ -1,8 +1,9 @@
 """Compare images per second with a plain OpenCV loop, and measure memory early and late in a batch.
 
-    python tests/benchmarks/throughput.py
+    python tests/benchmarks/throughput.py --rounds 3 --max-features 761
 
 Both are timed as whole commands, alternately: they start, read files, detect, describe and write npz files.
+With 761 features an image at most, siftcli writes as many in all as OpenCV does; both counts are printed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
+
+import numpy as np
 
 from siftcli.params import SiftParams
 from siftcli.workflows import detect as batch
@@ -53,6 +56,11 @@ def _peak_mb(pid: int | None) -> float:
     return int(kibibytes) * 1.024e-3
 
 
+def n_features(folder: Path) -> int:
+    """The number of features in all npz files below ``folder``."""
+    return sum(len(np.load(path)["descriptors"]) for path in folder.rglob("*.npz"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -61,19 +69,23 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=480, help="pixels, times 0.8 to 1.25")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--jobs", type=int)
+    parser.add_argument("--max-features", type=int, help="of an image, for siftcli alone")
     options = parser.parse_args()
-    jobs = [] if options.jobs is None else ["--jobs", str(options.jobs)]
+    extra = [] if options.jobs is None else ["--jobs", str(options.jobs)]
+    if options.max_features is not None:
+        extra += ["--max-features", str(options.max_features)]
     loop = str(Path(__file__).with_name("opencv_loop.py"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = make_images(folder / "in", options.images, options.side)
         ratios = []
         for i in range(options.rounds):
-            ours = seconds(*command(str(images), "-o", str(folder / f"siftcli{i}"), "-q", *jobs))
+            ours = seconds(*command(str(images), "-o", str(folder / f"siftcli{i}"), "-q", *extra))
             theirs = seconds(sys.executable, loop, str(images), str(folder / f"opencv{i}"))
             ratios.append(theirs / ours)
             rates = f"siftcli {options.images / ours:.1f}/s, OpenCV {options.images / theirs:.1f}/s"
             print(f"{options.images} images: {rates}, ratio {ratios[-1]:.2f}", flush=True)
+        print(f"features: siftcli {n_features(folder / 'siftcli0')}, OpenCV {n_features(folder / 'opencv0')}")
         if options.rounds > 1:
             print(f"median ratio {median(ratios):.2f}")
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
