@@ -72,12 +72,13 @@ def find_all(grey: NDArray[np.float32], params: SiftParams, threads: Threads) ->
 
 def _found(strip: Strip, params: SiftParams, threads: Threads) -> OctaveFound:
     candidates = find_extrema(strip, params, threads)
-    refined, fate = refine_each(strip, candidates, params, threads)
-    unique, _ = merge_duplicates(refined[fate == KEPT], params.merge_distance, math.inf)
+    refined = refine_each(strip, candidates, params, threads)
+    places, fate = refined.places, refined.fate
+    unique, _ = merge_duplicates(places[fate == KEPT], params.merge_distance, math.inf)
     keypoints, stability = scored(strip, unique, params)
     is_stable = stability >= least_stability(strip, params)
     kept, weak = keypoints.select(is_stable), keypoints.select(~is_stable)
-    return OctaveFound(replace(strip, levels=strip.levels[:, :0, :0]), candidates, refined, fate, kept, weak)
+    return OctaveFound(replace(strip, levels=strip.levels[:, :0, :0]), candidates, places, fate, kept, weak)
 
 
 def strip_of(grey: NDArray[np.float32], number: int, params: SiftParams, threads: Threads) -> Strip:

@@ -107,8 +107,9 @@ def _refined(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """The steps of a candidate's refinement, where it ended, and what became of it."""
     trace = np.full((1, MOST_STEPS, len(STEP_COLUMNS)), np.nan)
-    refined, fate = refine_each(strip, np.ascontiguousarray(index[None]), params, threads, trace)
-    return trace[0, : np.count_nonzero(np.isfinite(trace[0, :, 0]))], refined[0], int(fate[0])
+    refined = refine_each(strip, np.ascontiguousarray(index[None]), params, threads, trace)
+    n_steps = np.count_nonzero(np.isfinite(trace[0, :, 0]))
+    return trace[0, :n_steps], refined.places[0], int(refined.fate[0])
 
 
 def _needed(strip: Strip, index: NDArray[np.int32], params: SiftParams) -> float:

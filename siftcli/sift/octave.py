@@ -56,13 +56,17 @@ class Octave:
         distance: NDArray[np.float64] = 0.5 + np.minimum(x, y)
         return distance
 
-    def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sigma_of(
+        self, level: NDArray[np.float64], step: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
         """Blur of fractional levels in input pixels: σ₀·2^(level/S) samples (Lowe, section 3).
 
         If the image is assumed to be sharper than it is, structures seem too large. The excess variance is
         subtracted again, as far as it shifts the extremum of an ideal blob: √(σ² − excess·2^(−1/S)).
+
+        ``step`` (N,) are those of rows of other octaves of the same image.
         """
-        nominal = np.asarray(self.step * self.sigma * np.exp2(level / self.n_scales))
+        nominal = np.asarray((self.step if step is None else step) * self.sigma * np.exp2(level / self.n_scales))
         if self.excess_variance == 0:
             return nominal
         # Where all blur is excess, σ is next to 0 rather than NaN.
@@ -73,7 +77,7 @@ class Octave:
     ) -> NDArray[np.int64]:
         """The level, 1 to S, whose blur is nearest to σ (input pixels) on the logarithmic scale.
 
-        ``step`` (N,) are those of rows of other octaves of the same image.
+        ``step`` is as for :meth:`sigma_of`.
         """
         nominal = np.hypot(
             sigma.astype(np.float64), math.sqrt(self.excess_variance * 2 ** (-1 / self.n_scales))

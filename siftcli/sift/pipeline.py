@@ -34,7 +34,7 @@ from .local_filters import RADIUS
 from .masking import Allowance, allowance
 from .noise import params_for
 from .octave import Strip, octaves_of
-from .refinement import filtered, refine_each, refinement_halo
+from .refinement import Refined, filtered, refine_each, refinement_halo
 from .rows import Grey, RowSource
 from .scale_space import gaussian_strips, strips_bytes
 from .selection import is_chosen_first, likely_chosen, rank, strongest_first
@@ -64,21 +64,11 @@ class _Wanted:
 
 
 @dataclass(frozen=True, eq=False)
-class _Refined:
-    """The candidates of a strip, refined."""
-
-    strip: Strip
-    places: NDArray[np.float64]
-    fate: NDArray[np.uint8]
-    """Both as of ``refinement.refine_each``."""
-
-
-@dataclass(frozen=True, eq=False)
 class _Found:
-    """What was found in a strip."""
+    """What was found in a strip of a large octave, or in all octaves that are one strip each."""
 
-    strip: Strip
-    """Its levels are still there if it is its octave's only one."""
+    strips: list[Strip]
+    """Whole ones still have their levels."""
     keypoints: Keypoints
     frames: Frames
     """Those of the keypoints that were described before others were chosen."""
@@ -154,18 +144,18 @@ def detect(
 
 
 def _find_in_octaves(octaves: _Octaves, wanted: _Wanted) -> list[_Found]:
-    """What is found in each strip.
+    """What is found in each strip of the large octaves, and in all others together.
 
-    Python comes last, one octave after the other: what it needs, kernels drive out of the caches.
+    Python comes last: what it needs, kernels drive out of the caches.
     """
     found, refined = _look_into_octaves(octaves, wanted)
-    for of_octave in refined:
-        found_here, _, _ = _find_in_strip(of_octave, NONE_CARRIED, _NONE_ADMITTED, wanted)
+    if refined:
+        found_here, _, _ = _find_in_strips(refined, NONE_CARRIED, _NONE_ADMITTED, wanted)
         found.append(found_here)
     return found
 
 
-def _look_into_octaves(octaves: _Octaves, wanted: _Wanted) -> tuple[list[_Found], list[_Refined]]:
+def _look_into_octaves(octaves: _Octaves, wanted: _Wanted) -> tuple[list[_Found], list[Refined]]:
     """What is found in the strips of large octaves, and the refined candidates of each whole one."""
     strips = next(octaves, None)
     if strips is None:
@@ -180,7 +170,7 @@ def _look_into_octaves(octaves: _Octaves, wanted: _Wanted) -> tuple[list[_Found]
             refined = _refine(strip, wanted)
             return [], [refined, *of_coarser()[1]]  # without asking for the next, so that the levels stay
         carried, strongest = before.get(strip.number, (NONE_CARRIED, _NONE_ADMITTED))
-        found_here, carried, strongest = _find_in_strip(_refine(strip, wanted), carried, strongest, wanted)
+        found_here, carried, strongest = _find_in_strips([_refine(strip, wanted)], carried, strongest, wanted)
         before[strip.number] = carried, strongest
         found.setdefault(strip.number, []).append(found_here)
     return [f for number in sorted(found) for f in found[number]], coarser()[1]
@@ -192,33 +182,31 @@ def _close(strips: Generator[Strip, None, None]) -> None:
         strips.close()
 
 
-def _refine(strip: Strip, wanted: _Wanted) -> _Refined:
+def _refine(strip: Strip, wanted: _Wanted) -> Refined:
     candidates = find_extrema(strip, wanted.params, wanted.pool)
-    return _Refined(strip, *refine_each(strip, candidates, wanted.params, wanted.pool))
+    return refine_each(strip, candidates, wanted.params, wanted.pool)
 
 
-def _find_in_strip(
-    refined: _Refined, carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
+def _find_in_strips(
+    refined: list[Refined], carried: NDArray[np.float64], strongest: NDArray[np.floating], wanted: _Wanted
 ) -> tuple[_Found, NDArray[np.float64], NDArray[np.floating]]:
     """Find the keypoints of a strip and, if it will not stay, the frames of those likely to be wanted.
 
     Also returns what the next strip of the octave needs: refined candidates to be merged with its own, and
-    the strongest responses so far.
+    the strongest responses so far. Or find those of several whole octaves.
     """
-    strip, params = refined.strip, wanted.params
-    keypoints, removed, carried = filtered(strip, refined.places, refined.fate, params, carried)
+    strips, params = [r.strip for r in refined], wanted.params
+    keypoints, removed, carried = filtered(refined, params, carried)
     allowed = keypoints if wanted.allowance is None else keypoints.select(wanted.allowance(keypoints))
     admitted, strongest = _admit(allowed, strongest, params)
-    likely = likely_chosen(strip, _columns(admitted), params, wanted.size)
-    frames = _frames([strip], admitted, [likely], wanted)
+    frames = no_frames()
+    if not strips[0].is_whole:
+        likely = likely_chosen(strips[0], _columns(admitted), params, wanted.size)
+        frames = _frames(strips, admitted, [likely], wanted)
+        strips = [replace(strips[0], levels=_NO_LEVELS)]  # which would hold their memory
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
-    counts = {"candidates": len(refined.fate), **removed}
-    return _Found(_kept(strip), admitted, frames, counts), carried, strongest
-
-
-def _kept(strip: Strip) -> Strip:
-    """A strip without its levels, which would hold their memory, unless it is its octave's only one."""
-    return strip if strip.is_whole else replace(strip, levels=_NO_LEVELS)
+    counts = {"candidates": sum(len(r.fate) for r in refined), **removed}
+    return _Found(strips, admitted, frames, counts), carried, strongest
 
 
 def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wanted: _Wanted) -> Frames:
@@ -236,12 +224,12 @@ def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wan
         here = np.flatnonzero(is_open & (chosen.octave == strip.number) & strip.contains(chosen.xy))
         return here[np.argsort(chosen.xy[here, 1])]  # neighbours share what is in the cache
 
-    large = [f.strip.number for f in found if not f.strip.is_whole]
+    whole = [strip for f in found for strip in f.strips if strip.is_whole]
+    large = [strip.number for f in found for strip in f.strips if not strip.is_whole]
     if np.isin(chosen.octave[is_open], large).any():
         with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
             for strip in again:
                 parts.append(_frames([strip], chosen, [open_rows(strip)], wanted, parts))
-    whole = [f.strip for f in found if f.strip.is_whole]
     parts.append(_frames(whole, chosen, [open_rows(strip) for strip in whole], wanted, parts))
     return concatenated(parts)
 

@@ -9,6 +9,8 @@ position are one keypoint.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,22 @@ from .keypoints import Keypoints
 from .least_squares import settle_each
 from .octave import Strip
 from .response import border_factor, least_roundness, response_of, stability_of
+from .strips import Strips, as_strips
 
 _SAMPLES_PER_CANDIDATE = 512
 """Work of refining a candidate, in the units of ``Threads.over_keypoints``."""
 _NO_TRACE: NDArray[np.float64] = np.empty((1, 0, len(STEP_COLUMNS)))
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """The N candidates of a strip, refined."""
+
+    strip: Strip
+    places: NDArray[np.float64]
+    """(N, 5) x, y, level, value and roundness, in samples."""
+    fate: NDArray[np.uint8]
+    """(N,) what became of each; one of ``candidates.KEPT`` and so on."""
 
 
 def refine(
@@ -58,29 +72,33 @@ def refine(
     carried
         (K, 5) x, y, level, value and roundness of those that may be duplicates of the next strip's.
     """
-    refined, fate = refine_each(strip, candidates, params, threads)
-    return filtered(strip, refined, fate, params, carried)
+    return filtered([refine_each(strip, candidates, params, threads)], params, carried)
 
 
 def filtered(
-    strip: Strip,
-    refined: NDArray[np.float64],
-    fate: NDArray[np.uint8],
-    params: KeypointParams,
-    carried: NDArray[np.float64] = NONE_CARRIED,
+    refined: Sequence[Refined], params: KeypointParams, carried: NDArray[np.float64] = NONE_CARRIED
 ) -> tuple[Keypoints, dict[str, int], NDArray[np.float64]]:
-    """What :func:`refine` returns, of candidates as :func:`refine_each` returns them; no level is read."""
-    kept = np.concatenate((carried, refined[fate == KEPT]))
-    last_y = math.inf if strip.is_last else strip.rows[1] - refinement_halo(params)
-    unique, carried = merge_duplicates(kept, params.merge_distance, last_y)
-    keypoints, stability = scored(strip, unique, params)
-    is_stable = stability >= least_stability(strip, params)
-    n_of_fate = np.bincount(fate, minlength=EDGE + 1)
+    """What :func:`refine` returns, of the refined candidates of a strip, or of several whole octaves.
+
+    No level is read.
+    """
+    n_kept, unique = 0, []
+    for of_strip in refined:
+        strip, kept = of_strip.strip, np.concatenate((carried, of_strip.places[of_strip.fate == KEPT]))
+        last_y = math.inf if strip.is_last else strip.rows[1] - refinement_halo(params)
+        merged, carried = merge_duplicates(kept, params.merge_distance, last_y)
+        n_kept += len(kept)
+        unique.append(merged)
+    of = np.repeat(np.arange(len(unique)), [len(merged) for merged in unique])
+    strips = Strips([of_strip.strip for of_strip in refined], of)
+    keypoints, stability = scored(strips, np.concatenate(unique), params)
+    is_stable = stability >= least_stability(strips, params)
+    n_of_fate = np.bincount(np.concatenate([of_strip.fate for of_strip in refined]), minlength=EDGE + 1)
     removed = {
         "unstable": int(n_of_fate[UNSTABLE]),
         "low_contrast": int(n_of_fate[LOW_CONTRAST]),
         "edge": int(n_of_fate[EDGE]),
-        "duplicate": len(kept) - len(unique) - len(carried),
+        "duplicate": n_kept - len(of) - len(carried),
         "too_small": 0,  # a filter of earlier versions, whose name outputs still carry
         "low_response": int(np.sum(~is_stable)),
     }
@@ -95,12 +113,12 @@ def refinement_halo(params: KeypointParams) -> float:
     return MAX_MOVES + 2 + params.merge_distance
 
 
-def least_value(strip: Strip, params: KeypointParams) -> float:
+def least_value(strip: Strip | Strips, params: KeypointParams) -> float:
     """|DoG| that any keypoint needs."""
     return params.contrast_threshold / strip.n_scales
 
 
-def least_stability(strip: Strip, params: KeypointParams) -> np.float32:
+def least_stability(strip: Strip | Strips, params: KeypointParams) -> np.float32:
     """The stability that a keypoint needs."""
     return np.float32(params.stability_threshold * least_value(strip, params))
 
@@ -111,8 +129,8 @@ def refine_each(
     params: KeypointParams,
     threads: Threads,
     trace: NDArray[np.float64] = _NO_TRACE,
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """(N, 5) x, y, level, value and roundness of candidates, in samples, and (N,) what became of them.
+) -> Refined:
+    """Refine candidates, which none of the filters has seen yet; the arguments are those of :func:`refine`.
 
     ``trace`` is (N, ``MOST_STEPS``, 9), filled with the steps of each (``candidates.STEP_COLUMNS``), as many
     rows as it takes.
@@ -130,18 +148,18 @@ def refine_each(
         len(candidates) * _SAMPLES_PER_CANDIDATE,
         lambda counter: fill(*place, candidates, *limits, refined, fate, trace, counter),
     )
-    return refined, fate
+    return Refined(strip, refined, fate)
 
 
 def scored(
-    strip: Strip, refined: NDArray[np.float64], params: KeypointParams
+    strip: Strip | Strips, refined: NDArray[np.float64], params: KeypointParams
 ) -> tuple[Keypoints, NDArray[np.float32]]:
     """Keypoints of rows x, y, level, value and roundness in samples, and their stability."""
-    xy, (level, value, roundness) = strip.to_input(refined[:, :2]), refined[:, 2:].T
-    sigma, contrast = strip.sigma_of(level), least_value(strip, params)
-    factor = border_factor(strip.distance_to_border(xy), sigma, params)
+    strips, (level, value, roundness) = as_strips(strip, len(refined)), refined[:, 2:].T
+    xy, sigma, contrast = strips.to_input(refined[:, :2]), strips.sigma_of(level), least_value(strip, params)
+    factor = border_factor(strips.distance_to_border(xy), sigma, params)
     keypoints = Keypoints(
-        octave=np.full(len(refined), strip.number, np.int16),
+        octave=strips.number,
         xy=xy,
         sigma=sigma,
         value=value,

@@ -54,15 +54,12 @@ def is_chosen_first(params: SiftParams) -> bool:
 def likely_chosen(
     strip: Strip, columns: Mapping[str, NDArray[Any]], params: SiftParams, image_size: tuple[int, int]
 ) -> NDArray[np.intp]:
-    """The keypoints of a strip, by row, that are described before it is known which are wanted.
+    """The keypoints of a strip of a large octave, by row, that are described before it is known which are wanted.
 
-    None of an octave that stays until it is known; else all, where none need be known before, or those that
-    are wanted first in the strip, since to make it again takes longer. The arguments are those of
-    :func:`rank`.
+    All, where none need be known before, or those that are wanted first in the strip, since to make it again
+    takes longer. The arguments are those of :func:`rank`.
     """
     n = len(columns["response"])
-    if strip.is_whole:
-        return np.arange(0)
     if params.max_features is None or not is_chosen_first(params):
         return np.arange(n)
     share = (strip.rows[1] - strip.rows[0]) / strip.shape[0]
@@ -102,10 +99,10 @@ def rank(columns: Mapping[str, NDArray[Any]], params: SiftParams, image_size: tu
 def strongest_first(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
     """Rows of columns of :class:`Features` by response, ties by scale, then y, then x."""
     response = columns["response"]
-    rows = np.argsort(-response, kind="stable")
+    rows = np.argsort(-response)  # not stable, which is faster: equal ones are put in order below
     is_equal = response[rows[1:]] == response[rows[:-1]]
     tied = np.flatnonzero(np.append(is_equal, False) | np.append(False, is_equal))
-    among = rows[tied]
+    among = np.sort(rows[tied])
     (x, y), scale = columns["xy"][among].T, columns["scale"][among]
     rows[tied] = among[np.lexsort((x, y, scale, -response[among]))]
     return rows
@@ -115,9 +112,9 @@ def _radii_of_frames(
     xy: NDArray[np.floating], scale: NDArray[np.floating], response: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """The radii (N,) of sorted frames; those of one keypoint share its radius."""
-    keys = np.column_stack((xy, scale, response))
-    is_first = np.ones(len(keys), bool)
-    is_first[1:] = np.any(keys[1:] != keys[:-1], axis=1)
+    is_first = np.arange(len(response)) == 0
+    for column in (*xy.T, scale, response):
+        is_first[1:] |= column[1:] != column[:-1]
     radii: NDArray[np.float64] = suppression_radii(xy[is_first], response[is_first])
     return np.asarray(radii[np.cumsum(is_first) - 1])
 
@@ -142,8 +139,9 @@ def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) 
         return np.empty(0)
     places, strength = xy.astype(np.float64), response.astype(np.float64)
     n_stronger = np.searchsorted(-ROBUSTNESS * strength, -strength)
-    places -= places.min(axis=0)
-    width, height = places.max(axis=0)
+    for column in places.T:
+        column -= column.min()
+    width, height = (column.max() for column in places.T)
     side = max(
         math.sqrt(width * height * _PLACES_PER_CELL / len(places)), max(width, height) / len(places), 1.0
     )

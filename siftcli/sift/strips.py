@@ -51,10 +51,28 @@ class Strips:
         rows = [(s.levels.ctypes.data, *s.levels.shape, s.first_row, *s.shape) for s in self.strips]
         return np.array(rows, np.int64)
 
+    @property
+    def number(self) -> NDArray[np.int16]:
+        """(N,) that of each row's octave."""
+        return np.array([strip.number for strip in self.strips], np.int16)[self.of]
+
+    def to_input(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Positions (N, 2), x and y, from samples of each row's octave to input pixels."""
+        xy: NDArray[np.float64] = self.step[:, None] * samples + self._origin
+        return xy
+
     def to_samples(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions (N, 2), x and y, from input pixels to samples of each row's octave."""
         samples: NDArray[np.float64] = (xy - self._origin) / self.step[:, None]
         return samples
+
+    def distance_to_border(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As :meth:`Strip.distance_to_border`, which is the same in all octaves of an image."""
+        return self.strips[0].distance_to_border(xy)
+
+    def sigma_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As :meth:`Strip.sigma_of`, of levels (N,) of each row's octave."""
+        return self.strips[0].sigma_of(level, self.step)
 
     def nearest_level(self, sigma: NDArray[np.floating]) -> NDArray[np.int64]:
         """As :meth:`Strip.nearest_level`, of σ (N,) of each row."""
