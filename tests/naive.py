@@ -200,13 +200,18 @@ def least_squares_fit(dog, s, y, x, offset, spread, n_planes):
 
 
 def merge_same_places(refined, distance):
-    """Means of the groups that are connected by neighbours within the distance and with equal sign."""
+    """Means of groups that are connected by neighbours within the distance, of equal sign and one octave."""
     groups: list[list[int]] = []
     for i, a in enumerate(refined):
         near = [
             g
             for g in groups
-            if any(np.all(np.abs(refined[j][:3] - a[:3]) <= distance) and refined[j][3] * a[3] > 0 for j in g)
+            if any(
+                np.all(np.abs(refined[j][:3] - a[:3]) <= distance)
+                and refined[j][3] * a[3] > 0
+                and np.array_equal(refined[j][5:], a[5:])
+                for j in g
+            )
         ]
         groups = [g for g in groups if g not in near] + [[i, *(j for g in near for j in g)]]
     return np.array([refined[g].mean(axis=0) for g in groups])

@@ -128,7 +128,7 @@ def _candidate(strip: Strip, index: NDArray[np.int32]) -> Candidate:
 def _placed(strip: Strip, mean: NDArray[np.float64], params: SiftParams) -> tuple[Keypoints, Place]:
     keypoint, stability = scored(strip, mean, params)
     x, y = keypoint.xy[0].tolist()
-    u, v, level, value, roundness = mean[0].tolist()
+    u, v, level, value, roundness, _ = mean[0].tolist()
     place = Place(
         (x, y),
         float(keypoint.sigma[0]),

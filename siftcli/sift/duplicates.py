@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..kernels.decorators import kernel
 
-NONE_CARRIED: NDArray[np.float64] = np.empty((0, 5))
+NONE_CARRIED: NDArray[np.float64] = np.empty((0, 6))
 """Refined candidates that the first strip of an octave takes over."""
 
 MOST_SPREAD = 4.0
@@ -28,18 +28,19 @@ def merge_duplicates(
     Parameters
     ----------
     refined
-        (N, 5) x, y, level, value and roundness, in samples.
+        (N, 6) x, y, level, value and roundness, in samples, and the number of the octave.
     distance
-        How far apart two may be in x, y and level to be grouped; they must also have values of one sign.
+        How far apart two may be in x, y and level to be grouped; they must also be of one octave, and have
+        values of one sign.
     last_y
-        A group that reaches beyond it may not be complete yet.
+        A group that reaches beyond it may not be complete yet; for rows of one octave.
 
     Returns
     -------
     means
-        (M, 5), in the order of the first candidate of each group.
+        (M, 6), by octave, in the order of the first candidate of each group.
     carried
-        (K, 5) candidates of the groups that may not be complete, as they are.
+        (K, 6) candidates of the groups that may not be complete, as they are.
     """
     order, first = grouped(refined, distance)
     refined = refined[order]
@@ -54,11 +55,11 @@ def merge_duplicates(
 
 
 def grouped(refined: NDArray[np.float64], distance: float) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The order of the rows by y, and for each row in that order the first of its group."""
-    order = np.argsort(refined[:, 1], kind="stable")  # fast, as candidates come row by row
+    """The order of the rows by octave and y, and for each row in that order the first of its group."""
+    order = np.lexsort(refined.T[[1, 5]])  # fast, as candidates come row by row
     y = refined[order, 1]
     if np.any(y[1:] == y[:-1]):
-        order = np.lexsort(refined.T[[2, 0, 1]])
+        order = np.lexsort(refined.T[[2, 0, 1, 5]])
     first = np.arange(len(refined))
     _label_groups(refined[order], distance, first)
     return order, first
@@ -71,15 +72,15 @@ def _label_groups(refined, distance, first):
     Parameters
     ----------
     refined
-        (N, 5) float64 x, y, level, value and roundness, by y.
+        (N, 6) float64 x, y, level, value, roundness and octave, by octave and y.
     distance
         As for :func:`merge_duplicates`.
     first
         (N,) int64: 0, 1, 2 and so on, replaced by the labels.
     """
     for i in range(len(refined)):
-        j = i + 1
-        while j < len(refined) and refined[j, 1] - refined[i, 1] <= distance:
+        j, octave = i + 1, refined[i, 5]
+        while j < len(refined) and refined[j, 5] == octave and refined[j, 1] - refined[i, 1] <= distance:
             same = (
                 abs(refined[j, 0] - refined[i, 0]) <= distance
                 and abs(refined[j, 2] - refined[i, 2]) <= distance
@@ -102,7 +103,7 @@ def _average(refined, first, means):
     refined, first
         As for :func:`_label_groups`, with labels.
     means
-        (N, 5) float64, filled from the top, by label.
+        (N, 6) float64, filled from the top, by label.
 
     Returns
     -------

@@ -169,7 +169,7 @@ def settle_each(
         Standard deviation of the weights at level 0, in samples; longest step, in samples and levels, of
         what has settled.
     refined
-        (N, 5) float64, filled: x, y, level, value and roundness.
+        (N, 6) float64; x, y, level, value and roundness are filled.
     fate
         (N,) uint8, filled: what became of each.
     trace
@@ -177,7 +177,7 @@ def settle_each(
     counter
         (1,) int64 of the parallel for loop.
     """
-    work, place = workspace(levels.shape[0] - 3, window), np.empty(refined.shape[1])
+    work, place = workspace(levels.shape[0] - 3, window), np.empty(5)
     for n in parallel_for(counter, len(candidates)):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         prefetch_patch(levels, first_row, height, width, candidates, n + 1)

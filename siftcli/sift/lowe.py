@@ -180,7 +180,7 @@ def interpolate_each(
 
     The arguments are those of ``least_squares.settle_each`` of the same names.
     """
-    work, place = workspace(), np.empty(refined.shape[1])
+    work, place = workspace(), np.empty(5)
     for n in parallel_for(counter, len(candidates)):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
         steps = trace[n if n < len(trace) else 0]

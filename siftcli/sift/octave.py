@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from ..params import ScaleSpaceParams
 
 MIN_SIDE = 12
 """Samples; an octave whose smaller side has fewer is not made."""
+
+_N_CACHED = 16
+"""Shapes of images whose octaves are kept: each is asked for at least twice, and a batch has few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,8 @@ class Octave:
 
         ``step`` (N,) are those of rows of other octaves of the same image.
         """
-        nominal = np.asarray((self.step if step is None else step) * self.sigma * np.exp2(level / self.n_scales))
+        sigma = (self.step if step is None else step) * self.sigma
+        nominal = np.asarray(sigma * np.exp2(level / self.n_scales))
         if self.excess_variance == 0:
             return nominal
         # Where all blur is excess, σ is next to 0 rather than NaN.
@@ -129,24 +134,33 @@ def octaves_of(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]
     return [octave for octave in all_octaves(shape, params) if octave.number >= params.first_octave]
 
 
-def all_octaves(shape: tuple[int, ...], params: ScaleSpaceParams) -> list[Octave]:
+def all_octaves(shape: tuple[int, ...], params: ScaleSpaceParams) -> tuple[Octave, ...]:
     """The octaves from that of the (doubled) image on, including those before ``params.first_octave``."""
-    number = min(params.first_octave, 0)
-    height, width = (2 * n - 1 for n in shape) if number < 0 else shape
+    (height, width), first = shape, min(params.first_octave, 0)
+    excess = max(-params.assumed_variance, 0.0)
+    return _octaves((height, width), first, params.levels_per_octave, params.sigma, excess)
+
+
+@lru_cache(_N_CACHED)
+def _octaves(
+    image_shape: tuple[int, int], number: int, n_scales: int, sigma: float, excess: float
+) -> tuple[Octave, ...]:
+    """The octaves from that of this number on, 0 or −1, of an image of a shape (H, W)."""
+    height, width = (2 * n - 1 for n in image_shape) if number < 0 else image_shape
     octave = Octave(
         number=number,
         shape=(height, width),
-        n_scales=params.levels_per_octave,
-        sigma=params.sigma,
+        n_scales=n_scales,
+        sigma=sigma,
         step=2.0**number,
         origin=(0.0, 0.0),
-        excess_variance=max(-params.assumed_variance, 0.0),
+        excess_variance=excess,
     )
     octaves = []
     while min(octave.shape) >= MIN_SIDE:
         octaves.append(octave)
         octave = next_octave(octave)
-    return octaves
+    return tuple(octaves)
 
 
 def next_octave(octave: Octave) -> Octave:

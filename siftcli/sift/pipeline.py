@@ -202,7 +202,7 @@ def _find_in_strips(
     frames = no_frames()
     if not strips[0].is_whole:
         likely = likely_chosen(strips[0], _columns(admitted), params, wanted.size)
-        frames = _frames(strips, admitted, [likely], wanted)
+        frames = _frames(strips, admitted, likely, wanted)
         strips = [replace(strips[0], levels=_NO_LEVELS)]  # which would hold their memory
     removed |= {"masked": len(keypoints) - len(allowed), "over_limit": len(allowed)}
     counts = {"candidates": sum(len(r.fate) for r in refined), **removed}
@@ -220,37 +220,37 @@ def _frames_of_chosen(found: list[_Found], octaves: Callable[..., _Octaves], wan
     for part in parts:
         is_open[part["keypoint"]] = False
 
-    def open_rows(strip: Strip) -> NDArray[np.intp]:
-        here = np.flatnonzero(is_open & (chosen.octave == strip.number) & strip.contains(chosen.xy))
-        return here[np.argsort(chosen.xy[here, 1])]  # neighbours share what is in the cache
+    def open_rows(of_strips: NDArray[np.bool_]) -> NDArray[np.intp]:
+        rows = np.flatnonzero(is_open & of_strips)
+        return rows[np.lexsort((chosen.xy[rows, 1], chosen.octave[rows]))]  # neighbours share what is cached
 
     whole = [strip for f in found for strip in f.strips if strip.is_whole]
-    large = [strip.number for f in found for strip in f.strips if not strip.is_whole]
-    if np.isin(chosen.octave[is_open], large).any():
+    is_large = chosen.octave < whole[0].number if whole else np.ones(len(chosen), bool)
+    if (is_open & is_large).any():
         with closing(next(octaves(only_described=not wanted.params.dsp))) as again:
             for strip in again:
-                parts.append(_frames([strip], chosen, [open_rows(strip)], wanted, parts))
-    parts.append(_frames(whole, chosen, [open_rows(strip) for strip in whole], wanted, parts))
+                rows = open_rows((chosen.octave == strip.number) & strip.contains(chosen.xy))
+                parts.append(_frames([strip], chosen, rows, wanted, parts))
+    parts.append(_frames(whole, chosen, open_rows(~is_large), wanted, parts))
     return concatenated(parts)
 
 
 def _frames(
     strips: list[Strip],
     keypoints: Keypoints,
-    rows_of: list[NDArray[np.intp]],
+    rows: NDArray[np.intp],
     wanted: _Wanted,
     others: list[Frames] | None = None,
 ) -> Frames:
-    """The frames of some rows of keypoints of each strip.
+    """The frames of some rows of the keypoints, of a strip or of whole octaves, finest first.
 
     Of keypoints in the order in which they are wanted, only those that are wanted beside ``others``, the
     frames that are there.
     """
-    rows = np.concatenate([np.empty(0, np.intp), *rows_of])
     if len(rows) == 0:
         return no_frames()
     params, pool = wanted.params, wanted.pool
-    together = Strips(strips, np.repeat(np.arange(len(strips)), [len(of_strip) for of_strip in rows_of]))
+    together = Strips(strips, keypoints.octave[rows].astype(np.int64) - strips[0].number)
     of_frame, angles = wanted.orientation.assign(together, keypoints.select(rows), params, pool)
     frames, together = frames_of(keypoints, rows[of_frame], angles), together.select(of_frame)
     if others is not None:

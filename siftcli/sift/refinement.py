@@ -36,7 +36,7 @@ class Refined:
 
     strip: Strip
     places: NDArray[np.float64]
-    """(N, 5) x, y, level, value and roundness, in samples."""
+    """(N, 6) x, y, level, value and roundness, in samples, and the number of the octave."""
     fate: NDArray[np.uint8]
     """(N,) what became of each; one of ``candidates.KEPT`` and so on."""
 
@@ -61,7 +61,7 @@ def refine(
     threads
         Where the candidates are shared out.
     carried
-        (M, 5) refined candidates that the strip before has left to be merged with this one's.
+        (M, 6) refined candidates that the strip before has left to be merged with this one's.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def refine(
     removed
         How many candidates each filter removed.
     carried
-        (K, 5) x, y, level, value and roundness of those that may be duplicates of the next strip's.
+        (K, 6) refined candidates that may be duplicates of the next strip's.
     """
     return filtered([refine_each(strip, candidates, params, threads)], params, carried)
 
@@ -78,27 +78,24 @@ def refine(
 def filtered(
     refined: Sequence[Refined], params: KeypointParams, carried: NDArray[np.float64] = NONE_CARRIED
 ) -> tuple[Keypoints, dict[str, int], NDArray[np.float64]]:
-    """What :func:`refine` returns, of the refined candidates of a strip, or of several whole octaves.
+    """What :func:`refine` returns, of the refined candidates of a strip, or of whole octaves, finest first.
 
     No level is read.
     """
-    n_kept, unique = 0, []
-    for of_strip in refined:
-        strip, kept = of_strip.strip, np.concatenate((carried, of_strip.places[of_strip.fate == KEPT]))
-        last_y = math.inf if strip.is_last else strip.rows[1] - refinement_halo(params)
-        merged, carried = merge_duplicates(kept, params.merge_distance, last_y)
-        n_kept += len(kept)
-        unique.append(merged)
-    of = np.repeat(np.arange(len(unique)), [len(merged) for merged in unique])
-    strips = Strips([of_strip.strip for of_strip in refined], of)
-    keypoints, stability = scored(strips, np.concatenate(unique), params)
-    is_stable = stability >= least_stability(strips, params)
+    strips = [of_strip.strip for of_strip in refined]
+    kept = np.concatenate([carried, *(of_strip.places[of_strip.fate == KEPT] for of_strip in refined)])
+    last = strips[-1]
+    last_y = math.inf if last.is_last else last.rows[1] - refinement_halo(params)
+    unique, carried = merge_duplicates(kept, params.merge_distance, last_y)
+    together = Strips(strips, unique[:, 5].astype(np.int64) - strips[0].number)
+    keypoints, stability = scored(together, unique, params)
+    is_stable = stability >= least_stability(together, params)
     n_of_fate = np.bincount(np.concatenate([of_strip.fate for of_strip in refined]), minlength=EDGE + 1)
     removed = {
         "unstable": int(n_of_fate[UNSTABLE]),
         "low_contrast": int(n_of_fate[LOW_CONTRAST]),
         "edge": int(n_of_fate[EDGE]),
-        "duplicate": n_kept - len(of) - len(carried),
+        "duplicate": len(kept) - len(unique) - len(carried),
         "too_small": 0,  # a filter of earlier versions, whose name outputs still carry
         "low_response": int(np.sum(~is_stable)),
     }
@@ -135,7 +132,8 @@ def refine_each(
     ``trace`` is (N, ``MOST_STEPS``, 9), filled with the steps of each (``candidates.STEP_COLUMNS``), as many
     rows as it takes.
     """
-    refined, fate = np.empty((len(candidates), 5)), np.empty(len(candidates), np.uint8)
+    refined, fate = np.empty((len(candidates), 6)), np.empty(len(candidates), np.uint8)
+    refined[:, 5] = strip.number
     place = strip.levels, strip.first_row, *strip.shape
     limits: tuple[float, ...] = (least_value(strip, params), least_roundness(params))
     if params.refinement == "lowe":
@@ -154,8 +152,8 @@ def refine_each(
 def scored(
     strip: Strip | Strips, refined: NDArray[np.float64], params: KeypointParams
 ) -> tuple[Keypoints, NDArray[np.float32]]:
-    """Keypoints of rows x, y, level, value and roundness in samples, and their stability."""
-    strips, (level, value, roundness) = as_strips(strip, len(refined)), refined[:, 2:].T
+    """Keypoints of refined candidates, rows as of :class:`Refined`, and their stability."""
+    strips, (level, value, roundness) = as_strips(strip, len(refined)), refined[:, 2:5].T
     xy, sigma, contrast = strips.to_input(refined[:, :2]), strips.sigma_of(level), least_value(strip, params)
     factor = border_factor(strips.distance_to_border(xy), sigma, params)
     keypoints = Keypoints(

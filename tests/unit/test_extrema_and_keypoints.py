@@ -236,17 +236,22 @@ def test_the_last_fit_is_exact_for_a_polynomial_along_scale(n_planes):
 
 
 place = st.tuples(
-    st.integers(0, 12), st.integers(0, 12), st.integers(0, 4), st.sampled_from([-1, 1]), st.integers(1, 4)
+    st.integers(0, 12),
+    st.integers(0, 12),
+    st.integers(0, 4),
+    st.sampled_from([-1, 1]),
+    st.integers(1, 4),
+    st.integers(0, 1),  # the octave
 )
 
 
 @given(st.lists(place, max_size=30))
 def test_merging_equals_its_naive_twin(places):
     # On a grid of a tenth, many places lie within the distance, some only through others.
-    refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
+    refined = np.array(places, float).reshape(-1, 6) * [0.1, 0.1, 0.1, 1, 1, 1]
     merged, carried = duplicates.merge_duplicates(refined, 0.15, math.inf)
     assert len(carried) == 0
-    expected = naive.merge_same_places(refined, 0.15).reshape(-1, 5)
+    expected = naive.merge_same_places(refined, 0.15).reshape(-1, 6)
     assert len(merged) == len(expected)
     np.testing.assert_allclose(np.sort(merged, axis=0), np.sort(expected, axis=0), atol=1e-12)
 
@@ -264,7 +269,7 @@ def test_blob_at_the_exact_centre_is_found_once(side):
 @given(st.lists(place, max_size=30), st.integers(0, 12))
 def test_merging_in_two_parts_equals_merging_at_once(places, cut):
     # As two strips do: what may still get a neighbour is carried over to the second.
-    refined = np.array(places, float).reshape(-1, 5) * [0.1, 0.1, 0.1, 1, 1]
+    refined = np.array(places, float).reshape(-1, 6) * [0.1, 0.1, 0.1, 1, 1, 0]
     first, second = refined[refined[:, 1] < cut * 0.1 - 0.05], refined[refined[:, 1] >= cut * 0.1 - 0.05]
     top, carried = duplicates.merge_duplicates(first, 0.15, cut * 0.1 - 0.05 - 0.16)
     bottom, none = duplicates.merge_duplicates(np.concatenate((carried, second)), 0.15, math.inf)

@@ -135,7 +135,7 @@ def test_strips_of_large_octaves_are_given_back_before_keypoints_are_described(m
     held, frames_of_chosen = [], pipeline._frames_of_chosen
 
     def remember(found, *rest):
-        held.extend((f.strip.is_whole, f.strip.levels.size) for f in found)
+        held.extend((strip.is_whole, strip.levels.size) for f in found for strip in f.strips)
         return frames_of_chosen(found, *rest)
 
     monkeypatch.setattr(pipeline, "_frames_of_chosen", remember)
