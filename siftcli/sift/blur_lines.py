@@ -17,6 +17,7 @@ from ..kernels.vectors import (
     even_lanes,
     fma,
     load,
+    prefetch,
     splat,
     store,
     store_nontemporal,
@@ -69,13 +70,15 @@ def move_lines(window, size, n_levels, shift, n):
 
 
 @subroutine
-def cut_out(row, width, first, segment):
+def cut_out(row, after, width, first, segment):
     """Fill ``segment`` with samples of a row, padded by mirroring at its ends.
 
     Parameters
     ----------
     row
         (W or more,) float32 of which ``width`` samples count.
+    after
+        The row that is cut out next, prefetched.
     width
         W.
     first
@@ -87,6 +90,7 @@ def cut_out(row, width, first, segment):
     left, right = max(0, -first), min(n, width - first)
     whole = left + (right - left) // LANES * LANES if left < right else left
     for i in range(left, whole, LANES):
+        prefetch(after, first + i)
         store(segment, i, load(row, first + i))
     for i in range(whole, right):
         segment[i] = row[first + i]

@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from ..kernels.buffers import borrowed
 from ..kernels.decorators import inlined, kernel, subroutine
 from ..kernels.threads import Threads
-from ..kernels.vectors import LANES, count_trailing_zeros, ge_mask, load, maximum, minimum, splat, store
+from ..kernels.vectors import (
+    LANES,
+    count_trailing_zeros,
+    ge_mask,
+    load,
+    maximum,
+    minimum,
+    prefetch,
+    splat,
+    store,
+)
 from ..params import KeypointParams
 from .octave import Strip
 from .response import least_contrast, least_roundness
@@ -30,6 +40,13 @@ _SHARE_BESIDE = 0.97
 
 Where a structure is oblique in position and scale, one of the two lies nearer to its ridge, and may exceed
 the sample that is nearest to its peak.
+"""
+
+_AHEAD = 512
+"""Samples of a level's row from those that are read to those that are prefetched.
+
+The levels are larger than the caches, and of so many rows at once the processor's own prefetcher foresees
+too little.
 """
 
 
@@ -155,6 +172,8 @@ def _mark_row(levels, row, width, dogs, above, here, below, step, share, thresho
     """
     n_levels, n_rows, pitch = levels.shape
     for x in range(0, width, LANES):
+        for i in range(n_levels):
+            prefetch(levels, (i * n_rows + row) * pitch + x + _AHEAD)
         lower, upper = load(levels, row * pitch + x), load(levels, (n_rows + row) * pitch + x)
         fine, d, down = load(dogs, here + x), load(dogs, here + step + x), upper - lower
         store(dogs, below + x, down)
