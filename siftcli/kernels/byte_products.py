@@ -15,10 +15,10 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from .lanes import DESCRIPTOR_WORDS, LANES, TILE_COLUMNS, TILE_ROWS
+from .target import features
 
 _INDEX = ir.IntType(32)
 _ADDRESS = ir.IntType(64)
@@ -133,10 +133,7 @@ def way_for(features: set[str]) -> Way:
 
 
 def _way() -> Way:
-    """The way of the processor that Numba compiles for, which NUMBA_CPU_FEATURES may name."""
-    codegen = cpu_target.target_context.codegen()
-    features = {name[1:] for name in codegen._tm_features.split(",") if name.startswith("+")}
-    return way_for(features | ({"sse2"} if codegen._tm.triple.startswith("x86_64") else set()))
+    return way_for(features())
 
 
 @intrinsic

@@ -1,8 +1,7 @@
 """The functions of ``vectors.py`` as Numba's intrinsics: a vector of float32 is one LLVM value.
 
-Their arguments and results are those of the functions of the same name there; the first argument here is
-Numba's typing context. An intrinsic returns its Numba signature and a function that builds the instructions.
-Addresses are computed from a flat index ``at`` (int64), in elements of the array, which is not checked.
+Arguments and results are those of the functions there, after Numba's typing context. An intrinsic returns its
+signature and a function that builds the instructions; a flat index ``at`` (int64) is not checked.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from numba.np.arrayobj import populate_array
 
 from .byte_products import byte_offset, byte_products
 from .lanes import HALF, LANES
+from .target import has_wide_registers
 
-__all__ = ["byte_offset", "byte_products"]
+__all__ = ["byte_offset", "byte_products", "has_wide_registers"]
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INDEX = ir.IntType(32)

@@ -39,6 +39,7 @@ __all__ = [
     "fence",
     "fma",
     "ge_mask",
+    "has_wide_registers",
     "lane_numbers",
     "levels_at",
     "load",
@@ -293,6 +294,15 @@ def even_lanes(a, b):
 def odd_lanes(a, b):
     """The odd lanes of the vector a, then those of b."""
     return np.concatenate((a, b))[1::2]
+
+
+# --- the processor ------------------------------------------------------------------------------
+
+
+@intrinsic
+def has_wide_registers():
+    """Whether a vector is one register, of which there are 32; a constant."""
+    return False
 
 
 # --- products of descriptors --------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Separable blur on doubled, kept and halved grids, several filters at a time.
 
-The result is computed in tiles that stay in the cache: along the rows first, then down the columns
-(``blur_lines.py``). No sample depends on the tiles, nor on which rows are computed together.
+The result is computed in tiles that stay in the cache (``blur_lines.py``): along the rows first
+(``blur_along.py``), then down the columns (``blur_down.py``). No sample depends on the tiles, nor on which
+rows are computed together.
 """
 
 from __future__ import annotations
@@ -17,19 +18,9 @@ from ..kernels.buffers import borrowed
 from ..kernels.decorators import kernel
 from ..kernels.threads import Threads
 from ..kernels.vectors import LANES, even_lanes, fence, load, store
-from .blur_lines import (
-    DOUBLE,
-    HALVE,
-    KEEP,
-    PITCH,
-    TILE,
-    blur_along,
-    blur_down,
-    cut_out,
-    mirrored,
-    move_lines,
-    source_row,
-)
+from .blur_along import blur_along
+from .blur_down import blur_down
+from .blur_lines import DOUBLE, HALVE, KEEP, PITCH, TILE, cut_out, mirrored, move_lines, source_row
 from .gaussian import N_CACHED, Taps
 
 _CACHE_BYTES = 12 << 20
