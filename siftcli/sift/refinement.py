@@ -127,7 +127,7 @@ def refine_each(
     threads: Threads,
     trace: NDArray[np.float64] = _NO_TRACE,
 ) -> Refined:
-    """Refine candidates, which none of the filters has seen yet; the arguments are those of :func:`refine`.
+    """Refine candidates, and filter none; the arguments are those of :func:`refine`.
 
     ``trace`` is (N, ``MOST_STEPS``, 9), filled with the steps of each (``candidates.STEP_COLUMNS``), as many
     rows as it takes.
