@@ -27,7 +27,29 @@ from .blur_lines import DOUBLE, HALVE, KEEP
 
 
 @inlined
-def _weigh_along(segment, left, right, to_left, to_right, taps, one, other, to_taps, n_taps):
+def _mirrors(segment, left, right, to_left, to_right, i):
+    """The sums of the mirror samples at distance ``i`` from two places, as for :func:`_weigh_two`."""
+    here = load(segment, left - i) + load(segment, right + i)
+    return here, load(segment, left + to_left - i) + load(segment, right + to_right + i)
+
+
+@inlined
+def _added(sums, taps, one, other, to_taps, here, there):
+    """The four ``sums`` of two filters at two places, with the sums of mirror samples ``here`` and ``there``.
+
+    ``one`` and ``other`` are where the filters' taps for these stand, those of the second place ``to_taps``
+    further on.
+    """
+    return (
+        fma(broadcast(taps, one), here, sums[0]),
+        fma(broadcast(taps, one + to_taps), there, sums[1]),
+        fma(broadcast(taps, other), here, sums[2]),
+        fma(broadcast(taps, other + to_taps), there, sums[3]),
+    )
+
+
+@inlined
+def _weigh_two(segment, left, right, to_left, to_right, taps, one, other, to_taps, n_taps):
     """Two filters at two places each: Σ tapᵢ·(sample₋ᵢ + sampleᵢ), from the outermost samples inwards.
 
     Parameters
@@ -50,15 +72,11 @@ def _weigh_along(segment, left, right, to_left, to_right, taps, one, other, to_t
     Four vectors: the first filter at the first and second place, the second filter likewise.
     """
     zero = splat(np.float32(0))
-    one_here, one_there, other_here, other_there = zero, zero, zero, zero
+    sums = zero, zero, zero, zero
     for i in range(n_taps - 1, -1, -1):
-        here = load(segment, left - i) + load(segment, right + i)
-        there = load(segment, left + to_left - i) + load(segment, right + to_right + i)
-        one_here = fma(broadcast(taps, one + i), here, one_here)
-        other_here = fma(broadcast(taps, other + i), here, other_here)
-        one_there = fma(broadcast(taps, one + to_taps + i), there, one_there)
-        other_there = fma(broadcast(taps, other + to_taps + i), there, other_there)
-    return one_here, one_there, other_here, other_there
+        here, there = _mirrors(segment, left, right, to_left, to_right, i)
+        sums = _added(sums, taps, one + i, other + i, to_taps, here, there)
+    return sums
 
 
 @inlined
@@ -84,6 +102,13 @@ def _store_results(window, at, here, there, change):
 
 
 @inlined
+def _store_two(window, one, other, sums, change):
+    """Store the results of two filters, as of :func:`_weigh_two`, from ``one`` and from ``other`` on."""
+    _store_results(window, one, sums[0], sums[1], change)
+    _store_results(window, other, sums[2], sums[3], change)
+
+
+@inlined
 def _blur_pair_along(
     segment, n, change, half, halo, taps, one, other, phase, n_taps, window, at_one, at_other
 ):
@@ -102,7 +127,7 @@ def _blur_pair_along(
     halo
         T, the room for taps of a filter.
     taps, one, other, n_taps
-        As for :func:`_weigh_along`.
+        As for :func:`_weigh_two`.
     phase
         From the taps at integers to those at halves, in the table.
     window
@@ -115,24 +140,21 @@ def _blur_pair_along(
     to_taps = phase if change == DOUBLE else 0
     for i in range(-(-n // (LANES if change == HALVE else 2 * LANES))):
         left = halo + i * step
-        one_here, one_there, other_here, other_there = _weigh_along(
-            segment, left, left + half, to_left, to_right, taps, one, other, to_taps, n_taps
-        )
+        sums = _weigh_two(segment, left, left + half, to_left, to_right, taps, one, other, to_taps, n_taps)
         to = i * (LANES if change == HALVE else 2 * LANES)
-        _store_results(window, at_one + to, one_here, one_there, change)
-        _store_results(window, at_other + to, other_here, other_there, change)
+        _store_two(window, at_one + to, at_other + to, sums, change)
 
 
 @inlined
-def _weigh_six_along(segment, left, to_left, to_right, taps, halo, to_taps, n_two, n_four, n_six):
-    """Six filters at two places each, as :func:`_weigh_along`: all share the sums of mirror samples.
+def _weigh_six(segment, left, to_left, to_right, taps, halo, to_taps, n_two, n_four, n_six):
+    """Six filters at two places each, as :func:`_weigh_two`: all share the sums of mirror samples.
 
     The twelve sums stay in registers where a vector is one, and there are 32.
 
     Parameters
     ----------
     segment, left, to_left, to_right, taps, to_taps
-        As for :func:`_weigh_along`.
+        As for :func:`_weigh_two`.
     halo
         From a filter's taps to the next one's; the first begin at 0.
     n_two, n_four, n_six
@@ -140,45 +162,23 @@ def _weigh_six_along(segment, left, to_left, to_right, taps, halo, to_taps, n_tw
 
     Returns
     -------
-    Twelve vectors: the six filters at the first place, then at the second.
+    What :func:`_weigh_two` returns, of the first two filters, of the next two, and of the last two.
     """
     zero = splat(np.float32(0))
-    a, b, c, d, e, f = zero, zero, zero, zero, zero, zero
-    a_, b_, c_, d_, e_, f_ = zero, zero, zero, zero, zero, zero
+    first, second, third = (zero, zero, zero, zero), (zero, zero, zero, zero), (zero, zero, zero, zero)
     for i in range(n_six - 1, n_four - 1, -1):
-        here = load(segment, left - i) + load(segment, left + i)
-        there = load(segment, left + to_left - i) + load(segment, left + to_right + i)
-        e = fma(broadcast(taps, 4 * halo + i), here, e)
-        e_ = fma(broadcast(taps, to_taps + 4 * halo + i), there, e_)
-        f = fma(broadcast(taps, 5 * halo + i), here, f)
-        f_ = fma(broadcast(taps, to_taps + 5 * halo + i), there, f_)
+        here, there = _mirrors(segment, left, left, to_left, to_right, i)
+        third = _added(third, taps, 4 * halo + i, 5 * halo + i, to_taps, here, there)
     for i in range(n_four - 1, n_two - 1, -1):
-        here = load(segment, left - i) + load(segment, left + i)
-        there = load(segment, left + to_left - i) + load(segment, left + to_right + i)
-        c = fma(broadcast(taps, 2 * halo + i), here, c)
-        c_ = fma(broadcast(taps, to_taps + 2 * halo + i), there, c_)
-        d = fma(broadcast(taps, 3 * halo + i), here, d)
-        d_ = fma(broadcast(taps, to_taps + 3 * halo + i), there, d_)
-        e = fma(broadcast(taps, 4 * halo + i), here, e)
-        e_ = fma(broadcast(taps, to_taps + 4 * halo + i), there, e_)
-        f = fma(broadcast(taps, 5 * halo + i), here, f)
-        f_ = fma(broadcast(taps, to_taps + 5 * halo + i), there, f_)
+        here, there = _mirrors(segment, left, left, to_left, to_right, i)
+        second = _added(second, taps, 2 * halo + i, 3 * halo + i, to_taps, here, there)
+        third = _added(third, taps, 4 * halo + i, 5 * halo + i, to_taps, here, there)
     for i in range(n_two - 1, -1, -1):
-        here = load(segment, left - i) + load(segment, left + i)
-        there = load(segment, left + to_left - i) + load(segment, left + to_right + i)
-        a = fma(broadcast(taps, i), here, a)
-        a_ = fma(broadcast(taps, to_taps + i), there, a_)
-        b = fma(broadcast(taps, halo + i), here, b)
-        b_ = fma(broadcast(taps, to_taps + halo + i), there, b_)
-        c = fma(broadcast(taps, 2 * halo + i), here, c)
-        c_ = fma(broadcast(taps, to_taps + 2 * halo + i), there, c_)
-        d = fma(broadcast(taps, 3 * halo + i), here, d)
-        d_ = fma(broadcast(taps, to_taps + 3 * halo + i), there, d_)
-        e = fma(broadcast(taps, 4 * halo + i), here, e)
-        e_ = fma(broadcast(taps, to_taps + 4 * halo + i), there, e_)
-        f = fma(broadcast(taps, 5 * halo + i), here, f)
-        f_ = fma(broadcast(taps, to_taps + 5 * halo + i), there, f_)
-    return a, b, c, d, e, f, a_, b_, c_, d_, e_, f_
+        here, there = _mirrors(segment, left, left, to_left, to_right, i)
+        first = _added(first, taps, i, halo + i, to_taps, here, there)
+        second = _added(second, taps, 2 * halo + i, 3 * halo + i, to_taps, here, there)
+        third = _added(third, taps, 4 * halo + i, 5 * halo + i, to_taps, here, there)
+    return first, second, third
 
 
 @inlined
@@ -194,13 +194,12 @@ def _blur_six_along(segment, n, change, halo, taps, n_taps, window, at):
     to_taps = 6 * halo if change == DOUBLE else 0
     for i in range(-(-n // (2 * LANES))):
         left, to = halo + i * step, at + 2 * i * LANES
-        levels = _weigh_six_along(segment, left, to_left, to_right, taps, halo, to_taps, n_two, n_four, n_six)
-        _store_results(window, to, levels[0], levels[6], change)
-        _store_results(window, to + size, levels[1], levels[7], change)
-        _store_results(window, to + 2 * size, levels[2], levels[8], change)
-        _store_results(window, to + 3 * size, levels[3], levels[9], change)
-        _store_results(window, to + 4 * size, levels[4], levels[10], change)
-        _store_results(window, to + 5 * size, levels[5], levels[11], change)
+        first, second, third = _weigh_six(
+            segment, left, to_left, to_right, taps, halo, to_taps, n_two, n_four, n_six
+        )
+        _store_two(window, to, to + size, first, change)
+        _store_two(window, to + 2 * size, to + 3 * size, second, change)
+        _store_two(window, to + 4 * size, to + 5 * size, third, change)
 
 
 @subroutine
