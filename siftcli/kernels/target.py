@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 
 
 def features() -> set[str]:
-    """What it has, by LLVM's names; NUMBA_CPU_FEATURES may say so."""
+    """What the processor has that Numba compiles for, by LLVM's names; NUMBA_CPU_FEATURES may name it."""
     codegen = cpu_target.target_context.codegen()
     found = {name[1:] for name in codegen._tm_features.split(",") if name.startswith("+")}
     return found | ({"sse2"} if codegen._tm.triple.startswith("x86_64") else set())

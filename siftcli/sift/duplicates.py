@@ -58,8 +58,11 @@ def grouped(refined: NDArray[np.float64], distance: float) -> tuple[NDArray[np.i
     """The order of the rows by octave and y, and for each row in that order the first of its group."""
     order = np.lexsort(refined.T[[1, 5]])  # fast, as candidates come row by row
     y = refined[order, 1]
-    if np.any(y[1:] == y[:-1]):
-        order = np.lexsort(refined.T[[2, 0, 1, 5]])
+    is_equal = y[1:] == y[:-1]
+    if is_equal.any():
+        tied = np.isin(y, y[1:][is_equal])
+        among = order[tied]
+        order[tied] = among[np.lexsort(refined[among].T[[2, 0, 1, 5]])]
     first = np.arange(len(refined))
     _label_groups(refined[order], distance, first)
     return order, first

@@ -3,7 +3,7 @@
     python tests/benchmarks/throughput.py --rounds 3 --max-features 761
 
 Both are timed as whole commands, alternately: they start, read files, detect, describe and write npz files.
-With 761 features an image at most, siftcli writes as many in all as OpenCV does; both counts are printed.
+With 761 features an image at most, siftcli writes nearly as many in all as OpenCV; both counts are printed.
 """
 
 from __future__ import annotations
