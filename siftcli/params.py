@@ -14,7 +14,7 @@ IJCV 2004; Rey-Otero and Delbracio, *Anatomy of the SIFT Method*, IPOL 2014.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
@@ -298,7 +298,9 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+            value = getattr(self, f.name)
+            if (checked := _checked(f, value)) is not value:
+                object.__setattr__(self, f.name, checked)
         if self.views and self.upright:
             raise ParameterError("views must be 0 with upright, as views are turned; drop one of them")
 
@@ -323,19 +325,24 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
         """
         if name not in PRESETS:
             raise ParameterError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
-        return cls(**PRESET_VALUES.get(name, {})).override(**options)
+        cls._require_known(options)
+        return cls(**{**PRESET_VALUES.get(name, {}), **options})
 
     def override(self, **options: Any) -> Self:
         """A copy with some fields replaced; an unknown name is an error that suggests the nearest."""
         if not options:
             return self  # checked when it was made
-        names = [f.name for f in fields(self)]
-        for name in options:
-            if name not in names:
-                close = difflib.get_close_matches(name, names, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}"
-                raise ParameterError(f"unknown parameter {name!r}{hint}")
+        self._require_known(options)
         return replace(self, **options)
+
+    @classmethod
+    def _require_known(cls, names: Iterable[str]) -> None:
+        known = [f.name for f in fields(cls)]
+        for name in names:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(known)}"
+                raise ParameterError(f"unknown parameter {name!r}{hint}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain names and values, for JSON."""
@@ -363,9 +370,9 @@ class SiftParams(ScaleSpaceParams, KeypointParams, OrientationParams, Descriptor
 
 def _checked(f: Any, value: Any) -> Any:
     """The value in its field's own type, if it is acceptable."""
-    if value is None and f.default is None:
-        return None
-    choices, low, high = (f.metadata[key] for key in ("choices", "low", "high"))
+    if value is f.default:
+        return value
+    choices, low, high = f.metadata["choices"], f.metadata["low"], f.metadata["high"]
     if choices:
         if value not in choices:
             raise ParameterError(f"{f.name} must be one of {', '.join(choices)}; got {value!r}")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.decorators import kernel
+from .selection import tied_places
 
 NONE_CARRIED: NDArray[np.float64] = np.empty((0, 6))
 """Refined candidates that the first strip of an octave takes over."""
@@ -57,10 +58,8 @@ def merge_duplicates(
 def grouped(refined: NDArray[np.float64], distance: float) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """The order of the rows by octave and y, and for each row in that order the first of its group."""
     order = np.lexsort(refined.T[[1, 5]])  # fast, as candidates come row by row
-    y = refined[order, 1]
-    is_equal = y[1:] == y[:-1]
-    if is_equal.any():
-        tied = np.isin(y, y[1:][is_equal])
+    tied = tied_places(refined[order, 1])
+    if len(tied):
         among = order[tied]
         order[tied] = among[np.lexsort(refined[among].T[[2, 0, 1, 5]])]
     first = np.arange(len(refined))

@@ -84,8 +84,7 @@ def find_extrema(strip: Strip, params: KeypointParams, threads: Threads) -> NDAr
 
 def least_samples(strip: Strip, params: KeypointParams) -> NDArray[np.float32]:
     """(S,) the |DoG| that a sample of each level must reach: a share of what half a level above is needed."""
-    sigma = strip.sigma_of(np.arange(1.5, strip.n_scales + 1))
-    needed = least_contrast(sigma, params.contrast_threshold / strip.n_scales, params)
+    needed = least_contrast(strip.sigma_above(), params.contrast_threshold / strip.n_scales, params)
     return (params.candidate_fraction * needed).astype(np.float32)
 
 

@@ -50,12 +50,15 @@ def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded >= np.float32(2 * np.pi), np.float32(0), rounded)
 
 
-def select_frames(frames: Frames, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Frames:
+def select_frames(frames: Frames, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Frames:
     """The frames of these rows, in that order."""
-    return {name: column[rows] for name, column in frames.items()}
+    numbers = np.flatnonzero(rows) if rows.dtype == bool else rows
+    return {name: column.take(numbers, 0) for name, column in frames.items()}  # faster than an index
 
 
 def concatenated(parts: Sequence[Frames]) -> Frames:
     """All frames of the parts, in order; the columns are those of :func:`no_frames`."""
-    parts = [no_frames(), *parts]
+    parts = [part for part in parts if len(part["keypoint"])] or [no_frames()]
+    if len(parts) == 1:
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -40,9 +40,9 @@ class Keypoints:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
-        return Keypoints(
-            self.octave[rows], self.xy[rows], self.sigma[rows], self.value[rows], self.response[rows]
-        )
+        numbers = np.flatnonzero(rows) if rows.dtype == bool else rows
+        columns = self.octave, self.xy, self.sigma, self.value, self.response
+        return Keypoints(*(column.take(numbers, 0) for column in columns))  # faster than an index
 
 
 _NONE = Keypoints(

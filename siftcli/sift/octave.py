@@ -71,11 +71,11 @@ class Octave:
         ``step`` (N,) are those of rows of other octaves of the same image.
         """
         sigma = (self.step if step is None else step) * self.sigma
-        nominal = np.asarray(sigma * np.exp2(level / self.n_scales))
-        if self.excess_variance == 0:
-            return nominal
-        # Where all blur is excess, σ is next to 0 rather than NaN.
-        return np.sqrt(np.maximum(nominal**2 - self.excess_variance * 2 ** (-1 / self.n_scales), 1e-12))
+        return _blur(level, self.n_scales, sigma, self.excess_variance)
+
+    def sigma_above(self) -> NDArray[np.float64]:
+        """(S,) blur half a level above each scale, in input pixels; read-only."""
+        return _blur_above(self.n_scales, self.step * self.sigma, self.excess_variance)
 
     def nearest_level(
         self, sigma: NDArray[np.floating], step: NDArray[np.float64] | None = None
@@ -89,6 +89,24 @@ class Octave:
         )
         level = self.n_scales * np.log2(nominal / ((self.step if step is None else step) * self.sigma))
         return np.asarray(np.minimum(np.maximum(np.rint(level), 1), self.n_scales), np.int64)
+
+
+def _blur(
+    level: NDArray[np.float64], n_scales: int, sigma: float | NDArray[np.float64], excess: float
+) -> NDArray[np.float64]:
+    """As :meth:`Octave.sigma_of`, where level 0 has blur ``sigma``."""
+    nominal = np.asarray(sigma * np.exp2(level / n_scales))
+    if excess == 0:
+        return nominal
+    # Where all blur is excess, σ is next to 0 rather than NaN.
+    return np.sqrt(np.maximum(nominal**2 - excess * 2 ** (-1 / n_scales), 1e-12))
+
+
+@lru_cache(_N_CACHED)
+def _blur_above(n_scales: int, sigma: float, excess: float) -> NDArray[np.float64]:
+    above = _blur(np.arange(1.5, n_scales + 1), n_scales, sigma, excess)
+    above.flags.writeable = False
+    return above
 
 
 @dataclass(frozen=True, kw_only=True)

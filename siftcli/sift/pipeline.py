@@ -125,15 +125,17 @@ def detect(
         found = _find_in_octaves(octaves(), wanted)
         frames = _frames_of_chosen(found, octaves, wanted)
     # Of the last keypoint perhaps not all orientations.
-    frames = select_frames(frames, np.argsort(frames["keypoint"], kind="stable")[: params.max_features])
+    kept = np.argsort(frames["keypoint"], kind="stable")[: params.max_features]
+    if params.selection == "even":  # the others are chosen strongest first
+        kept = kept[strongest_first(select_frames(frames, kept))]
+    fields: dict[str, Any] = select_frames(frames, kept)
+    del fields["keypoint"]
+    for column in fields.values():
+        column.flags.writeable = False  # features keep an array that cannot change as it is
     counts = Counter(candidates=0)
     for f in found:
         counts.update(f.counts)
     counts["over_limit"] -= min(counts["over_limit"], params.max_features or counts["over_limit"])
-    del frames["keypoint"]
-    fields: dict[str, Any] = select_frames(frames, strongest_first(frames))
-    for column in fields.values():
-        column.flags.writeable = False  # features keep an array that cannot change as it is
     fields |= {
         "descriptor_kind": _descriptor_kind(params),
         "image_size": size,

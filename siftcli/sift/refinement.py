@@ -83,7 +83,7 @@ def filtered(
     No level is read.
     """
     strips = [of_strip.strip for of_strip in refined]
-    kept = np.concatenate([carried, *(of_strip.places[of_strip.fate == KEPT] for of_strip in refined)])
+    kept = np.concatenate([carried, *(r.places.compress(r.fate == KEPT, 0) for r in refined)])
     last = strips[-1]
     last_y = math.inf if last.is_last else last.rows[1] - refinement_halo(params)
     unique, carried = merge_duplicates(kept, params.merge_distance, last_y)

@@ -136,7 +136,7 @@ def _works(
 ) -> Iterator[_Work]:
     """How each octave is made, finest first; the arguments are those of :func:`gaussian_strips`."""
     change, taps = DOUBLE if params.first_octave < 0 else KEEP, first_taps(params)
-    halving = halving_taps(params)
+    halving, later = halving_taps(params), later_taps(params)
     halo = max(halo, len(halving.at_integers) + 1)
     octaves = all_octaves(image.shape, params)
     n_rows = [n for _, n, _ in strip_shapes(octaves, halo, strip_bytes)] + [0]
@@ -158,7 +158,7 @@ def _works(
             threads=threads,
             filled_levels=_described_levels(octave) if only_described else slice(None),
         )
-        source, change, taps = halved, KEEP, later_taps(params)
+        source, change, taps = halved, KEEP, later
 
 
 def gaussian_octaves(

@@ -87,7 +87,7 @@ def rank(columns: Mapping[str, NDArray[Any]], params: SiftParams, image_size: tu
     if params.selection == "strongest" or (params.selection == "even" and params.max_features is None):
         return Ranked(rows, response)
     radius = np.empty(len(rows))
-    radius[rows] = _radii_of_frames(*(columns[name][rows] for name in ("xy", "scale", "response")))
+    radius[rows] = suppression_radii(columns["xy"][rows], response[rows])
     if params.selection == "even":
         return Ranked(rows[np.argsort(-radius[rows], kind="stable")], response)
     farthest = FARTHEST * math.hypot(*image_size)
@@ -100,23 +100,20 @@ def strongest_first(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
     """Rows of columns of :class:`Features` by response, ties by scale, then y, then x."""
     response = columns["response"]
     rows = np.argsort(-response)  # not stable, which is faster: equal ones are put in order below
-    is_equal = response[rows[1:]] == response[rows[:-1]]
-    tied = np.flatnonzero(np.append(is_equal, False) | np.append(False, is_equal))
-    among = np.sort(rows[tied])
-    (x, y), scale = columns["xy"][among].T, columns["scale"][among]
-    rows[tied] = among[np.lexsort((x, y, scale, -response[among]))]
+    tied = tied_places(response[rows])
+    if len(tied):
+        among = np.sort(rows[tied])
+        (x, y), scale = columns["xy"][among].T, columns["scale"][among]
+        rows[tied] = among[np.lexsort((x, y, scale, -response[among]))]
     return rows
 
 
-def _radii_of_frames(
-    xy: NDArray[np.floating], scale: NDArray[np.floating], response: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """The radii (N,) of sorted frames; those of one keypoint share its radius."""
-    is_first = np.arange(len(response)) == 0
-    for column in (*xy.T, scale, response):
-        is_first[1:] |= column[1:] != column[:-1]
-    radii: NDArray[np.float64] = suppression_radii(xy[is_first], response[is_first])
-    return np.asarray(radii[np.cumsum(is_first) - 1])
+def tied_places(ordered: NDArray[Any]) -> NDArray[np.intp]:
+    """Which places of sorted values (N,) have a neighbour of the same value."""
+    is_equal = ordered[1:] == ordered[:-1]
+    if not is_equal.any():
+        return np.empty(0, np.intp)
+    return np.flatnonzero(np.append(is_equal, False) | np.append(False, is_equal))
 
 
 def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -132,13 +129,12 @@ def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) 
     Returns
     -------
     (N,) float64
-        In the unit of the positions. The time is about that of sorting them, for positions as even as
-        keypoints are.
+        In the unit of the positions; the same for the orientations of a keypoint. The time is about that of
+        sorting them, for positions as even as keypoints are.
     """
     if len(xy) == 0:
         return np.empty(0)
     places, strength = xy.astype(np.float64), response.astype(np.float64)
-    n_stronger = np.searchsorted(-ROBUSTNESS * strength, -strength)
     x, y = places.T  # one by one, which is faster than along an axis of two
     x -= x.min()
     y -= y.min()
@@ -148,12 +144,12 @@ def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) 
     )
     last_of_cell = np.full((int(height / side) + 1, int(width / side) + 1), -1)
     radius = np.empty(len(places))
-    _suppress(places, n_stronger, side, last_of_cell, np.empty(len(places), np.int64), radius)
+    _suppress(places, strength, ROBUSTNESS, side, last_of_cell, np.empty(len(places), np.int64), radius)
     return radius
 
 
-@kernel("void(float64[:, ::1], int64[::1], float64, int64[:, ::1], int64[::1], float64[::1])")
-def _suppress(places, n_stronger, side, last_of_cell, one_before, radius):
+@kernel("void(float64[:, ::1], float64[::1], float64, float64, int64[:, ::1], int64[::1], float64[::1])")
+def _suppress(places, strength, robustness, side, last_of_cell, one_before, radius):
     """Fill in the distance of each keypoint to the nearest of the stronger ones.
 
     Keypoints enter a grid as the number of stronger ones grows. Its cells are searched in square rings about
@@ -164,8 +160,8 @@ def _suppress(places, n_stronger, side, last_of_cell, one_before, radius):
     ----------
     places
         (N, 2) float64 x and y, the strongest first, none negative.
-    n_stronger
-        (N,) int64: the first so many are stronger.
+    strength, robustness
+        (N,) float64 responses; those are clearly stronger that exceed one's own even times ``robustness``.
     side
         Of a cell, in the unit of the places.
     last_of_cell
@@ -178,7 +174,7 @@ def _suppress(places, n_stronger, side, last_of_cell, one_before, radius):
     n_rows, n_columns = last_of_cell.shape
     n_entered = 0
     for i in range(len(places)):
-        while n_entered < n_stronger[i]:
+        while n_entered < i and robustness * strength[n_entered] > strength[i]:
             row, column = int(places[n_entered, 1] / side), int(places[n_entered, 0] / side)
             one_before[n_entered] = last_of_cell[row, column]
             last_of_cell[row, column] = n_entered
