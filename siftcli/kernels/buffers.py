@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 BYTES_KEPT = 192 << 20
 """Bytes kept for later, all arrays together; the rest goes back to the system."""
 
+_MOST_WASTED = 2
+"""A spare array may be so many times as large as what is asked for: a larger one is kept for whoever needs it."""
+_FREED_AND_KEPT = 24 << 20
 _LINE_BYTES = 64
 _PATIENCE_S = 0.1
 """Much longer than another thread holds the lock."""
@@ -40,13 +43,13 @@ class borrowed:  # noqa: N801  # a context manager, which contextlib would make 
 
 
 def _take(n_samples: int) -> NDArray[np.float32]:
-    """The smallest spare array that is large enough, or a new one."""
+    """The smallest spare array that is large enough, but not much too large, or a new one."""
     with _lock:
-        fitting = [i for i, memory in enumerate(_spare) if memory.size >= n_samples]
+        fitting = [
+            i for i, memory in enumerate(_spare) if n_samples <= memory.size <= _MOST_WASTED * n_samples
+        ]
         if fitting:
             return _spare.pop(min(fitting, key=lambda i: _spare[i].size))
-        if _spare:  # the new one replaces the largest, so that there are never more arrays than in use
-            _spare.pop(max(range(len(_spare)), key=lambda i: _spare[i].size))
     memory = np.empty(n_samples + _LINE_BYTES // 4, np.float32)
     start = -memory.ctypes.data % _LINE_BYTES // memory.itemsize
     return memory[start : start + n_samples]
@@ -63,3 +66,8 @@ def _give_back(memory: NDArray[np.float32]) -> None:
             _spare.pop(0)
     finally:
         _lock.release()
+
+
+# Of the memory that others free, glibc keeps what is no larger than the largest piece ever freed. This one is
+# never touched, so it costs nothing.
+np.empty(_FREED_AND_KEPT, np.uint8)
