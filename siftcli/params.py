@@ -1,8 +1,8 @@
 """Every parameter of the detector and the descriptor, with its default, unit and source.
 
 There is one frozen dataclass a stage; :class:`SiftParams` is all of them together, so a stage asks for its
-own group and any field can be given by its name. Default values stand here and nowhere else: the command
-line and the API read them.
+own group and any field can be given by its name. A group has no instances of its own. Default values stand
+here and nowhere else: the command line and the API read them.
 
 A field's ``doc`` is the help of its option, where it has one: it says what the parameter does and when to
 change it, not its default, which depends on the preset.
@@ -52,7 +52,7 @@ def _param(
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ScaleSpaceParams:
     """The Gaussian pyramid (Lowe, section 3; Rey-Otero and Delbracio, section 2)."""
 
@@ -92,7 +92,7 @@ class ScaleSpaceParams:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class KeypointParams:
     """Extrema, their refinement and what rejects them (Lowe, sections 3.1, 4 and 4.1)."""
 
@@ -190,7 +190,7 @@ class KeypointParams:
     ranking_roundness: float = _param(0.6, "power of the roundness in the response", low=0, high=2)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class OrientationParams:
     """Orientations, from a histogram (Lowe, section 5) or from the network of ``siftcli.learned``."""
 
@@ -237,7 +237,7 @@ class OrientationParams:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class DescriptorParams:
     """The 4 × 4 × 8 descriptor (Lowe, section 6.1)."""
 

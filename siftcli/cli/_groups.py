@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -18,8 +17,7 @@ ALL = f"{__name__}.all"
 """Key in a context's ``meta``: whether the help shows the rarer options too."""
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Options under one heading, in the order of the help; by their names in Python, with blanks between."""
 
     title: str

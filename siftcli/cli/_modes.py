@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -33,8 +32,7 @@ _PRODUCTS = ("warp", "find", "save_transforms")
 _REPLACEABLE = ("output", "draw", "draw_rejected", "pairs", *_PRODUCTS)
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """What an option needs to have an effect."""
 
     is_met: Callable[[Values], bool]

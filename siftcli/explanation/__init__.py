@@ -7,7 +7,6 @@ trace of what they do on the way.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -102,7 +101,7 @@ def explain(  # noqa: PLR0913  the options of detect, and which keypoint
         if rotate is None:
             return Explanation(picture.name, view)
         grey, matrix = rotated(picture.grey, rotate)
-        canvas = replace(picture, grey=grey, input_size=(grey.shape[1], grey.shape[0]), left_out=None)
+        canvas = picture._replace(grey=grey, input_size=(grey.shape[1], grey.shape[0]), left_out=None)
         turned_scene = Scene.of(canvas, params, None, pool)
         turned = view_of(turned_scene, *counterpart(view, turned_scene, matrix, pool))
     return Explanation(picture.name, view, rotate, turned, compared(view, turned, matrix))

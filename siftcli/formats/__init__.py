@@ -213,7 +213,7 @@ def inspect(path: str | PathLike[str], format: str | None = None, *, image: str 
         return _inspect_in_collection(name, entry, image)
     content = _decoded(name, path, entry)
     if image is not None and image not in ("", content.features.image_name):
-        content = replace(content, features=replace(content.features, image_name=image))
+        content = content._replace(features=replace(content.features, image_name=image))
     return content
 
 

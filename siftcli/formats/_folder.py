@@ -68,7 +68,7 @@ class FolderReader(Closing):
             raise unknown_image(self.path, name, self.names())
         file, entry = self._files[name]
         content = inspect(file, entry.name)
-        return replace(content, features=replace(content.features, image_name=name))
+        return content._replace(features=replace(content.features, image_name=name))
 
     def stored(self, name: str) -> tuple[int, tuple[int, int]]:
         """Number of the features of an image, and its size as displayed; (0, 0) if that is unknown."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +38,7 @@ _LARGEST_SIDE = 2**31 - 1
 _LARGEST_ORIENTATION = np.float32(2 * np.pi)
 
 
-@dataclass(frozen=True)
-class FeatureFile:
+class FeatureFile(NamedTuple):
     """Content of a feature file."""
 
     features: Features

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..errors import MissingDependencyError, OutputError
 from ..system.names import file_name
@@ -46,8 +46,7 @@ DEFAULT_CAMERA_MODEL = "SIMPLE_RADIAL"
 """COLMAP's own default."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """One file format."""
 
     name: str
@@ -62,7 +61,7 @@ class Format:
     can_read: bool = True
     is_collection: bool = False
     """Whether one file (or folder) holds the features of many images."""
-    companions: Mapping[str, str] = field(default_factory=dict)
+    companions: Mapping[str, str] = MappingProxyType({})
     """Suffix of the file of frames ("" for any) to the suffix of its file of descriptors."""
     stored_frame: bool = False
     """Whether programs that read it ignore the EXIF orientation, so that coordinates are in the frame of the

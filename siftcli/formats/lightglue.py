@@ -81,7 +81,7 @@ def decode(data: bytes) -> FeatureFile:
     content = features_of("lightglue", CONVENTION, arrays, in_radians=True)
     _check_radians(arrays["oris"])
     tag = _orientation(arrays.get("exif_orientation"))
-    return replace(content, features=replace(content.features, exif_orientation=tag))
+    return content._replace(features=replace(content.features, exif_orientation=tag))
 
 
 def _check_radians(oris: NDArray[Any]) -> None:

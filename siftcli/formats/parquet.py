@@ -127,7 +127,7 @@ class ParquetReader(Closing):
             raise InputError(f"{path}: expected a siftcli parquet file: {error}; write it again") from error
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
             raise _damaged(path, error) from error
-        return replace(content, features=replace(content.features, image_name=name))
+        return content._replace(features=replace(content.features, image_name=name))
 
     def stored(self, name: str) -> tuple[int, tuple[int, int]]:
         """Number of the features of an image, and its size as displayed; (0, 0) if that is unknown."""

@@ -10,10 +10,9 @@ import math
 import os
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +39,7 @@ _COPIES = 4
 Around = Callable[[], AbstractContextManager[None]]
 
 
-@dataclass(frozen=True, eq=False)
-class GreyRows:
+class GreyRows(NamedTuple):
     """The grey values of a picture, decoded from its file each time they are asked for."""
 
     path: str
@@ -75,7 +73,7 @@ class GreyRows:
         try:
             for decoded in self._decoded():
                 for first in range(0, len(decoded.samples), n_rows):
-                    part = replace(decoded, samples=decoded.samples[first : first + n_rows])
+                    part = decoded._replace(samples=decoded.samples[first : first + n_rows])
                     yield plain_grey(part, np.float32)
         except (BadImageError, InputError) as error:
             raise InputError(f"{self.path}: {error}") from error
@@ -107,8 +105,7 @@ class GreyRows:
             raise BadImageError("the file has changed while it was read; try again")
 
 
-@dataclass(frozen=True, eq=False)
-class RowPicture:
+class RowPicture(NamedTuple):
     """A picture that is ready for detection but for its rows; as :class:`Picture`, which is read whole."""
 
     grey: GreyRows

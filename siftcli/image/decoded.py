@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -16,8 +15,7 @@ DECODING_BYTES = 64
 """Peak memory per pixel, in bytes: RGBA with 8 bytes per sample, and grey in double precision."""
 
 
-@dataclass(frozen=True)
-class Decoded:
+class Decoded(NamedTuple):
     """Samples as stored, in the stored frame."""
 
     samples: NDArray[Any]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,7 @@ from .reduction import reduced, reduced_origin, touched
 from .stretch import looks_faint
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
+class Picture(NamedTuple):
     """A grey image ready for detection."""
 
     grey: NDArray[np.float32]
@@ -41,7 +41,7 @@ class Picture:
     def to_input_frame(self, features: Features) -> Features:
         """Convert features found in ``grey`` to input pixels."""
         if self.reduction == 1:
-            return replace(features, image_size=self.input_size)
+            return features
         origin = [
             reduced_origin(n, m, self.reduction)
             for n, m in zip(self.input_size, self.grey.shape[::-1], strict=True)
@@ -60,8 +60,7 @@ class Picture:
         reduction = max(height, width) / (max_image_size or math.inf)
         if reduction <= 1:
             return self
-        return replace(
-            self,
+        return self._replace(
             grey=reduced(self.grey, reduction),
             left_out=None if self.left_out is None else touched(self.left_out, reduction),
             reduction=self.reduction * reduction,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import InputError, ParameterError
 from ..system.memory import total_memory
@@ -17,8 +17,7 @@ _PREFIX = "SIFTCLI_"
 _LARGEST = 1 << 62
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """A limit that an environment variable can change."""
 
     name: str

@@ -10,9 +10,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ..params import SIFT_OPTIONS, SiftParams
 from ..presets import PRESETS
@@ -22,8 +21,7 @@ DIGEST_BYTES = 16
 _READING_OPTIONS = ("exif_orientation", "max_image_size", "stretch", "nodata", "page")
 
 
-@dataclass(frozen=True)
-class FileState:
+class FileState(NamedTuple):
     """The state of a file at the time it was read."""
 
     size: int
@@ -65,8 +63,7 @@ class FileState:
             return False  # the reason is reported when it is read
 
 
-@dataclass(frozen=True)
-class Provenance:
+class Provenance(NamedTuple):
     """What the features of an image were made from."""
 
     settings: str
@@ -76,7 +73,7 @@ class Provenance:
 
     def to_json(self) -> str:
         """Encode it as one line of ASCII."""
-        files = {"image": self.image.__dict__, "mask": self.mask and self.mask.__dict__}
+        files = {"image": self.image._asdict(), "mask": self.mask and self.mask._asdict()}
         return json.dumps({"settings": json.loads(self.settings), **files}, sort_keys=True)
 
     @classmethod

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import NamedTuple
 
 IMAGE_SUFFIXES = (
     *(".png", ".apng"),
@@ -18,8 +18,7 @@ IMAGE_SUFFIXES = (
 """Suffixes for which folders are searched. A file given by name may have any suffix."""
 
 
-@dataclass(frozen=True)
-class Extra:
+class Extra(NamedTuple):
     """An optional extra of siftcli that reads more image formats."""
 
     name: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import InputError, ParameterError
 from ..words import counted
@@ -22,8 +22,7 @@ LONGEST_SHOWN = 60
 """Characters of a line that an error quotes."""
 
 
-@dataclass(frozen=True)
-class ImageFile:
+class ImageFile(NamedTuple):
     """An image of the work list."""
 
     path: str

@@ -12,8 +12,9 @@ BYTES_KEPT = 192 << 20
 """Bytes kept for later, all arrays together; the rest goes back to the system."""
 
 _MOST_WASTED = 2
-"""A spare array may be so many times as large as what is asked for: a larger one is kept for whoever needs it."""
+"""Times as much as is asked for that an array may hold: a larger one is kept for whoever needs it."""
 _FREED_AND_KEPT = 24 << 20
+"""Bytes."""
 _LINE_BYTES = 64
 _PATIENCE_S = 0.1
 """Much longer than another thread holds the lock."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import ParameterError
 
@@ -15,8 +15,7 @@ KINDS = (EXHAUSTIVE, SEQUENTIAL, FILE, SIMILAR, GPS, TRANSITIVE)
 _SEPARATOR = "+"
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One kind of pairs."""
 
     kind: str

@@ -8,8 +8,8 @@ rows are computed together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,7 @@ _BLOCK, _ROWS = 256, 8
 """Rows of the result in a tile, and how many of them share the samples loaded."""
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
+class Source(NamedTuple):
     """Some rows of an image."""
 
     samples: NDArray[np.float32]

@@ -11,8 +11,7 @@ normalised.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +50,7 @@ _SAMPLES_PER_FRAME = 4096
 """Work of one descriptor, in the units of ``Threads.over_keypoints``."""
 
 
-@dataclass(frozen=True)
-class DescriptorTrace:
+class DescriptorTrace(NamedTuple):
     """What :func:`describe_frames` fills in for the first N frames; none when not asked."""
 
     grids: NDArray[np.float32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +36,21 @@ class Keypoints:
     @classmethod
     def concatenate(cls, parts: Sequence[Keypoints]) -> Keypoints:
         """All keypoints of the parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
         parts = [_NONE, *parts]
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
         numbers = np.flatnonzero(rows) if rows.dtype == bool else rows
-        columns = self.octave, self.xy, self.sigma, self.value, self.response
-        return Keypoints(*(column.take(numbers, 0) for column in columns))  # faster than an index
+        return Keypoints(  # take is faster than an index
+            self.octave.take(numbers),
+            self.xy.take(numbers, 0),
+            self.sigma.take(numbers),
+            self.value.take(numbers),
+            self.response.take(numbers),
+        )
 
 
 _NONE = Keypoints(
@@ -59,8 +67,7 @@ AssignOrientations = Callable[
 """From keypoints of strips to the keypoint (M,) and the angle (M,) in radians of each frame."""
 
 
-@dataclass(frozen=True)
-class OrientationStage:
+class OrientationStage(NamedTuple):
     """A way to assign orientations, which the caller of the pipeline chooses."""
 
     assign: AssignOrientations

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from ..params import OrientationParams
 
 
-@dataclass(frozen=True)
-class OrientationTrace:
+class OrientationTrace(NamedTuple):
     """What ``orientation.assign_orientations`` fills in for the first N keypoints; none when not asked."""
 
     histograms: NDArray[np.float64]

@@ -12,11 +12,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,7 @@ _NONE_ADMITTED: NDArray[np.floating] = np.empty(0)
 _NO_LEVELS: NDArray[np.float32] = np.empty((0, 0, 0), np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class _Wanted:
+class _Wanted(NamedTuple):
     """What :func:`detect` was asked for, the same for every strip."""
 
     params: SiftParams
@@ -63,8 +62,7 @@ class _Wanted:
     """Closes the octaves, and so gives back the memory of those that are one strip."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
+class _Found(NamedTuple):
     """What was found in a strip of a large octave, or in all octaves that are one strip each."""
 
     strips: list[Strip]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,7 @@ _SAMPLES_PER_CANDIDATE = 512
 _NO_TRACE: NDArray[np.float64] = np.empty((1, 0, len(STEP_COLUMNS)))
 
 
-@dataclass(frozen=True, eq=False)
-class Refined:
+class Refined(NamedTuple):
     """The N candidates of a strip, refined."""
 
     strip: Strip

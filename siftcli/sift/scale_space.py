@@ -16,8 +16,9 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,7 @@ _HALOS, _MOST_HALOS = 6, 8
 smaller the part that is kept for the next."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Work:
+class _Work(NamedTuple):
     """How the strips of an octave are made."""
 
     octave: Octave

@@ -67,7 +67,7 @@ def reduced_picture(options: Options, frame: Frame, limit: int) -> Picture:
     small = np.concatenate(strips) / np.float32(layout.full_scale)
     stretch = stretch_for(options, np.dtype(layout.dtype))
     picture = read_image(small, stretch=stretch, nodata=options.nodata)
-    return replace(picture, input_size=(width, height), reduction=float(factor))
+    return picture._replace(input_size=(width, height), reduction=float(factor))
 
 
 def refined_on_tiles(options: Options, coarse: Estimate, moving: Frame, reference: Frame) -> Estimate:

@@ -188,7 +188,7 @@ def written(outcome: Outcome, plan: Plan, output: Output) -> Outcome:
     except SiftcliError as reason:
         error, features = str(reason), None
     time_s = outcome.time_s + time.perf_counter() - start
-    return replace(outcome, features=features, error=error, time_s=time_s, drawing=None)
+    return outcome._replace(features=features, error=error, time_s=time_s, drawing=None)
 
 
 def features_bytes(outcome: Outcome, plan: Plan) -> bytes:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +70,7 @@ class DetectionOptions:
         return params
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a job: features, or the reason why there are none."""
 
     job: Job
@@ -146,7 +145,7 @@ def process_image(options: DetectionOptions, job: Job) -> Outcome:
         if not options.is_batch:
             raise
         error = f"{job.image.label}: {type(reason).__name__} in siftcli ({reason}); please report it"
-    return replace(outcome, error=error, time_s=time.perf_counter() - start)
+    return outcome._replace(error=error, time_s=time.perf_counter() - start)
 
 
 def process_remotely(options: DetectionOptions, folder: str, expected: dict[str, str], job: Job) -> Outcome:
@@ -162,8 +161,8 @@ def process_remotely(options: DetectionOptions, folder: str, expected: dict[str,
         return Outcome(job, error=f"{job.image.label}: {error}")
     path = os.path.join(folder, job.image.path)  # noqa: PTH118  an absolute path stays as it is
     mask = None if job.mask is None else Path(folder, job.mask)
-    outcome = process_image(options, replace(job, image=replace(job.image, path=path), mask=mask))
-    return replace(outcome, job=job)
+    outcome = process_image(options, job._replace(image=job.image._replace(path=path), mask=mask))
+    return outcome._replace(job=job)
 
 
 def _refuse_special(options: DetectionOptions, job: Job) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import OutputError, ParameterError
 from ..features import Features
@@ -23,8 +24,7 @@ from .pages import Page, at_page
 STANDARD_OUTPUT = "-"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """An image to process and where its outputs go."""
 
     image: ImageFile
@@ -33,8 +33,7 @@ class Job:
     mask: Path | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Which files a detection run reads and writes; already checked."""
 
     jobs: tuple[Job, ...]

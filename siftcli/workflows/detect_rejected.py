@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ..detection import working_bytes
@@ -60,6 +59,6 @@ def rejected_png(plan: Plan, params: SiftParams, threads: int | None, **reading:
         f"{picture.label}: drawing its candidates",
         "reduce it with --max-image-size",
     )
-    alone = replace(picture, reduction=1.0, input_size=(width, height))
+    alone = picture._replace(reduction=1.0, input_size=(width, height))
     found = rejected(alone, params, mask, threads)
     return png(draw_rejected(picture.grey, found.xy, found.n_kept))

@@ -162,8 +162,8 @@ def _transformed_side(
         return _side(source, content, how), Transform()
     deg, factor = rotate or 0.0, 1.0 if scale is None else scale
     grey, matrix = rotated(content.grey, deg, factor)
-    canvas = replace(
-        content, grey=grey, input_size=grey.shape[::-1], left_out=_transformed_flags(content, deg, factor)
+    canvas = content._replace(
+        grey=grey, input_size=grey.shape[::-1], left_out=_transformed_flags(content, deg, factor)
     )
     side = _side(source, canvas, how)
     inside = _supported(side.features, Region.whole(_shape(content.grey)).mapped(matrix))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Literal
 
@@ -27,7 +26,7 @@ def at_page(images: Sequence[ImageFile], page: Page) -> list[ImageFile]:
         If a file already has the name of such an image.
     """
     if isinstance(page, int):
-        return [replace(image, page=page) for image in images]
+        return [image._replace(page=page) for image in images]
     found: dict[str, ImageFile] = {}
     for one in chain.from_iterable(map(_pages_of, images)):
         other = found.setdefault(one.name, one)
@@ -41,7 +40,7 @@ def _pages_of(image: ImageFile) -> list[ImageFile]:
     if n_pages == 1:
         return [image]
     pages = range(1, n_pages + 1)
-    return [replace(image, name=f"{image.name}[{page}]", page=page, is_page=True) for page in pages]
+    return [image._replace(name=f"{image.name}[{page}]", page=page, is_page=True) for page in pages]
 
 
 def _n_pages(image: ImageFile) -> int:
