@@ -51,7 +51,7 @@ def merge_duplicates(
         refined, first, carried = refined[~is_open], first[~is_open], refined[is_open]
     else:
         carried = NONE_CARRIED
-    means = np.empty_like(refined)
+    means = np.zeros_like(refined)
     return means[: _average(refined, first, means)], carried
 
 
@@ -105,7 +105,7 @@ def _average(refined, first, means):
     refined, first
         As for :func:`_label_groups`, with labels.
     means
-        (N, 6) float64, filled from the top, by label.
+        (N, 6) float64, all zero, filled from the top, by label.
 
     Returns
     -------
@@ -118,8 +118,9 @@ def _average(refined, first, means):
         # A label is the index of the first of its rows: a new one is larger than those before.
         if first[i] > newest:
             newest = first[i]
-            group[n_groups], means[n_groups] = newest, 0
-            lowest[n_groups], highest[n_groups] = math.inf, -math.inf
+            group[n_groups] = newest
+            for axis in range(2):
+                lowest[n_groups, axis], highest[n_groups, axis] = math.inf, -math.inf
             n_groups += 1
         g = n_groups - 1
         while group[g] != first[i]:

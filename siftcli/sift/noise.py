@@ -131,10 +131,15 @@ def _count(image, width, step, start, stop, first_column, counts):
         (B + 1,) int64, added to; the last bin takes all larger values.
     """
     n_columns, last = image.shape[1], len(counts) - 1
+    bins = np.empty(n_columns, np.int64)
     for y in range(start, min(stop, image.shape[0] - 1), step):
         above, row, below = image[y - 1], image[y], image[y + 1]
+        n = 0
         for x in range(first_column, n_columns - 1, step):
             corners = (np.float64(above[x - 1]) + above[x + 1]) + (np.float64(below[x - 1]) + below[x + 1])
             sides = (np.float64(above[x]) + below[x]) + (np.float64(row[x - 1]) + row[x + 1])
             value = abs(corners - 2 * sides + 4 * np.float64(row[x]))
-            counts[min(int(value / width), last)] += 1
+            bins[n] = min(int(value / width), last)
+            n += 1
+        for i in range(n):  # by itself: one count may have to wait for the one before
+            counts[bins[i]] += 1

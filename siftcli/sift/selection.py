@@ -179,7 +179,7 @@ def _suppress(places, strength, robustness, side, last_of_cell, one_before, radi
             one_before[n_entered] = last_of_cell[row, column]
             last_of_cell[row, column] = n_entered
             n_entered += 1
-        x, y = places[i]
+        x, y = places[i, 0], places[i, 1]
         own_row, own_column = int(y / side), int(x / side)
         nearest, ring = math.inf, 0
         # From a place to a ring there is at least the width of the rings between it and its own cell.
