@@ -200,10 +200,10 @@ def _blur_rows(
             n_kept = ready - new_top if y0 > start else 0
             move_lines(window, size, n_levels, new_top - top, n_kept)
             for line in range(n_kept, new_ready - new_top):
-                row = source[mirrored(new_top + line, height) - source_first]
-                after = source[mirrored(min(new_top + line + 1, new_ready - 1), height) - source_first]
+                row = mirrored(new_top + line, height) - source_first
+                after = mirrored(min(new_top + line + 1, new_ready - 1), height) - source_first
                 first = source_row(x0, change) - halo
-                cut_out(row, after, width, first, segment[: n_source + 2 * halo + 2])
+                cut_out(source, row, after, width, first, segment, n_source + 2 * halo + 2)
                 blur_along(segment, n, change, half_x, taps, n_taps, window, line * PITCH)
             top, ready = new_top, new_ready
             for level in range(n_levels):

@@ -50,31 +50,33 @@ def move_lines(window, size, n_levels, shift, n):
 
 
 @subroutine
-def cut_out(row, after, width, first, segment):
+def cut_out(source, row, after, width, first, segment, n):
     """Fill ``segment`` with samples of a row, padded by mirroring at its ends.
 
     Parameters
     ----------
-    row
-        (W or more,) float32 of which ``width`` samples count.
-    after
-        The row that is cut out next, prefetched.
+    source
+        (R, W or more) float32 of which ``width`` samples of a row count.
+    row, after
+        The row, and the one that is cut out next, which is prefetched.
     width
         W.
     first
         Position in the row of the segment's first sample; may be negative.
     segment
-        (N,) float32, filled.
+        (N,) float32, of which ``n`` are filled. A part of it would count references to the whole.
+    n
+        How many samples.
     """
-    n = len(segment)
+    here, there = row * source.shape[1], after * source.shape[1]
     left, right = max(0, -first), min(n, width - first)
     whole = left + (right - left) // LANES * LANES if left < right else left
     for i in range(left, whole, LANES):
-        prefetch(after, first + i)
-        store(segment, i, load(row, first + i))
+        prefetch(source, there + first + i)
+        store(segment, i, load(source, here + first + i))
     for i in range(whole, right):
-        segment[i] = row[first + i]
+        segment[i] = source[row, first + i]
     for i in range(min(left, n)):
-        segment[i] = row[mirrored(first + i, width)]
+        segment[i] = source[row, mirrored(first + i, width)]
     for i in range(max(right, 0), n):
-        segment[i] = row[mirrored(first + i, width)]
+        segment[i] = source[row, mirrored(first + i, width)]

@@ -19,16 +19,18 @@ MOST_STEPS = 16
 
 
 @subroutine
-def note_step(trace, n, at, found, step, planes):
-    """Fill in row ``n`` of a trace (``MOST_STEPS`` or 0, 9) of float64, if there is one.
+def note_step(trace, candidate, n, at, found, step, planes):
+    """Fill in row ``n`` of a candidate's trace, if there is one.
 
-    ``at`` is x, y and level, ``found`` value and roundness, ``step`` (3,) in the order x, y, level.
+    ``trace`` is (N, ``MOST_STEPS``, 9) float64, of all candidates, or (1, 0, 9) for none; ``at`` is x, y and
+    level, ``found`` value and roundness, ``step`` (3,) in the order x, y, level.
     """
-    if n < len(trace):
-        trace[n, 0], trace[n, 1], trace[n, 2] = at
-        trace[n, 3], trace[n, 4] = found
-        trace[n, 5], trace[n, 6], trace[n, 7] = step[0], step[1], step[2]
-        trace[n, 8] = planes
+    if n < trace.shape[1]:
+        trace[candidate, n, 0], trace[candidate, n, 1], trace[candidate, n, 2] = at
+        trace[candidate, n, 3], trace[candidate, n, 4] = found
+        for axis in range(3):
+            trace[candidate, n, 5 + axis] = step[axis]
+        trace[candidate, n, 8] = planes
 
 
 @subroutine

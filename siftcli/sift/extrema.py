@@ -42,6 +42,8 @@ Where a structure is oblique in position and scale, one of the two lies nearer t
 the sample that is nearest to its peak.
 """
 
+_PER_MARK = 32
+"""Vectors of a row whose marks are the bits of one number."""
 _AHEAD = 512
 """Samples of a level's row from those that are read to those that are prefetched.
 
@@ -167,10 +169,11 @@ def _mark_row(levels, row, width, dogs, above, here, below, step, share, thresho
     thresholds
         (S,) float32 least |DoG|, by level.
     marks
-        (S, N) int64, filled: not 0 for vectors that may have extrema.
+        (S, M) int64, filled: bit ``k`` of number ``m`` is set if vector ``_PER_MARK``·m + k may have extrema.
     """
     n_levels, n_rows, pitch = levels.shape
-    for x in range(0, width, LANES):
+    for vector in range(-(-width // LANES)):
+        x, m, bit = vector * LANES, vector // _PER_MARK, vector % _PER_MARK
         for i in range(n_levels):
             prefetch(levels, (i * n_rows + row) * pitch + x + _AHEAD)
         lower, upper = load(levels, row * pitch + x), load(levels, (n_rows + row) * pitch + x)
@@ -196,7 +199,8 @@ def _mark_row(levels, row, width, dogs, above, here, below, step, share, thresho
                 high,
                 splat(-thresholds[i - 1]),
             )
-            marks[i - 1, x // LANES] = ge_mask(d, most) | ge_mask(least, d)
+            reaches = np.int64(ge_mask(d, most) | ge_mask(least, d) != 0)
+            marks[i - 1, m] = (marks[i - 1, m] if bit else 0) | reaches << bit
             lower = upper
             upper = load(levels, ((i + 2) * n_rows + row) * pitch + x)
             down = upper - lower
@@ -268,14 +272,14 @@ def _is_round(dogs, above, here, below, least):
 
 @subroutine
 def _extrema_in_row(
-    marks, dogs, above, here, below, step, width, share, threshold, nearest_only, roundness, columns
+    marks, scale, dogs, above, here, below, step, width, share, threshold, nearest_only, roundness, columns
 ):
     """Fill in the columns of the extrema of a row.
 
     Parameters
     ----------
-    marks
-        (N,) int64, not 0 for vectors that may have extrema.
+    marks, scale
+        As for :func:`_mark_row`, and the row of it that counts.
     dogs, above, here, below, step
         As for :func:`_flags`; the indices are those of the first column.
     width
@@ -296,22 +300,24 @@ def _extrema_in_row(
     How many columns are filled.
     """
     n, high, low = 0, splat(threshold), splat(-threshold)
-    for x in range(0, width, LANES):
-        if marks[x // LANES] == 0:
-            continue
-        flags = _flags(dogs, above + x, here + x, below + x, step, share, high, low)
-        while flags:
-            i = x + count_trailing_zeros(flags)
-            flags &= flags - 1
-            # A flat region equals its neighbours; without a value it is no structure.
-            if (
-                1 <= i < width - 1
-                and dogs[here + i] != 0
-                and (nearest_only or _is_extremum(dogs, above + i, here + i, below + i, step))
-                and (roundness == 0 or _is_round(dogs, above + i, here + i, below + i, roundness))
-            ):
-                columns[n] = i
-                n += 1
+    for m in range(marks.shape[1]):
+        vectors = marks[scale, m]
+        while vectors:
+            x = (m * _PER_MARK + count_trailing_zeros(vectors)) * LANES
+            vectors &= vectors - 1
+            flags = _flags(dogs, above + x, here + x, below + x, step, share, high, low)
+            while flags:
+                i = x + count_trailing_zeros(flags)
+                flags &= flags - 1
+                # A flat region equals its neighbours; without a value it is no structure.
+                if (
+                    1 <= i < width - 1
+                    and dogs[here + i] != 0
+                    and (nearest_only or _is_extremum(dogs, above + i, here + i, below + i, step))
+                    and (roundness == 0 or _is_round(dogs, above + i, here + i, below + i, roundness))
+                ):
+                    columns[n] = i
+                    n += 1
     return n
 
 
@@ -346,7 +352,10 @@ def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundne
     step = size // (n_scales + 2)
     for y in (start - 1, start):
         _fill_dogs(levels, y - first_row, width, dogs, y % 3 * size + LANES, step)
-    columns, marks = np.empty(width, np.int32), np.empty((n_scales, step // LANES), np.int64)
+    columns, marks = (
+        np.empty(width, np.int32),
+        np.empty((n_scales, -(-width // (LANES * _PER_MARK))), np.int64),
+    )
     share = splat(np.float32(_SHARE_BESIDE if nearest_only else 1))
     found, n_found = np.empty((256, 3), np.int32), 0
     for y in range(start, stop):
@@ -355,7 +364,8 @@ def _extrema_in_rows(levels, first_row, width, thresholds, nearest_only, roundne
         for i in range(1, n_scales + 1):
             at = i * step
             n = _extrema_in_row(
-                marks[i - 1],
+                marks,
+                i - 1,
                 dogs,
                 above + at,
                 here + at,

@@ -68,7 +68,20 @@ def _prefetch_further(n_fits, levels, first_row, height, width, level, y, x):
 
 @inlined
 def settle(
-    levels, first_row, height, width, level, y, x, window, tolerance, least_roundness, work, place, trace
+    levels,
+    first_row,
+    height,
+    width,
+    level,
+    y,
+    x,
+    window,
+    tolerance,
+    least_roundness,
+    work,
+    place,
+    trace,
+    candidate,
 ):
     """Refine one candidate: fit around the nearest sample until the steps are small.
 
@@ -85,7 +98,7 @@ def settle(
         From :func:`workspace`.
     place
         (5,) float64, filled: x, y, level, value and roundness.
-    trace
+    trace, candidate
         As for ``candidates.note_step``.
 
     Returns
@@ -105,7 +118,7 @@ def settle(
             fill_filters(offset, window * 2 ** ((level + offset[2]) / n_scales), filters, at, sums)
         place[3], place[4] = newton_step(patch, offset[2], PARABOLA, weights, filters, at, sums, step)
         here = x + offset[0], y + offset[1], level + offset[2]
-        note_step(trace, n_fits, here, (place[3], place[4]), step, 3)
+        note_step(trace, candidate, n_fits, here, (place[3], place[4]), step, 3)
         if not place[4] > least_roundness:
             return EDGE if place[4] > 0 else UNSTABLE
         _prefetch_further(n_fits, levels, first_row, height, width, level, y, x)
@@ -115,7 +128,7 @@ def settle(
                 levels, first_row, height, width, level, y, x, offset[2], patch, weights
             )
             place[3], place[4] = newton_step(patch, 0.0, n_planes, weights, filters, at, sums, step)
-            note_step(trace, n_fits + 1, here, (place[3], place[4]), step, n_planes)
+            note_step(trace, candidate, n_fits + 1, here, (place[3], place[4]), step, n_planes)
             if not place[4] > 0 or max(abs(step[0]), abs(step[1]), abs(step[2])) > 1:
                 break
             for axis in range(3):
@@ -194,7 +207,8 @@ def settle_each(
             least_roundness,
             work,
             place,
-            trace[n if n < len(trace) else 0],
+            trace,
+            n,
         )
         fate[n] = judged(became, place, contrast, least_roundness)
         for column in range(len(place)):

@@ -22,7 +22,7 @@ def workspace():
 
 
 @subroutine
-def interpolate(levels, first_row, height, width, level, y, x, work, place, steps):
+def interpolate(levels, first_row, height, width, level, y, x, work, place, steps, candidate):
     """Refine one candidate.
 
     Parameters
@@ -37,7 +37,7 @@ def interpolate(levels, first_row, height, width, level, y, x, work, place, step
         From :func:`workspace`.
     place
         (5,) float64, filled: x, y, level, value and roundness.
-    steps
+    steps, candidate
         As for ``candidates.note_step``; the last step is that of the position alone.
 
     Returns
@@ -50,7 +50,7 @@ def interpolate(levels, first_row, height, width, level, y, x, work, place, step
         value = _derivatives(levels, level, y - first_row, x, block, gradient, hessian)
         if not _extremum(hessian, gradient, offset):
             break
-        note_step(steps, n, (float(x), float(y), float(level)), (value, np.nan), offset, 3)
+        note_step(steps, candidate, n, (float(x), float(y), float(level)), (value, np.nan), offset, 3)
         dx, dy, di = moves(offset)
         if dx == 0 and dy == 0 and di == 0:
             _fill_plane(levels, level, y - first_row, x, offset[2], plane)
@@ -64,7 +64,9 @@ def interpolate(levels, first_row, height, width, level, y, x, work, place, step
                 hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2,
             )
             place[4] = 4 * determinant / trace**2 if determinant > 0 else 0.0
-            note_step(steps, n + 1, (float(x), float(y), float(level)), (place[3], place[4]), offset, 3)
+            note_step(
+                steps, candidate, n + 1, (float(x), float(y), float(level)), (place[3], place[4]), offset, 3
+            )
             return KEPT
         x, y, level = x + dx, y + dy, level + di
         if not is_inside(x, y, level, width, height, n_scales):
@@ -183,8 +185,7 @@ def interpolate_each(
     work, place = workspace(), np.empty(5)
     for n in parallel_for(counter, len(candidates)):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
-        steps = trace[n if n < len(trace) else 0]
-        became = interpolate(levels, first_row, height, width, i, y, x, work, place, steps)
+        became = interpolate(levels, first_row, height, width, i, y, x, work, place, trace, n)
         fate[n] = judged(became, place, contrast, least_roundness)
         for column in range(len(place)):
             refined[n, column] = place[column]
