@@ -238,13 +238,13 @@ def _describe(
     )
     for n in parallel_for(counter, len(frames)):
         if n + 1 < len(frames):
-            x, y, sigma, _ = frames[n + 1]
+            x, y, sigma = frames[n + 1, 0], frames[n + 1, 1], frames[n + 1, 2]
             levels, first_row, height, width = strip_at(table, of[n + 1])
             for i in range(len(spacings)):
                 radius = GRID / 2 * spacings[i] * sigma
                 prefetch_square(levels, level[n + 1, i], first_row, height, width, x, y, radius)
         levels, first_row, height, width = strip_at(table, of[n])
-        x, y, sigma, orientation = frames[n]
+        x, y, sigma, orientation = frames[n, 0], frames[n, 1], frames[n, 2], frames[n, 3]
         if not abs(x) + abs(y) + 2 * GRID * spacings[-1] * sigma < _FAR:
             descriptors[n] = 0
             continue

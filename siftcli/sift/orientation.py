@@ -155,12 +155,12 @@ def _orientations(
         n_taps += 1
     for n in parallel_for(counter, len(places)):
         if n + 1 < len(places):
-            x, y, sigma = places[n + 1]
+            x, y, sigma = places[n + 1, 0], places[n + 1, 1], places[n + 1, 2]
             reach = radius * window * sigma
             levels, first_row, height, width = strip_at(table, of[n + 1])
             prefetch_square(levels, level[n + 1], first_row, height, width, x, y, reach + 1)
         levels, first_row, height, width = strip_at(table, of[n])
-        x, y, sigma = places[n]
+        x, y, sigma = places[n, 0], places[n, 1], places[n, 2]
         spread = window * sigma
         fill_histogram(
             levels[level[n]],
