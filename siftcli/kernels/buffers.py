@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 BYTES_KEPT = 192 << 20
 """Bytes kept for later, all arrays together; the rest goes back to the system."""
 
-_MOST_WASTED = 2
-"""Times as much as is asked for that an array may hold: a larger one is kept for whoever needs it."""
+_ABOUT = 2
+"""Sizes within this factor are about the same: a spare array that is larger waits for whoever needs it."""
 _FREED_AND_KEPT = 24 << 20
 """Bytes."""
 _LINE_BYTES = 64
@@ -44,13 +44,15 @@ class borrowed:  # noqa: N801  # a context manager, which contextlib would make 
 
 
 def _take(n_samples: int) -> NDArray[np.float32]:
-    """The smallest spare array that is large enough, but not much too large, or a new one."""
+    """The smallest spare array of about this size that is large enough, or a new one."""
     with _lock:
-        fitting = [
-            i for i, memory in enumerate(_spare) if n_samples <= memory.size <= _MOST_WASTED * n_samples
-        ]
+        least, most = n_samples / _ABOUT, n_samples * _ABOUT
+        alike = [i for i, memory in enumerate(_spare) if least <= memory.size <= most]
+        fitting = [i for i in alike if _spare[i].size >= n_samples]
         if fitting:
             return _spare.pop(min(fitting, key=lambda i: _spare[i].size))
+        if alike:  # the new one replaces the largest of them, so that of no size there are more than in use
+            _spare.pop(max(alike, key=lambda i: _spare[i].size))
     memory = np.empty(n_samples + _LINE_BYTES // 4, np.float32)
     start = -memory.ctypes.data % _LINE_BYTES // memory.itemsize
     return memory[start : start + n_samples]
