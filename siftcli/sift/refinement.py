@@ -130,7 +130,14 @@ def refine_each(
 
     ``trace`` is (N, ``MOST_STEPS``, 9), filled with the steps of each (``candidates.STEP_COLUMNS``), as many
     rows as it takes.
+
+    Raises
+    ------
+    ValueError
+        If it has room for fewer candidates.
     """
+    if trace.shape[1] and len(trace) < len(candidates):
+        raise ValueError(f"expected a trace of {len(candidates)} candidates, got one of {len(trace)}")
     refined, fate = np.empty((len(candidates), 6)), np.empty(len(candidates), np.uint8)
     refined[:, 5] = strip.number
     place = strip.levels, strip.first_row, *strip.shape
