@@ -14,7 +14,7 @@ BYTES_KEPT = 192 << 20
 _ABOUT = 2
 """Sizes within this factor are about the same: a spare array that is larger waits for whoever needs it."""
 _FREED_AND_KEPT = 24 << 20
-"""Bytes."""
+"""Bytes of a piece up to which glibc is made to keep what is freed; it allows 32 MB at most."""
 _LINE_BYTES = 64
 _PATIENCE_S = 0.1
 """Much longer than another thread holds the lock."""
@@ -22,7 +22,7 @@ _spare: list[NDArray[np.float32]] = []
 _lock = threading.Lock()
 
 
-class borrowed:  # noqa: N801  # a context manager, which contextlib would make in three times the time
+class borrowed:  # noqa: N801  # contextlib would take twice the time
     """A C-contiguous float32 array of a shape and of unknown content, which begins on a cache line.
 
     At the end of the block the memory is kept for the next borrower.
@@ -71,6 +71,6 @@ def _give_back(memory: NDArray[np.float32]) -> None:
         _lock.release()
 
 
-# Of the memory that others free, glibc keeps what is no larger than the largest piece ever freed. This one is
+# Of other arrays, glibc keeps the memory if they are no larger than the largest piece ever freed. This one is
 # never touched, so it costs nothing.
 np.empty(_FREED_AND_KEPT, np.uint8)
