@@ -206,7 +206,7 @@ def reach_mask(array, at, limit):
 @intrinsic
 def count_trailing_zeros(bits):
     """The number of zeros below the lowest bit set of an integer ``bits``, which must not be 0."""
-    return (bits & -bits).bit_length() - 1
+    return int(bits & -bits).bit_length() - 1  # NumPy's numbers have no such method
 
 
 # --- lane by lane -------------------------------------------------------------------------------
