@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..features import DESCRIPTOR_LENGTH
-from .keypoints import Keypoints
+from .keypoints import Keypoints, row_numbers
 
 Frames = dict[str, NDArray[Any]]
 """Columns of :class:`Features`, and ``keypoint``, the row of each frame's keypoint among those given."""
@@ -52,7 +52,7 @@ def _below_full_turn(orientation: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def select_frames(frames: Frames, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Frames:
     """The frames of these rows, in that order."""
-    numbers = np.flatnonzero(rows) if rows.dtype == bool else rows
+    numbers = row_numbers(rows)
     return {name: column.take(numbers, 0) for name, column in frames.items()}  # faster than an index
 
 

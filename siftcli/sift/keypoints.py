@@ -43,7 +43,7 @@ class Keypoints:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Keypoints:
         """The keypoints of these rows, in that order."""
-        numbers = np.flatnonzero(rows) if rows.dtype == bool else rows
+        numbers = row_numbers(rows)
         return Keypoints(  # take is faster than an index
             self.octave.take(numbers),
             self.xy.take(numbers, 0),
@@ -51,6 +51,11 @@ class Keypoints:
             self.value.take(numbers),
             self.response.take(numbers),
         )
+
+
+def row_numbers(rows: NDArray[np.bool_] | NDArray[np.intp]) -> NDArray[np.intp]:
+    """Rows that are given by a flag each, or already by their numbers, by their numbers."""
+    return np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.intp, copy=False)
 
 
 _NONE = Keypoints(

@@ -144,12 +144,12 @@ def suppression_radii(xy: NDArray[np.floating], response: NDArray[np.floating]) 
     )
     last_of_cell = np.full((int(height / side) + 1, int(width / side) + 1), -1)
     radius = np.empty(len(places))
-    _suppress(places, strength, ROBUSTNESS, side, last_of_cell, np.empty(len(places), np.int64), radius)
+    _suppress(places, strength, side, last_of_cell, np.empty(len(places), np.int64), radius)
     return radius
 
 
-@kernel("void(float64[:, ::1], float64[::1], float64, float64, int64[:, ::1], int64[::1], float64[::1])")
-def _suppress(places, strength, robustness, side, last_of_cell, one_before, radius):
+@kernel("void(float64[:, ::1], float64[::1], float64, int64[:, ::1], int64[::1], float64[::1])")
+def _suppress(places, strength, side, last_of_cell, one_before, radius):
     """Fill in the distance of each keypoint to the nearest of the stronger ones.
 
     Keypoints enter a grid as the number of stronger ones grows. Its cells are searched in square rings about
@@ -160,8 +160,8 @@ def _suppress(places, strength, robustness, side, last_of_cell, one_before, radi
     ----------
     places
         (N, 2) float64 x and y, the strongest first, none negative.
-    strength, robustness
-        (N,) float64 responses; those are clearly stronger that exceed one's own even times ``robustness``.
+    strength
+        (N,) float64 responses; those are clearly stronger that exceed one's own even times ``ROBUSTNESS``.
     side
         Of a cell, in the unit of the places.
     last_of_cell
@@ -174,7 +174,7 @@ def _suppress(places, strength, robustness, side, last_of_cell, one_before, radi
     n_rows, n_columns = last_of_cell.shape
     n_entered = 0
     for i in range(len(places)):
-        while n_entered < i and robustness * strength[n_entered] > strength[i]:
+        while n_entered < i and ROBUSTNESS * strength[n_entered] > strength[i]:
             row, column = int(places[n_entered, 1] / side), int(places[n_entered, 0] / side)
             one_before[n_entered] = last_of_cell[row, column]
             last_of_cell[row, column] = n_entered
