@@ -56,7 +56,7 @@ def finder(name: str, threads: int, limit: int | None = None) -> Finder:
     MissingDependencyError
         If its package is not installed.
     """
-    detector, cls = create(name, threads), REGISTRY[name]
+    detector, cls = _kept(name, threads, limit), REGISTRY[name]
     if issubclass(cls, OpenCV):
         import_cv2().setNumThreads(threads)
         sift = import_cv2().SIFT_create(nfeatures=limit or 0, **cls.options)
@@ -67,8 +67,6 @@ def finder(name: str, threads: int, limit: int | None = None) -> Finder:
             lambda g: len(api.detect(g, params, threads=threads)),
             lambda g: len(api.detect(g, params, threads=threads, with_descriptors=False)),
         )
-    if limit is not None:
-        detector = _limited(name, threads, limit)
     return Finder(lambda g: len(detector.detect(_samples(g))))
 
 
@@ -122,9 +120,10 @@ def _limit(n: int, threads: int) -> int:
     return finder(detector, threads, n).both(grey)
 
 
-@cache  # a threshold is searched for once, and not while the detector is timed
-def _limited(name: str, threads: int, limit: int) -> Detector:
-    return create(name, threads).limited(limit, _samples(_state["work"][1]))
+@cache  # memory is kept as a program would, and a threshold is not searched for while the detector is timed
+def _kept(name: str, threads: int, limit: int | None) -> Detector:
+    detector = create(name, threads)
+    return detector if limit is None else detector.limited(limit, _samples(_state["work"][1]))
 
 
 def _samples(grey: Bytes) -> NDArray[np.float32]:

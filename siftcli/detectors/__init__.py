@@ -14,6 +14,7 @@ from ..errors import ParameterError
 from .base import Detector, threshold_for_count
 from .colmap import Colmap
 from .kornia import Kornia
+from .kornia_rs import KorniaRs
 from .opencv import OpenCV, OpenCVPrecise, OpenCVSpread
 from .own import Siftcli, SiftcliClassic, SiftcliClassicLearned, SiftcliLearned
 from .scikit_image import ScikitImage
@@ -23,7 +24,7 @@ REGISTRY: dict[str, type[Detector]] = {
     cls.name: cls
     for cls in (
         Siftcli, SiftcliLearned, SiftcliClassic, SiftcliClassicLearned,
-        OpenCV, OpenCVPrecise, OpenCVSpread, ScikitImage, Colmap, VLFeat, Kornia,
+        OpenCV, OpenCVPrecise, OpenCVSpread, ScikitImage, Colmap, VLFeat, Kornia, KorniaRs,
     )
 }  # fmt: skip
 """Name -> detector class, installed or not, in the order of the tables."""

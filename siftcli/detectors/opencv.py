@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._cv2 import import_cv2, unpacked_octaves
-from ..features import DESCRIPTOR_LENGTH, Features
+from .._cv2 import import_cv2
+from ..features import Features
 from ..params import SiftParams
 from ..sift.selection import rank
 from .base import Detector, Grey
-from .records import features_of
+from .records import features_of_opencv
 
 
 class OpenCV(Detector):
@@ -39,17 +39,8 @@ class OpenCV(Detector):
         """Run ``detectAndCompute`` on the 8-bit image."""
         sift = import_cv2().SIFT_create(**self.options)
         keypoints, descriptors = sift.detectAndCompute(_as_bytes(grey), None)
-        columns = [(*k.pt, k.size, k.angle, k.response, k.octave) for k in keypoints]
-        x, y, size, angle, response, packed = np.array(columns, dtype=np.float64).reshape(-1, 6).T
-        return features_of(
-            grey,
-            xy=np.column_stack([x, y]),
-            scale=size / 2,
-            orientation=np.deg2rad(angle),
-            response=response,
-            octave=unpacked_octaves(packed),
-            descriptors=np.zeros((0, DESCRIPTOR_LENGTH)) if descriptors is None else descriptors,
-        )
+        rows = [(*k.pt, k.size, k.angle, k.response, k.octave) for k in keypoints]
+        return features_of_opencv(grey, rows, descriptors)
 
 
 class OpenCVPrecise(OpenCV):

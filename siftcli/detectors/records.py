@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._cv2 import SIZE_IN_SIGMAS, unpacked_octaves
 from ..features import DESCRIPTOR_LENGTH, Features
 from .base import Grey
 
@@ -45,6 +47,25 @@ def features_of(
         descriptors=descriptors[order],
         descriptor_kind=descriptor_kind,
         image_size=(grey.shape[1], grey.shape[0]),
+    )
+
+
+def features_of_opencv(
+    grey: Grey, rows: Sequence[tuple[float, ...]], descriptors: NDArray[Any] | None
+) -> Features:
+    """Features from OpenCV's keypoints: x, y, diameter, angle in degrees, response and packed octave each.
+
+    No descriptors mean no keypoints.
+    """
+    x, y, size, angle, response, packed = np.array(rows, dtype=np.float64).reshape(-1, 6).T
+    return features_of(
+        grey,
+        xy=np.column_stack([x, y]),
+        scale=size / SIZE_IN_SIGMAS,
+        orientation=np.deg2rad(angle),
+        response=response,
+        octave=unpacked_octaves(packed),
+        descriptors=np.zeros((0, DESCRIPTOR_LENGTH)) if descriptors is None else descriptors,
     )
 
 

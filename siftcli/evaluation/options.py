@@ -19,6 +19,7 @@ DETECTOR_NAMES = (
     "colmap",
     "vlfeat",
     "kornia",
+    "kornia-rs",
 )
 """Every detector in the registry."""
 LEARNED: Mapping[str, str] = {"siftcli": "siftcli-learned", "siftcli-classic": "siftcli-classic-learned"}

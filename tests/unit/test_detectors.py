@@ -15,8 +15,8 @@ pytestmark = pytest.mark.peers
 INSTALLED = detectors.installed_detectors()
 SAMPLE = Path(__file__).parents[2] / "sample_images" / "camera.png"
 
-# The doubled image of OpenCV (default) and of scikit-image lies a quarter of a pixel off.
-BIAS_PX = {"opencv": 0.25, "scikit-image": 0.25}
+# The doubled image of OpenCV (default), of kornia-rs and of scikit-image lies a quarter of a pixel off.
+BIAS_PX = {"opencv": 0.25, "kornia-rs": 0.25, "scikit-image": 0.25}
 
 BLOB_SIGMA = 4.0
 BLOB_XY = (50.3, 43.6)
@@ -132,6 +132,13 @@ def test_version_and_parameters_are_plain():
         detector = detectors.create(name)
         assert detector.version[0].isdigit()
         assert all(isinstance(v, int | float | str | None) for v in detector.parameters.values())
+
+
+def test_kornia_rs_refuses_another_number_of_threads(photograph):
+    pytest.importorskip("kornia_rs")
+    assert len(detectors.create("kornia-rs", threads=1).detect(photograph)) > 30
+    with pytest.raises(ParameterError, match="use 2 in a process of its own"):
+        detectors.create("kornia-rs", threads=2).detect(photograph)
 
 
 def test_unknown_name_lists_the_known_ones():
