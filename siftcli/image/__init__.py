@@ -93,7 +93,8 @@ def read_image(
         )
     limit = check_max_image_size(max_image_size)
     check_stretch(stretch, nodata)
-    name, decoded = _load(source, page)
+    # A nodata value is one of colours.
+    name, decoded = _load(source, page, luminance=nodata is None)
     orientation = decoded.exif_orientation if exif_orientation == "apply" else 1
     left_out = _left_out(decoded, stretch, nodata)
     grey = upright(_grey(decoded, name, left_out, stretch), orientation)
@@ -189,9 +190,9 @@ def page_index(page: int) -> int:
     return int(page) - 1
 
 
-def _load(source: ImageSource, page: int = 0) -> tuple[str, Decoded]:
+def _load(source: ImageSource, page: int = 0, *, luminance: bool = False) -> tuple[str, Decoded]:
     if isinstance(source, str | PathLike):
-        return str(Path(source)), decode(source, page)
+        return str(Path(source)), decode(source, page, luminance=luminance)
     if page != 0:
         raise InputError(f"an image array has one page; got page {page + 1}")
     return "", _from_array(source)

@@ -22,7 +22,7 @@ EXPECTED = "a PNG, JPEG, TIFF, WebP, PGM/PPM, BMP, JPEG 2000, JPEG XL, AVIF, HEI
 _Decoder = Callable[[bytes, int], Decoded]
 
 
-def decode(path: str | PathLike[str], page: int = 0) -> Decoded:
+def decode(path: str | PathLike[str], page: int = 0, *, luminance: bool = False) -> Decoded:
     """Decode one page of an image file.
 
     Parameters
@@ -31,6 +31,9 @@ def decode(path: str | PathLike[str], page: int = 0) -> Decoded:
         The file. Its format is recognised by its content, not by its suffix.
     page
         Page or frame, from 0.
+    luminance
+        Whether the luminance of colours will do. A JPEG file stores it, and is decoded sooner without the
+        rest; colours of other files are returned as they are.
 
     Returns
     -------
@@ -45,7 +48,8 @@ def decode(path: str | PathLike[str], page: int = 0) -> Decoded:
     """
     name = os.fspath(path)
     try:
-        return _decode(*_read(name), page)
+        data, decoder = _read(name)
+        return _decode(data, _luminance if luminance and decoder is _jpeg else decoder, page)
     except (BadImageError, InputError) as error:
         raise InputError(f"{name}: {error}") from error
 
@@ -112,6 +116,15 @@ def _by(module: str) -> _Decoder:
     return decoder
 
 
+_jpeg = _by("jpeg")
+
+
+def _luminance(data: bytes, page: int) -> Decoded:
+    from .jpeg import decode_jpeg
+
+    return decode_jpeg(data, page, luminance=True)
+
+
 def _pillow(data: bytes, page: int, kind: str) -> Decoded:
     from .pillow import decode_pillow
 
@@ -120,7 +133,7 @@ def _pillow(data: bytes, page: int, kind: str) -> Decoded:
 
 _DECODERS: tuple[tuple[bytes, _Decoder], ...] = (
     (rb"\x89PNG\r\n\x1a\n", _by("png")),
-    (rb"\xff\xd8\xff", _by("jpeg")),
+    (rb"\xff\xd8\xff", _jpeg),
     (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", _by("tiff")),
     (rb"RIFF....WEBP", partial(_pillow, kind="WEBP")),
     (rb"P[2356]\s", _by("pnm")),

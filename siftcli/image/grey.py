@@ -1,7 +1,8 @@
 """Samples to grey in [0, 1].
 
 * Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), computed sample by sample
-  without rounding, so that it commutes exactly with rotating and mirroring.
+  without rounding, so that it commutes exactly with rotating and mirroring. JPEG stores it, rounded
+  (``pillow.py``).
 * Integer samples are divided by their full scale; float samples are used unchanged.
 * Transparent pixels are blended with white, as viewers do: the hidden colour of a fully
   transparent pixel has no effect.

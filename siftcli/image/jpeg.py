@@ -78,8 +78,17 @@ def read_frame(data: bytes) -> Frame:
     raise truncated("its JPEG header cannot be read")
 
 
-def decode_jpeg(data: bytes, page: int = 0) -> Decoded:
+def decode_jpeg(data: bytes, page: int = 0, *, luminance: bool = False) -> Decoded:
     """Decode a JPEG file.
+
+    Parameters
+    ----------
+    data
+        The file.
+    page
+        Number of the picture, from 0.
+    luminance
+        Whether of colours that are stored as luminance and chrominance only the first is decoded.
 
     Raises
     ------
@@ -89,19 +98,19 @@ def decode_jpeg(data: bytes, page: int = 0) -> Decoded:
     frame = read_frame(data)
     if frame.precision == 8 and not frame.is_lossless:
         try:
-            return decode_pillow(data, page, "JPEG")
+            return decode_pillow(data, page, "JPEG", luminance=luminance)
         except BadImageError:
             if not lacks_end(data):
                 raise
-        return _without_end(data, page)
+        return _without_end(data, page, luminance)
     check_page(page, 1)
     check_size(frame.size)
     samples = decode_stream(data, frame)
     return Decoded(samples, 2**frame.precision - 1, _orientation(data))
 
 
-def _without_end(data: bytes, page: int) -> Decoded:
-    found = [decode_pillow(whole, page, "JPEG") for whole in endings(data)]
+def _without_end(data: bytes, page: int, luminance: bool) -> Decoded:
+    found = [decode_pillow(whole, page, "JPEG", luminance=luminance) for whole in endings(data)]
     _require_same([one.samples for one in found])
     return found[0]
 

@@ -23,7 +23,7 @@ _GREY_MODES = ("1", "L", "LA", "La")
 _MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr")
 
 
-def decode_pillow(data: bytes, page: int, kind: str) -> Decoded:
+def decode_pillow(data: bytes, page: int, kind: str, *, luminance: bool = False) -> Decoded:
     """Decode an image, or a frame of an animation, as Pillow shows it.
 
     Parameters
@@ -34,6 +34,8 @@ def decode_pillow(data: bytes, page: int, kind: str) -> Decoded:
         Number of the frame, from 0.
     kind
         The format, by Pillow's name.
+    luminance
+        Whether of a JPEG file in colours that stores the luminance by itself only this is decoded.
 
     Raises
     ------
@@ -46,6 +48,8 @@ def decode_pillow(data: bytes, page: int, kind: str) -> Decoded:
         with damage():
             if page:
                 image.seek(frames[page])
+            if luminance and _stores_luminance(image):
+                image.draft("L", None)
             load(image)
             orientation = orientation_of(image)
             samples = _samples(image)
@@ -89,6 +93,18 @@ def _is_view(data: bytes, frame: int, first: Image.Image) -> bool:
         return False
     is_alike = (image.size, image.mode) == (first.size, first.mode)
     return kind.startswith("Multi-Frame") or (kind == "Undefined" and is_alike)
+
+
+def _stores_luminance(image: Image.Image) -> bool:
+    """Whether the first component of a JPEG picture in colours is their luminance, as libjpeg decides it.
+
+    That is 0.299 R + 0.587 G + 0.114 B, rounded (JFIF 1.02, "Color Space").
+    """
+    if image.mode != "RGB" or "jfif" in image.info:
+        return image.mode == "RGB"
+    if "adobe" in image.info:
+        return image.info.get("adobe_transform") != 0
+    return bytes(component[0] for component in cast(Any, image).layer) != b"RGB"
 
 
 def load(image: Image.Image) -> None:

@@ -11,6 +11,7 @@ from zlib import crc32
 
 import cv2
 import hostile
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -40,6 +41,12 @@ def save_with_orientation(path, array, orientation):
     Image.fromarray(array).save(path, exif=exif)
 
 
+def coloured(height=40, width=60):
+    """Smooth colours, most of them far from grey."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([5 * y, 4 * x, 255 - 3 * y - 2 * x], axis=2).clip(0, 255).astype(np.uint8)
+
+
 def features_at(xy, scale, size):
     n = len(xy)
     return Features(
@@ -52,6 +59,43 @@ def features_at(xy, scale, size):
         descriptors=np.zeros((n, 128)),
         image_size=size,
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_the_luminance_of_a_jpeg_is_taken_as_it_is_stored(tmp_path, options):
+    path = tmp_path / "x.jpg"
+    Image.fromarray(coloured()).save(path, quality=90, **options)
+    stored = imagecodecs.jpeg8_decode(path.read_bytes(), outcolorspace="GRAYSCALE")
+    grey = read_image(path).grey
+    np.testing.assert_array_equal(grey, np.divide(stored, np.float32(255)))
+    # It is the grey of the colours, but for their rounding, and those that are clipped.
+    assert np.median(np.abs(255 * grey - 255 * expected_grey(np.asarray(Image.open(path)), 255))) < 0.5
+
+
+@pytest.mark.parametrize("has_marker", [True, False])
+def test_a_jpeg_that_stores_red_green_and_blue_keeps_their_grey(tmp_path, has_marker):
+    path = tmp_path / "x.jpg"
+    Image.fromarray(coloured()).save(path, quality=90, keep_rgb=True)
+    data = path.read_bytes()
+    marker = data.index(b"\xff\xee")
+    (n,) = struct.unpack_from(">H", data, marker + 2)
+    assert data[marker + 4 : marker + 9] == b"Adobe"
+    if not has_marker:  # the components are called R, G and B
+        path.write_bytes(data[:marker] + data[marker + 2 + n :])
+    colours = np.asarray(Image.open(path))
+    assert np.abs(colours.astype(int) - coloured()).max() < 30
+    np.testing.assert_allclose(read_image(path).grey, expected_grey(colours, 255), atol=1e-7)
+
+
+def test_nodata_of_a_jpeg_is_a_value_of_all_colours(tmp_path):
+    path = tmp_path / "x.jpg"
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[:16] = (0, 255, 0)  # blocks of one colour, which are decoded as they were
+    Image.fromarray(picture).save(path, quality=100, subsampling=0)
+    colours = np.asarray(Image.open(path))
+    assert not (colours[:16] == 0).all(axis=2).any()
+    left_out = read_image(path, nodata=0).left_out
+    np.testing.assert_array_equal(left_out, (colours == 0).all(axis=2))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "ppm"])
