@@ -76,7 +76,14 @@ def cut_out(source, row, after, width, first, segment, n):
         store(segment, i, load(source, here + first + i))
     for i in range(whole, right):
         segment[i] = source[row, first + i]
-    for i in range(min(left, n)):
-        segment[i] = source[row, mirrored(first + i, width)]
-    for i in range(max(right, 0), n):
-        segment[i] = source[row, mirrored(first + i, width)]
+    if left < width and first < width and first + n < 2 * width:  # mirrored once: as vectors
+        for i in range(min(left, n)):
+            segment[i] = source[row, left - i]
+        last = 2 * (width - 1) - first
+        for i in range(right, n):
+            segment[i] = source[row, last - i]
+    else:
+        for i in range(min(left, n)):
+            segment[i] = source[row, mirrored(first + i, width)]
+        for i in range(max(right, 0), n):
+            segment[i] = source[row, mirrored(first + i, width)]

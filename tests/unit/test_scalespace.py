@@ -16,7 +16,7 @@ from siftcli.kernels.buffers import borrowed
 from siftcli.kernels.threads import Threads
 from siftcli.kernels.vectors import LANES
 from siftcli.sift.blur import _CACHE_BYTES, Source, blur, changed_side
-from siftcli.sift.blur_lines import DOUBLE, HALVE, KEEP
+from siftcli.sift.blur_lines import DOUBLE, HALVE, KEEP, cut_out
 from siftcli.sift.gaussian import gaussian_taps
 from siftcli.sift.octave import MIN_SIDE
 from siftcli.sift.scale_space import gaussian_octaves, gaussian_strips
@@ -37,6 +37,17 @@ def octaves(image, n_threads=1, **options):
 def room_for(shape):
     """Zeros of that shape, rows filled up to whole vectors."""
     return np.zeros((*shape[:-1], -(-shape[-1] // LANES) * LANES), np.float32)
+
+
+@given(st.integers(1, 70), st.integers(-60, 69), st.integers(1, 150))
+def test_a_line_is_mirrored_at_its_ends_as_often_as_it_takes(width, first, n):
+    first = min(first, width - 1)
+    source = np.arange(3 * 80, dtype=np.float32).reshape(3, 80)
+    segment = np.full(160, -1, np.float32)
+    cut_out(source, 1, 2, width, first, segment, n)
+    mirrored = np.pad(source[1, :width], (60, 220), "reflect" if width > 1 else "edge")
+    np.testing.assert_array_equal(segment[:n], mirrored[60 + first : 60 + first + n])
+    assert (segment[n:] == -1).all()
 
 
 @pytest.mark.parametrize("change", CHANGES)
