@@ -11,10 +11,10 @@ import numpy as np
 
 from ..kernels.decorators import allocator, inlined, kernel, subroutine
 from ..kernels.parallel_for import parallel_for
-from ..kernels.vectors import prefetch
+from ..kernels.prefetch import prefetch_square
 from . import local_fit
 from .candidates import EDGE, KEPT, MAX_MOVES, UNSTABLE, is_inside, judged, moves, note_step
-from .local_filters import N_FILTERS, RADIUS, SIDE, fill_filters
+from .local_filters import N_FILTERS, RADIUS, fill_filters
 from .local_fit import PARABOLA, fill_nearest_planes, fill_patch, newton_step
 
 _MOST_FITS = 12
@@ -43,40 +43,27 @@ def workspace(n_scales, window):
     return patch, filters, sums, weights, step, offset
 
 
-@inlined
-def _prefetch_plane(levels, level, first_row, y, x):
-    """Prefetch the samples of a fit in one level; where there are none, it is in vain.
-
-    The arguments are those of :func:`settle`.
-    """
-    n_rows, pitch = levels.shape[1:]
-    corner = (level * n_rows + y - RADIUS - first_row) * pitch + x - RADIUS
-    for row in range(SIDE):
-        prefetch(levels, corner + row * pitch)
-        prefetch(levels, corner + row * pitch + SIDE - 1)  # often of the line before
-
-
 @subroutine
-def prefetch_patch(levels, first_row, candidates, n):
+def prefetch_patch(levels, first_row, height, width, candidates, n):
     """Prefetch the samples of the first fit of candidate ``n``, if there is one.
 
     ``candidates`` is (N, 3) int32: DoG index, row, column; the others are as for :func:`settle`.
     """
     if n < len(candidates):
         i, y, x = candidates[n, 0], candidates[n, 1], candidates[n, 2]
-        for level in range(4):
-            _prefetch_plane(levels, i - 1 + level, first_row, y, x)
+        for level in range(i - 1, i + 3):
+            prefetch_square(levels, level, first_row, height, width, x, y, RADIUS)
 
 
 @subroutine
-def _prefetch_further(n_fits, levels, first_row, level, y, x):
+def _prefetch_further(n_fits, levels, first_row, height, width, level, y, x):
     """Prefetch, after the first fit, the planes that the last one reads and no other; after others, nothing.
 
     ``n_fits`` were made before this one; the other arguments are those of :func:`settle`.
     """
     for other in range(levels.shape[0] if n_fits == 0 else 0):
         if not level - 1 <= other <= level + 2:
-            _prefetch_plane(levels, other, first_row, y, x)
+            prefetch_square(levels, other, first_row, height, width, x, y, RADIUS)
 
 
 @inlined
@@ -134,7 +121,7 @@ def settle(
         note_step(trace, candidate, n_fits, here, (place[3], place[4]), step, 3)
         if not place[4] > least_roundness:
             return EDGE if place[4] > 0 else UNSTABLE
-        _prefetch_further(n_fits, levels, first_row, level, y, x)
+        _prefetch_further(n_fits, levels, first_row, height, width, level, y, x)
         length = max(abs(step[0]), abs(step[1]), abs(step[2]))
         if length <= tolerance:
             n_planes = fill_nearest_planes(
@@ -206,7 +193,7 @@ def settle_each(
     work, place = workspace(levels.shape[0] - 3, window), np.empty(5)
     for n in parallel_for(counter, len(candidates)):
         i, y, x = np.int64(candidates[n, 0]), np.int64(candidates[n, 1]), np.int64(candidates[n, 2])
-        prefetch_patch(levels, first_row, candidates, n + 1)
+        prefetch_patch(levels, first_row, height, width, candidates, n + 1)
         became = settle(
             levels,
             first_row,
