@@ -122,7 +122,7 @@ def test_nodata_without_a_stretch_leaves_the_other_values_as_they_are():
 def test_the_nodata_value_that_the_file_states(monkeypatch):
     values = FAINT[:, :, np.newaxis].copy()
     values[7, 8] = 42
-    monkeypatch.setattr("siftcli.image.decode", lambda *_: Decoded(values, 65535, nodata=42))
+    monkeypatch.setattr("siftcli.image.decode", lambda *_, **__: Decoded(values, 65535, nodata=42))
     assert np.argwhere(read_image("x.tif", stretch="minmax").left_out).tolist() == [[7, 8]]
     assert read_image("x.tif").left_out is None
     assert read_image("x.tif", stretch="minmax", nodata=7).left_out is None

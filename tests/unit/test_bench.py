@@ -103,7 +103,7 @@ def test_a_threshold_is_searched_for_before_the_time_is_taken(monkeypatch):
 
     monkeypatch.setitem(workers._state, "work", ("scikit-image", grey, 20))
     monkeypatch.setattr(ScikitImage, "count", watched)
-    workers._limited.cache_clear()
+    workers._kept.cache_clear()
     find = workers.finder("scikit-image", 1, 20)
     tried = list(thresholds)
     assert len(tried) > 2
