@@ -3,7 +3,7 @@
     python tests/benchmarks/throughput.py --rounds 3 --max-features 778
 
 Both are timed as whole commands, alternately: they start, read files, detect, describe and write npz files.
-With 778 features an image at most, siftcli writes as many in all as OpenCV, and a few more; both counts are printed.
+With 778 features an image at most, siftcli writes a few more in all than OpenCV; both counts are printed.
 """
 
 from __future__ import annotations
