@@ -110,9 +110,9 @@ def decode_jpeg(data: bytes, page: int = 0, *, luminance: bool = False) -> Decod
 
 
 def _without_end(data: bytes, page: int, luminance: bool) -> Decoded:
-    found = [decode_pillow(whole, page, "JPEG", luminance=luminance) for whole in endings(data)]
-    _require_same([one.samples for one in found])
-    return found[0]
+    wholes = endings(data)
+    _require_same([decode_pillow(whole, page, "JPEG").samples for whole in wholes])  # colours too
+    return decode_pillow(wholes[0], page, "JPEG", luminance=luminance)
 
 
 def decode_stream(data: bytes, frame: Frame) -> NDArray[Any]:

@@ -100,8 +100,10 @@ def _stores_luminance(image: Image.Image) -> bool:
 
     That is 0.299 R + 0.587 G + 0.114 B, rounded (JFIF 1.02, "Color Space").
     """
-    if image.mode != "RGB" or "jfif" in image.info:
-        return image.mode == "RGB"
+    if image.mode != "RGB":
+        return False
+    if "jfif" in image.info:
+        return True
     if "adobe" in image.info:
         return image.info.get("adobe_transform") != 0
     return bytes(component[0] for component in cast(Any, image).layer) != b"RGB"

@@ -1,6 +1,7 @@
 """Reading images and masks."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -85,6 +86,23 @@ def test_a_jpeg_that_stores_red_green_and_blue_keeps_their_grey(tmp_path, has_ma
     colours = np.asarray(Image.open(path))
     assert np.abs(colours.astype(int) - coloured()).max() < 30
     np.testing.assert_allclose(read_image(path).grey, expected_grey(colours, 255), atol=1e-7)
+
+
+def test_a_jpeg_of_which_only_colours_are_missing_is_refused(tmp_path):
+    path = tmp_path / "x.jpg"
+    noise = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, quality=90, progressive=True)
+    head, *scans = re.split(rb"(?=\xff\xc4)", path.read_bytes()[:-2])  # each with its tables
+    luminance = next(i for i in range(len(scans) - 1, 0, -1) if b"\xff\xda\x00\x08\x01\x01" in scans[i])
+    assert luminance == len(scans) - 1
+    whole = head + b"".join([*scans[:-2], scans[-1], scans[-2]])  # now the last scan is of a colour
+    path.write_bytes(whole + b"\xff\xd9")
+    grey = read_image(path).grey
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(read_image(path).grey, grey)
+    path.write_bytes(whole[:-20])
+    with pytest.raises(InputError, match="a part of its last scan is missing"):
+        read_image(path)
 
 
 def test_nodata_of_a_jpeg_is_a_value_of_all_colours(tmp_path):
