@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 _ROUNDING = 1e-9
 """Rounding error of a sum of pixel weights."""
+_SAMPLES_AT_ONCE = 1 << 18
+"""Means that are summed up while they stay in a cache."""
 
 
 def _reduced_side(n: int, reduction: float) -> int:
@@ -27,21 +30,27 @@ def reduced_origin(n: int, m: int, reduction: float) -> float:
 
 def reduced(grey: NDArray[np.float32], reduction: float) -> NDArray[np.float32]:
     """Average over squares of ``reduction`` pixels a side."""
-    shape = [_reduced_side(n, reduction) for n in grey.shape]
-    means = _area_means(_area_means(grey, shape[0], reduction).T, shape[1], reduction).T
+    n_rows, n_columns = (_reduced_side(n, reduction) for n in grey.shape)
+    of_rows = _area_means(grey, n_rows, reduction)
+    means = _area_means(np.ascontiguousarray(of_rows.T), n_columns, reduction).T
     return np.ascontiguousarray(means, dtype=np.float32)
 
 
 def _area_means(array: NDArray[Any], m: int, reduction: float) -> NDArray[np.float64]:
-    """Means of m equal intervals along the first axis, fractions of a pixel included."""
-    n = array.shape[0]
-    sums = np.zeros((n + 1, *array.shape[1:]))
-    np.cumsum(array, axis=0, dtype=np.float64, out=sums[1:])
+    """Means (m, W) of m equal intervals along the first axis of (n, W), fractions of a pixel included."""
+    n = len(array)
     edges = np.clip(reduced_origin(n, m, reduction) + np.arange(m + 1) * reduction, 0, n)
-    whole = np.minimum(edges.astype(np.intp), n - 1)
-    fraction = (edges - whole)[:, np.newaxis]
-    at_edges = sums[whole] * (1 - fraction) + sums[whole + 1] * fraction
-    return np.asarray(np.diff(at_edges, axis=0) / np.diff(edges)[:, np.newaxis])
+    means = np.zeros((m, array.shape[1]))
+    n_at_once = max(1, _SAMPLES_AT_ONCE // array.shape[1])
+    for start in range(0, m, n_at_once):
+        here = slice(start, start + n_at_once)
+        low, high = edges[:-1][here], edges[1:][here]
+        first = low.astype(np.intp)
+        for row in (first + k for k in range(math.ceil(reduction) + 1)):
+            share = np.maximum(np.minimum(high, row + 1) - np.maximum(low, row), 0)
+            means[here] += share[:, np.newaxis] * array[np.minimum(row, n - 1)]
+        means[here] /= (high - low)[:, np.newaxis]
+    return means
 
 
 def nearest(n: int, m: int, reduction: float) -> NDArray[np.intp]:
