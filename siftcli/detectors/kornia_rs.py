@@ -15,7 +15,7 @@ from ..features import Features
 from .base import Detector, Grey
 from .records import features_of_opencv
 
-THREADS = "RAYON_NUM_THREADS"
+_THREADS = "RAYON_NUM_THREADS"
 """The variable of the environment that tells kornia-rs its number of threads, when it first needs them."""
 
 
@@ -60,9 +60,9 @@ def _set_threads(n: int | None) -> None:
     """Tell kornia-rs its number of threads before it starts them."""
     if n is None:
         return
-    if KorniaRs.module in sys.modules and os.environ.get(THREADS) != str(n):
+    if KorniaRs.module in sys.modules and os.environ.get(_THREADS) != str(n):
         raise ParameterError(
             f"kornia-rs keeps the number of threads that it started with; use {n} in a process of its own "
             "(siftcli bench: pass one --threads a run)"
         )
-    os.environ[THREADS] = str(n)
+    os.environ[_THREADS] = str(n)

@@ -49,7 +49,7 @@ def decode(path: str | PathLike[str], page: int = 0, *, luminance: bool = False)
     name = os.fspath(path)
     try:
         data, decoder = _read(name)
-        return _decode(data, _luminance if luminance and decoder is _jpeg else decoder, page)
+        return _decode(data, _jpeg_luminance if luminance and decoder is _jpeg else decoder, page)
     except (BadImageError, InputError) as error:
         raise InputError(f"{name}: {error}") from error
 
@@ -105,24 +105,18 @@ def _decoder(data: bytes) -> _Decoder:
     raise BadImageError(f"expected {EXPECTED}, got {kind}; convert it to one of these")
 
 
-def _by(module: str) -> _Decoder:
-    """The function ``decode_MODULE`` of a module, which is imported when it is called."""
+def _by(module: str, **options: bool) -> _Decoder:
+    """The function ``decode_MODULE`` of a module, with these options; it is imported when it is called."""
 
     def decoder(data: bytes, page: int) -> Decoded:
         decode_file = getattr(import_module(f".{module}", __package__), f"decode_{module}")
-        decoded: Decoded = decode_file(data, page)
+        decoded: Decoded = decode_file(data, page, **options)
         return decoded
 
     return decoder
 
 
-_jpeg = _by("jpeg")
-
-
-def _luminance(data: bytes, page: int) -> Decoded:
-    from .jpeg import decode_jpeg
-
-    return decode_jpeg(data, page, luminance=True)
+_jpeg, _jpeg_luminance = _by("jpeg"), _by("jpeg", luminance=True)
 
 
 def _pillow(data: bytes, page: int, kind: str) -> Decoded:
