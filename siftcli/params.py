@@ -64,7 +64,7 @@ class ScaleSpaceParams:
         high=16,
     )
     sigma: float = _param(
-        1.7,
+        1.4,
         "blur of the first level of an octave, in its samples (Lowe, section 3.3); a larger one finds fewer "
         "but more stable keypoints",
         low=0.8,
@@ -84,7 +84,7 @@ class ScaleSpaceParams:
         choices=("linear", "direct"),
     )
     assumed_variance: float = _param(
-        -0.15,
+        -0.18,
         "variance of the blur that the image is assumed to have, in square pixels; below 0 it is smoothed "
         "first",
         low=-4,
@@ -97,7 +97,7 @@ class KeypointParams:
     """Extrema, their refinement and what rejects them (Lowe, sections 3.1, 4 and 4.1)."""
 
     contrast_threshold: float = _param(
-        0.015,
+        0.013,
         "least contrast of a keypoint: |DoG| times the levels per octave, grey values in [0, 1] (Lowe, "
         "section 4); lower it to find more keypoints in dim or smooth images, raise it against noise",
         low=0,
@@ -163,9 +163,9 @@ class KeypointParams:
     stability_excess: bool = _param(
         True, "the stability counts by how much |DoG| exceeds the contrast threshold, not all of it"
     )
-    stability_power: float = _param(1.2, "power of σ (input pixels) in the stability", low=0, high=4)
+    stability_power: float = _param(0.6, "power of σ (input pixels) in the stability", low=0, high=4)
     stability_roundness: float = _param(
-        1.25,
+        1.5,
         "power of the roundness in the stability: 4·determinant / trace² of the curvatures in x and y, 1 for "
         "a round structure; with least-squares refinement, times the share of the curvature in scale that "
         "remains when the position is free to follow the scale",
@@ -216,10 +216,10 @@ class OrientationParams:
     )
     orientation_bins: int = _param(72, "bins of the histogram", low=8, high=360)
     orientation_window: float = _param(
-        2.2, "standard deviation of the histogram's Gaussian window, in units of σ", low=0.5, high=6
+        2.7, "standard deviation of the histogram's Gaussian window, in units of σ", low=0.5, high=6
     )
     orientation_radius: float = _param(
-        2.0, "radius at which that window is cut, in units of its standard deviation", low=1, high=4
+        2.1, "radius at which that window is cut, in units of its standard deviation", low=1, high=4
     )
     orientation_smoothing: int = _param(20, "passes of circular three-bin averaging", low=0, high=64)
     peak_ratio: float = _param(

@@ -43,7 +43,7 @@ DENSE: Mapping[str, Any] = {
     "clean_contrast": 1.0,
     "stability_threshold": 0.75,
     "stability_power": 1.8,
-    "ranking_power": 1.4,
+    "ranking_power": 2.0,
     "ranking_roundness": 1.25,
     "selection": "strongest",
 }

@@ -14,7 +14,7 @@ from siftcli.cli import siftcli
 
 IMAGE = "sample_images/chelsea.png"
 KEPT = ("explain", IMAGE, "--keypoint", "3")
-REJECTED = ("explain", IMAGE, "--at", "120,90")
+REJECTED = ("explain", IMAGE, "--at", "200,100")
 
 
 def run(*arguments):
@@ -32,7 +32,7 @@ def pages(tmp_path_factory):
 def test_the_text_says_number_and_limit():
     result = run(*REJECTED)
     assert re.search(
-        r"rejected candidate .* edge: roundness 0\.2\d+, needed more than 0\.2215", result.stdout
+        r"rejected candidate .* edge: roundness 0\.1\d+, needed more than 0\.2215", result.stdout
     )
     assert "REJECTED" in result.stdout
     assert "keypoint 3: a dark blob" in run(*KEPT).stdout

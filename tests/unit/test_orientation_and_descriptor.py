@@ -181,7 +181,7 @@ def test_descriptor_equals_its_naive_twin(x, y, rootsift):
 @pytest.mark.parametrize(("x", "y"), PLACES)
 def test_pooled_descriptor_is_the_sum_over_its_domain_sizes(x, y, rootsift):
     octave = first_octave(texture((50, 60), seed=4))
-    sigma, theta, ratio = np.float32(2.3), np.float32(0.7 + x), descriptor.DSP_RATIO
+    sigma, theta, ratio = np.float32(1.9), np.float32(0.7 + x), descriptor.DSP_RATIO
     frames = np.array([[x, y]], np.float32), sigma[None], theta[None]
     params = SiftParams.classic(rootsift=rootsift, dsp=True)
     with Threads(1) as threads:
