@@ -105,6 +105,17 @@ def _limited_in_each_image(name: str) -> Detector:
 CLASSIC = SiftParams.classic().to_dict()
 DIRECT = {"doubling": "direct", "assumed_variance": 0.0}
 
+OF_28_NOVEMBER = {
+    "sigma": 1.7,
+    "assumed_variance": -0.15,
+    "contrast_threshold": 0.015,
+    "stability_power": 1.2,
+    "stability_roundness": 1.25,
+    "orientation_window": 2.2,
+    "orientation_radius": 2.0,
+}
+"""What the default preset had until 2026-11-30."""
+
 Setting = Mapping[str, Any] | str | Callable[[], Detector]
 """Changes to the default parameters, the name of a detector, or a function that creates one."""
 
@@ -126,11 +137,13 @@ SETTINGS: Mapping[str, Setting] = {
     "default, t = 0": {"assumed_variance": 0.0},
     "default, t = -0.1": {"assumed_variance": -0.1},
     "default, t = -0.3": {"assumed_variance": -0.3},
-    "default, σ₀ = 1.6": {"sigma": 1.6},
-    "default, σ₀ = 2": {"sigma": 2.0},
+    "default, σ₀ = 1.2": {"sigma": 1.2},
+    "default, σ₀ = 1.3": {"sigma": 1.3},
+    "default, σ₀ = 1.7": {"sigma": 1.7},
     "default, 4 levels": {"levels_per_octave": 4},
-    "default, contrast 0.013": {"contrast_threshold": 0.013},
-    "default, contrast 0.017": {"contrast_threshold": 0.017},
+    "default, contrast 0.0087": {"contrast_threshold": 0.0087},
+    "default, contrast 0.011": {"contrast_threshold": 0.011},
+    "default, contrast 0.015": {"contrast_threshold": 0.015},
     "default, the same contrast in every image": {"clean_contrast": 1.0},
     "default, contrast from 0.3 in a clean image": {"clean_contrast": 0.3},
     "default, ranked independently of σ": {"ranking_power": 0.0},
@@ -155,13 +168,18 @@ SETTINGS: Mapping[str, Setting] = {
     "default, stability without roundness": {"stability_roundness": 0.0},
     "default, stability by √roundness": {"stability_roundness": 0.5},
     "default, stability by roundness": {"stability_roundness": 1.0},
-    "default, stability by roundness^1.5": {"stability_roundness": 1.5},
+    "default, stability by roundness^1.25": {"stability_roundness": 1.25},
+    "default, stability by roundness²": {"stability_roundness": 2.0},
     "default, stability not reduced at the border": {"border_reach": 0.0},
     "default, stability reduced within 8σ of the border": {"border_reach": 8.0},
     "default, stability independent of σ": {"stability_power": 0.0},
     "default, stability by σ": {"stability_power": 1.0},
-    "default, stability by σ^1.5": {"stability_power": 1.5},
-    "default of 2026-11-26": {
+    "default, stability by σ^0.2": {"stability_power": 0.2},
+    "default, stability by σ^1.2": {"stability_power": 1.2},
+    "default of 2026-11-28": OF_28_NOVEMBER,
+    "default of 2026-11-28, σ₀ = 1.4": OF_28_NOVEMBER | {"sigma": 1.4},
+    "default of 2026-11-26": OF_28_NOVEMBER
+    | {
         "contrast_threshold": 0.02,
         "clean_contrast": 1.0,
         "stability_threshold": 0.75,
@@ -173,7 +191,8 @@ SETTINGS: Mapping[str, Setting] = {
     "default, 36 bins smoothed twice": {"orientation_bins": 36, "orientation_smoothing": 2},
     "default, histogram of central differences": {"isotropic_gradients": False},
     "default, orientation window 1.5": {"orientation_window": 1.5, "orientation_radius": 3.0},
-    "default, orientation window 2 cut at 2.5": {"orientation_window": 2.0, "orientation_radius": 2.5},
+    "default, orientation window 2.2": {"orientation_window": 2.2, "orientation_radius": 2.0},
+    "default, orientation window 3": {"orientation_window": 3.0, "orientation_radius": 2.0},
     "default, peak ratio 0.7": {"peak_ratio": 0.7},
     "default, peak ratio 0.9": {"peak_ratio": 0.9},
     "default, cells of 3σ": {"cell_width": 3.0},

@@ -90,7 +90,7 @@ def test_help_states_the_defaults(capsys):
     for part in (
         "[3 in every preset; 1 to 16]",
         "[default 1.4, classic 1.6, dense 1.4; 0.8 to 10]",
-        "[default 0.015, classic 0.04, dense 0.006; 0 to 1]",
+        "[default 0.013, classic 0.04, dense 0.006; 0 to 1]",
         "[default 16, classic 10, dense 16; at least 1]",
         "[-1 in every preset; -1 to 8]",
         "[default on, classic off, dense on]",
