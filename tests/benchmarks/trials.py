@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from siftcli import detection, detectors
+from siftcli import detectors
 from siftcli.detectors.base import Detector, Grey, threshold_for_count
 from siftcli.detectors.own import Siftcli
 from siftcli.evaluation.measure import measure
@@ -51,9 +51,9 @@ class Trial(Siftcli):
         super().__init__(threads=1)
         self.params = SiftParams(**changes)
 
-    def detect(self, grey: Grey) -> Features:
-        """Run the pipeline."""
-        return detection.detect(grey, self.params, threads=1)
+    @property
+    def _params(self) -> SiftParams:
+        return self.params.override(max_features=self.max_features)
 
 
 class ThresholdedTrial(Trial):
