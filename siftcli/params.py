@@ -180,7 +180,7 @@ class KeypointParams:
         high=20,
     )
     ranking_power: float = _param(
-        -0.25,
+        -0.15,
         "power of σ in the response, by which keypoints are ranked: |DoG| · roundness^ranking_roundness · "
         "σ^ranking_power; below 0 it prefers small ones, whose positions are more exact, above 0 large ones, "
         "which are found again more often",
