@@ -136,7 +136,7 @@ def test_other_settings_are_refused(here, capsys, output):
     before = content(Path(output))
     assert go("in", "-o", output, "--sigma", "1.9") == 2
     err = capsys.readouterr().err
-    assert "other settings (--sigma was 1.7, is now 1.9)" in err
+    assert "other settings (--sigma was 1.4, is now 1.9)" in err
     assert "--overwrite to redo all" in err
     assert content(Path(output)) == before
     assert go("in", "-o", output, "--sigma", "1.9", "--overwrite") == 0
