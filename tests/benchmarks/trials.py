@@ -111,6 +111,7 @@ OF_28_NOVEMBER = {
     "contrast_threshold": 0.015,
     "stability_power": 1.2,
     "stability_roundness": 1.25,
+    "ranking_power": -0.25,
     "orientation_window": 2.2,
     "orientation_radius": 2.0,
 }

@@ -13,7 +13,7 @@ from PIL import Image
 from siftcli.cli import siftcli
 
 IMAGE = "sample_images/chelsea.png"
-KEPT = ("explain", IMAGE, "--keypoint", "6")
+KEPT = ("explain", IMAGE, "--keypoint", "9")
 REJECTED = ("explain", IMAGE, "--at", "200,100")
 
 
@@ -35,7 +35,7 @@ def test_the_text_says_number_and_limit():
         r"rejected candidate .* edge: roundness 0\.1\d+, needed more than 0\.2215", result.stdout
     )
     assert "REJECTED" in result.stdout
-    assert "keypoint 6: a dark blob" in run(*KEPT).stdout
+    assert "keypoint 9: a dark blob" in run(*KEPT).stdout
 
 
 def test_json_is_the_same_as_the_file(tmp_path):
