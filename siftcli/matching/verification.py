@@ -62,7 +62,7 @@ class Verification:
     >>> g = siftcli.detect("sample_images/brick.png", max_features=500)
     >>> unrelated = siftcli.verify(f, g, siftcli.match(f, g))
     >>> unrelated
-    <Verification: no homography, not ...>
+    <Verification: no homography, ...>
     >>> unrelated.model is None, unrelated.inliers.any()
     (True, np.False_)
     """

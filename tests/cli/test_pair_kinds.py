@@ -88,7 +88,7 @@ def vectors(data=None):
 
 
 def test_reasons_are_reported_and_stored_beside_colmaps_tables(here, features, capsys):
-    assert match("similar:2+sequential:1", "-q", "--json") == 0
+    assert match("similar:3+sequential:1", "-q", "--json") == 0
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     reasons = {(pair["image_a"], pair["image_b"]): pair["reason"] for pair in printed}
     assert set(reasons.values()) == {"similar", "sequential", "sequential+similar"}
