@@ -68,7 +68,7 @@ def test_answers_turn_with_the_camera(monkeypatch):
         examples = samples.photograph(scene, np.random.default_rng(seed), with_histogram=True)
         error = np.rad2deg(angle_difference(examples.histogram, examples.angles[:, 0]))
         assert len(error) > 150
-        # The finest keypoints lose most by resampling; of wrong answers one in eighteen would be within 10 degrees.
+        # The finest keypoints lose most by resampling; of wrong answers one in eighteen would be near.
         assert np.median(error) < 2.5
         assert np.mean(error < 10) > 0.75
 
