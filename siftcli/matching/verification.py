@@ -59,10 +59,10 @@ class Verification:
     --------
     >>> import siftcli
     >>> f = siftcli.detect("sample_images/camera.png", max_features=500)
-    >>> g = siftcli.detect("sample_images/brick.png", max_features=500)
+    >>> g = siftcli.detect("sample_images/gravel.png", max_features=500)
     >>> unrelated = siftcli.verify(f, g, siftcli.match(f, g))
     >>> unrelated
-    <Verification: no homography, ...>
+    <Verification: no homography, not ...>
     >>> unrelated.model is None, unrelated.inliers.any()
     (True, np.False_)
     """

@@ -30,6 +30,16 @@ from siftcli.evaluation.poses.scenes import Limits, Scene, read_scenes
 from siftcli.features import Features
 from siftcli.views.rendering import grey_of
 
+COLUMNS = (
+    ("auc_1deg", ".4f"),
+    ("auc_5deg", ".4f"),
+    ("n_first", ".0f"),
+    ("n_putative", ".0f"),
+    ("n_true", ".0f"),
+    ("true_median_px", ".4f"),
+)
+"""What is averaged over scenes, with its format."""
+
 
 class Task(NamedTuple):
     """A setting on all pairs of a scene."""
@@ -91,17 +101,6 @@ def table(rows: Sequence[tuple[Task, list[PoseRow]]], budget: str) -> str:
         ]
         lines.append("| " + " | ".join([setting, *cells, *means]) + " |")
     return "\n".join(lines)
-
-
-COLUMNS = (
-    ("auc_1deg", ".4f"),
-    ("auc_5deg", ".4f"),
-    ("n_first", ".0f"),
-    ("n_putative", ".0f"),
-    ("n_true", ".0f"),
-    ("true_median_px", ".4f"),
-)
-"""What is averaged over scenes, with its format."""
 
 
 def _mean(rows: Sequence[PoseRow], column: str) -> float:

@@ -1,6 +1,7 @@
 """Training: the answers it learns from, that it learns, and that a stop changes nothing."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ from siftcli.learned import checkpoint, judging, samples, training, weights
 from siftcli.learned.curves import HEIGHT, WIDTH, draw_curves
 from siftcli.learned.session import Session
 from siftcli.learned.training import Epoch
+from siftcli.params import SiftParams
 from siftcli.views.metrics import angle_difference
 from siftcli.views.planar import map_points
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 3
+
+COARSER = {"sigma": 2.0, "stability_power": 1.2}
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +67,15 @@ def test_answers_turn_with_the_camera(monkeypatch):
         monkeypatch.setattr(samples, name, 0.0)
     for name in ("MAX_ZOOM", "MAX_GAIN"):
         monkeypatch.setattr(samples, name, 1.0)
+    # Without the finest scales, where resampling changes the histogram most.
+    monkeypatch.setattr(samples, "SiftParams", partial(SiftParams, **COARSER))
     scene = samples.scene_of("camera", grey(next(p for p in SAMPLES if p.name == "camera.png")))
     for seed in range(3):
         examples = samples.photograph(scene, np.random.default_rng(seed), with_histogram=True)
         error = np.rad2deg(angle_difference(examples.histogram, examples.angles[:, 0]))
         assert len(error) > 150
-        # The finest keypoints lose most by resampling; of wrong answers one in eighteen would be near.
-        assert np.median(error) < 2.5
-        assert np.mean(error < 10) > 0.75
+        assert np.median(error) < 2
+        assert np.mean(error < 10) > 0.85
 
 
 def test_the_camera_looks_at_a_point_of_a_larger_image():
